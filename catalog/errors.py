@@ -1,0 +1,91 @@
+"""The errors of the catalog floor.
+
+VoxledgerError                 the root of everything that a user may see
+├── SettingsError                  a setting is unknown, malformed or out of bounds
+├── HomeError                      HOME cannot be used: not writable, on a network folder, of a newer schema
+│   └── DiskFull                       less room than `min_free_disk`, or the disk filled up while writing
+├── EventRejected                  an event cannot be recorded as it is: naive time, NaN, too large, …
+├── JournalError                   the journal cannot be read or written
+│   └── LogCorrupt                     log and journal disagree: a gap, another id, altered bytes
+├── CatalogBusy                    another process holds the log and did not let go in time
+├── QueryError                     a query is not one SELECT, or DuckDB refused it
+├── ClipNotFound                   no clip has this id, or the short id is ambiguous
+├── VaultError                     the vault is missing, or the keys for an actor are
+├── StoreError                     the S3 store refused, or the object is not there
+│   └── StoreUnavailable               nobody answers at the endpoint
+└── PolicyError                    a retention rule cannot be applied, or a plan is stale
+"""
+
+from __future__ import annotations
+
+
+class VoxledgerError(Exception):
+    """The root of all errors a user may see. The message names the thing, the cause and the remedy."""
+
+
+class SettingsError(VoxledgerError):
+    """A setting is unknown, malformed or out of bounds; `name` is its dotted name."""
+
+    def __init__(self, message: str, *, name: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class HomeError(VoxledgerError):
+    """HOME cannot be used."""
+
+
+class DiskFull(HomeError):
+    """There is no room: less than `min_free_disk`, or a write met the end of the disk."""
+
+
+class EventRejected(VoxledgerError):
+    """An event cannot be recorded as it is; `field` names the culprit."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class JournalError(VoxledgerError):
+    """The journal cannot be read or written."""
+
+
+class LogCorrupt(JournalError):
+    """Log, journal or segments contradict each other; `position` is the first place where they do."""
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class CatalogBusy(VoxledgerError):
+    """Another process holds the log and did not let go in time."""
+
+
+class QueryError(VoxledgerError):
+    """A query is not one SELECT, or DuckDB refused it."""
+
+
+class ClipNotFound(VoxledgerError):
+    """No clip has this id, or the short id fits several."""
+
+
+class VaultError(VoxledgerError):
+    """The vault is missing, or it holds no key for an actor."""
+
+
+class StoreError(VoxledgerError):
+    """The S3 store refused; `code` is its own error code where it gave one."""
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailable(StoreError):
+    """Nobody answers at the endpoint."""
+
+
+class PolicyError(VoxledgerError):
+    """A retention rule cannot be applied, or a plan is stale."""

@@ -1,0 +1,110 @@
+"""HOME: the folder of one node, its files and its identity."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import DiskFull, HomeError
+
+VARIABLE = "VOXLEDGER_HOME"
+
+
+def default_path() -> Path:
+    """`VOXLEDGER_HOME`, or the data folder that the platform gives a user's programs."""
+    found = os.environ.get(VARIABLE)
+    return Path(found) if found else Path(platformdirs.user_data_dir("voxledger", appauthor=False))
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything of one node lies. `Home.open` makes and checks it; names of files are DESIGN's."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str | None = None) -> Home:
+        """Make HOME if it is not there. Raises HomeError when it cannot be used."""
+        if path is not None and "\0" in str(path):
+            raise HomeError("HOME holds a NUL character; choose another folder")
+        root = Path(path).expanduser().absolute() if path is not None else default_path().expanduser().absolute()
+        kind = platform.file_system(root)
+        if kind in platform.NETWORK_FILE_SYSTEMS:
+            raise HomeError(
+                f"HOME {root} lies on a network folder ({kind}), where locks cannot be trusted;"
+                f" put it on a local disk with {VARIABLE}=… (the store is what is shared)"
+            )
+        home = cls(root)
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (home.cache, home.segments, home.reports):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(root, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+            _probe(root)
+        except OSError as error:
+            raise HomeError(
+                f"HOME {root} cannot be used: {error.strerror or error}; choose another folder with --home or {VARIABLE}=…"
+            ) from error
+        return home
+
+    @cached_property
+    def journal(self) -> Path:
+        """The durable inbox (SQLite)."""
+        return self.path / "journal.sqlite"
+
+    @cached_property
+    def log(self) -> Path:
+        """The ordered record of all events (DuckDB)."""
+        return self.path / "log.duckdb"
+
+    @cached_property
+    def catalog(self) -> Path:
+        """The projections (DuckDB); disposable."""
+        return self.path / "catalog.duckdb"
+
+    @cached_property
+    def vault(self) -> Path:
+        """The keys that seal personal fields (SQLite, 0600)."""
+        return self.path / "vault.sqlite"
+
+    @cached_property
+    def segments(self) -> Path:
+        """Sealed files of acknowledged bytes."""
+        return self.path / "segments"
+
+    @cached_property
+    def cache(self) -> Path:
+        """Local audio."""
+        return self.path / "cache"
+
+    @cached_property
+    def store(self) -> Path:
+        """What the embedded store serves."""
+        return self.path / "store"
+
+    @cached_property
+    def reports(self) -> Path:
+        """Reports of the schedule."""
+        return self.path / "reports"
+
+    def require_room(self, minimum: int) -> None:
+        """Raises DiskFull when the disk has less than `minimum` bytes left."""
+        free = platform.free_disk(self.path)
+        if free < minimum:
+            raise DiskFull(
+                f"only {free / 1e6:,.0f} MB are free under {self.path}, less than general.min_free_disk ="
+                f" {minimum / 1e6:,.0f} MB; free some space or lower the setting. Nothing was generated"
+            )
+
+
+def _probe(root: Path) -> None:
+    """Really write: a read-only mount passes every other check."""
+    probe = root / f".probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()

@@ -1,0 +1,347 @@
+"""The journal: the durable inbox. What it acknowledges is on disk, in order, with a position that is final."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import DiskFull, JournalError, LogCorrupt
+from voxledger.catalog.events import Draft, Event, decode, encode, new_id, now
+from voxledger.catalog.queries import load
+
+SCHEMA = "1"
+_PATIENCE = 30.0
+"""Seconds a writer keeps trying for its turn before it gives up."""
+_SQL = load("journal.sql")
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that was acknowledged together with an event, held under a lease. `payload` is sealed by its actor's key."""
+
+    id: int
+    kind: str
+    subject: str
+    actor: str
+    payload: bytes
+    attempts: int
+    created: float
+
+
+class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as `status` shows it."""
+
+    id: int
+    subject: str
+    state: str
+    created: float
+    due: float
+    attempts: int
+    error: str | None
+
+
+class TaskCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tasks of a kind are in a state."""
+
+    kind: str
+    state: str
+    count: int
+    oldest: float
+    attempts: int
+    next_due: float
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a subscription has come."""
+
+    name: str
+    position: int
+    updated: float
+    note: str | None
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a request: `answer` (sealed) when the clip is there, `owner` while somebody makes it."""
+
+    clip: str
+    actor: str
+    owner: str | None
+    answer: bytes | None
+
+    @property
+    def abandoned(self) -> bool:
+        """Nobody makes it any more, though nobody finished it."""
+        return self.answer is None and not (self.owner and _owner_lives(self.owner))
+
+
+class Journal:
+    """The inbox in `journal.sqlite`. Any number of processes and threads may write; each write costs about one fsync.
+
+    `base` is asked only when a journal is made: the last position that the log knows already.
+    """
+
+    def __init__(self, path: Path, *, base: Callable[[], int] = lambda: 0) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        fresh = not path.exists()
+        try:
+            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
+            self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
+            for pragma in ("synchronous = FULL", "fullfsync = ON", "wal_autocheckpoint = 4000", "cache_size = -16000"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._prepare(base if fresh else lambda: 0)
+        except (OSError, sqlite3.Error) as error:
+            raise _translated(error, path) from error
+        self.owner = f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}"
+
+    def close(self) -> None:
+        """Idempotent."""
+        with self._lock:
+            self._connection.close()
+
+    def _prepare(self, base: Callable[[], int]) -> None:
+        with self.transaction() as write:
+            execute = write.connection.execute
+            for statement in _SQL["schema"].split(";\n"):
+                execute(statement)
+            meta = dict(execute("SELECT key, value FROM meta").fetchall())
+            if not meta:
+                meta = {"schema": SCHEMA, "node": new_id(), "epoch": new_id()[-12:], "base": str(base())}
+                write.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        if meta["schema"] != SCHEMA:
+            raise JournalError(
+                f"{self.path} has schema {meta['schema']}, this version of Voxledger knows {SCHEMA}; upgrade Voxledger"
+            )
+        self.meta = MappingProxyType(meta)
+        self.node = meta["node"]
+        self.source = f"voxledger:{meta['node']}/{meta['epoch']}"
+        self._base = int(meta["base"])
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """One durable change: all of it is on disk when the block ends, none of it when the block raises."""
+        with self._lock:
+            if self._pid != os.getpid():
+                raise JournalError("this journal was opened before a fork; open Voxledger again in the child process")
+            try:
+                self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+                try:
+                    yield Transaction(self, self._connection)
+                    self._patiently(lambda: self._connection.execute("COMMIT"))
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
+
+    def emit(self, *drafts: Draft) -> list[Event]:
+        """Record events durably and in order; a draft whose id is known already gives the event recorded then."""
+        with self.transaction() as write:
+            return write.append(drafts)
+
+    def head(self) -> int:
+        """The position of the newest acknowledged event, 0 when there is none."""
+        row = self._read("newest")
+        return row[0][0] if row else self._base
+
+    def oldest(self) -> int | None:
+        """The first position that is still here."""
+        return self._read("oldest")[0][0]
+
+    def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """The next acknowledged bytes after a position, in order."""
+        return self._read("after", after, limit)
+
+    def prune(self, through: int) -> int:
+        """Drop events up to a position that is sealed elsewhere; gives how many went."""
+        with self.transaction() as write:
+            return write.connection.execute(_SQL["prune"], (through,)).rowcount
+
+    def lease(self, kind: str, *, limit: int, seconds: float) -> list[Task]:
+        """Take up to `limit` due tasks for this owner. What a dead owner held is taken over at once."""
+        if self.next_due(kind) is None and not self._read("lease_owners"):
+            return []
+        with self.transaction() as write:
+            execute = write.connection.execute
+            for (owner,) in execute(_SQL["lease_owners"]).fetchall():
+                if not _owner_lives(owner):
+                    execute(_SQL["release_owner"], (owner,))
+            present = time.time()
+            rows = execute(
+                _SQL["lease_tasks"],
+                {"owner": self.owner, "until": present + seconds, "kind": kind, "now": present, "limit": limit},
+            ).fetchall()
+        return [Task(**dict(zip(Task.__struct_fields__, row, strict=True))) for row in rows]
+
+    def next_due(self, kind: str) -> float | None:
+        """When the next waiting task of a kind is due (s since the epoch)."""
+        return self._read("next_due", kind)[0][0]
+
+    def hurry(self, kind: str) -> None:
+        """Make all waiting and parked tasks of a kind due now."""
+        with self.transaction() as write:
+            present = time.time()
+            write.connection.execute(_SQL["hurry_tasks"], (present, kind, present))
+            write.connection.execute(_SQL["unpark_tasks"], (present, kind))
+
+    def counts(self) -> list[TaskCount]:
+        """What waits, by kind and state."""
+        return [TaskCount(**dict(zip(TaskCount.__struct_fields__, row, strict=True))) for row in self._read("count_tasks")]
+
+    def tasks(self, kind: str, *, limit: int = 20) -> list[OpenTask]:
+        """The oldest open tasks of a kind."""
+        return [OpenTask(**dict(zip(OpenTask.__struct_fields__, row, strict=True))) for row in self._read("list_tasks", kind, limit)]
+
+    def open_tasks(self, kind: str, subjects: Iterable[str]) -> int:
+        """How many of these subjects still have an open task."""
+        return int(self._read("open_subjects", kind, json.dumps(list(subjects)))[0][0])
+
+    def cursor(self, name: str) -> int:
+        """How far a subscription has come; 0 before its start."""
+        row = self._read("cursor", name)
+        return row[0][0] if row else 0
+
+    def cursors(self) -> list[Cursor]:
+        """All subscriptions."""
+        return [Cursor(**dict(zip(Cursor.__struct_fields__, row, strict=True))) for row in self._read("cursors")]
+
+    def _read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        with self._lock:
+            try:
+                return self._patiently(lambda: self._connection.execute(_SQL[query], values).fetchall())
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
+
+    def _patiently(self, step: Callable[[], object]) -> object:
+        """SQLite's own busy handler lets late-comers starve; short random waits are fair enough."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return step()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) and "busy" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise JournalError(
+                        f"{self.path} was locked by another process for {_PATIENCE:g} s; see what holds it and try again"
+                    ) from error
+                time.sleep(random.uniform(0.001, 0.005))  # noqa: S311  # jitter, not a secret
+
+
+class Transaction:
+    """One change to the journal, inside `Journal.transaction()`."""
+
+    def __init__(self, journal: Journal, connection: sqlite3.Connection) -> None:
+        self._journal = journal
+        self.connection = connection
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Give drafts their positions. The time of recording never goes back, whatever the clock does."""
+        newest = self.connection.execute(_SQL["newest"]).fetchone() or (self._journal._base, 0)
+        position, latest = newest
+        present = max(int(now().timestamp() * 1e6), latest)
+        recorded = datetime.fromtimestamp(present / 1e6, UTC)
+        events = []
+        for draft in drafts:
+            known = self.connection.execute(_SQL["by_id"], (draft.id,)).fetchone()
+            if known:
+                events.append(decode(known[0]))
+                continue
+            position += 1
+            event = Event(
+                id=draft.id,
+                source=self._journal.source,
+                type=draft.type,
+                subject=draft.subject,
+                time=draft.time,
+                position=position,
+                recorded=recorded,
+                actor=draft.actor,
+                version=draft.version,
+                data=msgspec.Raw(draft.data),
+                sealed=draft.sealed,
+            )
+            self.connection.execute(_SQL["append"], (position, draft.id, present, encode(event)))
+            events.append(event)
+        return events
+
+    def add_task(self, kind: str, *, subject: str, actor: str, payload: bytes, due: float | None = None) -> None:
+        """Put up work that must be done because of this change."""
+        present = time.time()
+        self.connection.execute(_SQL["add_task"], (kind, subject, actor, payload, present, due or present))
+
+    def finish_task(self, task: Task) -> bool:
+        """The work is done. False when the lease was lost meanwhile: then another one did it or will."""
+        return self._on_lease("finish_task", task.id)
+
+    def retry_task(self, task: Task, *, due: float, error: str) -> bool:
+        """The work failed for now; it waits until `due` (s since the epoch)."""
+        return self._on_lease("retry_task", due, error, task.id)
+
+    def release_task(self, task: Task) -> bool:
+        """Hand the work back untried."""
+        return self._on_lease("release_task", task.id)
+
+    def park_task(self, task: Task, *, error: str) -> bool:
+        """The work cannot be done as things are; it waits for a person."""
+        return self._on_lease("park_task", error, task.id)
+
+    def cancel_tasks(self, subject: str) -> int:
+        """Take back all waiting work about a subject; gives how many tasks are being done right now and so remain."""
+        self.connection.execute(_SQL["cancel_tasks"], (subject,))
+        return int(self.connection.execute(_SQL["leased_for"], (subject,)).fetchone()[0])
+
+    def fingerprint(self, fingerprint: str) -> Fingerprint | None:
+        """What is known of a request."""
+        row = self.connection.execute(_SQL["fingerprint"], (fingerprint,)).fetchone()
+        return Fingerprint(clip=row[0], actor=row[1], owner=row[2], answer=row[3]) if row else None
+
+    def claim(self, fingerprint: str, *, clip: str, actor: str) -> None:
+        """From here on this process makes the clip; others wait."""
+        self.connection.execute(_SQL["claim_fingerprint"], (fingerprint, clip, actor, self._journal.owner))
+
+    def answer(self, fingerprint: str, answer: bytes) -> None:
+        """The clip is there."""
+        self.connection.execute(_SQL["answer_fingerprint"], (answer, fingerprint, self._journal.owner))
+
+    def release(self, fingerprint: str) -> None:
+        """Give up a claim."""
+        self.connection.execute(_SQL["release_fingerprint"], (fingerprint, self._journal.owner))
+
+    def forget(self, clip: str) -> None:
+        """Never give this clip as an answer again."""
+        self.connection.execute(_SQL["forget_clip"], (clip,))
+
+    def move_cursor(self, name: str, position: int, *, note: str | None = None) -> None:
+        """Record how far a subscription has come."""
+        self.connection.execute(_SQL["move_cursor"], (name, position, time.time(), note))
+
+    def _on_lease(self, query: str, *values: object) -> bool:
+        return self.connection.execute(_SQL[query], (*values, self._journal.owner)).rowcount == 1
+
+
+def _owner_lives(owner: str) -> bool:
+    pid, start, _ = owner.split(":")
+    return platform.is_alive(int(pid), float(start))
+
+
+def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
+    text = str(error)
+    if "full" in text or (isinstance(error, OSError) and error.errno == 28):
+        return DiskFull(f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat")
+    if "malformed" in text or "not a database" in text:
+        return LogCorrupt(f"{path} is damaged ({text}); move it aside and restore it from a backup")
+    return JournalError(f"{path} cannot be used: {text}")

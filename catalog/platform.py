@@ -1,0 +1,154 @@
+"""What differs between operating systems: durable writes, locks, processes, disks. Linux is tested, others best effort."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    "9p afpfs afs beegfs ceph cifs davfs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 glusterfs lustre"
+    " ncpfs nfs nfs3 nfs4 ocfs2 orangefs smb2 smb3 smbfs webdav".split()
+)
+
+
+def fsync_file(file: BinaryIO) -> None:
+    """Force a file's bytes onto the disk. macOS needs F_FULLFSYNC for what fsync promises elsewhere."""
+    file.flush()
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(file.fileno())
+
+
+def fsync_folder(folder: Path) -> None:
+    """Force a folder's entries onto the disk, so that a rename survives a power cut."""
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file so that it is there whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Raises OSError; the temporary file is removed then.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            fsync_file(file)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, blocking: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on a file between processes; yields False when `blocking` is off and another holds it.
+
+    The lock goes with the process, however it ends.
+    """
+    with path.open("ab") as file:
+        held = _lock(file, blocking)
+        try:
+            yield held
+        finally:
+            if held:
+                _unlock(file)
+
+
+def _lock(file: BinaryIO, blocking: bool) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if blocking else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unlock(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def started(pid: int) -> float | None:
+    """When a process started (s since the epoch), None when there is none. With the pid it names one process for ever."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_alive(pid: int, start: float) -> bool:
+    """Whether the process that had this pid and start time still runs, and not another one with its pid."""
+    found = started(pid)
+    return found is not None and abs(found - start) < 0.02
+
+
+def spawn_detached(argv: Sequence[str], *, environ: Mapping[str, str], log: Path) -> int:
+    """Start a process that outlives this one and hears none of its signals; gives its pid."""
+    with log.open("ab") as sink:
+        if sys.platform == "win32":
+            flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+            return subprocess.Popen(argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, creationflags=flags).pid  # noqa: S603  # argv is ours
+        return subprocess.Popen(  # noqa: S603  # argv is ours
+            argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+        ).pid
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends (Linux). For a child, between fork and exec."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, `""` when it cannot be told."""
+    resolved = path.resolve()
+    best, kind = -1, ""
+    for partition in psutil.disk_partitions(all=True):
+        mount = Path(partition.mountpoint)
+        if (resolved == mount or mount in resolved.parents) and len(mount.parts) >= best:
+            best, kind = len(mount.parts), partition.fstype
+    return kind
+
+
+def free_disk(path: Path) -> int:
+    """Bytes an unprivileged user can still write on the disk that holds `path`."""
+    return psutil.disk_usage(str(path)).free

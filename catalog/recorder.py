@@ -1,0 +1,73 @@
+"""The recorder turns facts into drafts: it seals what is personal and names the actor by an opaque id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from voxledger.catalog.errors import EventRejected, VaultError
+from voxledger.catalog.events import Draft, Event, Fact, new_id, now, split
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.vault import ActorKey, Vault
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Recorder:
+    """Writes facts into the journal on behalf of actors. Safe from many threads."""
+
+    def __init__(self, journal: Journal, vault: Vault) -> None:
+        self.journal = journal
+        self.vault = vault
+
+    def draft(
+        self, fact: Fact, *, subject: str, actor: ActorKey, time: datetime | None = None, event_id: str | None = None
+    ) -> Draft:
+        """An event ready for the journal. Raises EventRejected for what cannot be recorded."""
+        identity = event_id or new_id()
+        data, personal = split(fact)
+        try:
+            sealed = actor.seal(_encode(personal), about=identity) if personal else None
+            return Draft(
+                id=identity,
+                type=type(fact).__name__,
+                subject=subject,
+                time=time or now(),
+                actor=actor.id,
+                version=type(fact).version,
+                data=_encode(data),
+                sealed=sealed,
+            )
+        except UnicodeEncodeError as error:
+            raise EventRejected(f"{type(fact).__name__} holds text that is not valid Unicode: {error.reason}") from None
+
+    def emit(self, fact: Fact, *, subject: str, actor: ActorKey) -> Event:
+        """Record one fact durably."""
+        return self.journal.emit(self.draft(fact, subject=subject, actor=actor))[0]
+
+    def known(self, actor: str) -> ActorKey:
+        """The key behind an opaque id. Raises VaultError when it was destroyed."""
+        key = self.vault.key(actor)
+        if key is None:
+            raise VaultError(f"there is no key for actor {actor}; it was destroyed, or the vault is not this HOME's")
+        return key
+
+    def seal(self, content: Any, *, actor: ActorKey, about: str) -> bytes:
+        """Seal any JSON content, for tasks and answers that stay in the journal."""
+        return actor.seal(_encode(content), about=about)
+
+    def unseal(self, sealed: bytes, *, actor: str, about: str) -> Any:
+        """The inverse of `seal`."""
+        return msgspec.json.decode(self.known(actor).open(sealed, about=about))
+
+    def unsealed(self, event: Event) -> dict[str, Any] | None:
+        """The personal fields of an event; None when its actor's key was destroyed, {} when there are none."""
+        if event.sealed is None:
+            return {}
+        key = self.vault.key(event.actor)
+        if key is None:
+            return None
+        found: dict[str, Any] = msgspec.json.decode(key.open(event.sealed, about=event.id))
+        return found

@@ -1,0 +1,115 @@
+"""The vault: one key per actor. Destroying a key erases a person from the log without rewriting it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from voxledger.catalog.errors import VaultError
+from voxledger.catalog.events import new_id, now
+
+_NONCE = 12
+
+
+@dataclass(frozen=True)
+class ActorKey:
+    """One actor's opaque id and the key that seals what is personal about them."""
+
+    id: str
+    label: str | None
+    key: bytes = field(repr=False)
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        return AESGCM(self.key)
+
+    def seal(self, plain: bytes, *, about: str) -> bytes:
+        """AES-256-GCM; `about` (the event's id) is bound to it, so a sealed part fits no other event."""
+        nonce = os.urandom(_NONCE)
+        return nonce + self._cipher.encrypt(nonce, plain, about.encode())
+
+    def open(self, sealed: bytes, *, about: str) -> bytes:
+        """The inverse of `seal`. Raises VaultError when bytes, key or `about` do not belong together."""
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], about.encode())
+        except InvalidTag:
+            raise VaultError(f"the sealed part of event {about} was altered, or sealed with another key") from None
+
+
+class Vault:
+    """The keys in `vault.sqlite`, readable by its owner only. Any number of processes and threads may use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._by_label: dict[str, ActorKey] = {}
+        self._by_id: dict[str, ActorKey | None] = {}
+        try:
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA fullfsync = ON")
+            self._connection.executescript(files("voxledger.catalog").joinpath("vault.sql").read_text())
+        except (OSError, sqlite3.Error) as error:
+            raise VaultError(f"the vault {path} cannot be opened: {error}; restore it from its backup") from error
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._connection.close()
+
+    def actor(self, label: str) -> ActorKey:
+        """The key of the actor people call `label`, made on first use."""
+        with self._lock:
+            known = self._by_label.get(label)
+            if known is None:
+                known = self._find("label", label) or self._create(label)
+                self._by_label[label] = self._by_id[known.id] = known
+            return known
+
+    def key(self, actor: str) -> ActorKey | None:
+        """The key behind an opaque id; None when it was destroyed or never here."""
+        with self._lock:
+            if actor not in self._by_id:
+                self._by_id[actor] = self._find("id", actor)
+            return self._by_id[actor]
+
+    def secret(self, name: str, size: int = 32) -> bytes:
+        """A random secret of this node, made on first use and the same ever after."""
+        with self._lock:
+            self._connection.execute(
+                "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", (name, secrets.token_bytes(size))
+            )
+            return bytes(self._connection.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
+
+    @cached_property
+    def _hash_key(self) -> bytes:
+        return self.secret("hash")
+
+    def keyed_hash(self, content: bytes, *, purpose: str) -> str:
+        """A BLAKE2b under this node's secret, 32 hex digits: equal content can be recognized, but not guessed from outside."""
+        return blake2b(content, key=self._hash_key, person=purpose.encode()[:16], digest_size=16).hexdigest()
+
+    def _find(self, column: str, value: str) -> ActorKey | None:
+        row = self._connection.execute(f"SELECT id, label, key FROM actors WHERE {column} = ?", (value,)).fetchone()  # noqa: S608  # column is ours
+        return ActorKey(row[0], row[1], bytes(row[2])) if row and row[2] else None
+
+    def _create(self, label: str) -> ActorKey:
+        self._connection.execute(
+            "INSERT INTO actors (id, label, key, created) VALUES (?, ?, ?, ?) ON CONFLICT (label) DO NOTHING",
+            (new_id(), label, AESGCM.generate_key(256), now().isoformat()),
+        )
+        found = self._find("label", label)
+        if found is None:
+            raise VaultError(f"the key of actor {label!r} was destroyed; use another name")
+        return found

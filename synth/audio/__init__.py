@@ -1,0 +1,38 @@
+"""The audio chain: from an engine's waveform to a file of known loudness, true peak and bytes."""
+
+from voxledger.synth.audio.chain import (
+    CEILING_DBTP,
+    MAX_OFFSET_DB,
+    TARGET_LUFS,
+    Processed,
+    join,
+    process,
+)
+from voxledger.synth.audio.encode import FORMATS, AudioFormat, Encoded, encode, format_named
+from voxledger.synth.audio.loudness import integrated_loudness
+from voxledger.synth.audio.measure import AudioMeasures, measure
+from voxledger.synth.audio.peak import limit, true_peak_dbtp
+from voxledger.synth.audio.resample import resample
+from voxledger.synth.audio.trim import Silences, trim
+
+__all__ = [
+    "CEILING_DBTP",
+    "FORMATS",
+    "MAX_OFFSET_DB",
+    "TARGET_LUFS",
+    "AudioFormat",
+    "AudioMeasures",
+    "Encoded",
+    "Processed",
+    "Silences",
+    "encode",
+    "format_named",
+    "integrated_loudness",
+    "join",
+    "limit",
+    "measure",
+    "process",
+    "resample",
+    "trim",
+    "true_peak_dbtp",
+]

@@ -1,0 +1,142 @@
+"""From what an engine returns to what is delivered: join, trim, resample, loudness, true peak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from voxledger.synth.audio.fir import SAMPLE_BITS, to_grid
+from voxledger.synth.audio.level import level
+from voxledger.synth.audio.measure import AudioMeasures, clipped_samples, measures_with
+from voxledger.synth.audio.peak import true_peak_dbtp
+from voxledger.synth.audio.resample import HIGHEST_RATE, resample
+from voxledger.synth.audio.trim import Silences, trim
+from voxledger.synth.engines.base import Samples, Segment
+from voxledger.synth.errors import AudioFailed
+
+TARGET_LUFS = -16.0
+CEILING_DBTP = -1.0
+MAX_OFFSET_DB = 4.0
+LOWEST_RATE = 4_000
+
+Sound: TypeAlias = Segment | npt.NDArray[np.floating] | Tensor
+"""One stretch of mono sound: a segment, or samples of shape (n,), float, full scale = 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processed:
+    """A clip ready to be encoded.
+
+    `samples` are mono float32 of shape (n,), all of them multiples of 2 ** -15, so a 16-bit file holds exactly them and
+    `measures` are the file's own. `target_lufs` is what was aimed at, offset included; `gain_db` what was added before
+    the limiter, relative to the engine's waveform; `limited` says whether the limiter worked; `clipped_at_source` how
+    many samples the engine had at or beyond full scale.
+    """
+
+    samples: Samples
+    sample_rate: int
+    measures: AudioMeasures
+    target_lufs: float
+    gain_db: float
+    limited: bool
+    clipped_at_source: int
+
+
+def process(
+    sound: Sound | Iterable[Sound],
+    sample_rate: int,
+    *,
+    target_rate: int | None = None,
+    level_offset_db: float = 0.0,
+    target_lufs: float = TARGET_LUFS,
+    ceiling_dbtp: float = CEILING_DBTP,
+    silences: Silences | None = None,
+) -> Processed:
+    """Join segments, trim silence, resample to `target_rate` (None: keep), set loudness, limit the true peak.
+
+    Delivered loudness is `target_lufs + level_offset_db` (the offset clamped to ±4 dB), within 0.5 LU for speech. It
+    is missed, on the quiet side, only by sound whose peaks tower so high that the limiter would have to take more
+    than 12 dB from them (single clicks): the ceiling comes first. `measures.loudness_lufs` always tells the truth.
+
+    A pure function, safe from many threads. Equal input gives equal bytes for any number of torch threads: filters
+    are exact (`fir`), and what is not is rounded before it decides anything.
+
+    Raises AudioFailed for silence, for samples that are not finite, for another shape than (n,), and for rates,
+    levels or segments that do not fit together.
+    """
+    silences = silences or Silences()
+    _check(sample_rate, target_rate, level_offset_db, target_lufs, ceiling_dbtp)
+    wanted = target_lufs + min(MAX_OFFSET_DB, max(-MAX_OFFSET_DB, level_offset_db))
+    with torch.inference_mode():
+        joined = join(sound, sample_rate, between_s=silences.between_s)
+        # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
+        grid = to_grid(trim(joined, sample_rate, silences))
+        full_scale, raised_db = grid.values * 2.0**-SAMPLE_BITS, -20 * math.log10(float(grid.step) * 2.0**SAMPLE_BITS)
+        rate = target_rate or sample_rate
+        made = level(resample(full_scale, sample_rate, rate), rate, target_lufs=wanted, ceiling_dbtp=ceiling_dbtp)
+        return Processed(
+            samples=made.samples.to(torch.float32).cpu().numpy(),
+            sample_rate=rate,
+            measures=measures_with(
+                made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=true_peak_dbtp(made.samples)
+            ),
+            target_lufs=wanted,
+            gain_db=round(made.gain_db + raised_db, 3),
+            limited=made.limited,
+            clipped_at_source=clipped_samples(joined),
+        )
+
+
+def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float = 0.0) -> Tensor:
+    """Segments or samples as one float tensor of shape (n,), with `between_s` of silence between them.
+
+    Raises AudioFailed for no samples, another shape, another rate, integers, or values that are not finite.
+    """
+    parts = [sound] if isinstance(sound, Segment | np.ndarray | Tensor) else list(sound)
+    gap = torch.zeros(round(between_s * sample_rate))
+    pieces: list[Tensor] = []
+    for part in parts:
+        pieces += [_samples(part, sample_rate), gap]
+    joined = torch.cat(pieces[:-1]) if pieces else torch.zeros(0)
+    if joined.numel() == 0:
+        raise AudioFailed("the engine returned no samples: try another text, voice or seed")
+    if not bool(torch.isfinite(joined).all()):
+        raise AudioFailed("the engine returned samples that are not numbers (NaN or infinite): its model is at fault")
+    return joined
+
+
+def _samples(part: Sound, sample_rate: int) -> Tensor:
+    if isinstance(part, Segment):
+        if part.sample_rate != sample_rate:
+            raise AudioFailed(f"a segment has {part.sample_rate} Hz, the clip {sample_rate} Hz: resample it first")
+        part = part.samples
+    # A copy in native byte order: the caller's array may be read-only, and nothing here may write to it.
+    samples = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part, dtype=part.dtype.newbyteorder("=")))
+    if samples.ndim != 1 or not samples.dtype.is_floating_point:
+        raise AudioFailed(
+            f"the chain takes mono floating-point samples of shape (n,), not {samples.dtype} of {tuple(samples.shape)}"
+        )
+    return samples.to(torch.promote_types(samples.dtype, torch.float32))
+
+
+def _check(
+    sample_rate: int, target_rate: int | None, level_offset_db: float, target_lufs: float, ceiling_dbtp: float
+) -> None:
+    for rate in (sample_rate, target_rate):
+        if rate is not None and not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise AudioFailed(
+                f"a clip of {rate} Hz cannot be made: give a rate between {LOWEST_RATE} and {HIGHEST_RATE}"
+            )
+    if not math.isfinite(level_offset_db):
+        raise AudioFailed(f"the level offset is {level_offset_db}: give a finite number of decibels")
+    if not -60 <= target_lufs <= -5:
+        raise AudioFailed(f"the target loudness is {target_lufs} LUFS: give one between -60 and -5")
+    if not -60 <= ceiling_dbtp <= -0.1:
+        raise AudioFailed(f"the true-peak ceiling is {ceiling_dbtp} dBTP: give one between -60 and -0.1")

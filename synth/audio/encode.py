@@ -1,0 +1,142 @@
+"""Audio files as bytes, equal for equal samples: WAV, FLAC, Ogg Opus and MP3 through libsndfile."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+
+from voxledger.synth.audio.ogg import with_serial
+from voxledger.synth.audio.resample import HIGHEST_RATE, resample
+from voxledger.synth.errors import AudioFailed, UnsupportedFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioFormat:
+    """One way to write audio. `rates`: the sample rates (Hz) it can hold, ascending; empty means any.
+
+    `fallback_rate` is what other rates become; None means the next higher one of `rates`, or else the highest.
+    """
+
+    name: str
+    extension: str
+    content_type: str
+    lossy: bool
+    rates: tuple[int, ...] = ()
+    fallback_rate: int | None = None
+    container: str = field(repr=False)
+    codec: str = field(repr=False)
+
+    def rate_for(self, sample_rate: int) -> int:
+        """The rate a clip of `sample_rate` has in a file of this format."""
+        if not self.rates or sample_rate in self.rates:
+            return sample_rate
+        return self.fallback_rate or next((rate for rate in self.rates if rate > sample_rate), self.rates[-1])
+
+
+FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
+    {
+        audio_format.name: audio_format
+        for audio_format in (
+            AudioFormat(
+                name="wav", extension="wav", content_type="audio/wav", lossy=False, container="WAV", codec="PCM_16"
+            ),
+            AudioFormat(
+                name="flac", extension="flac", content_type="audio/flac", lossy=False, container="FLAC", codec="PCM_16"
+            ),
+            AudioFormat(
+                name="opus",
+                extension="opus",
+                content_type="audio/ogg",  # RFC 7845, section 9
+                lossy=True,
+                rates=(8_000, 12_000, 16_000, 24_000, 48_000),
+                fallback_rate=48_000,
+                container="OGG",
+                codec="OPUS",
+            ),
+            AudioFormat(
+                name="mp3",
+                extension="mp3",
+                content_type="audio/mpeg",  # RFC 3003
+                lossy=True,
+                rates=(8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+                container="MP3",
+                codec="MPEG_LAYER_III",
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """One file. `frames` counts samples per channel at `sample_rate`, the rate in the file, which the format may force."""
+
+    data: bytes = field(repr=False)
+    format: AudioFormat
+    sample_rate: int
+    frames: int
+    channels: int = 1
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+    @property
+    def duration_us(self) -> int:
+        """Length in microseconds, rounded from whole frames."""
+        return (self.frames * 2_000_000 + self.sample_rate) // (2 * self.sample_rate)
+
+
+def format_named(name: str) -> AudioFormat:
+    """The format of this name, in any case. Raises UnsupportedFormat, which names the known ones."""
+    try:
+        return FORMATS[name.lower()]
+    except KeyError:
+        raise UnsupportedFormat(f"there is no audio format {name!r}: choose one of {', '.join(FORMATS)}") from None
+
+
+def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str) -> Encoded:
+    """Encode mono samples of shape (n,), full scale = 1, rounded to 16 bits (no dither, see `to_pcm16_grid`).
+
+    Samples beyond full scale saturate. A rate the format cannot hold is converted first: `rate_for` tells which one it
+    becomes, and a clip made at that rate to begin with keeps its true peak (lossy formats may add some tenths of a
+    decibel in any case). Equal input gives equal bytes with the same libsndfile: no time stamps, and a serial number
+    for Ogg that follows from the samples. Raises UnsupportedFormat for the name, AudioFailed for everything else.
+    """
+    audio_format = format_named(format_name)
+    if samples.ndim != 1 or samples.size == 0 or not np.isfinite(samples).all():
+        raise AudioFailed(
+            f"a file holds mono samples of shape (n,), n > 0, all of them finite; these have shape {samples.shape}"
+        )
+    if not 1 <= sample_rate <= HIGHEST_RATE:
+        raise AudioFailed(f"a sample rate of {sample_rate} Hz cannot be encoded")
+    rate = audio_format.rate_for(sample_rate)
+    converted = samples
+    if rate != sample_rate:
+        converted = resample(torch.from_numpy(samples.astype(np.float64)), sample_rate, rate).numpy()
+    pcm = np.clip(np.round(converted.astype(np.float64) * 32768.0), -32768, 32767).astype(np.int16)
+    data = _written(pcm, rate, audio_format)
+    if audio_format.container == "OGG":
+        data = with_serial(data, zlib.crc32(pcm.tobytes()))
+    return Encoded(data=data, format=audio_format, sample_rate=rate, frames=len(pcm))
+
+
+def _written(pcm: npt.NDArray[np.int16], sample_rate: int, audio_format: AudioFormat) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, pcm, sample_rate, format=audio_format.container, subtype=audio_format.codec)
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise AudioFailed(
+            f"libsndfile cannot write {audio_format.name} at {sample_rate} Hz ({error}): "
+            "the wheels of soundfile 0.13 and later can"
+        ) from error
+    return buffer.getvalue()

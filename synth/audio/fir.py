@@ -1,0 +1,59 @@
+"""FIR filters as matrix products whose sums are exact, so that every machine gets the same bits.
+
+A floating-point sum depends on its order, and the order inside a BLAS depends on the number of threads and on the
+processor. So the filters here work on integers held in float64: samples are rounded to 22 bits below their peak
+(an error 132 dB below it), coefficients to 24 bits. A product has at most 46 bits and a sum of absolute coefficients
+below 16 adds at most 4: below the 53 bits a float64 holds exactly, whatever the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+SAMPLE_BITS = 22
+COEFFICIENT_BITS = 24
+CHUNK_OUTPUTS = 1 << 16
+"""Outputs computed at a time: keeps the working set in the cache and the memory of long clips bounded."""
+
+
+class Gridded(NamedTuple):
+    """Samples as integers in float64, shape (..., n), and the power of two that one step stands for, shape (..., 1)."""
+
+    values: Tensor
+    step: Tensor
+
+
+def to_grid(samples: Tensor) -> Gridded:
+    """Round samples, shape (..., n), to `SAMPLE_BITS` bits below the power of two above the peak of each row."""
+    samples = samples.to(torch.float64)
+    peak = samples.abs().amax(-1, keepdim=True)
+    # The quotient of a number and its mantissa is a power of two, exactly; `pow` promises no such thing.
+    mantissa, _ = torch.frexp(peak)
+    scale = torch.where(peak > 0, mantissa / peak.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
+    grid = float(1 << SAMPLE_BITS)
+    return Gridded(torch.round(samples * (scale * grid)), 1.0 / (scale * grid))
+
+
+def to_coefficients(kernel: npt.NDArray[np.float64]) -> Tensor:
+    """Round filter coefficients to integers in float64, one step being 2 ** -24."""
+    return torch.from_numpy(np.round(kernel * float(1 << COEFFICIENT_BITS)))
+
+
+def filtered(padded: Gridded, kernel: Tensor, step: int, frames: int) -> Iterator[Tensor]:
+    """Filter overlapping frames, a chunk at a time.
+
+    `padded.values` has shape (..., n) with n >= (frames - 1) * step + width; `kernel` has shape (width, outputs) and
+    comes from `to_coefficients`. Yields float64 of shape (..., frames in this chunk, outputs), in order.
+    """
+    width, outputs = kernel.shape
+    kernel = kernel.to(padded.values.device)
+    windows = padded.values.unfold(-1, width, step)[..., :frames, :]
+    scale = padded.step.unsqueeze(-1) * 2.0**-COEFFICIENT_BITS
+    for chunk in windows.split(max(1, CHUNK_OUTPUTS // outputs), dim=-2):
+        yield torch.matmul(chunk, kernel) * scale

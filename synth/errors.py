@@ -1,0 +1,110 @@
+"""The errors of synthesis.
+
+SynthesisError
+├── InvalidRequest        the request cannot be spoken as asked; nothing was made
+│   ├── InvalidText           empty, unspeakable, too long, control characters
+│   ├── InvalidEmotion        an unknown name, or a weight outside 0..1
+│   ├── UnsupportedLanguage   no such BCP 47 tag for this engine
+│   ├── UnsupportedFormat     no such container or codec
+│   ├── UnknownVoice          no such voice for this engine
+│   └── NotSupported          the engine cannot do what was asked (reference clip, emotion in words, …)
+├── EngineUnavailable     the engine cannot start: what is missing and how to get it
+├── EngineFailed          the engine started and failed; `stage` says where
+├── AudioFailed           the audio chain or the encoder failed
+├── GenerationTimeout     another caller was making this clip and did not finish in time
+└── ManifestError         a batch manifest, or one of its lines, cannot be read
+"""
+
+from __future__ import annotations
+
+from voxledger.catalog.errors import VoxledgerError
+
+
+class SynthesisError(VoxledgerError):
+    """Anything that ends a generation without a clip. The message says what to do next."""
+
+    failure_class = "synthesis"
+
+
+class InvalidRequest(SynthesisError):
+    """The request cannot be spoken as asked."""
+
+    failure_class = "invalid_request"
+
+
+class InvalidText(InvalidRequest):
+    """The text is empty, unspeakable, too long or holds control characters."""
+
+    failure_class = "invalid_text"
+
+
+class InvalidEmotion(InvalidRequest):
+    """An unknown emotion, or a weight or strength outside 0..1."""
+
+    failure_class = "invalid_emotion"
+
+
+class UnsupportedLanguage(InvalidRequest):
+    """The engine has no voice for this language tag."""
+
+    failure_class = "unsupported_language"
+
+
+class UnsupportedFormat(InvalidRequest):
+    """No such audio format."""
+
+    failure_class = "unsupported_format"
+
+
+class UnknownVoice(InvalidRequest):
+    """The engine has no voice of this name."""
+
+    failure_class = "unknown_voice"
+
+
+class NotSupported(InvalidRequest):
+    """The engine cannot do what was asked; `feature` names it."""
+
+    failure_class = "not_supported"
+
+    def __init__(self, message: str, *, feature: str) -> None:
+        super().__init__(message)
+        self.feature = feature
+
+
+class EngineUnavailable(SynthesisError):
+    """The engine cannot start; the message names what is missing and the remedy."""
+
+    failure_class = "engine_unavailable"
+
+
+class EngineFailed(SynthesisError):
+    """The engine failed while speaking; `stage` says where."""
+
+    failure_class = "engine_failed"
+
+    def __init__(self, message: str, *, stage: str = "engine") -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class AudioFailed(SynthesisError):
+    """The audio chain or the encoder failed."""
+
+    failure_class = "audio_failed"
+
+
+class GenerationTimeout(SynthesisError):
+    """Another caller was making this clip and did not finish in time."""
+
+    failure_class = "timeout"
+
+
+class ManifestError(SynthesisError):
+    """A batch manifest, or one of its lines, cannot be read; `line` counts from 1, None for the whole file."""
+
+    failure_class = "manifest"
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line

@@ -1,0 +1,1 @@
+"""Voxledger: the flight recorder of synthetic speech."""
