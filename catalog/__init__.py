@@ -1,1 +1,37 @@
-"""Placeholder."""
+"""The catalog: events, journal, log, projections, objects and retention. The lowest floor; it imports no other."""
+
+from __future__ import annotations
+
+from voxledger.catalog.errors import (
+    CatalogBusy,
+    ClipNotFound,
+    DiskFull,
+    EventRejected,
+    HomeError,
+    JournalError,
+    LogCorrupt,
+    PolicyError,
+    QueryError,
+    SettingsError,
+    StoreError,
+    StoreUnavailable,
+    VaultError,
+    VoxledgerError,
+)
+
+__all__ = [
+    "CatalogBusy",
+    "ClipNotFound",
+    "DiskFull",
+    "EventRejected",
+    "HomeError",
+    "JournalError",
+    "LogCorrupt",
+    "PolicyError",
+    "QueryError",
+    "SettingsError",
+    "StoreError",
+    "StoreUnavailable",
+    "VaultError",
+    "VoxledgerError",
+]

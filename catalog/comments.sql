@@ -1,6 +1,7 @@
 -- Comments that DuckDB carries with the tables; `docs/sql.md` is made from them.
 COMMENT ON TABLE clips IS 'One row a clip, in its present state.';
 COMMENT ON COLUMN clips.id IS 'UUIDv7 of the clip; its last 8 hex digits are what people see.';
+COMMENT ON COLUMN clips.short IS 'The last 8 hex digits of the id.';
 COMMENT ON COLUMN clips.created IS 'When the clip was made.';
 COMMENT ON COLUMN clips.actor IS 'Who had it made; NULL once erased.';
 COMMENT ON COLUMN clips.actor_id IS 'Opaque id of who had it made.';

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -126,10 +127,14 @@ def spawn_detached(argv: Sequence[str], *, environ: Mapping[str, str], log: Path
     with log.open("ab") as sink:
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
-            return subprocess.Popen(argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, creationflags=flags).pid  # noqa: S603  # argv is ours
-        return subprocess.Popen(  # noqa: S603  # argv is ours
-            argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
-        ).pid
+            process = subprocess.Popen(argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, creationflags=flags)  # noqa: S603  # argv is ours
+        else:
+            process = subprocess.Popen(  # noqa: S603  # argv is ours
+                argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+            )
+    # Should it end before this process does, somebody must take note, or it stays in the process table.
+    threading.Thread(target=process.wait, name=f"voxledger-reaper-{process.pid}", daemon=True).start()
+    return process.pid
 
 
 def die_with_parent() -> None:

@@ -3,6 +3,7 @@
 CREATE TABLE projections (name VARCHAR NOT NULL, version INTEGER NOT NULL, position BIGINT NOT NULL);
 CREATE TABLE clips (
     id UUID NOT NULL,
+    short VARCHAR NOT NULL,
     created TIMESTAMPTZ NOT NULL,
     actor VARCHAR,
     actor_id VARCHAR NOT NULL,
@@ -131,7 +132,7 @@ SELECT position, id::UUID AS event, subject::UUID AS clip, time, actor AS actor_
         "text":"VARCHAR","voice_name":"VARCHAR","tags":["VARCHAR"]}') AS personal
 FROM folding WHERE type = 'GenerationCompleted';
 INSERT INTO catalog.clips BY NAME
-SELECT clip AS id, time AS created, personal.actor_label AS actor, actor_id, personal.session AS session, personal.name AS name,
+SELECT clip AS id, right(clip::VARCHAR, 8) AS short, time AS created, personal.actor_label AS actor, actor_id, personal.session AS session, personal.name AS name,
     personal.text AS text, text_length, text_hash, channel, engine, model, language, personal.voice_name AS voice, voice_sha256,
     emotion, emotion_asked::FLOAT[8] AS emotion_asked, emotion_effective::FLOAT[8] AS emotion_effective, emotion_strength,
     dropped, take, seed, format, sample_rate, channels, duration_us, bytes, sha256, loudness_lufs, true_peak_dbtp, bucket,
@@ -183,9 +184,10 @@ WHERE clips.id = used.clip;
 -- name: upload
 -- The newest word on whether the audio lies in the store.
 UPDATE catalog.clips SET
-    stored = CASE WHEN news.type = 'AudioStored' THEN news.time ELSE stored END,
+    stored = coalesce(news.stored, stored),
     upload_failure = CASE WHEN news.type = 'AudioStored' THEN NULL ELSE news.failure END
-FROM (SELECT subject::UUID AS clip, arg_max(type, position) AS type, arg_max(time, position) AS time,
+FROM (SELECT subject::UUID AS clip, arg_max(type, position) AS type,
+        arg_max(time, position) FILTER (type = 'AudioStored') AS stored,
         arg_max(coalesce(data ->> 'failure', ''), position) AS failure
     FROM folding WHERE type IN ('AudioStored', 'AudioUploadFailed') GROUP BY 1) AS news
 WHERE clips.id = news.clip;
@@ -223,6 +225,6 @@ UPDATE catalog.clips SET
     purge_started = coalesce(purge_started, news.started),
     purged = coalesce(purged, news.done),
     path = CASE WHEN news.done IS NULL THEN path END
-FROM (SELECT subject::UUID AS clip, min(time) FILTER (type = 'PurgeStarted') AS started, max(time) FILTER (type = 'ClipPurged') AS done
+FROM (SELECT subject::UUID AS clip, min(time) FILTER (type = 'PurgeStarted') AS started, min(time) FILTER (type = 'ClipPurged') AS done
     FROM folding WHERE type IN ('PurgeStarted', 'ClipPurged') GROUP BY 1) AS news
 WHERE clips.id = news.clip;

@@ -159,8 +159,6 @@ class Schedule(_Section):
     """Between two looks at what waits for Mixpanel."""
     report: Span = 600.0
     """Between two looks for closed weeks without a report."""
-    retention: Span = 3600.0
-    """Between two looks for marks whose grace is over."""
 
 
 class Settings(_Section):

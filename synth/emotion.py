@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
+from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.synth.errors import InvalidEmotion
 
-EMOTIONS = ("happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm")
-"""Names in the order of IndexTTS's `emo_vector`."""
-
-NEUTRAL = "neutral"
-"""What a clip without any emotion is called in the catalog."""
 
 EmotionMode: TypeAlias = Literal["none", "vector", "reference", "words"]
 Weights: TypeAlias = tuple[float, float, float, float, float, float, float, float]

@@ -2,6 +2,8 @@
 
 from voxledger.catalog.events.envelope import Draft, Event, decode, digest, encode, new_id, now
 from voxledger.catalog.events.types import (
+    EMOTIONS,
+    NEUTRAL,
     REGISTRY,
     AudioAccessed,
     AudioStored,
@@ -28,6 +30,8 @@ from voxledger.catalog.events.types import (
 )
 
 __all__ = [
+    "EMOTIONS",
+    "NEUTRAL",
     "REGISTRY",
     "AudioAccessed",
     "AudioStored",

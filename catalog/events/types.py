@@ -19,6 +19,10 @@ _PERSONAL = msgspec.Meta(extra={"personal": True})
 Personal: TypeAlias = Annotated[str, _PERSONAL]
 Personals: TypeAlias = Annotated[tuple[str, ...], _PERSONAL]
 Channel: TypeAlias = Literal["python", "cli", "api", "web", "batch"]
+EMOTIONS = ("happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm")
+"""The emotions in the order of every vector, which is that of IndexTTS's `emo_vector`."""
+NEUTRAL = "neutral"
+"""The dominant emotion of a clip without any."""
 Vector: TypeAlias = tuple[float, float, float, float, float, float, float, float]
 
 REGISTRY: dict[str, type[Fact]] = {}
@@ -250,7 +254,15 @@ def split(fact: Fact) -> tuple[dict[str, Any], dict[str, Any]]:
     sealed: dict[str, Any] = {}
     for name in fact.__struct_fields__:
         value = getattr(fact, name)
-        if isinstance(value, float) and not math.isfinite(value):
+        if not _finite(value):
             raise EventRejected(f"{type(fact).__name__}.{name} is {value}, which cannot be recorded", field=name)
         (sealed if name in personal else data)[name] = value
     return data, sealed
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, tuple) or all(map(_finite, value))

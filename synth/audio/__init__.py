@@ -11,7 +11,7 @@ from voxledger.synth.audio.chain import (
 from voxledger.synth.audio.encode import FORMATS, AudioFormat, Encoded, encode, format_named
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
-from voxledger.synth.audio.peak import limit, true_peak_dbtp
+from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.resample import resample
 from voxledger.synth.audio.trim import Silences, trim
 
@@ -23,6 +23,7 @@ __all__ = [
     "AudioFormat",
     "AudioMeasures",
     "Encoded",
+    "Limited",
     "Processed",
     "Silences",
     "encode",

@@ -77,7 +77,7 @@ FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """One file. `frames` counts samples per channel at `sample_rate`, the rate in the file, which the format may force."""
+    """One file. `frames` counts samples per channel at `sample_rate`: the rate in the file, forced by some formats."""
 
     data: bytes = field(repr=False)
     format: AudioFormat

@@ -8,6 +8,7 @@ below 16 adds at most 4: below the 53 bits a float64 holds exactly, whatever the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from torch import Tensor
 
 SAMPLE_BITS = 22
 COEFFICIENT_BITS = 24
+COEFFICIENT_STEP = 2.0**-COEFFICIENT_BITS
+_NOTHING = 1e-150
+"""A peak this low is none: its reciprocal, on the way to the grid, could overflow."""
 CHUNK_OUTPUTS = 1 << 16
 """Outputs computed at a time: keeps the working set in the cache and the memory of long clips bounded."""
 
@@ -32,12 +36,17 @@ class Gridded(NamedTuple):
 def to_grid(samples: Tensor) -> Gridded:
     """Round samples, shape (..., n), to `SAMPLE_BITS` bits below the power of two above the peak of each row."""
     samples = samples.to(torch.float64)
-    peak = samples.abs().amax(-1, keepdim=True)
+    peak = magnitude(samples).unsqueeze(-1)
     # The quotient of a number and its mantissa is a power of two, exactly; `pow` promises no such thing.
     mantissa, _ = torch.frexp(peak)
-    scale = torch.where(peak > 0, mantissa / peak.clamp_min(torch.finfo(torch.float64).tiny), 1.0)
+    scale = torch.where(peak > _NOTHING, mantissa / peak.clamp_min(_NOTHING), 1.0)
     grid = float(1 << SAMPLE_BITS)
-    return Gridded(torch.round(samples * (scale * grid)), 1.0 / (scale * grid))
+    return Gridded((samples * (scale * grid)).round_(), 1.0 / (scale * grid))
+
+
+def magnitude(values: Tensor) -> Tensor:
+    """The largest absolute value along the last dimension, without a copy: shape (..., n) -> (...)."""
+    return torch.maximum(values.amax(-1), -values.amin(-1))
 
 
 def to_coefficients(kernel: npt.NDArray[np.float64]) -> Tensor:
@@ -45,15 +54,13 @@ def to_coefficients(kernel: npt.NDArray[np.float64]) -> Tensor:
     return torch.from_numpy(np.round(kernel * float(1 << COEFFICIENT_BITS)))
 
 
-def filtered(padded: Gridded, kernel: Tensor, step: int, frames: int) -> Iterator[Tensor]:
-    """Filter overlapping frames, a chunk at a time.
+def filtered(windows: Tensor, kernel: Tensor) -> Iterator[Tensor]:
+    """Filter overlapping windows of grid values, a chunk at a time.
 
-    `padded.values` has shape (..., n) with n >= (frames - 1) * step + width; `kernel` has shape (width, outputs) and
-    comes from `to_coefficients`. Yields float64 of shape (..., frames in this chunk, outputs), in order.
+    `windows` has shape (..., frames, width); `kernel` has shape (width, outputs) and comes from `to_coefficients`.
+    Yields integers in float64 of shape (..., frames in this chunk, outputs), in order, in units of the grid's step
+    times `COEFFICIENT_STEP`.
     """
-    width, outputs = kernel.shape
-    kernel = kernel.to(padded.values.device)
-    windows = padded.values.unfold(-1, width, step)[..., :frames, :]
-    scale = padded.step.unsqueeze(-1) * 2.0**-COEFFICIENT_BITS
-    for chunk in windows.split(max(1, CHUNK_OUTPUTS // outputs), dim=-2):
-        yield torch.matmul(chunk, kernel) * scale
+    kernel = kernel.to(windows.device)
+    for chunk in windows.chunk(max(1, math.ceil(windows.shape[-2] * kernel.shape[-1] / CHUNK_OUTPUTS)), dim=-2):
+        yield torch.matmul(chunk, kernel)

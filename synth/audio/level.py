@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from voxledger.synth.audio.loudness import (
+    HOPS_PER_BLOCK,
     block_powers,
     gated_loudness,
     hop_samples,
@@ -38,11 +39,12 @@ _GAIN_DECIMALS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Levelled:
-    """One clip at its level: float64 samples on 16-bit steps, shape (n,); the gain before the limiter; its loudness."""
+    """One clip at its level: float64 samples on 16-bit steps, shape (n,), their levels, the gain before the limiter."""
 
     samples: Tensor
-    gain_db: float
+    true_peak_dbtp: float
     loudness_lufs: float
+    gain_db: float
     limited: bool
 
 
@@ -60,52 +62,71 @@ def level(samples: Tensor, sample_rate: int, *, target_lufs: float, ceiling_dbtp
         if not math.isfinite(loudness):
             raise AudioFailed("the engine returned silence, or sound below hearing: try another text, voice or seed")
         nominal = round(target_lufs - loudness, _GAIN_DECIMALS)
-        envelope = true_peak_envelope(samples)
-        forecast = _Forecast(weighted, envelope, sample_rate, loudness, ceiling_dbtp)
-        if not forecast.limits(nominal):
-            return _at(samples, envelope, sample_rate, nominal, ceiling_dbtp, limited=False)
-        aim, drive, best = target_lufs, nominal, None
-        for _ in range(ROUNDS):
-            drive = forecast.gain_for(aim, start=drive, most=nominal + MAX_DRIVE_DB)
-            made = _at(samples, envelope, sample_rate, drive, ceiling_dbtp, limited=True)
-            if best is None or abs(made.loudness_lufs - target_lufs) < abs(best.loudness_lufs - target_lufs):
-                best = made
-            if abs(made.loudness_lufs - target_lufs) <= TOLERANCE_LU or drive >= nominal + MAX_DRIVE_DB:
+        # Blocks under the ceiling even at the highest gain are of no interest to the limiter.
+        lowest = 10 ** ((ceiling_dbtp - SAFETY_DB - nominal - MAX_DRIVE_DB) / 20)
+        clip = _Clip(samples, true_peak_envelope(samples, above=lowest), sample_rate, ceiling_dbtp)
+        if not clip.limits(nominal):
+            # A gain alone adds itself to the loudness; rounding to 16 bits is 98 dB down. No need to measure again.
+            return clip.at(nominal, loudness_lufs=loudness + nominal)
+        forecast = _Forecast(clip, weighted, loudness)
+        most = nominal + MAX_DRIVE_DB
+        made = clip.at(forecast.gain_for(target_lufs, start=nominal, most=most))
+        aim, best = target_lufs, made
+        for _ in range(ROUNDS - 1):
+            if abs(best.loudness_lufs - target_lufs) <= TOLERANCE_LU or made.gain_db >= most:
                 break
             aim += target_lufs - made.loudness_lufs
-        assert best is not None
+            made = clip.at(forecast.gain_for(aim, start=made.gain_db, most=most))
+            best = min(best, made, key=lambda each: abs(each.loudness_lufs - target_lufs))
         return best
 
 
-def _at(
-    samples: Tensor, envelope: Tensor, sample_rate: int, gain_db: float, ceiling_dbtp: float, *, limited: bool
-) -> Levelled:
-    gain = 10 ** (gain_db / 20)
-    made = limit(samples * gain, sample_rate, ceiling_dbtp=ceiling_dbtp, envelope=envelope * gain)
-    loudness = integrated_loudness(made, sample_rate)
-    return Levelled(
-        samples=made, gain_db=gain_db, loudness_lufs=-math.inf if loudness is None else loudness, limited=limited
-    )
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """A clip before gain, with its true-peak envelope."""
+
+    samples: Tensor
+    envelope: Tensor
+    sample_rate: int
+    ceiling_dbtp: float
+
+    @property
+    def aim(self) -> float:
+        """The true peak the limiter aims at, linear."""
+        return float(10 ** ((self.ceiling_dbtp - SAFETY_DB) / 20))
+
+    def limits(self, gain_db: float) -> bool:
+        return float(self.envelope.amax()) * 10 ** (gain_db / 20) > self.aim
+
+    def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Levelled:
+        """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""
+        gain = 10 ** (gain_db / 20)
+        made = limit(
+            self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=self.envelope * gain
+        )
+        if loudness_lufs is None:
+            measured = integrated_loudness(made.samples, self.sample_rate)
+            loudness_lufs = -math.inf if measured is None else measured
+        return Levelled(
+            samples=made.samples,
+            true_peak_dbtp=20 * math.log10(made.true_peak),
+            loudness_lufs=loudness_lufs,
+            gain_db=gain_db,
+            limited=self.limits(gain_db),
+        )
 
 
 class _Forecast:
     """Loudness behind gain and limiter, from powers per `BLOCK` samples alone: a thousandth of the work of trying."""
 
-    def __init__(
-        self, weighted: Tensor, envelope: Tensor, sample_rate: int, loudness: float, ceiling_dbtp: float
-    ) -> None:
-        self._envelope, self._sample_rate = envelope, sample_rate
-        self._ceiling = 10 ** ((ceiling_dbtp - SAFETY_DB) / 20)
-        self._peak = float(envelope.amax())
-        blocks = envelope.shape[-1]
+    def __init__(self, clip: _Clip, weighted: Tensor, loudness: float) -> None:
+        self._clip = clip
+        blocks = clip.envelope.shape[-1]
         padded = torch.nn.functional.pad(weighted.square(), (0, blocks * BLOCK - weighted.shape[-1]))
-        self._powers = padded.unflatten(-1, (blocks, BLOCK)).mean(-1)
-        self._hop = max(1, round(hop_samples(sample_rate) / BLOCK))
+        self._powers = padded.reshape(blocks, BLOCK).mean(-1)
+        self._hop = max(1, round(hop_samples(clip.sample_rate) / BLOCK))
         self._offset = 0.0
-        self._offset = loudness - self._loudness(torch.ones(blocks + 1, dtype=torch.float64, device=envelope.device))
-
-    def limits(self, gain_db: float) -> bool:
-        return self._peak * 10 ** (gain_db / 20) > self._ceiling
+        self._offset = loudness - self._loudness(torch.ones_like(self._powers[:1]).expand(blocks + 1))
 
     def gain_for(self, target_lufs: float, *, start: float, most: float) -> float:
         """The gain (dB, at most `most`) whose forecast loudness is the target; secant steps from `start`."""
@@ -124,13 +145,13 @@ class _Forecast:
 
     def _after(self, gain_db: float) -> float:
         gain = 10 ** (gain_db / 20)
-        return self._loudness(gain_curve(self._envelope * gain, self._sample_rate, self._ceiling)) + gain_db
+        return self._loudness(gain_curve(self._clip.envelope * gain, self._clip.sample_rate, self._clip.aim)) + gain_db
 
     def _loudness(self, curve: Tensor) -> float:
         powers = self._powers * ((curve[1:] + curve[:-1]) / 2).square()
         hops = powers.shape[-1] // self._hop
-        if hops < 4:
-            return float(gated_loudness(powers.mean(-1, keepdim=True))) + self._offset
-        return float(gated_loudness(overlapped(powers[: hops * self._hop].unflatten(-1, (hops, -1)).mean(-1)))) + (
-            self._offset
-        )
+        if hops < HOPS_PER_BLOCK:
+            blocks = powers.mean(-1, keepdim=True)
+        else:
+            blocks = overlapped(powers[: hops * self._hop].reshape(hops, -1).mean(-1))
+        return float(gated_loudness(blocks)) + self._offset

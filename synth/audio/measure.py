@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.peak import true_peak_dbtp
 from voxledger.synth.audio.trim import Silences, sounding
@@ -49,13 +50,13 @@ def measures_with(
 ) -> AudioMeasures:
     """Like `measure`, for a caller that knows loudness and true peak already."""
     with torch.inference_mode():
-        peak = float(samples.abs().amax()) if samples.shape[-1] else 0.0
+        peak = float(magnitude(samples)) if samples.shape[-1] else 0.0
         return AudioMeasures(
             duration_s=samples.shape[-1] / sample_rate,
             loudness_lufs=_rounded(loudness_lufs),
             true_peak_dbtp=_rounded(peak_dbtp),
             sample_peak_dbfs=_rounded(20 * math.log10(peak) if peak > 0 else None),
-            clipped_samples=clipped_samples(samples),
+            clipped_samples=clipped_samples(samples) if peak >= FULL_SCALE else 0,
             silence_share=round(sounding(samples, sample_rate, Silences()).silence_share, DECIMALS),
         )
 

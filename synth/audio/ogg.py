@@ -44,9 +44,9 @@ def _page_end(data: bytes, start: int) -> int:
 def _checksum(page: bytearray) -> int:
     """The Ogg checksum, computed by zlib.
 
-    Both are CRC-32 with the polynomial 0x04c11db7. Ogg's works from the highest bit on, starts at 0 and inverts nothing;
-    zlib's works from the lowest and inverts before and after. So bits are reversed going in and coming out, and the
-    two inversions undone.
+    Both are CRC-32 with the polynomial 0x04c11db7. Ogg's works from the highest bit on, starts at 0 and inverts
+    nothing; zlib's works from the lowest and inverts before and after. So bits are reversed going in and coming out,
+    and the two inversions undone.
     """
     mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_REVERSED), "big")

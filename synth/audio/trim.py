@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.errors import AudioFailed
 
 FRAME_S = 0.01
@@ -56,7 +57,7 @@ def sounding(samples: Tensor, sample_rate: int, silences: Silences) -> Sounding:
         if count == 0:
             return Sounding(0, 0, 1.0)
         padded = torch.nn.functional.pad(samples, (0, -count % frame))
-        peaks = padded.unflatten(-1, (-1, frame)).abs().amax(-1)
+        peaks = magnitude(padded.reshape(-1, frame))
         peak = float(peaks.amax())
         if peak < _amplitude(silences.silent_dbfs) or peak == 0:
             return Sounding(0, 0, 1.0)

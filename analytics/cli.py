@@ -1,0 +1,124 @@
+"""Commands about usage: `report weekly` and `mixpanel status | flush`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from cyclopts import App
+
+from voxledger.catalog import terminal
+from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.analytics.mixpanel import Mixpanel
+    from voxledger.analytics.reports import Reports
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    @property
+    def reports(self) -> Reports:
+        """Weekly reports."""
+
+    @property
+    def mixpanel(self) -> Mixpanel:
+        """Delivery to Mixpanel."""
+
+
+class Commands:
+    """The commands of this floor, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        report = App(name="report", help="Reports of how the studio is used.")
+        report.command(self.weekly)
+        app.command(report)
+        mixpanel = App(name="mixpanel", help="Delivery of events to Mixpanel.")
+        mixpanel.command(self.status)
+        mixpanel.command(self.flush)
+        app.command(mixpanel)
+
+    def weekly(self, *, week: str | None = None, out: Path | None = None, json: bool = False) -> None:
+        """Report a week: what was generated, by whom, with which emotions, and what it takes up.
+
+        **Examples**
+
+            voxledger report weekly
+            voxledger report weekly --out report/
+            voxledger report weekly --week 2026-W46 --json
+
+        Parameters
+        ----------
+        week
+            An ISO week; by default the running one, marked as not closed.
+        out
+            A folder for the report as one HTML file, as Markdown and as JSON; without it the report is printed.
+        json
+            Print the report as JSON.
+        """
+        from rich.markdown import Markdown
+
+        from voxledger.analytics.report import render_json, render_markdown
+
+        with self._opened() as door:
+            if out is not None:
+                files = door.reports.publish(out, week=week)
+                if not json:
+                    for file in files:
+                        terminal.console.print(f"written: [bold]{file}[/]", soft_wrap=True)
+                    return
+            report = door.reports.weekly(week)
+        if json:
+            print(render_json(report))
+        else:
+            terminal.console.print(Markdown(render_markdown(report)))
+
+    def status(self, *, json: bool = False) -> None:
+        """Say how many events wait for Mixpanel, and why.
+
+        **Examples**
+
+            voxledger mixpanel status
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            found = door.mixpanel.status()
+        if json:
+            terminal.print_json({"configured": found.configured, "host": found.host, "cursor": found.cursor, "waiting": found.waiting, "note": found.note})
+            return
+        target = found.host if found.configured else "nowhere: mixpanel.token is not set"
+        terminal.console.print(f"[bold]{terminal.count(found.waiting, 'event')}[/] waiting for {target}")
+        if found.note:
+            terminal.console.print(terminal.text(found.note))
+
+    def flush(self, *, json: bool = False) -> None:
+        """Send what waits for Mixpanel now.
+
+        **Examples**
+
+            VOXLEDGER_MIXPANEL_TOKEN=… voxledger mixpanel flush
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            if not door.mixpanel.status().configured:
+                raise SettingsError("nothing can be sent: set mixpanel.token (VOXLEDGER_MIXPANEL_TOKEN)", name="mixpanel.token")
+            done = door.mixpanel.deliver()
+        if json:
+            terminal.print_json({"state": done.state, "sent": done.sent, "quarantined": done.quarantined, "waiting": done.waiting})
+            return
+        terminal.console.print(f"{terminal.count(done.sent, 'event')} sent, {done.quarantined:,} quarantined, {done.waiting:,} waiting")

@@ -1,0 +1,169 @@
+"""What Mixpanel hears: our events under the names and properties that people see there.
+
+Only what a rule below names is sent. A field that an event type gains later stays at home until somebody adds it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxledger.catalog.events import EMOTIONS
+from voxledger.catalog.subscriptions import LoggedEvent
+
+LONGEST_STRING = 255
+"""Bytes of UTF-8 that Mixpanel keeps of a string."""
+_MOST_ITEMS = 100
+_DEEPEST = 3
+
+RESERVED = frozenset(
+    {"token", "ip", "time", "distinct_id", "$insert_id", "$device_id", "$user_id", "bucket", "$ignore"}
+)
+"""Property names that mean something to Mixpanel itself; no rule may produce one."""
+
+UNSENT = frozenset({"PurgeStarted", "DeliveryQuarantined"})
+"""Event types that stay at home. Telling Mixpanel what it refused would never end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How one field of `data` becomes a property."""
+
+    field: str
+    name: str
+    convert: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One event type: its name at Mixpanel, and the fields that go there.
+
+    `variants` gives other names by the value of the field `variant_of`. `about_clip`: the subject is a clip's id.
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    variant_of: str = ""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    about_clip: bool = True
+    weights: str = ""
+    """The field that holds an emotion vector, `""` when there is none."""
+
+    def names(self) -> set[str]:
+        """All names this type can have at Mixpanel."""
+        return {self.name, *self.variants.values()}
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A value as Mixpanel takes it: strings up to 255 bytes, 100 items, 3 levels; None for what cannot be sent."""
+    if isinstance(value, str):
+        return _cut(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth >= _DEEPEST:
+        return None
+    if isinstance(value, list | tuple):
+        return [found for item in value[:_MOST_ITEMS] if (found := plain(item, depth + 1)) is not None]
+    if isinstance(value, dict):
+        items = ((_cut(str(key)), plain(item, depth + 1)) for key, item in list(value.items())[:_MOST_ITEMS])
+        return {key: item for key, item in items if item is not None}
+    return None
+
+
+def _cut(text: str) -> str:
+    encoded = text.encode()
+    # A cut inside a character would leave bytes that are no UTF-8.
+    return text if len(encoded) <= LONGEST_STRING else encoded[:LONGEST_STRING].decode(errors="ignore")
+
+
+def _to_seconds(microseconds: Any) -> float | None:
+    return round(microseconds / 1e6, 3) if isinstance(microseconds, int) else None
+
+
+def _to_whether(value: Any) -> bool:
+    return value is not None
+
+
+def _same(*fields: str) -> tuple[Rule, ...]:
+    return tuple(Rule(field=name, name=name, convert=plain) for name in fields)
+
+
+def _seconds(*fields: str) -> tuple[Rule, ...]:
+    return tuple(Rule(field=name, name=name.removesuffix("_us") + "_s", convert=_to_seconds) for name in fields)
+
+
+VOCABULARY: Mapping[str, Entry] = {
+    "GenerationCompleted": Entry(
+        name="Audio Generated",
+        rules=(
+            *_same(
+                "channel", "features", "engine", "engine_version", "model", "device", "language", "language_detected"
+            ),
+            *_same("emotion", "emotion_mode", "emotion_strength", "text_length", "take", "segments"),
+            *_same("format", "sample_rate", "channels", "bytes", "loudness_lufs", "true_peak_dbtp"),
+            *_seconds("duration_us", "queue_us", "synthesis_us", "audio_us", "encode_us"),
+            # A hash of a recording would let somebody who has the recording recognize a person.
+            Rule(field="voice_sha256", name="cloned_voice", convert=_to_whether),
+        ),
+        weights="emotion_effective",
+    ),
+    "GenerationFailed": Entry(
+        name="Generation Failed",
+        rules=(
+            *_same("channel", "engine", "language", "failure", "stage", "emotion", "text_length"),
+            *_seconds("elapsed_us"),
+        ),
+    ),
+    "GenerationCancelled": Entry(
+        name="Generation Cancelled", rules=(*_same("channel", "engine", "text_length"), *_seconds("elapsed_us"))
+    ),
+    "GenerationReused": Entry(
+        name="Audio Reused",
+        rules=(
+            *_same("channel", "features", "engine", "language", "emotion", "text_length"),
+            *_seconds("duration_us", "saved_us"),
+        ),
+    ),
+    "AudioStored": Entry(
+        name="Audio Stored", rules=(*_same("bytes", "attempts"), *_seconds("transfer_us", "waited_us"))
+    ),
+    "AudioUploadFailed": Entry(name="Audio Upload Failed", rules=_same("failure", "attempts")),
+    "AudioAccessed": Entry(
+        name="Audio Played",
+        rules=_same("channel", "purpose"),
+        variant_of="purpose",
+        variants={"fetch": "Audio Fetched", "link": "Audio Link Made"},
+    ),
+    "ClipTagged": Entry(name="Clip Tagged"),
+    "ClipUntagged": Entry(name="Clip Untagged"),
+    "ClipPinned": Entry(name="Clip Pinned"),
+    "ClipUnpinned": Entry(name="Clip Unpinned"),
+    "ClipMarked": Entry(name="Clip Marked For Deletion"),
+    "ClipUnmarked": Entry(name="Clip Mark Removed", rules=_same("reason")),
+    "ClipPurged": Entry(name="Clip Purged", rules=_same("bytes")),
+    "PurgeFailed": Entry(name="Clip Purge Failed", rules=_same("failure")),
+    "ReportPublished": Entry(name="Report Published", rules=_same("week", "revision", "closed"), about_clip=False),
+}
+"""Every event type that Mixpanel hears of."""
+
+
+def translate(event: LoggedEvent) -> tuple[str, dict[str, Any]] | None:
+    """An event's name and properties at Mixpanel; None when it stays at home. Equal events give equal answers."""
+    entry = VOCABULARY.get(event.type)
+    if entry is None:
+        return None
+    name = entry.variants.get(event.data.get(entry.variant_of, ""), entry.name)
+    properties: dict[str, Any] = {"event_version": event.version}
+    if entry.about_clip:
+        properties["clip"] = _cut(event.subject)
+    for rule in entry.rules:
+        if rule.field in event.data:
+            value = rule.convert(event.data[rule.field])
+            if value is not None:
+                properties[rule.name] = value
+    weights = event.data.get(entry.weights)
+    if isinstance(weights, list) and len(weights) == len(EMOTIONS):
+        for emotion, weight in zip(EMOTIONS, weights, strict=True):
+            properties[f"emotion_{emotion}"] = round(weight, 4)
+    return name, properties

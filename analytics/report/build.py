@@ -1,0 +1,220 @@
+"""Building the weekly report: reads the week's rows once, measures them, gives records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import duckdb
+import msgspec
+import polars as pl
+
+from voxledger.analytics import metrics
+from voxledger.analytics.report import sections
+from voxledger.analytics.report.errors import InvalidWeek
+from voxledger.analytics.report.samples import read_samples
+from voxledger.analytics.report.week import Week
+from voxledger.analytics.report.weekly import (
+    Definition,
+    Expiring,
+    Headline,
+    LoudnessBin,
+    Provenance,
+    PurgedByRule,
+    Quality,
+    Retention,
+    Storage,
+    WeeklyReport,
+)
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.queries import load
+from voxledger.catalog.settings import Settings
+
+HISTORY = 8
+"""Weeks of a sparkline, this one included."""
+EXPIRING = 12
+"""Most clips listed as expiring."""
+HEADLINES = (
+    "clips", "audio_us", "active_users", "returning_users", "generations", "reuse_rate", "saved_us", "failure_rate", "rtf_p95",
+    "queue_p95_us",
+)  # fmt: skip
+
+_SQL = load("report.sql", "voxledger.analytics.report")
+
+
+class _Period(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted and what it is compared with; all in UTC."""
+
+    week: Week
+    start: datetime
+    stop: datetime
+    before_start: datetime
+    before_stop: datetime
+    now: datetime
+
+
+def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: datetime) -> WeeklyReport:
+    """The report of a week, by default of the one that runs. Everything acknowledged so far is in it.
+
+    The week is read in `general.time_zone`. A week that runs is compared with the same stretch of the week before. Raises
+    InvalidWeek for a week that has not begun, ValueError for a naive `now`, and what the keeper raises.
+    """
+    zone = settings.general.time_zone
+    running = Week.of(now, zone)
+    wanted = Week(week.year, week.number, zone) if week else running
+    if wanted.start.astimezone(UTC) > now.astimezone(UTC):
+        raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
+    period = _period(wanted, now)
+    with keeper.reading() as connection:
+        return _build(connection, period, settings)
+
+
+def _period(week: Week, now: datetime) -> _Period:
+    closed = week.closed(now)
+    return _Period(
+        week=week,
+        start=week.start.astimezone(UTC),
+        stop=week.end.astimezone(UTC) if closed else now.astimezone(UTC),
+        before_start=week.previous().start.astimezone(UTC),
+        before_stop=(week.start if closed else week.a_week_before(now)).astimezone(UTC),
+        now=now.astimezone(UTC),
+    )
+
+
+def _build(connection: duckdb.DuckDBPyConnection, period: _Period, settings: Settings) -> WeeklyReport:
+    week = period.week
+    seen = metrics.first_seen(connection, period.stop)
+    frame = metrics.with_newcomers(metrics.attempts(connection, period.start, period.stop), seen, period.start)
+    before = metrics.with_newcomers(
+        metrics.attempts(connection, period.before_start, period.before_stop), seen, period.before_start
+    )
+    earliest: datetime | None = seen["first_seen"].min()  # type: ignore[assignment]  # a column of moments
+    first = earliest is None or earliest >= period.start
+    totals = metrics.totals(connection, "storage_present")
+    origin = connection.sql(_SQL["provenance"]).pl().row(0, named=True)
+    return WeeklyReport(
+        week=str(week),
+        time_zone=week.zone,
+        start=week.start,
+        end=week.end,
+        through=period.stop.astimezone(week.start.tzinfo),
+        closed=week.closed(period.now),
+        compared_week=None if first else str(week.previous()),
+        compared_start=None if first else week.previous().start,
+        compared_end=None if first else period.before_stop.astimezone(week.start.tzinfo),
+        headlines=_headlines(connection, period, frame, None if first else before, seen, earliest),
+        history_weeks=tuple(str(week.previous(back)) for back in range(HISTORY - 1, -1, -1)),
+        days=sections.days(frame, week),
+        emotions=sections.emotions(frame, before),
+        users=sections.users(frame),
+        features=sections.features(frame, before),
+        languages=sections.groups(frame, before, "language"),
+        channels=sections.groups(frame, before, "channel"),
+        voices=sections.voices(_rows(connection, "voices", period), _rows(connection, "voices", period, before=True)),
+        engines=sections.engines(frame),
+        failures=sections.failures(frame),
+        loudness=msgspec.convert(_rows(connection, "loudness", period), tuple[LoudnessBin, ...]),
+        storage=_storage(connection, period, totals),
+        retention=_retention(connection, period, totals),
+        samples=read_samples(connection, period.start, period.stop, settings.report.samples),
+        quality=Quality(
+            position=origin["position"],
+            waiting_clips=totals["waiting_clips"],
+            refused_clips=totals["refused_clips"],
+            recorded_late=_rows(connection, "recorded_late", period)[0]["recorded_late"],
+        ),
+        provenance=_provenance(origin, period),
+        definitions=tuple(
+            Definition(metric=metric.name, title=metric.title, unit=metric.unit, definition=metric.definition)
+            for metric in metrics.METRICS.values()
+        ),
+    )
+
+
+def _headlines(
+    connection: duckdb.DuckDBPyConnection,
+    period: _Period,
+    frame: pl.DataFrame,
+    before: pl.DataFrame | None,
+    seen: pl.DataFrame,
+    earliest: datetime | None,
+) -> tuple[Headline, ...]:
+    """Single rows are read for this week and the one before; the weeks of the sparkline come summed."""
+    summed = [name for name in HEADLINES if not metrics.METRICS[name].rows]
+    history: list[Mapping[str, metrics.Value]] = []
+    for back in range(HISTORY - 1, 0, -1):
+        week = period.week.previous(back)
+        start, stop = week.start.astimezone(UTC), week.end.astimezone(UTC)
+        if earliest is None or stop <= earliest:
+            history.append({})
+            continue
+        past = metrics.with_newcomers(metrics.rollup(connection, start, stop), seen, start)
+        history.append(metrics.measure(past, summed))
+    present = metrics.measure(frame, HEADLINES)
+    previous = metrics.measure(before, HEADLINES) if before is not None else {}
+    return tuple(
+        Headline(
+            metric=name,
+            title=metrics.METRICS[name].title,
+            unit=metrics.METRICS[name].unit,
+            better=metrics.METRICS[name].better,
+            value=present[name],
+            previous=previous.get(name),
+            change=change(present[name], previous.get(name), share=metrics.METRICS[name].unit == "share"),
+            history=() if metrics.METRICS[name].rows else (*(past.get(name) for past in history), present[name]),
+        )
+        for name in HEADLINES
+    )
+
+
+def change(value: metrics.Value, previous: metrics.Value, *, share: bool = False) -> float | None:
+    """How much a number moved: relative to what it was, or the difference for a share. None where that says nothing."""
+    if value is None or previous is None:
+        return None
+    if share:
+        return value - previous
+    return (value - previous) / previous if previous else None
+
+
+def _storage(connection: duckdb.DuckDBPyConnection, period: _Period, present: Mapping[str, Any]) -> Storage:
+    flow = metrics.totals(connection, "storage_flow", start=period.start, stop=period.stop)
+    both = {**flow, **present}
+    return Storage(**{name: both[name] for name in Storage.__struct_fields__})
+
+
+def _retention(connection: duckdb.DuckDBPyConnection, period: _Period, present: Mapping[str, Any]) -> Retention:
+    expiring = connection.sql(_SQL["expiring"], params={"limit": EXPIRING}).pl().to_dicts()
+    return Retention(
+        marked_clips=present["marked_clips"],
+        marked_bytes=present["marked_bytes"],
+        expiring=msgspec.convert(expiring, tuple[Expiring, ...]),
+        purged=msgspec.convert(_rows(connection, "purged", period), tuple[PurgedByRule, ...]),
+    )
+
+
+def _provenance(origin: Mapping[str, Any], period: _Period) -> Provenance:
+    digest = origin["chain_digest"]
+    return Provenance(
+        source=origin["source"],
+        position=origin["position"],
+        chain_position=origin["chain_position"] or 0,
+        chain_digest=bytes(digest).hex() if digest is not None else None,
+        generated=period.now.astimezone(period.week.start.tzinfo),
+        version=_version(),
+    )
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, query: str, period: _Period, *, before: bool = False
+) -> list[dict[str, Any]]:
+    start, stop = (period.before_start, period.before_stop) if before else (period.start, period.stop)
+    return connection.sql(_SQL[query], params={"start": start, "stop": stop}).pl().to_dicts()
+
+
+def _version() -> str:
+    try:
+        return version("voxledger")
+    except PackageNotFoundError:
+        return "unknown"

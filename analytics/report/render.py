@@ -1,0 +1,183 @@
+"""Rendering: a report as one self-contained HTML page, as Markdown, as JSON."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any, Literal, TypeAlias
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from voxledger.analytics import palette
+from voxledger.analytics.metrics import METRICS
+from voxledger.analytics.report import charts, glyphs, wording
+from voxledger.analytics.report.samples import CONTENT_TYPES, LARGEST, LARGEST_TOTAL
+from voxledger.analytics.report.weekly import Headline, Sample, WeeklyReport
+
+Audio: TypeAlias = Mapping[str, tuple[bytes, str]]
+"""Audio by clip id, as bytes and media type."""
+CARDS = ("clips", "audio_us", "active_users", "reuse_rate", "saved_us", "failure_rate")
+"""The metrics that open the page, each with a sparkline."""
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>&|#~!$])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+
+
+class Player(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample with its audio as a data URI, or the reason why it cannot be played here."""
+
+    sample: Sample
+    source: str | None
+    reason: str
+
+    @property
+    def title(self) -> str:
+        """What the clip is called; an automatic name is only the beginning of the text, which then says more."""
+        name, text = self.sample.name, self.sample.text
+        automatic = text and (not name or text.startswith(name.rstrip("… ")))
+        return wording.shortened((text if automatic else name) or "Untitled", 80)
+
+    @property
+    def quote(self) -> str | None:
+        """The text as far as the title does not already say it."""
+        quote = wording.shortened(self.sample.text or "", 240)
+        return quote if quote and quote != self.title else None
+
+
+def render_html(report: WeeklyReport, audio: Audio) -> str:
+    """One HTML file that asks nothing of the network and holds no script; audio lies in it as data URIs.
+
+    A clip of more than `samples.LARGEST` bytes, or beyond `samples.LARGEST_TOTAL` for all of them, is left out and said to
+    be. Everything that people typed is escaped.
+    """
+    return _template("weekly.html.j2").render(
+        **_content(report),
+        players=players(report, audio),
+        charts=charts.draw(report),
+        cards=[report.headline(name) for name in CARDS],
+        colours=palette,
+        pairs=palette.chart_pairs(),
+    )
+
+
+def render_markdown(report: WeeklyReport) -> str:
+    """The same numbers as Markdown (GitHub's tables), for chats and repositories; without charts and audio."""
+    text = _template("weekly.md.j2").render(**_content(report))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_json(report: WeeklyReport) -> bytes:
+    """The records as JSON, indented, UTF-8; `schema` names their form."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+
+
+def players(report: WeeklyReport, audio: Audio) -> tuple[Player, ...]:
+    """The samples in order, each with its audio while there is room in the page."""
+    found = []
+    room = LARGEST_TOTAL
+    for sample in report.samples:
+        content, kind = audio.get(sample.clip, (b"", ""))
+        known = len(content) or sample.bytes
+        source, reason = None, "The audio file is not here any more, or is not what was recorded."
+        if known > LARGEST:
+            reason = (
+                f"Not embedded: {wording.size(known)} is more than the {wording.size(LARGEST)} a clip may have here."
+            )
+        elif known > room:
+            reason = (
+                f"Not embedded: the clips of this page would have more than {wording.size(LARGEST_TOTAL)} together."
+            )
+        elif content and kind in CONTENT_TYPES.values():
+            source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+            room -= len(content)
+        found.append(Player(sample=sample, source=source, reason=reason))
+    return tuple(found)
+
+
+def _content(report: WeeklyReport) -> dict[str, Any]:
+    heard = {row.emotion for row in report.emotions.emotions}
+    return {
+        "report": report,
+        "lead": lead(report),
+        "versus": versus(report),
+        "unheard": [name for name in palette.EMOTIONS if name not in heard],
+        "metric": METRICS,
+        "say": wording,
+        "moved": partial(moved, report=report),
+        "tone": tone,
+        "glyphs": glyphs,
+    }
+
+
+def lead(report: WeeklyReport) -> str:
+    """The week in a sentence or two."""
+    if report.empty:
+        return (
+            "Nothing was generated in this week so far." if not report.closed else "Nothing was generated in this week."
+        )
+    clips, audio, saved = (report.headline(name).value or 0 for name in ("clips", "audio_us", "saved_us"))
+    users = report.users
+    said = (
+        f"{wording.plural(int(clips), 'new clip')}, {wording.duration(audio)} of speech,"
+        f" from {wording.plural(users.active, 'person', 'people')}"
+    )
+    if users.new and not report.first_week:
+        said += f", {users.new:,} of them new"
+    if saved:
+        said += f". Reuse saved {wording.duration(saved)} of engine time"
+    return said + "."
+
+
+def versus(report: WeeklyReport) -> str:
+    """What the changes compare with."""
+    if report.compared_week is None:
+        return "first week"
+    return f"vs {report.compared_week}" if report.closed else f"vs {report.compared_week} by this hour"
+
+
+def moved(headline: Headline, *, report: WeeklyReport) -> str:
+    """The change of a headline in words; never a percentage of nothing."""
+    if report.first_week:
+        return "first week"
+    if headline.change is not None:
+        said = wording.change(headline.change, headline.unit)
+        return "unchanged" if said.startswith("±") else said
+    if headline.previous is None:
+        return "none before" if headline.value is not None else wording.NOTHING
+    return (
+        "as before"
+        if headline.value == headline.previous
+        else f"from {wording.number(headline.previous, headline.unit)}"
+    )
+
+
+def tone(headline: Headline) -> Literal["good", "bad", ""]:
+    """Whether a change is welcome; none where neither direction is."""
+    if not headline.change or headline.better == "neither":
+        return ""
+    return "good" if (headline.change > 0) == (headline.better == "more") else "bad"
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    """Both kinds escape on their own: HTML by Jinja, Markdown as each value is printed."""
+    html = name.endswith(".html.j2")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("voxledger.analytics.report", "."),
+        autoescape=html,
+        finalize=None if html else _escaped,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )  # noqa: S701  # Markdown is escaped by `_escaped`
+    return environment.get_template(name)
+
+
+def _escaped(value: object) -> object:
+    """A text so that Markdown shows it as it is, in one line."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _MARKDOWN.sub(r"\\\1", _CONTROL.sub(" ", value))

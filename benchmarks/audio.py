@@ -1,0 +1,189 @@
+"""How fast the audio chain is on one core, beside the usual way of doing the same job.
+
+Run: `python benchmarks/audio.py`. The peer is pyloudnorm (gated loudness), a gain and scipy's `resample_poly`; it
+neither trims nor measures or limits true peaks. Both run in turns in one process with one torch thread; the tables show
+medians.
+Bar: a 5 s clip at 22.05 kHz, resampled or not, at 200 times real time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+RATE = 22_050
+LENGTHS_S = (1, 5, 30)
+TARGET_RATES = (None, 24_000, 48_000)
+BAR = 200
+Samples = npt.NDArray[np.float32]
+
+
+def speech(seconds: float) -> Samples:
+    """Harmonics of a gliding voice in syllables, with some breath; peaks 15 dB above the loudness."""
+    rng, when = np.random.default_rng(0), np.arange(round(seconds * RATE)) / RATE
+    phase = 2 * np.pi * np.cumsum(120 + 25 * np.sin(2 * np.pi * 0.4 * when)) / RATE
+    voice = sum(np.sin(k * phase + 0.15 * k * k) / k for k in range(1, 40))
+    syllables = np.clip(np.sin(2 * np.pi * 3.7 * when) + 0.4, 0, 1) ** 0.7
+    sound = voice * syllables + 0.05 * rng.standard_normal(len(when))
+    return np.asarray(0.3 * sound / np.abs(sound).max(), dtype=np.float32)
+
+
+def medians(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of every job, run in turns so that a noisy neighbour disturbs all of them alike."""
+    times: dict[str, list[float]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            begin = time.perf_counter()
+            job()
+            times[name].append(time.perf_counter() - begin)
+    return {name: median(each) for name, each in times.items()}
+
+
+def timed(job: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    begin = time.perf_counter()
+    job()
+    return time.perf_counter() - begin
+
+
+def first_calls() -> Table:
+    """What the first clip of a process pays and no other does."""
+    table = Table("first call", "ms", title="paid once per process")
+
+    def torch_import() -> None:
+        import torch
+
+        torch.set_num_threads(1)
+
+    def chain_import() -> None:
+        import voxledger.synth.audio  # noqa: F401  (the import is what is timed)
+
+    def first_clip(rate: int | None) -> Callable[[], object]:
+        from voxledger.synth.audio import process
+
+        return lambda: process(speech(1), RATE, target_rate=rate)
+
+    table.add_row("import torch", f"{timed(torch_import) * 1e3:.0f}")
+    table.add_row("import voxledger.synth.audio", f"{timed(chain_import) * 1e3:.0f}")
+    for rate in TARGET_RATES:
+        table.add_row(f"first 1 s clip, {RATE} Hz to {rate or RATE} Hz", f"{timed(first_clip(rate)) * 1e3:.1f}")
+    return table
+
+
+def peer(clip: Samples, target_rate: int | None) -> Samples:
+    """Loudness and resampling the usual way."""
+    import pyloudnorm
+    from scipy.signal import resample_poly
+
+    rate = target_rate or RATE
+    if rate != RATE:
+        divisor = math.gcd(rate, RATE)
+        clip = resample_poly(clip, rate // divisor, RATE // divisor)
+    gain_db = -16 - pyloudnorm.Meter(rate).integrated_loudness(clip)
+    return np.asarray(clip * np.float32(10 ** (gain_db / 20)))
+
+
+def chain_table() -> tuple[Table, list[float]]:
+    """The whole chain beside its peer; also the speeds the bar is about."""
+    from voxledger.synth.audio import process
+
+    table = Table(
+        "clip", "to", "case", "chain ms", "x real time", "peer ms", "peer / chain", title="whole chain, one core"
+    )
+    barred: list[float] = []
+    cases = [(length, rate) for length in LENGTHS_S for rate in TARGET_RATES]
+    for length, rate in track(cases, description="chain", transient=True):
+        clip = speech(length)
+        found = medians(
+            {
+                "gain only": lambda: process(clip, RATE, target_rate=rate, level_offset_db=-4),  # noqa: B023
+                "limiter at work": lambda: process(clip, RATE, target_rate=rate, level_offset_db=2),  # noqa: B023
+                "peer": lambda: peer(clip, rate),  # noqa: B023  (called before the loop goes on)
+            },
+            rounds=5 + 60 // length,
+        )
+        for case in ("gain only", "limiter at work"):
+            speed = length / found[case]
+            table.add_row(
+                f"{length} s",
+                f"{rate or RATE} Hz",
+                case,
+                f"{found[case] * 1e3:.2f}",
+                f"{speed:.0f}",
+                f"{found['peer'] * 1e3:.2f}",
+                f"{found['peer'] / found[case]:.2f}",
+            )
+            if length == 5:
+                barred.append(speed)
+    return table, barred
+
+
+def stage_table() -> Table:
+    """Every stage on its own, at the rate it runs at when the clip goes to 48 kHz."""
+    import torch
+    from scipy.signal import resample_poly
+
+    from voxledger.synth.audio import FORMATS, Silences, encode, integrated_loudness, limit, process, resample, trim
+    from voxledger.synth.audio.peak import true_peak
+
+    table = Table("stage", *(f"{length} s clip, ms" for length in LENGTHS_S), title=f"stages, {RATE} Hz to 48000 Hz")
+    rows: dict[str, list[str]] = {}
+    for length in track(LENGTHS_S, description="stages", transient=True):
+        clip = torch.from_numpy(speech(length)).to(torch.float64)
+        high = resample(clip, RATE, 48_000)
+        done = process(clip, RATE, target_rate=48_000)
+        jobs: dict[str, Callable[[], object]] = {
+            "trim": lambda: trim(clip, RATE, Silences()),  # noqa: B023  (as above)
+            "resample": lambda: resample(clip, RATE, 48_000),  # noqa: B023
+            "  peer: scipy resample_poly": lambda: resample_poly(clip.numpy(), 320, 147),  # noqa: B023
+            "loudness": lambda: integrated_loudness(high, 48_000),  # noqa: B023
+            "  peer: pyloudnorm": lambda: pyloudnorm_loudness(high.numpy()),  # noqa: B023
+            "true peak": lambda: true_peak(high),  # noqa: B023
+            "  peer: scipy, four-fold": lambda: np.abs(resample_poly(high.numpy(), 4, 1)).max(),  # noqa: B023
+            "limit, 6 dB": lambda: limit(high * 6, 48_000),  # noqa: B023
+        }
+        for name in FORMATS:
+            jobs[f"encode {name}"] = lambda name=name: encode(done.samples, 48_000, name)  # type: ignore[misc]  # noqa: B023
+        for name, seconds in medians(jobs, rounds=5 + 30 // length).items():
+            rows.setdefault(name, []).append(f"{seconds * 1e3:.2f}")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def pyloudnorm_loudness(samples: npt.NDArray[np.float64]) -> float:
+    """Loudness at 48 kHz as pyloudnorm measures it."""
+    import pyloudnorm
+
+    return float(pyloudnorm.Meter(48_000).integrated_loudness(samples))
+
+
+def main() -> int:
+    """Print the tables; the exit code says whether the bar was met."""
+    console = Console()
+    console.print(first_calls())
+    table, barred = chain_table()
+    console.print(table)
+    console.print(stage_table())
+    met = min(barred) >= BAR
+    console.print(
+        f"5 s clips: {min(barred):.0f} times real time at the least, the bar is {BAR}: {'met' if met else 'MISSED'}"
+    )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,250 @@
+"""The catalog: what a HOME knows about its clips, and the small changes people make to them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import ClipNotFound, QueryError, StoreError
+from voxledger.catalog.events import (
+    AudioAccessed,
+    Channel,
+    ClipPinned,
+    ClipTagged,
+    ClipUnpinned,
+    ClipUntagged,
+    Fact,
+)
+from voxledger.catalog.home import Home
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.queries import load
+from voxledger.catalog.recorder import Recorder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from voxledger.catalog.objects import Store
+
+_SQL = load("catalog.sql")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TAG = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+_LONGEST_LINK = 7 * 86400
+
+
+class Result:
+    """The answer to a query, whole and detached from the database."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        return self._table
+
+    def pl(self) -> pl.DataFrame:
+        """As a Polars frame."""
+        import polars
+
+        frame = polars.from_arrow(self._table)
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def df(self) -> pd.DataFrame:
+        """As a pandas frame; pandas must be installed."""
+        return self._table.to_pandas()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As a list of dictionaries."""
+        found: list[dict[str, Any]] = self._table.to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def __repr__(self) -> str:
+        return repr(self.pl())
+
+    def _repr_html_(self) -> str:
+        return str(self.pl()._repr_html_())
+
+
+class Catalog:
+    """Finds clips and changes what is known about them. Reads see everything written before, by any process."""
+
+    def __init__(
+        self, home: Home, recorder: Recorder, keeper: Keeper, store: Callable[[], Store], *, actor: str, channel: Channel
+    ) -> None:
+        self.home = home
+        self.recorder = recorder
+        self.keeper = keeper
+        self._store = store
+        self._actor = actor
+        self._channel = channel
+
+    def clip(self, reference: str) -> Clip:
+        """A clip by its id, or by as many of its last hex digits as make it unique (4 or more).
+
+        Raises ClipNotFound when there is none, or several.
+        """
+        wanted = reference.strip().lower()
+        if _UUID.fullmatch(wanted):
+            query = "clip"
+        else:
+            wanted = wanted.replace("-", "")
+            query = "clip_by_short" if len(wanted) == 8 else "clip_by_ending"
+            if not re.fullmatch(r"[0-9a-f]{4,32}", wanted):
+                raise ClipNotFound(f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)")
+        with self.keeper.reading() as connection:
+            rows = _rows(connection, _SQL[query], [wanted])
+        if len(rows) > 1:
+            raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
+        if not rows:
+            raise ClipNotFound(f"there is no clip {reference!r} in {self.home.path}; `voxledger clips` lists the newest")
+        return self._clip(rows[0])
+
+    def clips(
+        self,
+        *,
+        actor: str | None = None,
+        session: str | None = None,
+        emotion: str | None = None,
+        language: str | None = None,
+        tag: str | None = None,
+        state: str | None = None,
+        limit: int = 50,
+    ) -> list[Clip]:
+        """The newest clips that fit all conditions given; language `en` includes `en-GB`."""
+        conditions = {
+            "actor": actor, "session": session, "emotion": emotion, "language": language, "tag": tag, "state": state, "limit": limit,
+        }  # fmt: skip
+        with self.keeper.reading() as connection:
+            rows = _rows(connection, _SQL["clips"], conditions)
+        return [self._clip(row) for row in rows]
+
+    def sql(self, query: str, *, fresh: bool = True) -> Result:
+        """The answer to one SELECT over the documented relations (docs/sql.md). Raises QueryError.
+
+        Reads drain the journal first, so that they see what was just written; `fresh=False` skips that. The query runs
+        in this process with this user's rights, on files opened read-only and without access to other files.
+        """
+        try:
+            statements = duckdb.extract_statements(query)
+        except duckdb.Error as error:
+            raise QueryError(f"this is not SQL that DuckDB understands: {_plain(error)}") from None
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise QueryError("a query is exactly one SELECT; the catalog is changed through commands, never through SQL")
+        with self.keeper.reading(fresh=fresh) as connection:
+            try:
+                return Result(connection.sql(query).to_arrow_table())
+            except duckdb.Error as error:
+                raise QueryError(f"DuckDB refused the query: {_plain(error)}") from None
+
+    def totals(self) -> dict[str, int]:
+        """Clips, their length (µs) and size (bytes), how many are stored, pinned, marked, purged."""
+        with self.keeper.reading() as connection:
+            return _rows(connection, _SQL["totals"], None)[0]
+
+    def tag(self, reference: str, *tags: str) -> Clip:
+        """Put tags on a clip; those it has already stay as they are."""
+        clip = self._alive(reference)
+        self._record(clip, [ClipTagged(tag=check_tag(tag)) for tag in tags if tag not in clip.tags])
+        return self.clip(clip.id)
+
+    def untag(self, reference: str, *tags: str) -> Clip:
+        """Take tags off a clip. Raises QueryError for one that it does not have."""
+        clip = self.clip(reference)
+        for tag in tags:
+            if tag not in clip.tags:
+                has = ", ".join(clip.tags) or "none"
+                raise QueryError(f"clip {clip.short} has no tag {tag!r}; its tags: {has}")
+        self._record(clip, [ClipUntagged(tag=tag) for tag in tags])
+        return self.clip(clip.id)
+
+    def pin(self, reference: str, *, reason: str | None = None) -> Clip:
+        """Keep a clip: no rule expires it while it is pinned."""
+        clip = self._alive(reference)
+        self._record(clip, [ClipPinned(reason=reason)])
+        return self.clip(clip.id)
+
+    def unpin(self, reference: str) -> Clip:
+        """Take the pin off a clip."""
+        clip = self.clip(reference)
+        self._record(clip, [ClipUnpinned()] if clip.pinned else [])
+        return self.clip(clip.id)
+
+    def fetch(self, clip: Clip) -> Path:
+        """A local file with the clip's audio, from the cache, or downloaded from the store and kept there."""
+        if clip.path is not None and clip.path.is_file():
+            return clip.path
+        if clip.state in ("purging", "purged") or clip.key is None:
+            raise StoreError(f"the audio of clip {clip.short} was purged; `voxledger retention explain {clip.short}` says why")
+        path = self.home.cache / clip.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._store().download(clip.bucket, clip.key, path, sha256=clip.sha256)
+        return path
+
+    def link(self, clip: Clip, expires: int) -> str:
+        """A presigned link to the stored audio. Raises StoreError while the upload has not been confirmed."""
+        if not 1 <= expires <= _LONGEST_LINK:
+            raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds")
+        if clip.state in ("purging", "purged") or clip.key is None:
+            raise StoreError(f"the audio of clip {clip.short} was purged")
+        self.accessed(clip, "link")
+        return self._store().presign(clip.bucket, clip.key, expires)
+
+    def accessed(self, clip: Clip, purpose: str) -> None:
+        """Record that a clip was used."""
+        self._record(clip, [msgspec.convert({"channel": self._channel, "purpose": purpose}, AudioAccessed)])
+
+    def _record(self, clip: Clip, facts: Iterable[Fact]) -> None:
+        actor = self.recorder.vault.actor(self._actor)
+        drafts = [self.recorder.draft(fact, subject=clip.id, actor=actor) for fact in facts]
+        if drafts:
+            self.recorder.journal.emit(*drafts)
+
+    def _alive(self, reference: str) -> Clip:
+        clip = self.clip(reference)
+        if clip.state in ("purging", "purged"):
+            raise ClipNotFound(f"the audio of clip {clip.short} was purged; it can only be restored")
+        return clip
+
+    def _clip(self, row: dict[str, Any]) -> Clip:
+        known = {name: row[name] for name in Clip.__struct_fields__ if name in row}
+        return Clip(**{
+            **known,
+            "id": str(row["id"]),
+            "created": row["created"].astimezone(UTC),
+            "dropped": tuple(row["dropped"]),
+            "tags": tuple(row["tags"]),
+            "path": Path(row["path"]) if row["path"] else None,
+        }).bound(self)
+
+
+def check_tag(tag: str) -> str:
+    """A tag as it may be recorded. Raises QueryError for an empty one, or one with control characters."""
+    clean = tag.strip()
+    if not _TAG.fullmatch(clean):
+        raise QueryError(f"{tag!r} cannot be a tag: 1 to 128 printable characters")
+    return clean
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connection.sql(query, params=values).to_arrow_table().to_pylist()
+    return found
+
+
+def _plain(error: duckdb.Error) -> str:
+    """DuckDB's message without the blank lines and the stack that may follow."""
+    with contextlib.suppress(IndexError):
+        return re.split(r"\n\s*\n", str(error))[0].strip()
+    return str(error)

@@ -1,0 +1,25 @@
+-- name: clip
+-- One clip by its whole id.
+SELECT * FROM clips WHERE id = ?::UUID;
+
+-- name: clip_by_short
+-- Clips whose id ends like this; more than one means that people must say more.
+SELECT * FROM clips WHERE short = ? LIMIT 2;
+
+-- name: clip_by_ending
+SELECT * FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), ?) LIMIT 2;
+
+-- name: clips
+-- The newest clips that fit; a NULL condition fits everything.
+SELECT * FROM clips
+WHERE ($actor IS NULL OR actor = $actor) AND ($session IS NULL OR session = $session)
+    AND ($emotion IS NULL OR emotion = $emotion) AND ($language IS NULL OR language = $language OR starts_with(language, $language || '-'))
+    AND ($tag IS NULL OR list_contains(tags, $tag)) AND ($state IS NULL OR state = $state)
+ORDER BY created DESC, id DESC LIMIT $limit;
+
+-- name: totals
+-- The catalog in one line, for `status`.
+SELECT count(*) AS clips, coalesce(sum(duration_us), 0)::BIGINT AS duration_us, coalesce(sum(bytes), 0)::BIGINT AS bytes,
+    count(*) FILTER (state = 'stored') AS stored, count(*) FILTER (pinned) AS pinned,
+    count(*) FILTER (state = 'marked') AS marked, count(*) FILTER (state = 'purged') AS purged
+FROM clips;

@@ -1,0 +1,395 @@
+"""Commands about what is there: `sql`, `clips`, `status` and `config`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from cyclopts import App
+from rich.panel import Panel
+
+from voxledger.catalog import terminal
+from voxledger.catalog.settings import format_span, is_secret, names
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.catalog.catalog import Catalog, Result
+    from voxledger.catalog.clip import Clip
+    from voxledger.catalog.home import Home
+    from voxledger.catalog.journal import Journal
+    from voxledger.catalog.settings import Loaded
+    from voxledger.catalog.status import Status
+
+_SHOWN_ROWS = 100
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    home: Home
+    loaded: Loaded
+    journal: Journal
+
+    @property
+    def catalog(self) -> Catalog:
+        """Finds clips."""
+
+    def status(self) -> Status:
+        """What the HOME is doing."""
+
+
+class Commands:
+    """The commands of this floor, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        app.command(self.sql)
+        clips = App(name="clips", help="Find clips, and pin, tag or play one.")
+        clips.default(self.clips)
+        for command in (self.show, self.tag, self.untag, self.pin, self.unpin, self.play):
+            clips.command(command)
+        app.command(clips)
+        app.command(self.status)
+        app.command(self.config)
+
+    def sql(self, query: str, /, *, format: Literal["table", "json", "jsonl", "csv"] = "table") -> None:  # noqa: A002
+        """Ask the catalog with one SELECT.
+
+        Relations: clips, generations, plays, events, batches (docs/sql.md). Nothing can be changed this way.
+
+        **Examples**
+
+            voxledger sql "SELECT emotion, count(*), round(sum(duration_s), 1) FROM clips GROUP BY 1 ORDER BY 2 DESC"
+            voxledger sql "FROM generations WHERE outcome = 'failed'" --format json
+            voxledger sql - --format csv < query.sql > answer.csv
+
+        Parameters
+        ----------
+        query
+            One SELECT in DuckDB's dialect; `-` reads standard input.
+        format
+            table for people; json is one array, jsonl one object a line.
+        """
+        with self._opened() as door:
+            result = door.catalog.sql(sys.stdin.read() if query == "-" else query)
+        if format == "table":
+            _print_rows(result)
+        elif format == "json":
+            terminal.print_json(result.rows())
+        elif format == "jsonl":
+            terminal.print_json_lines(result.rows())
+        else:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(result.arrow().column_names)
+            writer.writerows(row.values() for row in result.rows())
+
+    def clips(
+        self,
+        *,
+        actor: str | None = None,
+        session: str | None = None,
+        emotion: str | None = None,
+        language: str | None = None,
+        tag: str | None = None,
+        state: str | None = None,
+        limit: int = 20,
+        json: bool = False,
+    ) -> None:
+        """List the newest clips.
+
+        **Examples**
+
+            voxledger clips
+            voxledger clips --emotion sad --language zh --limit 50
+            voxledger clips --state local --json
+
+        Parameters
+        ----------
+        actor
+            Only this actor's.
+        session
+            Only this session's.
+        emotion
+            Only with this dominant emotion; neutral is one, too.
+        language
+            Only in this language; en includes en-GB.
+        tag
+            Only with this tag.
+        state
+            Only in this state: local, stored, upload failed, marked, purging or purged.
+        limit
+            How many at most.
+        json
+            Print one JSON document a line.
+        """
+        with self._opened() as door:
+            found = door.catalog.clips(
+                actor=actor, session=session, emotion=emotion, language=language, tag=tag, state=state, limit=limit
+            )
+        if json:
+            terminal.print_json_lines(clip.as_dict() for clip in found)
+        elif not found:
+            terminal.console.print("No clips fit. [dim]`voxledger say \"Hello.\"` makes one.[/]")
+        else:
+            _print_clips(found)
+
+    def show(self, clip: str, /, *, json: bool = False) -> None:
+        """Show everything about one clip.
+
+        **Examples**
+
+            voxledger clips show 8f3a91c2
+            voxledger clips show 8f3a91c2 --json
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            found = door.catalog.clip(clip)
+        if json:
+            terminal.print_json({**found.as_dict(), "text": found.text})
+            return
+        facts = terminal.table("", "what", "value")
+        for name, value in {**found.as_dict(), "text": found.text}.items():
+            if value not in (None, [], False):
+                facts.add_row(name.replace("_", " "), terminal.text(", ".join(value) if isinstance(value, list) else value))
+        terminal.console.print(facts)
+
+    def tag(self, clip: str, /, *tags: str) -> None:
+        """Put tags on a clip.
+
+        **Examples**
+
+            voxledger clips tag 8f3a91c2 draft chapter-1
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        tags
+            One or more.
+        """
+        with self._opened() as door:
+            _print_change("tagged", door.catalog.tag(clip, *tags))
+
+    def untag(self, clip: str, /, *tags: str) -> None:
+        """Take tags off a clip.
+
+        **Examples**
+
+            voxledger clips untag 8f3a91c2 draft
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        tags
+            One or more.
+        """
+        with self._opened() as door:
+            _print_change("untagged", door.catalog.untag(clip, *tags))
+
+    def pin(self, clip: str, /, *, reason: str | None = None) -> None:
+        """Pin a clip: no rule expires it.
+
+        **Examples**
+
+            voxledger clips pin 8f3a91c2 --reason "the take that went on air"
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        reason
+            Why, for those who ask later.
+        """
+        with self._opened() as door:
+            _print_change("pinned", door.catalog.pin(clip, reason=reason))
+
+    def unpin(self, clip: str, /) -> None:
+        """Take the pin off a clip.
+
+        **Examples**
+
+            voxledger clips unpin 8f3a91c2
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        """
+        with self._opened() as door:
+            _print_change("unpinned", door.catalog.unpin(clip))
+
+    def play(self, clip: str, /) -> None:
+        """Play a clip on this machine's loudspeaker; it is fetched from the store when it is not here.
+
+        **Examples**
+
+            voxledger clips play 8f3a91c2
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        """
+        with self._opened(channel="cli") as door:
+            door.catalog.clip(clip).play()
+
+    def status(self, *, json: bool = False) -> None:
+        """Say what is there, what waits, and why.
+
+        **Examples**
+
+            voxledger status
+            voxledger status --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        import msgspec
+
+        with self._opened() as door:
+            found = door.status()
+        if json:
+            terminal.print_json(msgspec.to_builtins(found, enc_hook=str))
+        else:
+            _print_status(found)
+
+    def config(self, *, changed: bool = False, json: bool = False) -> None:
+        """Show every setting and where its value comes from. Secrets are never shown.
+
+        **Examples**
+
+            voxledger config
+            voxledger config --changed
+            VOXLEDGER_STORE_ENDPOINT=http://127.0.0.1:9000 voxledger config --json
+
+        Parameters
+        ----------
+        changed
+            Only those that are not at their default.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            rows = _settings(door.loaded, changed)
+            home = door.home.path
+        if json:
+            terminal.print_json({"home": str(home), "settings": rows})
+            return
+        made = terminal.table(f"Settings of {home}", "setting", "value", "from")
+        for row in rows:
+            origin = row["from"]
+            made.add_row(row["name"], terminal.text(row["shown"]), f"[dim]{origin}[/]" if origin == "default" else origin)
+        terminal.console.print(made)
+
+
+def _settings(loaded: Loaded, changed: bool) -> list[dict[str, Any]]:
+    import msgspec
+
+    rows = []
+    for name, field in names().items():
+        section, _, key = name.partition(".")
+        value = getattr(getattr(loaded.settings, section), key)
+        if changed and loaded.origin[name] == "default":
+            continue
+        if is_secret(name):
+            value = "(set)" if value else ""
+        unit = next((meta.extra.get("unit") for meta in getattr(field.type, "__metadata__", ()) if meta.extra), None)
+        shown = format_span(value) if unit == "seconds" else terminal.size(value) if unit == "bytes" else value
+        if name == "retention.rules":
+            shown = ", ".join(rule.name for rule in value)
+        rows.append({"name": name, "value": msgspec.to_builtins(value), "shown": shown, "from": loaded.origin[name]})
+    return rows
+
+
+def _print_rows(result: Result) -> None:
+    columns = result.arrow().column_names
+    numeric = [field.name for field in result.arrow().schema if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))]
+    made = terminal.table("", *columns, right=numeric)
+    rows = result.arrow().slice(0, _SHOWN_ROWS).to_pylist()
+    for row in rows:
+        made.add_row(*(terminal.text(_cell(value)) for value in row.values()))
+    terminal.console.print(made)
+    more = len(result) - len(rows)
+    tail = f", {more:,} more not shown (--format csv prints all)" if more > 0 else ""
+    terminal.console.print(f"[dim]{terminal.count(len(result), 'row')}{tail}[/]")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "·"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def _print_clips(found: list[Clip]) -> None:
+    made = terminal.table("", "id", "made", "length", "language", "emotion", "actor", "session", "name", "state", "tags", right=("length",))
+    colours = {"stored": "green", "local": "yellow", "upload failed": "red", "marked": "magenta", "purging": "dim", "purged": "dim"}
+    for clip in found:
+        pin = " [cyan]pinned[/]" if clip.pinned else ""
+        made.add_row(
+            f"[bold]{clip.short}[/]",
+            terminal.moment(clip.created),
+            terminal.length(clip.duration),
+            clip.language,
+            clip.emotion,
+            terminal.text(clip.actor or "·"),
+            terminal.text(clip.session or "·"),
+            terminal.text(clip.name or "·"),
+            f"[{colours[clip.state]}]{clip.state}[/]{pin}",
+            terminal.text(", ".join(clip.tags)),
+        )
+    terminal.console.print(made)
+
+
+def _print_change(what: str, clip: Clip) -> None:
+    line = terminal.text(f"{clip.short} {what}")
+    if clip.tags:
+        line.append(f" · tags: {', '.join(clip.tags)}", style="dim")
+    terminal.console.print(line)
+
+
+def _print_status(found: Status) -> None:
+    body = terminal.text(
+        f"{terminal.count(found.clips, 'clip')}, {terminal.length(found.duration_us / 1e6)}, {terminal.size(found.bytes)}\n"
+        f"{found.stored:,} stored · {found.pinned:,} pinned · {found.marked:,} marked · {found.purged:,} purged\n"
+        f"{terminal.count(found.head, 'event')} · {terminal.size(found.free_disk)} free on the disk"
+    )
+    if found.free_disk < found.min_free_disk:
+        body.append(f"\nless than general.min_free_disk ({terminal.size(found.min_free_disk)}): nothing is generated", style="red")
+    terminal.console.print(Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False))
+    now = time.time()
+    waits = terminal.table("What waits", "what", "how many", "since", "next try", "why", right=("how many",))
+    for task in found.tasks:
+        due = "now" if task.state == "leased" or task.next_due <= now else f"in {format_span(round(task.next_due - now))}"
+        state = {"leased": "running", "parked": "parked"}.get(task.state, "waiting")
+        waits.add_row(
+            f"{task.kind}, {state}", f"{task.count:,}", format_span(max(0, round(now - task.oldest))),
+            "after `voxledger store retry`" if task.state == "parked" else due, terminal.text(task.error or "·"),
+        )  # fmt: skip
+    for behind in found.subscriptions:
+        if behind.waiting:
+            waits.add_row(f"events for {behind.name}", f"{behind.waiting:,}", "·", "·", terminal.text(behind.note or "·"))
+    terminal.console.print(waits if waits.row_count else "Nothing waits.")
+    for task_parked in found.parked:
+        terminal.console.print(f"[red]parked[/] clip {task_parked.subject[-8:]}: ", terminal.text(task_parked.error or ""), sep="")
+

@@ -1,0 +1,142 @@
+"""A clip: one generated piece of audio, as the Python API hands it out."""
+
+from __future__ import annotations
+
+import base64
+import html
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from voxledger.catalog.errors import VoxledgerError
+
+CONTENT_TYPES: Mapping[str, str] = {"wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "mp3": "audio/mpeg"}
+_PLAYERS = (
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
+    ("mpv", "--really-quiet", "--no-video"),
+    ("afplay",),
+    ("pw-play",),
+    ("paplay",),
+    ("play", "-q"),
+    ("aplay", "-q"),
+)
+"""Command-line players, the ones that know every format first."""
+
+
+class Access(Protocol):
+    """What a clip needs to reach its audio."""
+
+    def fetch(self, clip: Clip) -> Path:
+        """A local file with the clip's audio, from the cache or the store."""
+
+    def link(self, clip: Clip, expires: int) -> str:
+        """A presigned link that works for `expires` seconds."""
+
+    def accessed(self, clip: Clip, purpose: str) -> None:
+        """Note that the clip was used."""
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """One generated piece of audio. `path` is where it lies in the cache; `fetch` brings it back when it is not there."""
+
+    id: str
+    created: datetime
+    actor: str | None
+    session: str | None
+    name: str | None
+    text: str | None
+    language: str
+    voice: str | None
+    emotion: str
+    engine: str
+    format: str
+    sample_rate: int
+    duration_us: int
+    bytes: int
+    sha256: str
+    loudness_lufs: float | None
+    take: int
+    dropped: tuple[str, ...]
+    tags: tuple[str, ...]
+    bucket: str
+    key: str | None
+    path: Path | None
+    state: str = "local"
+    pinned: bool = False
+    reused: bool = False
+
+    @property
+    def short(self) -> str:
+        """The last 8 hex digits of the id: what people see and type."""
+        return self.id[-8:]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.duration_us / 1e6
+
+    @property
+    def content_type(self) -> str:
+        """MIME type of the audio."""
+        return CONTENT_TYPES[self.format]
+
+    def bound(self, access: Access) -> Clip:
+        """The same clip with a way to its audio."""
+        self.__dict__["_access"] = access
+        return self
+
+    @cached_property
+    def _access(self) -> Access:
+        raise VoxledgerError(f"clip {self.short} was not taken from a catalog; use ledger.catalog.clip({self.id!r})")
+
+    def fetch(self) -> Path:
+        """A local file with the audio: the cached one, or downloaded from the store. Raises StoreError."""
+        return self._access.fetch(self)
+
+    def url(self, expires: int = 300) -> str:
+        """A presigned link that works for `expires` seconds (7 days at most). Counts as use."""
+        return self._access.link(self, expires)
+
+    def play(self) -> None:
+        """Play it on this machine's loudspeaker and wait for the end. Counts as use."""
+        path = self.fetch()
+        for name, *options in _PLAYERS:
+            program = shutil.which(name)
+            if program and (name != "aplay" or self.format == "wav"):
+                ended = subprocess.run([program, *options, str(path)], check=False, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603  # argv is ours
+                if ended.returncode:
+                    raise VoxledgerError(f"{name} could not play {path} (exit status {ended.returncode}); is there a loudspeaker?")
+                self._access.accessed(self, "play")
+                return
+        raise VoxledgerError(f"there is no audio player on this machine (ffplay, mpv, sox, …); the file is {path}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "id": self.id, "short": self.short, "created": self.created.isoformat(), "actor": self.actor, "session": self.session,
+            "name": self.name, "language": self.language, "voice": self.voice, "emotion": self.emotion, "engine": self.engine,
+            "format": self.format, "sample_rate": self.sample_rate, "duration": self.duration, "bytes": self.bytes,
+            "sha256": self.sha256, "loudness_lufs": self.loudness_lufs, "take": self.take, "dropped": list(self.dropped),
+            "tags": list(self.tags), "bucket": self.bucket, "key": self.key, "path": str(self.path) if self.path else None,
+            "state": self.state, "pinned": self.pinned, "reused": self.reused,
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Clip {self.short} {self.duration:.2f} s {self.language} {self.emotion} {self.format}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player with the facts below it. The audio is embedded, so it plays anywhere."""
+        facts = f"{self.short} · {self.duration:.2f} s · {self.language} · {self.emotion} · {self.engine}"
+        try:
+            sound = base64.b64encode(self.fetch().read_bytes()).decode()
+            player = f'<audio controls preload="metadata" src="data:{self.content_type};base64,{sound}"></audio>'
+        except (VoxledgerError, OSError) as error:
+            player = f"<em>{html.escape(str(error))}</em>"
+        title = html.escape(self.name or "clip")
+        return f"<figure><figcaption><strong>{title}</strong> <small>{html.escape(facts)}</small></figcaption>{player}</figure>"

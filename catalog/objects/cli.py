@@ -1,0 +1,122 @@
+"""Commands about the S3 store: `store start | stop | status | env | retry`."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cyclopts import App
+
+from voxledger.catalog import terminal
+from voxledger.catalog.errors import StoreError
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.catalog.journal import Journal
+    from voxledger.catalog.objects import EmbeddedStore, Store
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    journal: Journal
+
+    @property
+    def store(self) -> Store:
+        """The S3 store."""
+
+
+class Commands:
+    """The commands about the store, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        store = App(name="store", help="The S3 store: the embedded one, or the endpoint of `store.endpoint`.")
+        for command in (self.start, self.stop, self.status, self.env, self.retry):
+            store.command(command)
+        app.command(store)
+
+    def start(self) -> None:
+        """Start the embedded store; it stops by itself when nobody uses it.
+
+        **Examples**
+
+            voxledger store start
+        """
+        with self._opened() as door:
+            endpoint = _embedded(door).start()
+            terminal.console.print(f"the embedded store answers at [bold]{endpoint.url}[/]")
+
+    def stop(self) -> None:
+        """Stop the embedded store; whoever needs it next starts it again.
+
+        **Examples**
+
+            voxledger store stop
+        """
+        with self._opened() as door:
+            stopped = _embedded(door).stop()
+            terminal.console.print("the embedded store is stopped" if stopped else "the embedded store was not running")
+
+    def status(self, *, json: bool = False) -> None:
+        """Say where the store is and whether it answers.
+
+        **Examples**
+
+            voxledger store status
+            voxledger store status --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            facts = _facts(door.store)
+        if json:
+            terminal.print_json(facts)
+            return
+        made = terminal.table("", "what", "value")
+        for name, value in facts.items():
+            made.add_row(name.replace("_", " "), terminal.text("·" if value is None else value))
+        terminal.console.print(made)
+
+    def env(self) -> None:
+        """Print the variables that let any S3 client at the store, for `eval`.
+
+        **Examples**
+
+            eval "$(voxledger store env)"; aws s3 ls --recursive s3://indextts-audio
+        """
+        with self._opened() as door:
+            for name, value in door.store.environment().items():
+                print(f"export {name}={shlex.quote(value)}")
+
+    def retry(self) -> None:
+        """Try everything now that waits for the store, parked uploads too.
+
+        **Examples**
+
+            voxledger store retry
+        """
+        with self._opened() as door:
+            door.journal.hurry("upload")
+            waiting = sum(found.count for found in door.journal.counts() if found.kind == "upload")
+            terminal.console.print(f"{terminal.count(waiting, 'upload')} due now; `voxledger serve` or the next command that speaks carries on")
+
+
+def _embedded(door: Door) -> EmbeddedStore:
+    embedded = door.store.embedded
+    if embedded is None:
+        raise StoreError(f"store.endpoint is {door.store.endpoint}: Voxledger does not run that store")
+    return embedded
+
+
+def _facts(store: Store) -> dict[str, Any]:
+    if store.embedded is None:
+        return {"kind": "endpoint", "url": store.endpoint, "answers": store.answers()}
+    return {"kind": "embedded", **store.embedded.status()}

@@ -1,0 +1,182 @@
+"""The embedded store: rclone's S3 server over HOME/store, started by whoever needs it first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.home import Home
+from voxledger.catalog.objects import signed
+from voxledger.catalog.objects.embedded_state import Endpoint, Files, ProcessMark, State
+from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.settings import Store as StoreSettings
+
+_TRUST = 0.25
+"""Seconds an answer about the processes is believed."""
+_TOUCH = 5.0
+"""Seconds between two notes that the store is in use."""
+_START = 20.0
+"""Seconds a start may take before it counts as failed."""
+_STOP = 12.0
+"""Seconds an owner gets to end by itself."""
+_OWNER = "voxledger.catalog.objects.embedded_owner"
+
+
+class EmbeddedStore:
+    """One HOME's own S3 server. Any number of processes and threads may use it; making this object starts nothing."""
+
+    def __init__(self, home: Home, settings: StoreSettings) -> None:
+        self.files = Files(home.path)
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._endpoint: Endpoint | None = None
+        self._looked = 0.0
+        self._touched = 0.0
+
+    def ensure(self) -> Endpoint:
+        """Where the store answers; it is started when it does not run. Raises StoreUnavailable when it cannot be."""
+        with self._lock:
+            self._touch()
+            present = time.monotonic()
+            known = self._endpoint
+            if known is not None and present - self._looked < _TRUST:
+                return known
+            state = self.files.read()
+            if known is None or state is None or state.instance != known.instance or not state.alive:
+                state = state if state is not None and _answers(state) else self._start()
+                known = _endpoint(state)
+            self._endpoint, self._looked = known, time.monotonic()
+            return known
+
+    def start(self) -> Endpoint:
+        """Start the store unless it runs; believes nothing that was known before."""
+        self.forget()
+        return self.ensure()
+
+    def forget(self) -> None:
+        """Look again, at the next use, whether the server is there and is ours."""
+        with self._lock:
+            self._endpoint = None
+
+    def stop(self) -> bool:
+        """Stop the store, whoever uses it. False when it did not run. Raises StoreError when it does not end."""
+        self.forget()
+        if not self.files.home.is_dir():
+            return False
+        with platform.locked(self.files.start_lock):
+            state = self.files.read()
+            marks = [mark for mark in (state.owner, state.server) if mark] if state else []
+            if not any(mark.alive for mark in marks):
+                return False
+            for mark in marks:
+                _signal(mark, signal.SIGTERM)
+            if not _wait_for_end(marks, _STOP):
+                for mark in marks:
+                    _signal(mark, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
+                if not _wait_for_end(marks, _STOP):
+                    raise StoreError(f"the embedded store (process {marks[0].pid}) does not end; see {self.files.log}")
+        return True
+
+    def status(self) -> dict[str, Any]:
+        """Whether the store runs, and where; starts nothing and tells no secret. `used_s` is the time since its last use."""
+        state = self.files.read()
+        running = state is not None and _answers(state)
+        used = None
+        with contextlib.suppress(OSError):
+            used = max(0.0, round(time.time() - self.files.used.stat().st_mtime, 1))
+        facts: dict[str, Any] = {"running": running, "folder": str(self.files.folder), "used_s": used}
+        if running and state is not None and state.owner is not None and state.server is not None:
+            facts |= {
+                "url": _url(state),
+                "instance": state.instance,
+                "owner_pid": state.owner.pid,
+                "server_pid": state.server.pid,
+            }
+        return facts
+
+    def settle(self, bucket: str, key: str) -> None:
+        """Force an object onto the disk: the server renames it into place, but leaves it in the system's cache.
+
+        Raises StoreError when it is not where the server keeps it.
+        """
+        path = self.files.folder / bucket / key
+        try:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            place = path.parent
+            while place != self.files.home:
+                platform.fsync_folder(place)
+                place = place.parent
+        except OSError as error:
+            raise StoreError(
+                f"the embedded store took {bucket}/{key}, but it could not be forced onto the disk: {error.strerror}",
+                code="NotSettled",
+            ) from error
+
+    def _touch(self) -> None:
+        present = time.monotonic()
+        if present - self._touched < min(_TOUCH, self._settings.idle_stop / 4):
+            return
+        with contextlib.suppress(OSError):  # a store that stops too early is started again
+            self.files.used.touch()
+            self._touched = present
+
+    def _start(self) -> State:
+        """Under a lock between processes, so that of several only one starts it and all find the same."""
+        files = self.files
+        files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with platform.locked(files.start_lock):
+            state = files.read()
+            if state is not None and _answers(state):
+                return state
+            find_rclone()
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(files.log, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            # -P: the folder we happen to be in must not be able to stand in for this package.
+            argv = [sys.executable, "-P", "-m", _OWNER, str(files.home), str(self._settings.idle_stop)]
+            owner = platform.spawn_detached(argv, environ=os.environ, log=files.log)
+            deadline = time.monotonic() + _START
+            while time.monotonic() < deadline:
+                ended = platform.started(owner) is None
+                state = files.read()
+                if state is not None and _answers(state):
+                    return state
+                if ended:
+                    break
+                time.sleep(0.01)
+        raise StoreUnavailable(f"the embedded store did not start; {files.log} says why", code="NotStarted")
+
+
+def _answers(state: State) -> bool:
+    """The processes are those that were written down, and a signed request is answered: an open port proves nothing."""
+    return state.alive and signed.is_ours(state.port, state.access_key, state.secret_key)
+
+
+def _url(state: State) -> str:
+    return f"http://127.0.0.1:{state.port}"
+
+
+def _endpoint(state: State) -> Endpoint:
+    return Endpoint(url=_url(state), access_key=state.access_key, secret_key=state.secret_key, instance=state.instance)
+
+
+def _signal(mark: ProcessMark, number: int) -> None:
+    if mark.alive:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(mark.pid, number)
+
+
+def _wait_for_end(marks: list[ProcessMark], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(mark.alive for mark in marks):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

@@ -1,0 +1,106 @@
+"""What is written down about the embedded store: `store.json` and the files beside it in HOME."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from voxledger.catalog import platform
+
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+class ProcessMark(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that is named for ever: a pid comes back some day, a pid with its start time does not."""
+
+    pid: int
+    start: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return platform.is_alive(self.pid, self.start)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of `store.json`. The keys and the port outlive a stop; the processes and the instance do not."""
+
+    access_key: str
+    secret_key: str
+    port: int = 0
+    instance: str | None = None
+    owner: ProcessMark | None = None
+    server: ProcessMark | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether owner and server are the processes that wrote this."""
+        return self.owner is not None and self.server is not None and self.owner.alive and self.server.alive
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a store answers, and the keys it takes. `instance` is new with every start of the embedded store."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    instance: str | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """The embedded store's places in HOME."""
+
+    home: Path
+
+    @cached_property
+    def folder(self) -> Path:
+        """What is served: a folder for each bucket."""
+        return self.home / "store"
+
+    @cached_property
+    def state(self) -> Path:
+        """Keys, port and processes (0600)."""
+        return self.home / "store.json"
+
+    @cached_property
+    def start_lock(self) -> Path:
+        """Held while somebody starts or stops the store."""
+        return self.home / "store.lock"
+
+    @cached_property
+    def owner_lock(self) -> Path:
+        """Held by the owner for as long as it lives."""
+        return self.home / "store.owner"
+
+    @cached_property
+    def used(self) -> Path:
+        """Its time of change says when the store was last used."""
+        return self.home / "store.used"
+
+    @cached_property
+    def log(self) -> Path:
+        """What owner and server have to say (0600)."""
+        return self.home / "store.log"
+
+    def read(self) -> State | None:
+        """The last written state; None when there is none, or none that can be read."""
+        try:
+            return msgspec.json.decode(self.state.read_bytes(), type=State)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+    def write(self, state: State) -> None:
+        """Raises OSError."""
+        platform.write_atomic(self.state, msgspec.json.format(msgspec.json.encode(state)), mode=0o600)
+
+
+def new_keys() -> State:
+    """A state with fresh keys. They need no quoting anywhere: letters, digits, `-` and `_`."""
+    access_key = "VOX" + "".join(secrets.choice(_ALPHABET) for _ in range(17))
+    return State(access_key=access_key, secret_key=secrets.token_urlsafe(30))

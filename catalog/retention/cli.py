@@ -1,0 +1,1 @@
+"""Commands about what may go: `retention plan | apply | explain`."""

@@ -1,0 +1,92 @@
+"""Explaining: one clip's life in sentences, which rules match, when it goes, and what would keep it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from voxledger.catalog.errors import ClipNotFound
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.retention.decisions import KEEP, MARK, PURGE, UNMARK, WAIT, aware, decide, explained, matches
+from voxledger.catalog.retention.policy import Policy, title, words
+from voxledger.catalog.retention.snapshot import COLUMNS, frame
+from voxledger.catalog.settings import format_span
+
+
+def explain(keeper: Keeper, policy: Policy, reference: str, now: datetime) -> tuple[str, ...]:
+    """Sentences about one clip, named by its id or the end of it. Raises ClipNotFound when there is none, or several."""
+    present = aware(now)
+    ending = reference.strip().lower().replace("-", "")
+    if not re.fullmatch(r"[0-9a-f]{4,32}", ending):
+        raise ClipNotFound(f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)")
+    with keeper.reading() as connection:
+        found = frame(connection, "one", [ending]).to_dicts()
+        if len(found) > 1:
+            raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
+        if not found:
+            raise ClipNotFound(f"there is no clip {reference!r}; `voxledger clips` lists the newest")
+        clip = frame(connection, "clips", {"id": found[0]["id"]}).cast(COLUMNS)
+    life = _life(found[0])
+    if found[0]["purged"]:
+        return (*life, "Nothing brings it back from here; the same request makes a new clip.")
+    decided = decide(clip, policy, present)
+    row = explained(decided, policy, present).to_dicts()[0]
+    return (*life, *_rules(clip, policy), *_verdict(row, str(decided["cause"][0]), policy))
+
+
+def _life(row: Mapping[str, Any]) -> tuple[str, ...]:
+    used = f"was played, fetched or linked {_times(row['plays'])} and answered {_times(row['reuses'])} a later request"
+    said = [f"Clip {row['id'][-8:]} was made on {_date(row['created'])}, {used}, last on {_date(row['last_used'])}."]
+    if not row["plays"] and not row["reuses"]:
+        said = [f"Clip {row['id'][-8:]} was made on {_date(row['created'])} and has not been used since."]
+    rule, plan = f"rule {row['mark_rule']!r}", f"plan {row['mark_plan']}"
+    if row["purged"]:
+        said.append(f"Its audio was deleted on {_date(row['purged'])} because of {rule} ({plan}).")
+    elif row["purge_started"]:
+        said.append(f"Its deletion began on {_date(row['purge_started'])} because of {rule} ({plan}).")
+    elif row["delete_after"]:
+        said.append(f"It is marked because of {rule} ({plan}); its grace ends on {_date(row['delete_after'])}.")
+    else:
+        said.append(f"Its audio is {row['state']}.")
+    return tuple(said)
+
+
+def _rules(clip: pl.DataFrame, policy: Policy) -> tuple[str, ...]:
+    fits = [rule for rule in policy.by_urgency if clip.select(matches(rule)).item()]
+    if not fits:
+        return ("No rule matches it.",)
+    said = [f"R{title(rule)[1:]} keeps it for {format_span(rule.keep_for)} after its last use." for rule in fits]
+    return (*said, f"The shortest decides: {fits[0].name!r}.") if len(fits) > 1 else tuple(said)
+
+
+def _verdict(row: Mapping[str, Any], cause: str, policy: Policy) -> tuple[str, ...]:
+    decision, grace = row["decision"], words(policy.grace)
+    saves = "A pin keeps it; so does any use before that, for as long as its rule says."
+    if cause == "purging":
+        return ("The next `voxledger retention apply` finishes it; it cannot be stopped any more.",)
+    if cause == "pinned":
+        return ("A pin keeps it, whatever the rules say." if decision == KEEP else "It was pinned: the next run takes the mark back.",)
+    if decision == UNMARK:
+        return (f"The next run takes the mark back ({row['reason'].removeprefix('mark taken back: ')}).",)
+    if decision == WAIT:
+        return (f"It goes at the first run after {_date(row['goes'])}.", saves)
+    if decision == PURGE:
+        return ("Its grace is over: the next run deletes it.", saves)
+    if decision == MARK:
+        return (f"Its time is over: the next run marks it, and it goes {grace} after that.", saves)
+    if row["goes"] is None:
+        return ("It stays.",)
+    marked = row["goes"] - policy.grace
+    return (f"It is marked from {_date(marked)} on and goes {grace} after that, if it is not used before ({row['reason']}).", saves)
+
+
+def _date(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

@@ -1,0 +1,45 @@
+"""A watch: to which clips something happened since a plan was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voxledger.catalog.events import decode
+from voxledger.catalog.journal import Journal
+
+_HAPPENED: Mapping[str, str] = {
+    "AudioAccessed": "it was used after the plan was made",
+    "GenerationReused": "it answered a request after the plan was made",
+    "ClipPinned": "it was pinned after the plan was made",
+    "ClipTagged": "its tags changed after the plan was made",
+    "ClipUntagged": "its tags changed after the plan was made",
+    "AudioStored": "its upload ended after the plan was made",
+}
+_STEP = 1000
+
+
+class Watch:
+    """Follows the journal from a plan's position on. Inside a journal transaction, `catch_up` gives the final word."""
+
+    def __init__(self, journal: Journal, position: int) -> None:
+        self._journal = journal
+        self._position = position
+        self._events: dict[str, str] = {}
+        self._blind = False
+
+    def catch_up(self) -> None:
+        """Read on to the journal's head."""
+        while rows := self._journal.read(self._position, _STEP):
+            # Another process may have sealed and pruned what was not read yet: then nothing is known for sure.
+            self._blind |= rows[0][0] != self._position + 1
+            for _, body in rows:
+                event = decode(body)
+                self._events[event.subject] = event.type
+            self._position = rows[-1][0]
+
+    def objection(self, clip: str) -> str | None:
+        """Why a decision about this clip is out of date; None when nothing happened to it."""
+        if self._blind:
+            return "the journal was pruned while this ran, so nobody can tell what happened to it since"
+        happened = self._events.get(clip)
+        return None if happened is None else _HAPPENED.get(happened, f"{happened} came after the plan was made")

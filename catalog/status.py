@@ -1,0 +1,86 @@
+"""What a HOME is doing: one record for `voxledger status`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from voxledger.catalog import platform
+from voxledger.catalog.catalog import Catalog
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal, OpenTask
+from voxledger.catalog.settings import Settings
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks of one kind in one state: how many, since when (s since the epoch), and when the next one is due."""
+
+    kind: str
+    state: str
+    count: int
+    oldest: float
+    next_due: float
+    error: str | None
+
+
+class Behind(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription and how many events wait for it; `note` says why, if it knows."""
+
+    name: str
+    waiting: int
+    note: str | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a HOME at one moment."""
+
+    home: Path
+    node: str
+    head: int
+    clips: int
+    duration_us: int
+    bytes: int
+    stored: int
+    pinned: int
+    marked: int
+    purged: int
+    tasks: tuple[Waiting, ...]
+    parked: tuple[OpenTask, ...]
+    subscriptions: tuple[Behind, ...]
+    free_disk: int
+    min_free_disk: int
+
+
+def status(
+    home: Home, journal: Journal, catalog: Catalog, settings: Settings, *, subscriptions: Sequence[tuple[str, str | None]]
+) -> Status:
+    """Look at a HOME. `subscriptions`: the names of those that should exist, each with a reason if it stands still."""
+    totals = catalog.totals()
+    head = journal.head()
+    oldest: dict[tuple[str, str], str | None] = {}
+    for kind in {found.kind for found in journal.counts()}:
+        for task in journal.tasks(kind, limit=200):
+            oldest.setdefault((kind, task.state), task.error)
+    parked = tuple(task for kind in {key[0] for key in oldest} for task in journal.tasks(kind, limit=200) if task.state == "parked")
+    notes = {cursor.name: cursor.note for cursor in journal.cursors()}
+    return Status(
+        home=home.path,
+        node=journal.node,
+        head=head,
+        **totals,
+        tasks=tuple(
+            Waiting(
+                kind=found.kind, state=found.state, count=found.count, oldest=found.oldest, next_due=found.next_due,
+                error=oldest.get((found.kind, found.state)),
+            )
+            for found in journal.counts()
+        ),
+        parked=parked[:20],
+        subscriptions=tuple(
+            Behind(name=name, waiting=head - journal.cursor(name), note=reason or notes.get(name)) for name, reason in subscriptions
+        ),
+        free_disk=platform.free_disk(home.path),
+        min_free_disk=settings.general.min_free_disk,
+    )  # fmt: skip

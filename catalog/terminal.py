@@ -1,0 +1,89 @@
+"""What all commands share: where they print, how they name sizes and times, how they open a ledger."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+Door = TypeVar("Door")
+Opener: TypeAlias = Callable[..., Door]
+"""Opens the HOME that the command line names; keyword arguments are settings. Used in a `with` block."""
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output, for machines."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def print_json_lines(values: Iterable[Any]) -> None:
+    """One JSON document a line on standard output."""
+    for value in values:
+        print_json(value)
+
+
+def progress(*, quiet: bool = False) -> Progress:
+    """A progress bar on standard error, so that standard output stays clean. Invisible when nobody watches."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+        disable=quiet or not errors.is_terminal,
+    )
+
+
+def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    """An empty table in the house style; columns named in `right` are aligned to the right."""
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def text(value: object) -> Text:
+    """Somebody's words: printed as they are, never read as markup; control characters are shown, not obeyed."""
+    return Text("".join(character if character.isprintable() else "\ufffd" for character in str(value)))
+
+
+def size(amount: float) -> str:
+    """Bytes for people: `4.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(amount) < 1000:
+            return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def length(seconds: float) -> str:
+    """A length of sound for people: `2.4 s`, `3 min 20 s`, `1 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def moment(when: datetime) -> str:
+    """A moment in this machine's time zone, to the second."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 clip`, `2,300 clips`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,127 @@
+"""The node: one process that keeps a HOME uploading, draining, delivering and reporting."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import HomeError, VoxledgerError
+from voxledger.catalog.events import now
+
+if TYPE_CHECKING:
+    from voxledger.analytics.mixpanel import Mixpanel
+    from voxledger.analytics.reports import Reports
+    from voxledger.catalog.home import Home
+    from voxledger.catalog.keeper import Keeper
+    from voxledger.catalog.objects import Uploader
+    from voxledger.catalog.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """What a node needs of a ledger."""
+
+    home: Home
+    settings: Settings
+
+    @property
+    def keeper(self) -> Keeper:
+        """Drains."""
+
+    @property
+    def uploader(self) -> Uploader:
+        """Uploads."""
+
+    @property
+    def mixpanel(self) -> Mixpanel:
+        """Delivers."""
+
+    @property
+    def reports(self) -> Reports:
+        """Reports."""
+
+
+class Node:
+    """Keeps one HOME going until it is told to stop. APScheduler only wakes; what is due, each job sees for itself."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._stop = threading.Event()
+        self._said: dict[str, str] = {}
+
+    def stop(self) -> None:
+        """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
+        self._stop.set()
+
+    def run(self, *, on_started: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop`. Raises HomeError when another node serves this HOME already."""
+        with ExitStack() as stack:
+            lock = self._door.home.path / "node.lock"
+            if not stack.enter_context(platform.locked(lock, blocking=False)):
+                raise HomeError(f"another `voxledger serve` runs on {self._door.home.path}; stop it first")
+            self._door.uploader.start()
+            scheduler = self._scheduler()
+            scheduler.start()
+            try:
+                on_started()
+                self._stop.wait()
+            finally:
+                scheduler.shutdown(wait=True)
+
+    def _scheduler(self) -> BackgroundScheduler:
+        """Every job runs at once and then at its interval; one that is late runs once, never twice at a time."""
+        scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+            timezone="UTC",
+        )
+        schedule = self._door.settings.schedule
+        for name, seconds, job in (
+            ("drain", schedule.drain, self._drain),
+            ("deliver", schedule.deliver, self._deliver),
+            ("report", schedule.report, self._report),
+        ):
+            scheduler.add_job(
+                self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds), next_run_time=now() + timedelta(seconds=0.1)
+            )  # fmt: skip
+        return scheduler
+
+    def _guarded(self, name: str, job: Callable[[], Any]) -> None:
+        """A failing job is one line, said once until something changes, and tried again at its next turn."""
+        if self._stop.is_set():
+            return
+        try:
+            job()
+        except VoxledgerError as error:
+            if self._said.get(name) != str(error):
+                _log.warning("%s: %s", name, error)
+            self._said[name] = str(error)
+        except Exception:
+            _log.exception("%s failed; it is tried again at its next turn", name)
+        else:
+            if self._said.pop(name, None):
+                _log.warning("%s: works again", name)
+
+    def _drain(self) -> None:
+        self._door.keeper.drain()
+
+    def _deliver(self) -> None:
+        done = self._door.mixpanel.deliver(stop=self._stop)
+        if done.sent or done.quarantined:
+            _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)
+
+    def _report(self) -> None:
+        for week in self._door.reports.due(now()):
+            if self._stop.is_set():
+                return
+            files = self._door.reports.publish(week=week)
+            _log.info("the report of %s is written: %s", week, files[0])

@@ -1,0 +1,162 @@
+"""What a caller asks for, checked before anything is done about it."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxledger.catalog.settings import Settings
+from voxledger.synth.audio.encode import format_named
+from voxledger.synth.emotion import Emotion, EmotionLike
+from voxledger.synth.engines.base import EngineInfo
+from voxledger.synth.errors import InvalidRequest, InvalidText
+from voxledger.synth.language import detect, normalize
+
+DEFAULT_SESSION = "default"
+_LONGEST_NAME = 200
+_LARGEST_SEED = 2**63 - 1
+_FORBIDDEN = frozenset({"Cc", "Cs"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakRequest:
+    """One clip as asked for, every field checked. `language` is None until it is known; `resolve` settles that."""
+
+    text: str
+    voice: str | None
+    emotion: Emotion
+    language: str | None
+    actor: str
+    session: str
+    name: str | None
+    tags: tuple[str, ...]
+    format: str
+    seed: int | None
+    take: int
+    dropped: tuple[str, ...] = ()
+    sampling: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        text: str,
+        *,
+        settings: Settings,
+        actor: str,
+        voice: str | None = None,
+        emotion: EmotionLike = None,
+        emotion_strength: float = 1.0,
+        language: str | None = None,
+        session: str | None = None,
+        name: str | None = None,
+        tags: Iterable[str] = (),
+        format: str = "wav",  # noqa: A002  # the name people know
+        seed: int | None = None,
+        take: int = 1,
+        dropped: Iterable[str] = (),
+    ) -> SpeakRequest:
+        """Check what a caller wrote. Raises InvalidRequest, or one of its children, that says what is wrong with it."""
+        if isinstance(tags, str):
+            tags = (tags,)
+        return cls(
+            text=clean_text(text, settings.synth.max_text),
+            voice=voice or None,
+            emotion=Emotion.of(emotion, strength=emotion_strength),
+            language=normalize(language) if language else None,
+            actor=clean_label("actor", actor),
+            session=clean_label("session", session or DEFAULT_SESSION),
+            name=clean_label("name", name) if name else None,
+            tags=tuple(sorted({clean_label("tag", tag) for tag in tags})),
+            format=format_named(format).name,
+            seed=_whole("seed", seed, 0, _LARGEST_SEED) if seed is not None else None,
+            take=_whole("take", take, 1, 1_000_000),
+            dropped=tuple(dropped),
+        )
+
+    def spoken_language(self) -> str:
+        """The language asked for, or else the one that the script suggests."""
+        return self.language or detect(self.text)
+
+    def decisive(self, engine: EngineInfo, effective: Iterable[float], settings: Settings) -> bytes:
+        """Everything that decides the audio, who asked and which take, in one canonical form: what a fingerprint hashes."""
+        facts: dict[str, Any] = {
+            "text": self.text,
+            "language": self.spoken_language(),
+            "voice": self.voice,
+            "emotion": [round(weight, 6) for weight in effective],
+            "engine": [engine.name, engine.version, engine.model, engine.model_revision, engine.device],
+            "seed": self.seed,
+            "sampling": dict(sorted(self.sampling.items())),
+            "format": self.format,
+            "loudness": settings.synth.loudness,
+            "sample_rate": settings.synth.sample_rate,
+            "actor": self.actor,
+            "take": self.take,
+        }
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+    def features(self) -> tuple[str, ...]:
+        """What the request used beyond plain text, for usage figures."""
+        used = {
+            "emotion": self.emotion.mode != "none",
+            "emotion_mix": sum(weight > 0 for weight in self.emotion.scaled) > 1,
+            "voice": self.voice is not None,
+            "language_detected": self.language is None,
+            "session": self.session != DEFAULT_SESSION,
+            "name": self.name is not None,
+            "tags": bool(self.tags),
+            "seed": self.seed is not None,
+            "take": self.take > 1,
+            f"format_{self.format}": self.format != "wav",
+            "degraded": bool(self.dropped),
+        }
+        return tuple(name for name, is_used in used.items() if is_used)
+
+
+def clean_text(text: str, longest: int) -> str:
+    """The text as it is spoken: Unicode NFC, line ends as newlines, no white space around it. Raises InvalidText."""
+    if not isinstance(text, str):
+        raise InvalidText(f"the text must be a string, not {type(text).__name__}")
+    if len(text) > longest:
+        raise InvalidText(
+            f"the text has {len(text):,} characters, more than synth.max_text = {longest:,};"
+            " divide it, one clip a paragraph, or raise the setting"
+        )
+    clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip().lstrip("\ufeff")
+    for place, character in enumerate(clean):
+        if character not in "\n\t" and unicodedata.category(character) in _FORBIDDEN:
+            raise InvalidText(
+                f"the text holds U+{ord(character):04X} at character {place + 1}, a control character that"
+                " cannot be spoken; remove it"
+            )
+    if not clean:
+        raise InvalidText("the text is empty; give at least one word")
+    if not any(unicodedata.category(character)[0] in "LN" for character in clean):
+        raise InvalidText("nothing in this text can be spoken: it has neither a letter nor a digit")
+    return clean
+
+
+def clean_label(what: str, value: str) -> str:
+    """A label as people write it. Raises InvalidRequest for what could climb out of a folder, or cannot be written."""
+    if not isinstance(value, str):
+        raise InvalidRequest(f"the {what} must be a string, not {type(value).__name__}")
+    clean = unicodedata.normalize("NFC", value).strip()
+    if not clean:
+        raise InvalidRequest(f"the {what} is empty")
+    if len(clean) > _LONGEST_NAME:
+        raise InvalidRequest(f"the {what} has {len(clean)} characters, more than {_LONGEST_NAME}")
+    if any(unicodedata.category(character) in _FORBIDDEN for character in clean):
+        raise InvalidRequest(f"the {what} {clean!r} holds a control character; remove it")
+    if re.search(r"(^|[/\\])\.\.?([/\\]|$)", clean) or clean.startswith(("/", "\\")):
+        raise InvalidRequest(f"the {what} {clean!r} looks like a path that climbs; use a plain name")
+    return clean
+
+
+def _whole(what: str, value: int, lowest: int, highest: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidRequest(f"the {what} must be a whole number from {lowest} to {highest}, not {value!r}")
+    return value

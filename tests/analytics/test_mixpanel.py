@@ -1,0 +1,538 @@
+"""Delivery to Mixpanel, against a stand-in that keeps its documented contract."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mixpanel_server import Fault, MixpanelServer
+from voxledger.analytics.errors import AnalyticsError, DeliveryRefused, DeliveryUnavailable
+from voxledger.analytics.mixpanel import VOCABULARY, Delivered, Mixpanel
+from voxledger.analytics.mixpanel.vocabulary import EMOTIONS, RESERVED, UNSENT, plain
+from voxledger.catalog import settings
+from voxledger.catalog.errors import SettingsError, VoxledgerError
+from voxledger.catalog.events import (
+    REGISTRY,
+    AudioAccessed,
+    ClipTagged,
+    DeliveryQuarantined,
+    Event,
+    Fact,
+    GenerationCompleted,
+    GenerationFailed,
+    PurgeStarted,
+    new_id,
+    personal_fields,
+)
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.subscriptions import Subscription
+from voxledger.catalog.vault import ActorKey, Vault
+from voxledger.synth import emotion
+
+_PROCESS = """
+import os, signal, sys
+from voxledger.analytics.mixpanel import Mixpanel
+from voxledger.catalog import settings
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.subscriptions import Subscription
+from voxledger.catalog.vault import Vault
+path, url, killed = sys.argv[1:]
+home = Home.open(path)
+recorder = Recorder(Journal(home.journal), Vault(home.vault))
+subscription = Subscription("mixpanel", Keeper(home, recorder))
+if killed == "killed":
+    subscription.advance = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+print(Mixpanel(settings.Mixpanel(token="token", endpoint=url), subscription, recorder).deliver().state)
+"""
+
+
+@dataclass
+class World:
+    recorder: Recorder
+    subscription: Subscription
+    server: MixpanelServer
+    home: Home
+    ann: ActorKey
+    pauses: list[float] = field(default_factory=list)
+
+    def mixpanel(self, **changes: Any) -> Mixpanel:
+        values = {"token": "token", "endpoint": self.server.url} | changes
+        return Mixpanel(
+            settings.Mixpanel(**values),
+            self.subscription,
+            self.recorder,
+            pause=lambda seconds, _: self.pauses.append(seconds),
+        )
+
+    def record(self, *facts: Fact, actor: ActorKey | None = None, time: datetime | None = None) -> list[Event]:
+        who = actor or self.ann
+        return self.recorder.journal.emit(
+            *(self.recorder.draft(fact, subject=new_id(), actor=who, time=time) for fact in facts)
+        )
+
+    def plays(self, count: int) -> list[Event]:
+        return self.record(*[AudioAccessed(channel="web", purpose="play")] * count)
+
+    def process(self, how: str = "") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, str(self.home.path), self.server.url, how],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def arrived(self) -> list[str]:
+        """The ids that an analyst sees, once each."""
+        return sorted(key[3] for key in self.server.events)
+
+    def quarantined(self) -> list[tuple[str, dict[str, Any]]]:
+        found = [
+            event for event in Subscription("look", self.subscription._keeper).batch(10**6).events
+            if event.type == "DeliveryQuarantined"
+        ]  # fmt: skip
+        return [(event.subject, event.data) for event in found]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    home = Home.open(tmp_path / "home")
+    journal, vault = Journal(home.journal), Vault(home.vault)
+    recorder = Recorder(journal, vault)
+    with MixpanelServer(accounts={"robot": ("hush", "42")}) as server:
+        yield World(
+            recorder=recorder,
+            subscription=Subscription("mixpanel", Keeper(home, recorder)),
+            server=server,
+            home=home,
+            ann=vault.actor("CANARY label"),
+        )
+    journal.close()
+    vault.close()
+
+
+def generated(**changes: Any) -> GenerationCompleted:
+    values: dict[str, Any] = {
+        "channel": "python",
+        "features": ("emotion", "cloning"),
+        "engine": "espeak",
+        "engine_version": "1.52",
+        "model": "m",
+        "model_revision": "f" * 40,
+        "device": "cpu",
+        "determinism": "bytes",
+        "language": "en",
+        "language_detected": False,
+        "voice_sha256": "5" * 64,
+        "emotion_mode": "vector",
+        "emotion": "happy",
+        "emotion_strength": 1.0,
+        "emotion_asked": (0.7, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.2),
+        "emotion_effective": (0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1),
+        "dropped": (),
+        "text_length": 20,
+        "text_hash": "ab" * 16,
+        "seed": 7,
+        "take": 1,
+        "sampling": {},
+        "format": "wav",
+        "sample_rate": 22050,
+        "channels": 1,
+        "duration_us": 1234567,
+        "bytes": 54321,
+        "sha256": "cd" * 32,
+        "loudness_lufs": -16.1,
+        "true_peak_dbtp": None,
+        "queue_us": 10,
+        "synthesis_us": 20000,
+        "audio_us": 3000,
+        "encode_us": 500,
+        "segments": 1,
+        "bucket": "indextts-audio",
+        "fingerprint": "ef" * 16,
+        "actor_label": "CANARY label",
+        "session": "CANARY session",
+        "name": "CANARY name",
+        "key": "CANARY/key.wav",
+        "path": "/CANARY/path.wav",
+        "text": "CANARY text",
+        "voice_name": "CANARY voice",
+        "tags": ("CANARY tag",),
+    }
+    return GenerationCompleted(**(values | changes))
+
+
+def test_everything_arrives_under_names_that_people_know(world: World) -> None:
+    moment = datetime(2026, 3, 4, 5, 6, 7, 891999, tzinfo=UTC)
+    failed = GenerationFailed(
+        channel="api", engine="espeak", language=None, failure="EngineCrashed", stage="synthesis", emotion="sad",
+        text_length=3, elapsed_us=2_500_000, actor_label="CANARY label",
+    )  # fmt: skip
+    events = world.record(
+        generated(), failed, AudioAccessed(channel="web", purpose="play"), ClipTagged(tag="CANARY"), time=moment
+    )
+    done = world.mixpanel().deliver()
+    assert (done.state, done.sent, done.quarantined, done.waiting, done.requests) == ("done", 4, 0, 0, 1)
+    by_name = {sent["event"]: sent["properties"] for sent in world.server.requests[0].events}
+    assert list(by_name) == ["Audio Generated", "Generation Failed", "Audio Played", "Clip Tagged"]
+    audio = by_name["Audio Generated"]
+    assert audio["$insert_id"] == events[0].id
+    assert audio["time"] == int(moment.replace(microsecond=0).timestamp()) * 1000 + 891
+    assert (audio["distinct_id"], audio["clip"], audio["ip"]) == (world.ann.id, events[0].subject, 0)
+    assert (audio["mp_lib"], audio["$source"]) == ("voxledger", "voxledger")
+    assert audio["$lib_version"]
+    assert (audio["duration_s"], audio["synthesis_s"], audio["features"]) == (1.235, 0.02, ["emotion", "cloning"])
+    assert (audio["emotion_happy"], audio["emotion_calm"], audio["emotion_sad"]) == (0.6, 0.1, 0.0)
+    assert audio["cloned_voice"] is True
+    assert "true_peak_dbtp" not in audio
+    assert (by_name["Generation Failed"]["failure"], by_name["Generation Failed"]["elapsed_s"]) == (
+        "EngineCrashed",
+        2.5,
+    )
+
+
+def test_nothing_personal_ever_leaves(world: World) -> None:
+    world.record(generated(), ClipTagged(tag="CANARY tag"))
+    world.mixpanel().deliver()
+    for request in world.server.requests:
+        everything = request.body + json.dumps([request.path, dict(request.headers)]).encode()
+        assert b"canary" not in everything.lower()
+        for kept in ("ab" * 16, "cd" * 32, "ef" * 16, "5" * 64, str(world.home.path)):
+            assert kept.encode() not in everything
+
+
+def test_the_system_itself_is_no_user(world: World) -> None:
+    world.record(AudioAccessed(channel="web", purpose="fetch"), actor=world.recorder.vault.actor("voxledger"))
+    world.mixpanel().deliver()
+    (sent,) = world.server.events.values()
+    assert (sent["event"], sent["properties"]["distinct_id"]) == ("Audio Fetched", "")
+
+
+def test_large_backlogs_go_in_parcels_and_a_second_run_sends_nothing(world: World) -> None:
+    events = world.plays(4500)
+    done = world.mixpanel().deliver()
+    assert [len(request.events) for request in world.server.requests] == [2000, 2000, 500]
+    assert (done.sent, done.requests, world.server.received) == (4500, 3, 4500)
+    assert world.arrived() == sorted(event.id for event in events)
+    assert world.mixpanel().deliver() == Delivered()
+    assert len(world.server.requests) == 3
+
+
+def test_a_limit_bounds_a_run(world: World) -> None:
+    world.plays(10)
+    assert (done := world.mixpanel().deliver(limit=4)).sent == 4
+    assert (done.state, done.waiting) == ("limit", 6)
+    assert world.mixpanel().deliver(limit=99).state == "done"
+    assert world.server.received == 10
+
+
+def test_what_mixpanel_does_not_hear_of_is_passed_over(world: World) -> None:
+    world.record(PurgeStarted(plan="p", rule="r", bucket="b"))
+    done = world.mixpanel().deliver()
+    assert (done.sent, done.skipped, done.requests, done.waiting) == (0, 1, 0, 0)
+
+
+def test_without_a_token_nothing_is_sent_and_events_wait(world: World) -> None:
+    world.plays(3)
+    mixpanel = world.mixpanel(token="")
+    assert mixpanel.deliver() == Delivered(state="off", waiting=3)
+    assert (mixpanel.status().configured, mixpanel.status().waiting) == (False, 3)
+    assert world.server.requests == []
+
+
+def test_a_service_account_authenticates_with_its_project(world: World) -> None:
+    world.plays(1)
+    account = {"service_account": "robot", "service_secret": "hush"}
+    with pytest.raises(SettingsError, match=r"mixpanel\.project_id is empty"):
+        world.mixpanel(**account).deliver()
+    assert world.mixpanel(**account, project_id="42").deliver().sent == 1
+    assert world.server.requests[0].path == "/import?strict=1&project_id=42"
+
+
+@pytest.mark.parametrize(("region", "host"), [("us", "api"), ("eu", "api-eu"), ("in", "api-in")])
+def test_each_region_has_its_host(world: World, region: str, host: str) -> None:
+    assert world.mixpanel(endpoint="", region=region).status().host == f"{host}.mixpanel.com"
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["ftp://x", "nonsense", "https://user:hush@proxy", "https://proxy?x=1", "http://x:99999"]
+)
+def test_an_endpoint_that_cannot_be_is_refused_without_showing_it(world: World, endpoint: str) -> None:
+    world.plays(1)
+    with pytest.raises(SettingsError) as caught:
+        world.mixpanel(endpoint=endpoint).deliver()
+    assert caught.value.name == "mixpanel.endpoint"
+    assert "hush" not in str(caught.value)
+
+
+def test_a_wrong_token_is_one_clear_error_and_nothing_is_lost(world: World) -> None:
+    world.plays(2)
+    with pytest.raises(DeliveryRefused) as caught:
+        world.mixpanel(token="s3cret-but-wrong").deliver()
+    message = str(caught.value)
+    assert "mixpanel.token" in message
+    assert "s3cret" not in message
+    assert "\n" not in message
+    assert (caught.value.status, len(world.server.requests), world.pauses) == (401, 1, [])
+    assert world.mixpanel().status().note == message
+    assert world.mixpanel().deliver().sent == 2
+    assert world.mixpanel().status().note is None
+
+
+def test_refused_events_are_quarantined_and_the_others_are_in(world: World) -> None:
+    events = world.plays(5)
+    world.server.refuse = {
+        events[1].id: ("properties.time", "'properties.time' is\n invalid for token"),
+        events[4].id: ("", ""),
+    }
+    done = world.mixpanel().deliver()
+    assert (done.state, done.sent, done.quarantined, done.waiting) == ("done", 3, 2, 0)
+    assert world.quarantined() == [
+        (
+            events[1].id,
+            {
+                "subscription": "mixpanel",
+                "refused_type": "AudioAccessed",
+                "field": "properties.time",
+                "reason": "'properties.time' is invalid for ***",
+            },
+        ),
+        (
+            events[4].id,
+            {"subscription": "mixpanel", "refused_type": "AudioAccessed", "field": "", "reason": "refused"},
+        ),
+    ]
+    assert world.mixpanel().deliver() == Delivered()
+    assert len(world.server.requests) == 1, "what was quarantined is never told to Mixpanel"
+
+
+def test_quarantine_and_cursor_move_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = world.plays(2)
+    world.server.refuse = {events[0].id: ("event", "no")}
+    with monkeypatch.context() as patch:
+        patch.setattr("voxledger.catalog.journal.Transaction.move_cursor", _full_disk)
+        with pytest.raises(OSError, match="full"):
+            world.mixpanel().deliver()
+    assert (world.subscription.cursor, world.quarantined()) == (0, [])
+    world.mixpanel().deliver()
+    assert [subject for subject, _ in world.quarantined()] == [events[0].id]
+    assert world.arrived() == [events[1].id]
+
+
+def _full_disk(*_: object, **__: object) -> None:
+    raise OSError(28, "the disk is full")
+
+
+def test_a_413_halves_the_parcel_until_it_fits(world: World) -> None:
+    world.server.most_bytes = 4000
+    events = world.plays(40)
+    done = world.mixpanel().deliver()
+    assert (done.sent, done.quarantined) == (40, 0)
+    assert world.server.received == 40
+    assert world.arrived() == sorted(event.id for event in events)
+    taken = [request for request in world.server.requests if request.status == 200]
+    ids = [sent["properties"]["$insert_id"] for request in taken for sent in request.events]
+    assert ids == [event.id for event in events], "in order"
+
+
+def test_half_a_parcel_moves_the_cursor_by_half(world: World) -> None:
+    world.server.most_bytes = 8000
+    world.server.faults += [Fault(), Fault(), Fault(status=404)]
+    events = world.plays(40)
+    with pytest.raises(DeliveryRefused):
+        world.mixpanel().deliver()
+    assert (world.subscription.cursor, world.server.received) == (20, 20)
+    world.mixpanel().deliver()
+    assert world.arrived() == sorted(event.id for event in events)
+
+
+def test_an_event_too_large_alone_is_quarantined(world: World) -> None:
+    world.server.most_bytes = 700
+    play, large, tag = world.record(AudioAccessed(channel="web", purpose="play"), generated(), ClipTagged(tag="x"))
+    done = world.mixpanel().deliver()
+    assert (done.sent, done.quarantined, done.waiting) == (2, 1, 0)
+    assert world.arrived() == sorted([play.id, tag.id])
+    assert [(subject, data["reason"]) for subject, data in world.quarantined()] == [
+        (large.id, "the event alone is larger than Mixpanel takes")
+    ]
+
+
+def test_retry_after_is_honoured(world: World) -> None:
+    world.plays(1)
+    world.server.faults += [Fault(status=429, headers={"Retry-After": "37"}), Fault(status=503), Fault(status=500)]
+    done = world.mixpanel().deliver()
+    assert (done.sent, done.requests, done.retries) == (1, 4, 3)
+    assert world.pauses[0] == 37
+    assert 5 <= world.pauses[1] <= 9, "4 s and 1 to 5 s of jitter"
+    assert 9 <= world.pauses[2] <= 13
+
+
+def test_an_outage_ends_the_run_and_loses_nothing(world: World) -> None:
+    world.plays(3)
+    world.server.faults += [Fault(status=502)] * 5
+    with pytest.raises(DeliveryUnavailable, match="502") as caught:
+        world.mixpanel().deliver()
+    assert caught.value.delivered == Delivered(
+        requests=5, retries=4, waiting=3, bytes=caught.value.delivered.bytes if caught.value.delivered else 0
+    )
+    assert (len(world.pauses), world.subscription.cursor) == (4, 0)
+    assert world.mixpanel().deliver().sent == 3
+
+
+def test_who_asks_for_an_hour_gets_the_next_run(world: World) -> None:
+    world.plays(1)
+    world.server.faults.append(Fault(status=429, headers={"Retry-After": "3600"}))
+    with pytest.raises(DeliveryUnavailable) as caught:
+        world.mixpanel().deliver()
+    assert (caught.value.retry_after, caught.value.status, world.pauses) == (3600, 429, [])
+
+
+def test_nobody_at_the_endpoint_is_an_outage(world: World) -> None:
+    world.plays(1)
+    with pytest.raises(DeliveryUnavailable, match="could not be reached") as caught:
+        world.mixpanel(endpoint="http://127.0.0.1:1").deliver()
+    assert issubclass(AnalyticsError, VoxledgerError)
+    assert isinstance(caught.value, AnalyticsError)
+    assert caught.value.status is None
+
+
+def test_an_answer_cut_short_or_too_slow_is_asked_for_again_and_counts_once(world: World) -> None:
+    events = world.plays(3)
+    free = threading.Event()
+    world.server.faults += [Fault(cut=True, ingest=True), Fault(hold=free), Fault(trickle=0.05)]
+    try:
+        done = world.mixpanel(timeout=0.3).deliver()
+    finally:
+        free.set()
+    assert (done.sent, done.retries) == (3, 3)
+    assert world.arrived() == sorted(event.id for event in events)
+    bodies = {request.body for request in world.server.requests}
+    assert len(bodies) == 1, "a repeat is the same to the byte"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=200, body=b"<html>log in to this hotel</html>"),
+        Fault(status=200, body=b"[]"),
+        Fault(status=200, body=b"{}"),
+        Fault(status=200, body=b"\xff\xfe"),
+        Fault(status=400, body=b'{"code":400,"failed_records":[{"index":99,"message":"no"}]}'),
+        Fault(status=400, body=b'{"code":400,"failed_records":[{"index":true}]}'),
+        Fault(status=400, body=b'{"code":400,"failed_records":["x"]}'),
+        Fault(status=400, body=b'{"code":400,"failed_records":[{"index":0,"insert_id":"another"}]}'),
+    ],
+)
+def test_an_answer_that_makes_no_sense_moves_nothing(world: World, fault: Fault) -> None:
+    world.plays(1)
+    world.server.faults += [fault] * 5
+    with pytest.raises(DeliveryUnavailable):
+        world.mixpanel().deliver()
+    assert (world.subscription.cursor, world.quarantined()) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=400, body=b'{"error":"token is bad"}'),
+        Fault(status=404),
+        Fault(status=307, headers={"Location": "/import?strict=1"}),
+    ],
+)
+def test_a_refusal_of_the_whole_request_stops_at_once(world: World, fault: Fault) -> None:
+    world.plays(1)
+    world.server.faults.append(fault)
+    with pytest.raises(DeliveryRefused, match=str(fault.status)) as caught:
+        world.mixpanel().deliver()
+    assert "token is bad" not in str(caught.value), "a token repeated by the other side is not shown"
+    assert (len(world.server.requests), world.subscription.cursor, world.quarantined()) == (1, 0, [])
+
+
+def test_stop_ends_a_run_between_two_requests(world: World) -> None:
+    world.plays(3000)
+    stop = threading.Event()
+    world.server.faults += [Fault(), Fault(status=503)]
+    mixpanel = Mixpanel(
+        settings.Mixpanel(token="token", endpoint=world.server.url),
+        world.subscription,
+        world.recorder,
+        pause=lambda _, event: event.set(),
+    )
+    done = mixpanel.deliver(stop=stop)
+    assert (done.state, done.sent, done.waiting) == ("stopped", 2000, 1000)
+    assert world.mixpanel().deliver().sent == 1000
+
+
+def test_a_kill_between_answer_and_cursor_counts_once_in_effect(world: World) -> None:
+    events = world.plays(30)
+    with world.process("killed") as process:
+        assert process.wait() == -signal.SIGKILL
+    assert (world.server.received, world.subscription.cursor) == (30, 0)
+    done = world.mixpanel().deliver()
+    assert (done.sent, world.server.received) == (30, 60)
+    assert world.arrived() == sorted(event.id for event in events)
+
+
+def test_two_processes_do_not_deliver_twice(world: World) -> None:
+    world.plays(30)
+    free = threading.Event()
+    world.server.faults.append(Fault(hold=free))
+    with world.process() as process:
+        try:
+            assert world.server.holding.wait(30)
+            assert world.mixpanel().deliver() == Delivered(state="busy", waiting=30)
+        finally:
+            free.set()
+        assert process.communicate()[0].strip() == "done"
+    assert (world.server.received, world.subscription.waiting()) == (30, 0)
+    assert world.mixpanel().deliver() == Delivered()
+
+
+def test_every_event_type_is_sent_or_kept_on_purpose() -> None:
+    undecided = set(REGISTRY) - set(VOCABULARY) - UNSENT
+    assert not undecided, "give each new event type an entry in analytics/mixpanel/vocabulary.py, or name it in UNSENT"
+    assert not set(VOCABULARY) & UNSENT
+    assert not (set(VOCABULARY) | UNSENT) - set(REGISTRY)
+
+
+def test_rules_name_fields_that_may_leave_the_house() -> None:
+    for kind, entry in VOCABULARY.items():
+        fields = set(REGISTRY[kind].__struct_fields__) - personal_fields(REGISTRY[kind])
+        named = {rule.field for rule in entry.rules} | {name for name in (entry.weights, entry.variant_of) if name}
+        assert named <= fields, kind
+        properties = {rule.name for rule in entry.rules}
+        assert not properties & RESERVED, kind
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in properties), kind
+        assert all(name == name.title() for name in entry.names()), kind
+    assert DeliveryQuarantined.__name__ not in VOCABULARY
+    assert EMOTIONS == emotion.EMOTIONS
+
+
+def test_values_are_cut_to_what_mixpanel_keeps() -> None:
+    assert plain("ü" * 200) == "ü" * 127
+    assert len(plain(list(range(500)))) == 100
+    assert plain({"a": {"b": {"c": {"d": 1}}}}) == {"a": {"b": {}}}
+    assert plain(object()) is None
+
+
+def test_events_travel_as_compressed_lines(world: World) -> None:
+    world.plays(2)
+    world.mixpanel().deliver()
+    headers = world.server.requests[0].headers
+    assert (headers["Content-Encoding"], headers["Content-Type"]) == ("gzip", "application/x-ndjson")

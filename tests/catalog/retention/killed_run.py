@@ -1,0 +1,50 @@
+"""A retention run that is killed at its Nth step: before or after a journal transaction, or around a deletion."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from voxledger.catalog.journal import Journal, Transaction
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import ALL_CLIPS, FolderStore, World
+
+steps = itertools.count(1)
+root, later, last = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]), int(sys.argv[3])
+
+
+def step() -> None:
+    if next(steps) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Killed(FolderStore):
+    def _ask(self, what: str, key: str) -> None:
+        step()
+
+
+world = World(root)
+world.store = Killed(root / "objects")
+transaction = Journal.transaction
+
+
+@contextlib.contextmanager
+def stepping(journal: Journal) -> Iterator[Transaction]:
+    step()
+    with transaction(journal) as write:
+        yield write
+        step()
+    step()
+
+
+Journal.transaction = stepping  # type: ignore[method-assign,assignment]
+retention: Any = world.retention(ALL_CLIPS)
+retention.apply(now=later)

@@ -1,0 +1,18 @@
+"""Fixtures that many tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.building import Parts
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    """The parts of a fresh HOME."""
+    made = Parts(tmp_path / "home")
+    yield made
+    made.close()

@@ -1,0 +1,329 @@
+"""A stand-in for Mixpanel's `/import` on loopback, as strict as the documented contract.
+
+Rules are cited by the page that states them:
+[import]     https://developer.mixpanel.com/reference/import-events
+[dedup]      https://developer.mixpanel.com/reference/event-deduplication
+[no user]    https://docs.mixpanel.com/troubleshooting/errors/server-side-events-without-a-user
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+MOST_EVENTS = 2000
+MOST_BYTES = 2_097_152
+MOST_EVENT_BYTES = 1_000_000
+MOST_PROPERTIES = 255
+DEEPEST = 3
+LONGEST_STRING = 255
+EARLIEST = 365 * 86_400
+"""1971-01-01 in seconds."""
+LATEST_AHEAD = 3600
+BANNED = frozenset({
+    "anonymous", "null", "none", "nil", "n/a", "na", "undefined", "unknown", "0", "-1", "true", "false", "[]", "{}",
+    "00000000-0000-0000-0000-000000000000",
+})  # fmt: skip
+_INSERT_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What to do in place of the next answer.
+
+    `ingest`: take the events in before going wrong. `cut`: break the connection in the middle of the answer.
+    `hold`: answer only when this event is set. `trickle`: seconds between two bytes of the answer's body. Without
+    `status` and `cut` the answer itself is the ordinary one.
+    """
+
+    status: int = 0
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ingest: bool = False
+    cut: bool = False
+    hold: threading.Event | None = None
+    trickle: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request as it came in; `body` is uncompressed, `status` what was answered (0 = connection broken)."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    events: tuple[dict[str, Any], ...]
+    status: int
+
+
+class MixpanelServer:
+    """Serves `/import` in a thread until the `with` ends. `url` is what `mixpanel.endpoint` takes."""
+
+    def __init__(
+        self,
+        *,
+        token: str = "token",
+        accounts: Mapping[str, tuple[str, str]] | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """`accounts`: user name -> (secret, project id)."""
+        self.token = token
+        self.accounts = dict(accounts or {})
+        self.most_bytes = most_bytes
+        self.faults: deque[Fault] = deque()
+        self.refuse: dict[str, tuple[str, str]] = {}
+        """Events refused in strict mode beyond the documented rules: `$insert_id` -> (field, message)."""
+        self.requests: list[Request] = []
+        self.events: dict[tuple[str, str, float, str], dict[str, Any]] = {}
+        """What analysts see: one event per (event, distinct_id, time, $insert_id) [dedup]."""
+        self.received = 0
+        """Events taken in, repeats included."""
+        self.holding = threading.Event()
+        """Set when an answer is being held."""
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.mixpanel = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> MixpanelServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, handler: _Handler, raw: bytes) -> tuple[int, bytes, Mapping[str, str], Fault]:
+        """Status, body, headers, and what to do wrong while they go out."""
+        with self._lock:
+            fault = self.faults.popleft() if self.faults else Fault()
+        if fault.hold:
+            self.holding.set()
+            fault.hold.wait(30)
+        headers: Mapping[str, str] = {}
+        wrong = fault.status or fault.cut
+        with self._lock:
+            body = b""
+            events: tuple[dict[str, Any], ...] = ()
+            if wrong and not fault.ingest:
+                status, answer, headers = fault.status, fault.body, fault.headers
+                body = _readable(handler.headers.get("Content-Encoding", ""), raw)
+            else:
+                status, content, body, events = self._import(handler, raw)
+                answer = json.dumps(content).encode()
+                if wrong:
+                    status, answer, headers = fault.status or status, fault.body or answer, fault.headers
+            self.requests.append(
+                Request(
+                    path=handler.path,
+                    headers=dict(handler.headers),
+                    body=body,
+                    events=events,
+                    status=0 if fault.cut else status,
+                )
+            )
+        return status or 200, answer, headers, fault
+
+    def _import(self, handler: _Handler, raw: bytes) -> tuple[int, dict[str, Any], bytes, tuple[dict[str, Any], ...]]:
+        """Checks in the order in which the service can make them: address, credentials, encoding, size, then rows."""
+        target = urlsplit(handler.path)
+        query = {name: values[-1] for name, values in parse_qs(target.query).items()}
+        if target.path != "/import":
+            return 404, _error(404, "no such page", "Not Found"), b"", ()
+        if not self._authenticated(handler.headers.get("Authorization", ""), query.get("project_id", "")):
+            return 401, _error(401, "Invalid credentials", "Unauthorized"), b"", ()
+        body = _readable(handler.headers.get("Content-Encoding", ""), raw)
+        if len(body) > self.most_bytes:
+            return 413, _too_large(f"{self.most_bytes} bytes"), body, ()
+        events = _parse(handler.headers.get("Content-Type", ""), body)
+        if events is None:
+            return 400, _error(400, "some data points in the request could not be parsed", "Bad Request"), body, ()
+        if len(events) > MOST_EVENTS:
+            return 413, _too_large(f"{MOST_EVENTS} events"), body, ()
+        status, content = self._take(events, strict=query.get("strict") == "1")
+        return status, content, body, tuple(event for event in events if isinstance(event, dict))
+
+    def _take(self, events: list[Any], *, strict: bool) -> tuple[int, dict[str, Any]]:
+        """A strict 400 is a partial success: the listed rows are refused, the others are in [import]."""
+        failed = []
+        for index, event in enumerate(events):
+            found = invalid(event) or self.refuse.get(event["properties"]["$insert_id"])
+            if found:
+                properties = event.get("properties") if isinstance(event, dict) else None
+                identity = properties.get("$insert_id", "") if isinstance(properties, dict) else ""
+                failed.append({"index": index, "$insert_id": identity, "field": found[0], "message": found[1]})
+                continue
+            properties = event["properties"]
+            # `$ignore` drops an event without a word [import].
+            if "$ignore" not in properties:
+                key = (
+                    event["event"],
+                    properties["distinct_id"],
+                    _milliseconds(properties["time"]),
+                    properties["$insert_id"],
+                )
+                self.events[key] = _cut(event)
+                self.received += 1
+        imported = len(events) - len(failed)
+        if failed and strict:
+            content = _error(400, "some data points in the request failed validation", "Bad Request")
+            return 400, content | {"num_records_imported": imported, "failed_records": failed}
+        return 200, {"code": 200, "num_records_imported": imported, "status": "OK"}
+
+    def _authenticated(self, header: str, project: str) -> bool:
+        """Basic auth: a service account with its project, or the token with an empty password [import]."""
+        kind, _, encoded = header.partition(" ")
+        try:
+            user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            return False
+        if kind != "Basic":
+            return False
+        if user in self.accounts:
+            return self.accounts[user] == (password, project)
+        return bool(user) and user == self.token and not password
+
+
+def invalid(event: Any) -> tuple[str, str] | None:
+    """The field and the complaint of strict validation [import]; None for a good event."""
+    if not isinstance(event, dict):
+        return "", "must be an object"
+    if not isinstance(event.get("event"), str) or not event["event"]:
+        return "event", "'event' must be a string that is not empty"
+    properties = event.get("properties")
+    if not isinstance(properties, dict):
+        return "properties", "'properties' must be an object"
+    return _invalid_required(properties) or _invalid_shape(event, properties)
+
+
+def _invalid_required(properties: dict[str, Any]) -> tuple[str, str] | None:
+    """`time` (s or ms, from 1971 to an hour ahead), `distinct_id` and `$insert_id` are required [import]."""
+    moment = properties.get("time")
+    if isinstance(moment, bool) or not isinstance(moment, int | float):
+        return (
+            "properties.time",
+            "'properties.time' is invalid: must be specified as seconds or milliseconds since epoch",
+        )
+    if not EARLIEST <= _milliseconds(moment) / 1000 <= time.time() + LATEST_AHEAD:
+        return "properties.time", "'properties.time' is invalid: must be between 1971-01-01 and an hour from now"
+    who = properties.get("distinct_id")
+    # An empty one belongs to no user and is fine [no user].
+    if not isinstance(who, str) or who.lower() in BANNED:
+        return "properties.distinct_id", "'properties.distinct_id' is missing or not allowed"
+    identity = properties.get("$insert_id")
+    if not isinstance(identity, str) or not _INSERT_ID.fullmatch(identity) or identity.lower() in BANNED:
+        return "properties.$insert_id", "'properties.$insert_id' must be 1 to 36 of A-Z, a-z, 0-9 and '-'"
+    return None
+
+
+def _invalid_shape(event: dict[str, Any], properties: dict[str, Any]) -> tuple[str, str] | None:
+    """Under 1 MB, fewer than 255 properties, at most 3 levels of nesting [import]."""
+    if len(json.dumps(event).encode()) >= MOST_EVENT_BYTES:
+        return "event", "the event is larger than 1 MB"
+    if len(properties) >= MOST_PROPERTIES:
+        return "properties", "too many properties"
+    if _depth(properties) - 1 > DEEPEST:
+        return "properties", "properties are nested too deep"
+    return None
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+def _cut(value: Any) -> Any:
+    """Strings are kept up to 255 bytes [import]."""
+    if isinstance(value, str):
+        return value.encode()[:LONGEST_STRING].decode(errors="ignore")
+    if isinstance(value, list):
+        return [_cut(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _cut(item) for key, item in value.items()}
+    return value
+
+
+def _milliseconds(moment: float) -> float:
+    return moment if moment > 1e11 else moment * 1000
+
+
+def _readable(encoding: str, raw: bytes) -> bytes:
+    """`Content-Encoding: gzip` is allowed [import]. Sizes count uncompressed."""
+    if encoding != "gzip":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _parse(kind: str, body: bytes) -> list[Any] | None:
+    """`application/json` is an array, `application/x-ndjson` one event a line [import]; None when it is neither."""
+
+    def refuse(_: str) -> None:
+        raise ValueError("NaN and Infinity are no JSON")
+
+    try:
+        if kind == "application/x-ndjson":
+            return [json.loads(line, parse_constant=refuse) for line in body.splitlines() if line.strip()] or None
+        found = json.loads(body, parse_constant=refuse) if kind == "application/json" else None
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and found else None
+
+
+def _error(code: int, error: str, status: str) -> dict[str, Any]:
+    return {"code": code, "error": error, "status": status}
+
+
+def _too_large(limit: str) -> dict[str, Any]:
+    return _error(413, f"request exceeds max limit of {limit}", "Request Entity Too Large")
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    mixpanel: MixpanelServer
+
+    def handle_error(self, *_: object) -> None:
+        """Quiet: clients under test hang up in the middle on purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65_536
+    server: _Server
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status, body, headers, fault = self.server.mixpanel.answer(self, raw)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body) + (1000 if fault.cut else 0)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for piece in [body[n : n + 1] for n in range(len(body))] if fault.trickle else [body]:
+            self.wfile.write(piece)
+            if fault.trickle:
+                self.wfile.flush()
+                threading.Event().wait(fault.trickle)
+        self.close_connection = self.close_connection or fault.cut
+
+    def do_GET(self) -> None:
+        self.send_error(405)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""

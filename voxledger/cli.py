@@ -1,0 +1,96 @@
+"""The command line's root: one command from each floor, on one HOME."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.logging import RichHandler
+
+from voxledger import __version__
+from voxledger.analytics.cli import Commands as AnalyticsCommands
+from voxledger.catalog import terminal
+from voxledger.catalog.cli import Commands as CatalogCommands
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.objects.cli import Commands as StoreCommands
+from voxledger.catalog.retention.cli import Commands as RetentionCommands
+from voxledger.dashboards.cli import Commands as NodeCommands
+from voxledger.demo import Commands as DemoCommands
+from voxledger.synth.cli import Commands as SynthCommands
+
+_EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
+
+
+class _Home:
+    """The HOME that this run of the command line is about."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+
+    def open(self, **options: Any) -> Any:
+        """Open it. `channel` says which door is used; other options are settings."""
+        from voxledger.ledger import Ledger
+
+        channel = options.pop("channel", "cli")
+        return Ledger(self.path, overrides=options, channel=channel)
+
+
+def build() -> App:
+    """The whole command line."""
+    home = _Home()
+    app = App(
+        name="voxledger",
+        help="The flight recorder of synthetic speech: every clip recorded once, found in milliseconds, kept as long as it is worth it.",
+        help_epilogue=_EPILOGUE,
+        version=__version__,
+        help_format="markdown",
+        default_parameter=Parameter(negative=()),
+        console=terminal.console,
+        error_console=terminal.errors,
+        result_action="return_value",
+    )
+    for commands in (
+        DemoCommands, SynthCommands, CatalogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+    ):  # fmt: skip
+        commands(home.open).add_to(app)
+
+    @app.meta.default
+    def run(
+        *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        home_: Annotated[Path | None, Parameter(name="--home", help="The folder of this node.")] = None,
+        verbose: Annotated[bool, Parameter(help="Say more about what happens, on standard error.")] = False,
+    ) -> Any:
+        home.path = home_
+        _log_to_stderr(verbose)
+        return app(tokens)
+
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit status 2 or 1."""
+    try:
+        code = build().meta(arguments)
+    except VoxledgerError as error:
+        terminal.errors.print("[red bold]error:[/] ", terminal.text(error), sep="", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        terminal.errors.print("\n[yellow]Interrupted.[/]")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing to report, and nothing may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    handler = RichHandler(console=terminal.errors, show_path=False, show_time=verbose)
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    for noisy in ("botocore", "boto3", "urllib3", "apscheduler"):
+        logging.getLogger(noisy).setLevel(logging.WARNING if verbose else logging.ERROR)

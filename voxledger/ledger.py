@@ -1,0 +1,206 @@
+"""The ledger: one HOME with everything in it. Wires the floors together and holds no logic of its own."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from voxledger.catalog.errors import CatalogBusy, VoxledgerError
+from voxledger.catalog.events import Channel
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.settings import Loaded, load
+from voxledger.catalog.vault import Vault
+
+if TYPE_CHECKING:
+    from voxledger.analytics.mixpanel import Mixpanel
+    from voxledger.analytics.reports import Reports
+    from voxledger.catalog.catalog import Catalog
+    from voxledger.catalog.clip import Clip
+    from voxledger.catalog.keeper import Keeper
+    from voxledger.catalog.objects import Store, Uploader
+    from voxledger.catalog.retention import Retention
+    from voxledger.synth.studio import Studio
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+class _once(cached_property[_T]):  # noqa: N801  # a decorator, named like one
+    """A cached property that two threads never make twice."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        with instance._lock:
+            return super().__get__(instance, owner)
+
+
+class Ledger:
+    """One HOME: `.speak` and `.studio` make clips, `.catalog` finds them, `.retention` and `.reports` look after them.
+
+    Everything is opened when it is first used. Safe from many threads; any number of processes may have the same HOME open.
+    """
+
+    def __init__(
+        self, home: Path | str | None = None, *, overrides: Mapping[str, Any] | None = None, channel: Channel = "python"
+    ) -> None:
+        self.home = Home.open(home)
+        self.loaded: Loaded = load(self.home.path, overrides=overrides)
+        self.settings = self.loaded.settings
+        self.channel: Channel = channel
+        self.actor = self.settings.general.actor or _login_name()
+        self.vault = Vault(self.home.vault)
+        self.journal = Journal(self.home.journal, base=self._logged)
+        self.recorder = Recorder(self.journal, self.vault)
+        self._lock = threading.RLock()
+        self._undrained = 0
+        self._closed = False
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.home.path}>"
+
+    def close(self, *, wait: float | None = None) -> None:
+        """Finish: give running uploads up to `wait` seconds (`store.close_wait` by default), drain, let everything go.
+
+        What is not uploaded by then waits in the journal for the next process. Idempotent.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if "uploader" in self.__dict__:
+                patience = self.settings.store.close_wait if wait is None else wait
+                self.uploader.flush(timeout=patience)
+                self.uploader.close(timeout=patience)
+            if "studio" in self.__dict__:
+                self.studio.close()
+            try:
+                if self._undrained:
+                    self.keeper.drain(patience=2.0)
+            except CatalogBusy as error:
+                _log.debug("left for the next process: %s", error)
+            self.journal.close()
+            self.vault.close()
+
+    @property
+    def speak(self) -> Any:
+        """Speak a text and record the clip: a shortcut for `studio.speak`."""
+        return self.studio.speak
+
+    @_once
+    def keeper(self) -> Keeper:
+        """Moves events from the journal into the log and the projections."""
+        from voxledger.catalog.keeper import Keeper
+
+        return Keeper(self.home, self.recorder)
+
+    @_once
+    def store(self) -> Store:
+        """The S3 store; nothing is contacted before its first use."""
+        from voxledger.catalog.objects import Store
+
+        return Store(self.home, self.settings.store)
+
+    @_once
+    def uploader(self) -> Uploader:
+        """Uploads in the background."""
+        from voxledger.catalog.objects import Uploader
+
+        return Uploader(self.recorder, self.store, self.settings.store)
+
+    @_once
+    def catalog(self) -> Catalog:
+        """Finds clips, answers SQL, and takes tags and pins."""
+        from voxledger.catalog.catalog import Catalog
+
+        return Catalog(
+            self.home, self.recorder, self.keeper, lambda: self.store, actor=self.actor, channel=self.channel
+        )
+
+    @_once
+    def studio(self) -> Studio:
+        """Makes clips. Raises VoxledgerError when the extra `synth` is not installed."""
+        try:
+            from voxledger.synth.studio import Studio
+        except ModuleNotFoundError as error:
+            if error.name and error.name.partition(".")[0] == "voxledger":
+                raise
+            raise VoxledgerError(f"making audio needs the package {error.name!r}: pip install 'voxledger[synth]'") from error
+        return Studio(
+            self.home,
+            self.settings,
+            self.recorder,
+            self.catalog,
+            actor=self.actor,
+            channel=self.channel,
+            on_recorded=self._recorded,
+        )
+
+    @_once
+    def retention(self) -> Retention:
+        """Says which audio may go, why, and lets it go."""
+        from voxledger.catalog.retention import Retention
+
+        return Retention(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=self.actor)
+
+    @_once
+    def reports(self) -> Reports:
+        """Weekly reports."""
+        from voxledger.analytics.reports import Reports
+
+        return Reports(self.home, self.settings, self.recorder, self.keeper, actor=self.actor)
+
+    @_once
+    def mixpanel(self) -> Mixpanel:
+        """Delivery of events to Mixpanel."""
+        from voxledger.analytics.mixpanel import Mixpanel
+        from voxledger.catalog.subscriptions import Subscription
+
+        return Mixpanel(self.settings.mixpanel, Subscription("mixpanel", self.keeper), self.recorder)
+
+    def _recorded(self, position: int) -> None:
+        """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""
+        self._undrained += 1
+        self.uploader.notify()
+        if self._undrained % 5000 == 0:
+            threading.Thread(target=self._drain_quietly, name="voxledger-drain", daemon=True).start()
+
+    def _drain_quietly(self) -> None:
+        try:
+            self.keeper.drain(patience=1.0)
+        except VoxledgerError as error:
+            _log.warning("the log could not be brought up to date: %s", error)
+
+    def _logged(self) -> int:
+        """The last position of a log whose journal is gone."""
+        if not self.home.log.exists():
+            return 0
+        import duckdb
+
+        with duckdb.connect(str(self.home.log), read_only=True) as connection:
+            rows = connection.execute("SELECT max(position) FROM events").fetchall()
+        return int(rows[0][0] or 0)
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
