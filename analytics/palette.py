@@ -22,15 +22,15 @@ class Colour(msgspec.Struct, frozen=True):
 
 EMOTIONS: Mapping[str, Colour] = MappingProxyType(
     {
-        "happy": Colour("#b08f2f", "#fed530"),
-        "angry": Colour("#ba4e2f", "#d0532a"),
-        "sad": Colour("#0166de", "#8ac3fe"),
-        "afraid": Colour("#3c0e55", "#9640ac"),
-        "disgusted": Colour("#474d00", "#9fb428"),
-        "melancholic": Colour("#3414a1", "#4c8bfc"),
-        "surprised": Colour("#e461c9", "#fd92ad"),
-        "calm": Colour("#09a180", "#92fddb"),
-        "neutral": Colour("#656970", "#7c8087"),
+        "happy": Colour("#b08f2f", "#f2cd50"),
+        "angry": Colour("#ba4e2f", "#c95a37"),
+        "sad": Colour("#0166de", "#96bef9"),
+        "afraid": Colour("#3c0e55", "#904aa2"),
+        "disgusted": Colour("#474d00", "#97a62a"),
+        "melancholic": Colour("#3414a1", "#628dec"),
+        "surprised": Colour("#e461c9", "#e590a6"),
+        "calm": Colour("#09a180", "#35e0cb"),
+        "neutral": Colour("#656970", "#7c8188"),
     }
 )
 """By name, in the order of the emotion vector, and neutral, which has no weight of its own."""

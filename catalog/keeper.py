@@ -73,11 +73,11 @@ class Keeper:
         Idempotent, and safe to be killed at any point. Raises CatalogBusy when another process does not let go in time,
         LogCorrupt when journal and log contradict each other.
         """
-        head = self.journal.head()
-        if head == self._drained and self.home.log.exists() and self.home.catalog.exists():
-            return head
+        if self.journal.head() == self._drained and self.home.log.exists() and self.home.catalog.exists():
+            return self._drained
         with self._writing(patience) as connection:
-            reached = self._drain_into(connection, head, progress)
+            # Only now: while we waited for the log, another process may have drained beyond the head we knew.
+            reached = self._drain_into(connection, self.journal.head(), progress)
         self._drained = reached
         self._seal(reached)
         return reached

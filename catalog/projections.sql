@@ -185,8 +185,8 @@ WHERE clips.id = used.clip;
 -- The newest word on whether the audio lies in the store.
 UPDATE catalog.clips SET
     stored = coalesce(news.stored, stored),
-    upload_failure = CASE WHEN news.type = 'AudioStored' THEN NULL ELSE news.failure END
-FROM (SELECT subject::UUID AS clip, arg_max(type, position) AS type,
+    upload_failure = CASE WHEN news.latest = 'AudioStored' THEN NULL ELSE news.failure END
+FROM (SELECT subject::UUID AS clip, arg_max(type, position) AS latest,
         arg_max(time, position) FILTER (type = 'AudioStored') AS stored,
         arg_max(coalesce(data ->> 'failure', ''), position) AS failure
     FROM folding WHERE type IN ('AudioStored', 'AudioUploadFailed') GROUP BY 1) AS news

@@ -36,6 +36,9 @@ SAMPLE_RATE = 22050
 WORDS_PER_MINUTE = 175
 """eSpeak's normal rate; it takes 80 to 450."""
 
+MAPPING = 1
+"""To be raised with every change of how a prosody or a text is handed to eSpeak: it changes the sound."""
+
 SPEED = (0.5, 2.5)
 """Bounds of `sampling["speed"]`, a factor on the rate."""
 
@@ -229,7 +232,7 @@ def _info() -> EngineInfo:
         name="espeak",
         version=number,
         model="espeak-ng",
-        model_revision=f"{digest(data)}-{prosody.revision()}{_readings()}",
+        model_revision=f"{digest(data)}-{prosody.revision()}.{MAPPING}{_readings()}",
         device="cpu",
         languages=tuple(known.languages),
         voices=tuple(known.variants),
