@@ -184,7 +184,7 @@ WHERE clips.id = used.clip;
 -- name: upload
 -- The newest word on whether the audio lies in the store.
 UPDATE catalog.clips SET
-    stored = coalesce(news.stored, stored),
+    stored = coalesce(news.stored, clips.stored),
     upload_failure = CASE WHEN news.latest = 'AudioStored' THEN NULL ELSE news.failure END
 FROM (SELECT subject::UUID AS clip, arg_max(type, position) AS latest,
         arg_max(time, position) FILTER (type = 'AudioStored') AS stored,

@@ -110,20 +110,25 @@ def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:
     name = _by_rule([title(rule) for rule in rules])
     keeps = _by_rule([format_span(rule.keep_for) for rule in rules])
     over = pl.format("{} kept it for {}, which is over", name, keeps)
+    pinned = pl.concat_str(pl.lit("pinned"), (": " + pl.col("pin_reason")).fill_null(""))
+    kept = pl.format("{} keeps it for {}: {} left", name, keeps, _left(pl.col("expires") - present))
+    minimum = pl.format("but no clip younger than {} is marked", pl.lit(words(policy.minimum_age)))
+    young = pl.format("{}, {}: {} left", over, minimum, _left(pl.col("mature") - present))
+    grace = pl.format("marked by rule '{}', {} of its grace left", pl.col("mark_rule"), _left(pl.col("delete_after") - present))
     clause = (
         pl.when(pl.col("cause") == "purging").then(pl.lit("its deletion has begun and was not finished"))
-        .when(pl.col("cause") == "pinned").then(pl.concat_str(pl.lit("pinned"), (": " + pl.col("pin_reason")).fill_null("")))
+        .when(pl.col("cause") == "pinned").then(pinned)
         .when(pl.col("cause") == "used").then(pl.lit("used since it was marked"))
         .when(pl.col("cause") == "no rule").then(pl.lit("no rule matches"))
-        .when(pl.col("cause") == "kept").then(pl.format("{} keeps it for {}: {} left", name, keeps, _left(pl.col("expires") - present)))
-        .when(pl.col("cause") == "minimum age").then(pl.format(
-            "{}, but no clip younger than {} is marked: {} left", over, pl.lit(words(policy.minimum_age)), _left(pl.col("mature") - present)))
-        .when(pl.col("decision") == WAIT).then(pl.format(
-            "{}; marked by rule '{}', {} of its grace left", over, pl.col("mark_rule").fill_null(""), _left(pl.col("delete_after") - present)))
+        .when(pl.col("cause") == "kept").then(kept)
+        .when(pl.col("cause") == "minimum age").then(young)
+        .when(pl.col("decision") == WAIT).then(pl.format("{}; {}", over, grace))
         .when(pl.col("decision") == PURGE).then(pl.format("{}; so is its grace", over))
         .otherwise(over)
     )  # fmt: skip
-    return pl.concat_str(pl.when(pl.col("decision") == UNMARK).then(pl.lit("mark taken back: ")).otherwise(pl.lit("")), clause)
+    return pl.concat_str(
+        pl.when(pl.col("decision") == UNMARK).then(pl.lit("mark taken back: ")).otherwise(pl.lit("")), clause
+    )
 
 
 def _by_rule(texts: list[str]) -> pl.Expr:

@@ -65,7 +65,9 @@ def check(plan: Plan, expected: str | None) -> None:
     blown = [fuse for fuse in plan.fuses if fuse.blown]
     if blown:
         step = blown[0].step
-        rules = ", ".join(f"{rule.name!r} {rule.amounts[step].clips:,}" for rule in plan.rules if rule.amounts[step].clips)
+        rules = ", ".join(
+            f"{rule.name!r} {rule.amounts[step].clips:,}" for rule in plan.rules if rule.amounts[step].clips
+        )
         raise PolicyError(
             f"{blown[0].sentence()}. Plan {plan.id} would {step} {plan.amounts[step].clips:,} of {plan.live:,} clips"
             f" ({plan.amounts[step].bytes / 1e6:,.1f} MB); by rule: {rules}. Nothing was changed"
@@ -75,7 +77,9 @@ def check(plan: Plan, expected: str | None) -> None:
 class Executor:
     """Applies one plan: finishes interrupted purges, takes marks back, sets marks, purges what its grace has left."""
 
-    def __init__(self, plan: Plan, recorder: Recorder, keeper: Keeper, actor: ActorKey, *, progress: Progress | None = None) -> None:
+    def __init__(
+        self, plan: Plan, recorder: Recorder, keeper: Keeper, actor: ActorKey, *, progress: Progress | None = None
+    ) -> None:
         self._plan = plan
         self._recorder = recorder
         self._journal = recorder.journal
@@ -160,9 +164,12 @@ class Executor:
                 write.cancel_tasks(clip.id)
                 write.forget(clip.id)
                 started.append(clip)
-            write.append([
-                self._draft(PurgeStarted(plan=clip.plan, rule=clip.rule, bucket=clip.bucket), clip.id) for clip in started
-            ])
+            write.append(
+                [
+                    self._draft(PurgeStarted(plan=clip.plan, rule=clip.rule, bucket=clip.bucket), clip.id)
+                    for clip in started
+                ]
+            )
         return started
 
     def _delete(self, purger: Purger, clips: Sequence[Doomed], total: int) -> None:

@@ -22,7 +22,9 @@ def explain(keeper: Keeper, policy: Policy, reference: str, now: datetime) -> tu
     present = aware(now)
     ending = reference.strip().lower().replace("-", "")
     if not re.fullmatch(r"[0-9a-f]{4,32}", ending):
-        raise ClipNotFound(f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)")
+        raise ClipNotFound(
+            f"{reference!r} is no clip id: give at least the last 4 hex digits of one (see `voxledger clips`)"
+        )
     with keeper.reading() as connection:
         found = frame(connection, "one", [ending]).to_dicts()
         if len(found) > 1:
@@ -69,7 +71,11 @@ def _verdict(row: Mapping[str, Any], cause: str, policy: Policy) -> tuple[str, .
     if cause == "purging":
         return ("The next `voxledger retention apply` finishes it; it cannot be stopped any more.",)
     if cause == "pinned":
-        return ("A pin keeps it, whatever the rules say." if decision == KEEP else "It was pinned: the next run takes the mark back.",)
+        return (
+            "A pin keeps it, whatever the rules say."
+            if decision == KEEP
+            else "It was pinned: the next run takes the mark back.",
+        )
     if decision == UNMARK:
         return (f"The next run takes the mark back ({row['reason'].removeprefix('mark taken back: ')}).",)
     if decision == WAIT:
@@ -81,7 +87,10 @@ def _verdict(row: Mapping[str, Any], cause: str, policy: Policy) -> tuple[str, .
     if row["goes"] is None:
         return ("It stays.",)
     marked = row["goes"] - policy.grace
-    return (f"It is marked from {_date(marked)} on and goes {grace} after that, if it is not used before ({row['reason']}).", saves)
+    return (
+        f"It is marked from {_date(marked)} on and goes {grace} after that, if it is not used before ({row['reason']}).",
+        saves,
+    )
 
 
 def _date(time: datetime) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from voxledger.catalog.retention.decisions import DECISIONS, FINISH, KEEP, MARK, PURGE, UNMARK, WAIT, aware, decide, explained
+from voxledger.catalog.retention.decisions import (
+    DECISIONS,
+    FINISH,
+    KEEP,
+    MARK,
+    PURGE,
+    UNMARK,
+    WAIT,
+    aware,
+    decide,
+    explained,
+)
 from voxledger.catalog.retention.policy import Policy, condition, words
 from voxledger.catalog.retention.snapshot import Snapshot, warnings
 from voxledger.catalog.settings import format_span, variable
@@ -28,7 +39,9 @@ class Amount(msgspec.Struct, frozen=True, kw_only=True):
 
     def __add__(self, other: Amount) -> Amount:
         return Amount(
-            clips=self.clips + other.clips, bytes=self.bytes + other.bytes, duration_us=self.duration_us + other.duration_us
+            clips=self.clips + other.clips,
+            bytes=self.bytes + other.bytes,
+            duration_us=self.duration_us + other.duration_us,
         )
 
 
@@ -62,9 +75,13 @@ class Fuse(msgspec.Struct, frozen=True, kw_only=True):
     def sentence(self) -> str:
         """What is too much, and how to allow it for one run."""
         percent = self.setting.endswith("percent")
-        value, limit = (f"{self.value:.4g} %", f"{self.limit:g} %") if percent else (f"{self.value:g}", f"{self.limit:g}")
+        value, limit = (
+            (f"{self.value:.4g} %", f"{self.limit:g} %") if percent else (f"{self.value:g}", f"{self.limit:g}")
+        )
         return (
-            f"this run would {self.step} {value} of all clips" if percent else f"this run would {self.step} {value} clips"
+            f"this run would {self.step} {value} of all clips"
+            if percent
+            else f"this run would {self.step} {value} clips"
         ) + f", more than {self.setting} = {limit} allows; if that is right, set {variable(self.setting)} for one run"
 
 
@@ -125,9 +142,7 @@ class Plan:
             "live": self.live,
             "grace": words(self.policy.grace),
             "amounts": msgspec.to_builtins(self.amounts),
-            "rules": [
-                {**msgspec.to_builtins(rule), "keep_for": format_span(rule.keep_for)} for rule in self.rules
-            ],
+            "rules": [{**msgspec.to_builtins(rule), "keep_for": format_span(rule.keep_for)} for rule in self.rules],
             "fuses": [{**msgspec.to_builtins(fuse), "blown": fuse.blown} for fuse in self.fuses],
             "warnings": list(self.warnings),
             "clips": rows.with_columns(pl.col("goes").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts(),

@@ -66,7 +66,9 @@ class Purger:
 
     def _attempt(self, clip: Doomed) -> Outcome:
         if self.away:
-            return Outcome(clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind="StoreUnavailable")
+            return Outcome(
+                clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind="StoreUnavailable"
+            )
         if clip.key is None:
             unknown = "nobody knows its key any more: the personal fields of its actor were erased"
             return Outcome(clip=clip, failure=unknown, kind="KeyUnknown")
@@ -80,7 +82,11 @@ class Purger:
         except OSError as error:
             return Outcome(clip=clip, failure=f"its cached file cannot be removed: {error}", kind=type(error).__name__)
         if left:
-            return Outcome(clip=clip, failure=f"the store accepted the deletion, but still has {clip.bucket}/{left}", kind="StillThere")
+            return Outcome(
+                clip=clip,
+                failure=f"the store accepted the deletion, but still has {clip.bucket}/{left}",
+                kind="StillThere",
+            )
         return Outcome(clip=clip)
 
     def _delete(self, clip: Doomed, key: str) -> str | None:
@@ -107,9 +113,10 @@ class Purger:
 
 
 def _there(store: Deletable, bucket: str, key: str) -> bool:
+    found = None
     with _absent_is_fine():
-        return store.head(bucket, key) is not None
-    return False
+        found = store.head(bucket, key)
+    return found is not None
 
 
 @contextlib.contextmanager

@@ -54,7 +54,9 @@ class Retention:
         policy = self.policy
         return planner.make(snapshot.read(self._keeper, policy), policy, now or present())
 
-    def apply(self, plan_id: str | None = None, now: datetime | None = None, *, progress: Progress | None = None) -> Applied:
+    def apply(
+        self, plan_id: str | None = None, now: datetime | None = None, *, progress: Progress | None = None
+    ) -> Applied:
         """Plan anew and carry it out; with `plan_id` only if it is still that plan.
 
         May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PolicyError when the plan
@@ -63,12 +65,16 @@ class Retention:
         """
         with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
             if not mine:
-                raise PolicyError("another retention run is going on in this HOME; wait for its end. Nothing was changed")
+                raise PolicyError(
+                    "another retention run is going on in this HOME; wait for its end. Nothing was changed"
+                )
             plan = self.plan(now)
             check(plan, plan_id)
             actor = self._recorder.vault.actor(self._actor)
             executor = Executor(plan, self._recorder, self._keeper, actor, progress=progress)
-            return executor.run(lambda: Purger(self._store(), self._home.cache, threads=self._settings.store.upload_threads))
+            return executor.run(
+                lambda: Purger(self._store(), self._home.cache, threads=self._settings.store.upload_threads)
+            )
 
     def explain(self, reference: str, now: datetime | None = None) -> tuple[str, ...]:
         """Sentences about one clip: its life, the rules that match, when it goes, what would keep it.

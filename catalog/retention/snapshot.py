@@ -16,7 +16,7 @@ from voxledger.catalog.retention.policy import CONDITIONS, Policy, title
 
 SQL = load("retention.sql", "voxledger.catalog.retention")
 _TIME = pl.Datetime("us", "UTC")
-COLUMNS: Mapping[str, Any] = {
+COLUMNS = pl.Schema({
     "id": pl.String(),
     "created": _TIME,
     "last_used": _TIME,
@@ -33,7 +33,7 @@ COLUMNS: Mapping[str, Any] = {
     "delete_after": _TIME,
     "purging": pl.Boolean(),
     "used_since_mark": pl.Boolean(),
-}
+})
 """What the planner must know of a clip, with its Polars type."""
 _NEAR = 10_000
 """Among how many words, the most frequent ones, a similar one is looked for."""

@@ -42,8 +42,8 @@ MAPPING = 1
 SPEED = (0.5, 2.5)
 """Bounds of `sampling["speed"]`, a factor on the rate."""
 
-# How far above its floor a voice's mean F0 lies, and the point its range widens around, in parts of the floor. The first
-# is measured, and about the same in all voices; the second is 18 Hz of 73 in SetPitch2.
+# How far above its floor a voice's mean F0 lies, and the point its range widens around, in parts of the floor. The
+# first is measured, and about the same in all voices; the second is 18 Hz of 73 in SetPitch2.
 _MEAN, _PIVOT = 0.4, 0.25
 
 _SENTENCE_PAUSE_S = 0.35

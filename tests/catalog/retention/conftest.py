@@ -106,7 +106,10 @@ class World:
         if stored:
             self.store.put(fact.key)
             self.store.put(record_key(fact.key))
-            self.record(AudioStored(bucket=BUCKET, bytes=5, etag="e", attempts=1, transfer_us=1, waited_us=1, key=fact.key), clip)
+            self.record(
+                AudioStored(bucket=BUCKET, bytes=5, etag="e", attempts=1, transfer_us=1, waited_us=1, key=fact.key),
+                clip,
+            )
         return clip
 
     def record(self, fact: Fact, clip: str) -> None:

@@ -31,7 +31,9 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: in
     if unmarked:
         world.pin(unmarked)
     later = world.now + 8 * DAY
-    child = subprocess.run([sys.executable, CHILD, str(world.home.path.parent), later.isoformat(), str(step)], check=False)
+    child = subprocess.run(
+        [sys.executable, CHILD, str(world.home.path.parent), later.isoformat(), str(step)], check=False
+    )
     assert child.returncode in (-signal.SIGKILL, 0)
     retention.apply(now=later)
     for clip in purged:

@@ -59,7 +59,14 @@ def test_the_shortest_matching_rule_decides() -> None:
 def test_all_conditions_of_a_rule_must_hold() -> None:
     rule = ExpireRule(name="r", keep_for=1, tag="t", actor="ann", session="s", emotion="happy", bucket="b")
     assert verdict({"tags": ["t"]}, rule)[0] == "mark"
-    for other in ({"tags": []}, {"actor": "bob"}, {"session": "x"}, {"emotion": "sad"}, {"bucket": "x"}, {"actor": None}):
+    for other in (
+        {"tags": []},
+        {"actor": "bob"},
+        {"session": "x"},
+        {"emotion": "sad"},
+        {"bucket": "x"},
+        {"actor": None},
+    ):
         assert verdict({"tags": ["t"]} | other, rule) == ("keep", "no rule matches")
 
 
@@ -75,15 +82,23 @@ def test_nothing_younger_than_the_minimum_age_is_marked() -> None:
     rule = ExpireRule(name="r", keep_for=0)
     decision, reason = verdict(young, rule, minimum_age=2 * 86400)
     assert decision == "keep"
-    assert reason == "rule 'r' (every clip) kept it for 0s, which is over, but no clip younger than 2d is marked: 1d 0h left"
+    assert (
+        reason
+        == "rule 'r' (every clip) kept it for 0s, which is over, but no clip younger than 2d is marked: 1d 0h left"
+    )
     assert verdict(young, rule, minimum_age=86400)[0] == "mark"
 
 
 def test_a_mark_waits_for_its_grace_and_then_the_clip_goes() -> None:
     waiting = {"delete_after": NOW + timedelta(minutes=90), "mark_rule": "old"}
-    expected = "rule 'all' (every clip) kept it for 30d, which is over; marked by rule 'old', 1h 30min of its grace left"
+    expected = (
+        "rule 'all' (every clip) kept it for 30d, which is over; marked by rule 'old', 1h 30min of its grace left"
+    )
     assert verdict(waiting, ALL) == ("wait", expected)
-    assert verdict({"delete_after": NOW}, ALL) == ("purge", "rule 'all' (every clip) kept it for 30d, which is over; so is its grace")
+    assert verdict({"delete_after": NOW}, ALL) == (
+        "purge",
+        "rule 'all' (every clip) kept it for 30d, which is over; so is its grace",
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,7 +110,9 @@ def test_a_mark_waits_for_its_grace_and_then_the_clip_goes() -> None:
         ({}, [ExpireRule(name="x", keep_for=200 * 86400)], "rule 'x' (every clip) keeps it for 200d: 100d 0h left"),
     ],
 )
-def test_a_mark_is_taken_back_when_something_speaks_for_the_clip(facts: dict[str, Any], rules: list[ExpireRule], reason: str) -> None:
+def test_a_mark_is_taken_back_when_something_speaks_for_the_clip(
+    facts: dict[str, Any], rules: list[ExpireRule], reason: str
+) -> None:
     assert verdict({"delete_after": NOW - DAY} | facts, *rules) == ("unmark", f"mark taken back: {reason}")
 
 
@@ -106,12 +123,17 @@ def test_an_interrupted_purge_is_finished_whatever_the_policy_says() -> None:
 
 
 def test_the_plan_sums_up_by_rule_and_decision() -> None:
-    made = plan([row("a"), row("b", tags=["scratch"]), row("c", pinned=True), row("d", delete_after=NOW + DAY)], ALL, SCRATCH)
+    made = plan(
+        [row("a"), row("b", tags=["scratch"]), row("c", pinned=True), row("d", delete_after=NOW + DAY)], ALL, SCRATCH
+    )
     assert {name: amount.clips for name, amount in made.amounts.items()} == {
         "finish": 0, "purge": 0, "mark": 2, "wait": 1, "unmark": 0, "keep": 1,
     }  # fmt: skip
     assert (made.live, made.condemned.clips, made.condemned.bytes, made.condemned.duration_us) == (4, 3, 30, 3000)
-    assert [(rule.name, rule.condemned.clips, rule.amounts["keep"].clips) for rule in made.rules] == [("scratch", 1, 0), ("all", 2, 1)]
+    assert [(rule.name, rule.condemned.clips, rule.amounts["keep"].clips) for rule in made.rules] == [
+        ("scratch", 1, 0),
+        ("all", 2, 1),
+    ]
 
 
 def test_json_holds_facts_and_the_clips_that_something_happens_to() -> None:
@@ -184,7 +206,9 @@ RULES = st.lists(
         actor=st.sampled_from(["", "ann"]),
     ),
     max_size=4,
-).map(lambda rules: [ExpireRule(name=f"r{n}", keep_for=r.keep_for, tag=r.tag, actor=r.actor) for n, r in enumerate(rules)])
+).map(
+    lambda rules: [ExpireRule(name=f"r{n}", keep_for=r.keep_for, tag=r.tag, actor=r.actor) for n, r in enumerate(rules)]
+)
 
 
 @given(rows=catalogs(), rules=RULES, minimum=st.integers(0, 30 * 86400), shuffled=st.randoms(use_true_random=False))
@@ -209,7 +233,9 @@ def test_whatever_the_policy(rows: list[dict[str, Any]], rules: list[ExpireRule]
 
 
 @given(rows=catalogs(), limit=st.integers(1, 12), percent=st.floats(1, 100))
-def test_fuses_are_blown_exactly_when_a_run_would_do_more(rows: list[dict[str, Any]], limit: int, percent: float) -> None:
+def test_fuses_are_blown_exactly_when_a_run_would_do_more(
+    rows: list[dict[str, Any]], limit: int, percent: float
+) -> None:
     made = plan(rows, ExpireRule(name="all", keep_for=0), minimum_age=0, max_clips=limit, max_percent=percent)
     most = max(made.amounts["mark"].clips, made.amounts["purge"].clips)
     assert any(fuse.blown for fuse in made.fuses) == (most > limit or 100 * most / len(rows) > percent)

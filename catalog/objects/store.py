@@ -1,0 +1,307 @@
+"""The store: objects at an S3 endpoint, the configured one or the embedded one."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.home import Home
+from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects.download import write_download
+from voxledger.catalog.objects.embedded import EmbeddedStore
+from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.records import wants_records
+from voxledger.catalog.settings import Store as StoreSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_T = TypeVar("_T")
+_BATCH = 1000
+"""Most keys of one DeleteObjects request."""
+_LONGEST_LINK = 7 * 86400
+_FOREIGN = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"})
+"""What a stranger on the embedded store's port would answer."""
+_CHECKSUM_MODE = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required"}
+
+
+class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store says of an object. A listing knows neither content type nor metadata."""
+
+    key: str
+    bytes: int
+    etag: str
+    modified: datetime
+    content_type: str | None = None
+    metadata: Mapping[str, str] = {}
+    md5: str | None = None
+    """The ETag where it is the MD5 of the content: not after multipart, nor under a customer's or a KMS key."""
+
+
+class Store:
+    """Objects in buckets. Safe for many threads; making it contacts nobody.
+
+    Every method raises StoreUnavailable when nobody answers, StoreError with the store's own `code` when it refuses.
+    Nothing is repeated, with one exception: a request to the embedded store that ended or was replaced meanwhile.
+    """
+
+    def __init__(self, home: Home, settings: StoreSettings) -> None:
+        self.settings = settings
+        self.embedded = None if settings.endpoint else EmbeddedStore(home, settings)
+        self._lock = threading.Lock()
+        self._client: S3Client | None = None
+        self._serves: Endpoint | None = None
+        self._buckets: set[str] = set()
+        self._tags_refused = False
+
+    def __repr__(self) -> str:
+        return f"<Store {self.endpoint or 'embedded'}>"
+
+    def close(self) -> None:
+        """Let connections go. Idempotent; the next use opens new ones."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this HOME serves its own objects."""
+        return self.embedded is not None
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the endpoint; empty while an embedded store does not run."""
+        return self.settings.endpoint if self.embedded is None else str(self.embedded.status().get("url", ""))
+
+    @property
+    def wants_records(self) -> bool:
+        """Whether records are put beside objects, by `store.records`."""
+        return wants_records(self.settings.records, forgetful=self.is_embedded)
+
+    def answers(self) -> bool:
+        """Whether somebody answers, were it only with a refusal."""
+        try:
+            self._do(f"HEAD {self.settings.audio}", lambda s3: s3.head_bucket(Bucket=self.settings.audio))
+        except StoreUnavailable:
+            return False
+        except StoreError:
+            return True
+        return True
+
+    def ensure_bucket(self, bucket: str) -> None:
+        """Create a bucket that is not there; asked once. A key that may not look is trusted to know its bucket."""
+        if bucket in self._buckets:
+            return
+        try:
+            self._do(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
+        except StoreError as error:
+            if error.code in seam.MISSING:
+                self._create(bucket)
+            elif error.code not in ("403", "AccessDenied"):
+                raise
+        self._buckets.add(bucket)
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        content: bytes | Path,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        md5: str | None = None,
+    ) -> str:
+        """Put an object in one piece (at most 5 GB) and give its ETag. It is there whole or not at all.
+
+        `md5` (hex) is sent along, and the store refuses what arrives different. Metadata and tags are written in the
+        characters that S3 allows. Also raises OSError when a file cannot be read.
+        """
+        options: dict[str, Any] = {"ContentType": content_type, "Metadata": seam.plain_metadata(dict(metadata or {}))}
+        if md5:
+            options["ContentMD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
+        self.ensure_bucket(bucket)
+        for _ in range(3):
+            tagged = {} if self._tags_refused or not tags else {"Tagging": urlencode(seam.plain_tags(dict(tags)))}
+            try:
+                return self._do(f"PUT {bucket}/{key}", lambda s3: _put(s3, bucket, key, content, {**options, **tagged}))  # noqa: B023  # called at once
+            except StoreError as error:
+                if error.code == "NoSuchBucket":
+                    self._buckets.discard(bucket)
+                    self.ensure_bucket(bucket)
+                elif error.code == "NotImplemented" and tagged:
+                    self._tags_refused = True
+                else:
+                    raise
+        raise StoreError(f"PUT {bucket}/{key}: the bucket vanishes as soon as it is made", code="NoSuchBucket")
+
+    def head(self, bucket: str, key: str) -> ObjectInfo | None:
+        """What the store knows of an object; None when it, or its bucket, is not there."""
+        try:
+            found = self._do(f"HEAD {bucket}/{key}", lambda s3: s3.head_object(Bucket=bucket, Key=key))
+        except StoreError as error:
+            if error.code in seam.MISSING:
+                return None
+            raise
+        etag = found["ETag"].strip('"')
+        encrypted = found.get("SSECustomerAlgorithm") or "kms" in found.get("ServerSideEncryption", "")
+        return ObjectInfo(
+            key=key,
+            bytes=found["ContentLength"],
+            etag=etag,
+            modified=found["LastModified"],
+            content_type=found.get("ContentType"),
+            metadata={name.lower(): value for name, value in found["Metadata"].items()},
+            md5=etag if re.fullmatch("[0-9a-f]{32}", etag) and not encrypted else None,
+        )
+
+    def exists(self, bucket: str, key: str) -> bool:
+        """Whether an object is there."""
+        return self.head(bucket, key) is not None
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """An object's content, for small ones. StoreError's code is `NoSuchKey` when it is not there."""
+        return self._do(f"GET {bucket}/{key}", lambda s3: s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def download(self, bucket: str, key: str, path: Path, *, sha256: str | None = None) -> Path:
+        """Write an object into a file that appears whole, checked, or not at all; `sha256` in hex. Also raises OSError.
+
+        The folder must be there. Content that is not what `sha256` promises is a StoreError with the code `Damaged`.
+        """
+        self._do(
+            f"GET {bucket}/{key}",
+            lambda s3: write_download(s3.get_object(Bucket=bucket, Key=key), path, f"{bucket}/{key}", sha256),
+        )
+        return path
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object. One that is not there is no error."""
+        self._do(f"DELETE {bucket}/{key}", lambda s3: s3.delete_object(Bucket=bucket, Key=key))
+
+    def delete_many(self, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+        """Delete objects, a thousand a request; gives the code of refusal for each key that could not be deleted."""
+        wanted = list(keys)
+        refused: dict[str, str] = {}
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            answer = self._do(
+                f"DELETE {len(batch)} objects of {bucket}",
+                lambda s3: s3.delete_objects(
+                    Bucket=bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},  # noqa: B023  # called at once
+                ),
+            )
+            refused.update({error["Key"]: error.get("Code", "") for error in answer.get("Errors", [])})
+        return refused
+
+    def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects whose key begins with `prefix`, a page at a time. A bucket that is not there has none."""
+        following: dict[str, Any] = {}
+        while True:
+            try:
+                page = self._do(
+                    f"LIST {bucket}/{prefix}",
+                    lambda s3: s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **following),  # noqa: B023  # called at once
+                )
+            except StoreError as error:
+                if error.code == "NoSuchBucket":
+                    return
+                raise
+            for found in page.get("Contents", []):
+                yield ObjectInfo(
+                    key=found["Key"], bytes=found["Size"], etag=found["ETag"].strip('"'), modified=found["LastModified"]
+                )
+            if not page.get("IsTruncated"):
+                return
+            following = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def presign(self, bucket: str, key: str, expires: int) -> str:
+        """A link that lets anyone GET the object for `expires` seconds, at most seven days. Asks nobody if it is there."""
+        if not 1 <= expires <= _LONGEST_LINK:
+            raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
+        return self._do(
+            f"link to {bucket}/{key}",
+            lambda s3: s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires),
+        )
+
+    def settle(self, bucket: str, key: str) -> None:
+        """Make an accepted object survive a power cut, where that is left to us: in the embedded store."""
+        if self.embedded is not None:
+            self.embedded.settle(bucket, key)
+
+    def environment(self) -> dict[str, str]:
+        """The AWS_* variables that let any S3 client at this store; starts the embedded one. Holds secrets."""
+        if self.embedded is not None:
+            endpoint, region = self.embedded.ensure(), "us-east-1"
+        else:
+            endpoint = Endpoint(self.settings.endpoint, self.settings.access_key, self.settings.secret_key)
+            region = self.settings.region
+        keys = {"AWS_ACCESS_KEY_ID": endpoint.access_key, "AWS_SECRET_ACCESS_KEY": endpoint.secret_key}
+        return {
+            "AWS_ENDPOINT_URL": endpoint.url,
+            **(keys if endpoint.access_key else {}),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            **_CHECKSUM_MODE,
+        }
+
+    def _create(self, bucket: str) -> None:
+        region = self.settings.region
+        place: dict[str, Any] = {}
+        if not self.is_embedded and region != "us-east-1":
+            place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            self._do(f"CREATE {bucket}", lambda s3: s3.create_bucket(Bucket=bucket, **place))
+        except StoreError as error:
+            # Another process was faster.
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise
+
+    def _connected(self) -> tuple[S3Client, Endpoint | None]:
+        endpoint = self.embedded.ensure() if self.embedded is not None else None
+        with self._lock:
+            if self._client is None or self._serves != endpoint:
+                connections = max(10, self.settings.upload_threads + 4)
+                self._client = seam.make_client(self.settings, endpoint, connections=connections)
+                self._serves = endpoint
+            return self._client, endpoint
+
+    def _do(self, what: str, step: Callable[[S3Client], _T]) -> _T:
+        client, endpoint = self._connected()
+        url = endpoint.url if endpoint else self.settings.endpoint
+        try:
+            with seam.translated(url, what):
+                return step(client)
+        except StoreError as error:
+            if self.embedded is None or not (isinstance(error, StoreUnavailable) or error.code in _FOREIGN):
+                raise
+            self.embedded.forget()
+            client, again = self._connected()
+            if again == endpoint:
+                raise
+        assert again is not None
+        with seam.translated(again.url, what):
+            return step(client)
+
+
+def _put(s3: S3Client, bucket: str, key: str, content: bytes | Path, options: dict[str, Any]) -> str:
+    with contextlib.ExitStack() as stack:
+        body = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
+        return s3.put_object(Bucket=bucket, Key=key, Body=body, **options)["ETag"].strip('"')
+
+
+def md5_of(content: bytes) -> str:
+    """The MD5 that S3 compares, in hex; no secret depends on it."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
