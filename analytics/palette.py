@@ -1,8 +1,8 @@
 """Colours: one accent, one a outcome, one an emotion, each for light and for dark pages.
 
 The nine emotion colours were chosen by a search in OKLab that kept each hue near what people expect of the feeling, and
-pushed the closest pair apart under normal sight and under the three dichromacies (Machado et al. 2009). Each has a contrast
-of 3:1 or more with the page behind it (WCAG 2.2, 1.4.11); `tests/analytics/test_palette.py` measures both.
+pushed the closest pair apart under normal sight and under the three dichromacies (Machado et al. 2009). Each has a
+contrast of 3:1 or more with the card behind it (WCAG 2.2, 1.4.11); `tests/analytics/test_palette.py` measures both.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ROLES: Mapping[str, Colour] = MappingProxyType(
         "muted": Colour("#5a606b", "#a2a8b4"),
         "line": Colour("#e2e3e0", "#2b303a"),
         "dots": Colour("#b4b8bf", "#565d6a"),
-    "wash": Colour("#f0f1ee", "#20242c"),
+        "wash": Colour("#f0f1ee", "#20242c"),
         "accent": Colour("#2b50bd", "#8ea9ff"),
         "bad": Colour("#a8231b", "#ff9285"),
     }

@@ -13,7 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from voxledger.synth.emotion import EMOTIONS, Emotion
+from voxledger.catalog.events import EMOTIONS
+from voxledger.synth.emotion import Emotion
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.engines.espeak import EspeakEngine
 from voxledger.synth.prosody import effective, level_offset

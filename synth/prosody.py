@@ -21,7 +21,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import astuple, dataclass, fields
 
-from voxledger.synth.emotion import EMOTIONS, Emotion, Weights
+from voxledger.catalog.events import EMOTIONS
+from voxledger.synth.emotion import Emotion, Weights
 
 LEVEL_LIMIT = 4.0
 """Delivered loudness never departs from the target by more than this many dB."""

@@ -83,7 +83,7 @@ class Studio:
         self._channel: Channel = channel
         self._on_recorded = on_recorded
         self._engines: dict[str, Engine] = {}
-        self._slots: dict[str, threading.Lock] = {}
+        self._slots: dict[str, threading.Semaphore] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -151,8 +151,9 @@ class Studio:
         wanted = name or self.settings.synth.engine
         with self._lock:
             if wanted not in self._engines:
-                self._engines[wanted] = engines.load(wanted)
-                self._slots[wanted] = threading.Lock()
+                engine = engines.load(wanted)
+                self._slots[wanted] = threading.Semaphore(engine.describe().concurrency)
+                self._engines[wanted] = engine
             return self._engines[wanted]
 
     def _attempt(self, request: SpeakRequest, engine: str | None, channel: Channel | None) -> _Attempt:
@@ -163,7 +164,7 @@ class Studio:
 class _Attempt:
     """One generation: everything about making, or finding, one clip."""
 
-    def __init__(self, studio: Studio, request: SpeakRequest, engine: Engine, slot: threading.Lock, channel: Channel) -> None:
+    def __init__(self, studio: Studio, request: SpeakRequest, engine: Engine, slot: threading.Semaphore, channel: Channel) -> None:
         self.studio = studio
         self.request = request
         self.engine = engine

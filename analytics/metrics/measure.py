@@ -29,7 +29,8 @@ def rollup(connection: duckdb.DuckDBPyConnection, start: datetime, stop: datetim
 
 def first_seen(connection: duckdb.DuckDBPyConnection, stop: datetime) -> pl.DataFrame:
     """Each actor with the time of the first generation of all, as far as it lies before `stop`."""
-    return connection.sql(_SQL["first_seen"], params={"stop": stop.astimezone(UTC)}).pl()
+    found: pl.DataFrame = connection.sql(_SQL["first_seen"], params={"stop": stop.astimezone(UTC)}).pl()
+    return found
 
 
 def with_newcomers(frame: pl.DataFrame, seen: pl.DataFrame, start: datetime) -> pl.DataFrame:
@@ -43,7 +44,8 @@ def with_newcomers(frame: pl.DataFrame, seen: pl.DataFrame, start: datetime) -> 
 def totals(connection: duckdb.DuckDBPyConnection, query: str, **moments: datetime) -> dict[str, Any]:
     """The one row of a named query of `metrics.sql`, such as `storage_flow`; moments become its parameters."""
     values = {name: moment.astimezone(UTC) for name, moment in moments.items()}
-    return connection.sql(_SQL[query], params=values).pl().row(0, named=True)
+    found: pl.DataFrame = connection.sql(_SQL[query], params=values).pl()
+    return found.row(0, named=True)
 
 
 def measure(frame: pl.DataFrame, names: Sequence[str]) -> Mapping[str, Value]:
@@ -76,4 +78,6 @@ def _expression(name: str) -> pl.Expr:
 
 
 def _period(connection: duckdb.DuckDBPyConnection, query: str, start: datetime, stop: datetime) -> pl.DataFrame:
-    return connection.sql(_SQL[query], params={"start": start.astimezone(UTC), "stop": stop.astimezone(UTC)}).pl()
+    period = {"start": start.astimezone(UTC), "stop": stop.astimezone(UTC)}
+    found: pl.DataFrame = connection.sql(_SQL[query], params=period).pl()
+    return found

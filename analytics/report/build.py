@@ -37,8 +37,8 @@ HISTORY = 8
 EXPIRING = 12
 """Most clips listed as expiring."""
 HEADLINES = (
-    "clips", "audio_us", "active_users", "returning_users", "generations", "reuse_rate", "saved_us", "failure_rate", "rtf_p95",
-    "queue_p95_us",
+    "clips", "audio_us", "active_users", "returning_users", "generations", "reuse_rate", "saved_us", "failure_rate",
+    "rtf_p95", "queue_p95_us",
 )  # fmt: skip
 
 _SQL = load("report.sql", "voxledger.analytics.report")
@@ -58,8 +58,8 @@ class _Period(msgspec.Struct, frozen=True, kw_only=True):
 def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: datetime) -> WeeklyReport:
     """The report of a week, by default of the one that runs. Everything acknowledged so far is in it.
 
-    The week is read in `general.time_zone`. A week that runs is compared with the same stretch of the week before. Raises
-    InvalidWeek for a week that has not begun, ValueError for a naive `now`, and what the keeper raises.
+    The week is read in `general.time_zone`. A week that runs is compared with the same stretch of the week before.
+    Raises InvalidWeek for a week that has not begun, ValueError for a naive `now`, and what the keeper raises.
     """
     zone = settings.general.time_zone
     running = Week.of(now, zone)
@@ -210,7 +210,8 @@ def _rows(
     connection: duckdb.DuckDBPyConnection, query: str, period: _Period, *, before: bool = False
 ) -> list[dict[str, Any]]:
     start, stop = (period.before_start, period.before_stop) if before else (period.start, period.stop)
-    return connection.sql(_SQL[query], params={"start": start, "stop": stop}).pl().to_dicts()
+    found: pl.DataFrame = connection.sql(_SQL[query], params={"start": start, "stop": stop}).pl()
+    return found.to_dicts()
 
 
 def _version() -> str:

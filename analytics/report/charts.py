@@ -1,7 +1,7 @@
 """The report's charts: Vega-Lite specifications, and the SVG that stands in the page.
 
-A chart is drawn once, in the light palette and without a background; the page's stylesheet swaps each colour for its dark
-partner (`palette.chart_pairs`). Each is drawn for a wide and for a narrow column, so that letters keep their size on a phone.
+A chart is drawn in the light palette, without a background; the page's stylesheet swaps each colour for its dark
+partner (`palette.chart_pairs`). It is drawn for a wide and for a narrow column, so that letters keep their size on a phone.
 """
 
 from __future__ import annotations
@@ -69,8 +69,14 @@ def svg(spec: Spec, prefix: str) -> Markup:
 
 def days(report: WeeklyReport, width: int) -> Spec:
     """Generations by day, stacked by outcome."""
+    letters = 3 if width < WIDE else None
     rows = [
-        {"day": wording.short_day(day.date), "outcome": outcome, "order": order, "count": getattr(day, outcome)}
+        {
+            "day": wording.short_day(day.date)[:letters],
+            "outcome": outcome,
+            "order": order,
+            "count": getattr(day, outcome),
+        }
         for day in report.days
         for order, outcome in enumerate(OUTCOMES)
     ]
@@ -105,8 +111,13 @@ def emotions(report: WeeklyReport, width: int) -> Spec:
         }
         for row in report.emotions.emotions
     ]
-    top = max(row["end"] for row in rows)
-    y = {"field": "emotion", "type": "nominal", "sort": None, "axis": _axis(grid=False, domain=False, labelFontSize=13, minExtent=86)}
+    top = max(max(row.clip_share, row.audio_share or 0) for row in report.emotions.emotions)
+    y = {
+        "field": "emotion",
+        "type": "nominal",
+        "sort": None,
+        "axis": _axis(grid=False, domain=False, labelFontSize=13, minExtent=86),
+    }
     x = {"type": "quantitative", "axis": None, "scale": {"domain": [0, top * 1.26]}}
     colour = _scale("emotion", {name: found.light for name, found in EMOTIONS.items()})
     layers = [

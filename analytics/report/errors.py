@@ -1,17 +1,17 @@
 """The errors of the weekly report.
 
-VoxledgerError
-└── ReportError           a weekly report cannot be made
-    ├── InvalidWeek           no such ISO week, or one that has not begun
-    └── ReportNotWritten      its folder cannot be written
+AnalyticsError            (voxledger.analytics.errors) the root of this floor
+└── ReportError               a weekly report cannot be made
+    ├── InvalidWeek               no such ISO week, or one that has not begun
+    └── ReportNotWritten          its folder cannot be written
 """
 
 from __future__ import annotations
 
-from voxledger.catalog.errors import VoxledgerError
+from voxledger.analytics.errors import AnalyticsError
 
 
-class ReportError(VoxledgerError):
+class ReportError(AnalyticsError):
     """A weekly report cannot be made."""
 
 

@@ -40,7 +40,8 @@ def sparkline(values: Sequence[Value], label: str, *, running: bool) -> Markup:
     )
     return Markup(
         '<svg class="spark" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">'
-        '<path class="spark-base" d="M{edge} {base}H{far}"/><path class="spark-area" d="{area}"/><path class="spark-line" d="{line}"/>'
+        '<path class="spark-base" d="M{edge} {base}H{far}"/><path class="spark-area" d="{area}"/>'
+        '<path class="spark-line" d="{line}"/>'
         '<circle class="{dot}" cx="{x:.1f}" cy="{y:.1f}" r="3"/></svg>'
     ).format(
         width=_WIDTH,
@@ -64,7 +65,7 @@ def rose(vector: Sequence[float], *, size: int = 64, scale: float = 1.0, named: 
     writes the names around, `size` is the diameter in pixels.
     """
     radius = size / 2
-    x, y = radius + (92 if named else 2), radius + (20 if named else 2)
+    x, y = radius + (84 if named else 2), radius + (20 if named else 2)
     parts = [Markup('<circle class="rose-ring" r="{:.1f}"/>').format(radius * part) for part in (0.5, 1.0)]
     for place, (name, weight) in enumerate(zip(NAMES, vector, strict=True)):
         middle = math.radians(45 * place - 90)
@@ -72,7 +73,7 @@ def rose(vector: Sequence[float], *, size: int = 64, scale: float = 1.0, named: 
         if length > 0:
             parts.append(_petal(name, middle, max(length, 1.5)))
         if named:
-            parts.append(_name(name, middle, radius + 8))
+            parts.append(_name(name, middle, radius + 11))
     if not any(vector):
         parts.append(Markup('<circle class="fill-neutral" r="{:.1f}"/>').format(radius / 8))
     return Markup(

@@ -50,8 +50,8 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
 def render_html(report: WeeklyReport, audio: Audio) -> str:
     """One HTML file that asks nothing of the network and holds no script; audio lies in it as data URIs.
 
-    A clip of more than `samples.LARGEST` bytes, or beyond `samples.LARGEST_TOTAL` for all of them, is left out and said to
-    be. Everything that people typed is escaped.
+    A clip of more than `samples.LARGEST` bytes, or beyond `samples.LARGEST_TOTAL` for all of them, is left out, and the
+    page says so. Everything that people typed is escaped.
     """
     return _template("weekly.html.j2").render(
         **_content(report),
@@ -69,9 +69,9 @@ def render_markdown(report: WeeklyReport) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def render_json(report: WeeklyReport) -> bytes:
-    """The records as JSON, indented, UTF-8; `schema` names their form."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+def render_json(report: WeeklyReport) -> str:
+    """The records as indented JSON; `schema` names their form."""
+    return msgspec.json.format(msgspec.json.encode(report).decode(), indent=2) + "\n"
 
 
 def players(report: WeeklyReport, audio: Audio) -> tuple[Player, ...]:
@@ -167,12 +167,12 @@ def _template(name: str) -> jinja2.Template:
     html = name.endswith(".html.j2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("voxledger.analytics.report", "."),
-        autoescape=html,
+        autoescape=html,  # noqa: S701  # Markdown is escaped by `_escaped`
         finalize=None if html else _escaped,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )  # noqa: S701  # Markdown is escaped by `_escaped`
+    )
     return environment.get_template(name)
 
 

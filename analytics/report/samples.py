@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def choose(candidates: Sequence[Mapping[str, Any]], count: int) -> list[str]:
-    """Ids of up to `count` clips as varied as possible: each next one brings the emotion, language and actor seen least.
+    """Ids of up to `count` clips as varied as can be: each next one has the emotion, language and actor seen least.
 
     Deterministic: equals are taken in the order given.
     """

@@ -149,5 +149,4 @@ def _mean(done: pl.DataFrame) -> Vector | None:
     weights = [pl.col("emotion_effective").arr.get(place).cast(pl.Float64).mean().alias(name)
                for place, name in enumerate(list(EMOTIONS)[:8])]  # fmt: skip
     # Threads add in any order; six digits are the same whichever came first.
-    found = tuple(round(float(value), 6) for value in done.select(weights).row(0))
-    return found  # type: ignore[return-value]  # eight of them
+    return tuple(round(float(value), 6) for value in done.select(weights).row(0))  # type: ignore[return-value]  # eight

@@ -21,14 +21,12 @@ class Week(msgspec.Struct, frozen=True):
     zone: str = "UTC"
 
     def __post_init__(self) -> None:
-        try:
-            if not 2000 <= self.year < 9999:
-                raise ValueError
-            date.fromisocalendar(self.year, self.number, 1)
-        except ValueError:
+        # 28 December always lies in a year's last week.
+        last = date(self.year, 12, 28).isocalendar().week if 2000 <= self.year < 9999 else 0
+        if not 1 <= self.number <= last:
             raise InvalidWeek(
-                f"there is no week {self.number} in {self.year}; weeks go from 2000-W01 to W52 or W53 of a year"
-            ) from None
+                f"there is no week {self.number} in {self.year}: weeks begin with 2000-W01, and a year has 52 or 53"
+            )
 
     @classmethod
     def parse(cls, text: str, zone: str = "UTC") -> Week:

@@ -26,8 +26,9 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 class Headline(msgspec.Struct, frozen=True, kw_only=True):
     """One number with what it was a week before and over eight weeks.
 
-    `change` is relative to `previous` (0.1 = a tenth more), for a share it is the difference; None where there is nothing to
-    compare with. `history` has the oldest week first and this one last; None = before the catalog's first week.
+    `change` is relative to `previous` (0.1 = a tenth more), for a share it is the difference; None where nothing can be
+    compared. `history` has the oldest week first and this one last, None before the catalog's first week; it is
+    empty for a metric that has no sparkline.
     """
 
     metric: str
@@ -63,7 +64,7 @@ class EmotionShare(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmotionMix(msgspec.Struct, frozen=True, kw_only=True):
-    """All dominant emotions that occurred, and the mean of the applied weights over all new clips (None without clips)."""
+    """All dominant emotions that occurred, and the mean of the applied weights over the new clips, if there are any."""
 
     emotions: tuple[EmotionShare, ...]
     effective_mean: Vector | None

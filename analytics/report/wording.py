@@ -1,4 +1,7 @@
-"""Wording: numbers, sizes, spans of time and moments as people write them. What is not known is an en dash."""
+"""Wording: numbers, sizes, spans of time and moments as people write them. What is not known is an en dash.
+
+Between a figure and its unit stands a no-break space, so that a line never ends between them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from datetime import date, datetime
 from voxledger.analytics.metrics import Unit, Value
 
 NOTHING = "–"
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
+_GAP = "\N{NO-BREAK SPACE}"
+_MONTHS = tuple("January February March April May June July August September October November December".split())
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -38,18 +40,18 @@ def duration(us: float | None) -> str:
     if us < 0:
         return "−" + duration(-us)
     if us == 0:
-        return "0 s"
+        return f"0{_GAP}s"
     if us < 999.5:
-        return f"{us:.0f} µs"
+        return f"{us:.0f}{_GAP}µs"
     if us < 999_500:
-        return f"{us / 1e3:.0f} ms"
+        return f"{us / 1e3:.0f}{_GAP}ms"
     if us < 59_950_000:
-        return f"{us / 1e6:.1f} s"
+        return f"{us / 1e6:.1f}{_GAP}s"
     seconds = round(us / 1e6)
     if seconds < 3600:
         minutes, seconds = divmod(seconds, 60)
-        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
-    return f"{us / 3.6e9:,.1f} h"
+        return f"{minutes}{_GAP}min{_GAP}{seconds}{_GAP}s" if seconds else f"{minutes}{_GAP}min"
+    return f"{us / 3.6e9:,.1f}{_GAP}h"
 
 
 def size(amount: int) -> str:
@@ -61,7 +63,7 @@ def size(amount: int) -> str:
         if value < (999.5 if unit == "B" else 999.95) or unit == "PB":
             break
         value /= 1000
-    return f"{value:.0f} B" if unit == "B" else f"{value:,.1f} {unit}"
+    return f"{value:.0f}{_GAP}B" if unit == "B" else f"{value:,.1f}{_GAP}{unit}"
 
 
 def share(value: float | None) -> str:
@@ -92,7 +94,7 @@ def change(value: float | None, unit: Unit = "count") -> str:
     sign = "+" if value > 0 else "−"
     if unit == "share":
         points = f"{abs(value) * 100:.1f}"
-        return "±0 pp" if points == "0.0" else f"{sign}{points} pp"
+        return f"±0{_GAP}pp" if points == "0.0" else f"{sign}{points}{_GAP}pp"
     if value >= 9:
         return f"×{1 + value:,.0f}"
     percent = f"{abs(value) * 100:.0f}" if abs(value) >= 0.0095 else f"{abs(value) * 100:.1f}"

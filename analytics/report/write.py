@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxledger.analytics.report.errors import ReportNotWritten
@@ -11,15 +11,15 @@ from voxledger.analytics.report.weekly import WeeklyReport
 from voxledger.catalog.platform import write_atomic
 
 
-def write(report: WeeklyReport, folder: Path | str, audio: Audio) -> Mapping[str, Path]:
-    """Write `voxledger-2026-W47.html`, `.md` and `.json`; gives their paths by `html`, `md` and `json`.
+def write(report: WeeklyReport, folder: Path | str, audio: Audio) -> Sequence[Path]:
+    """Write `voxledger-2026-W47.html`, `.md` and `.json`; gives their paths in that order.
 
     Each file is there whole or not at all, and replaces one of the same week. Raises ReportNotWritten.
     """
     contents = {
         "html": render_html(report, audio).encode(),
         "md": render_markdown(report).encode(),
-        "json": render_json(report),
+        "json": render_json(report).encode(),
     }
     target = Path(folder).expanduser()
     files = {kind: target / f"voxledger-{report.week}.{kind}" for kind in contents}
@@ -32,4 +32,4 @@ def write(report: WeeklyReport, folder: Path | str, audio: Audio) -> Mapping[str
             f"the report of {report.week} cannot be written to {target}: {error.strerror or error};"
             " choose another folder, or set report.folder"
         ) from error
-    return files
+    return tuple(files.values())

@@ -1,1 +1,20 @@
-"""Placeholder."""
+"""Objects: the S3 store, the embedded one, and the uploads into it."""
+
+from voxledger.catalog.objects.embedded import EmbeddedStore
+from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.keys import object_key
+from voxledger.catalog.objects.records import is_record, record_key
+from voxledger.catalog.objects.store import ObjectInfo, Store
+from voxledger.catalog.objects.uploader import Progress, Uploader
+
+__all__ = [
+    "EmbeddedStore",
+    "Endpoint",
+    "ObjectInfo",
+    "Progress",
+    "Store",
+    "Uploader",
+    "is_record",
+    "object_key",
+    "record_key",
+]

@@ -57,9 +57,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     embedded = endpoint is not None
     # The user's own AWS profile and proxy have nothing to do with a server on this machine.
     core = botocore.session.Session(_ISOLATED if embedded else None)
-    target = endpoint or Endpoint(
-        url=settings.endpoint, access_key=settings.access_key, secret_key=settings.secret_key
-    )
+    target = endpoint or Endpoint(url=settings.endpoint, access_key=settings.access_key, secret_key=settings.secret_key)
     try:
         return boto3.session.Session(botocore_session=core).client(
             "s3",
@@ -96,7 +94,11 @@ def translated(url: str, what: str) -> Iterator[None]:
         yield
     except exceptions.ClientError as error:
         raise _refused(error, url, what) from error
-    except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.CredentialRetrievalError) as error:
+    except (
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+        exceptions.CredentialRetrievalError,
+    ) as error:
         raise StoreError(
             f"{what}: no keys for {url}: set store.access_key and store.secret_key, or the AWS_* variables",
             code="NoCredentials",

@@ -8,7 +8,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -33,7 +33,10 @@ _BATCH = 1000
 _LONGEST_LINK = 7 * 86400
 _FOREIGN = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"})
 """What a stranger on the embedded store's port would answer."""
-_CHECKSUM_MODE = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required"}
+_CHECKSUM_MODE = {
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+}
 
 
 class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,7 +164,7 @@ class Store:
             key=key,
             bytes=found["ContentLength"],
             etag=etag,
-            modified=found["LastModified"],
+            modified=found["LastModified"].astimezone(UTC),
             content_type=found.get("ContentType"),
             metadata={name.lower(): value for name, value in found["Metadata"].items()},
             md5=etag if re.fullmatch("[0-9a-f]{32}", etag) and not encrypted else None,
@@ -221,7 +224,10 @@ class Store:
                 raise
             for found in page.get("Contents", []):
                 yield ObjectInfo(
-                    key=found["Key"], bytes=found["Size"], etag=found["ETag"].strip('"'), modified=found["LastModified"]
+                    key=found["Key"],
+                    bytes=found["Size"],
+                    etag=found["ETag"].strip('"'),
+                    modified=found["LastModified"].astimezone(UTC),
                 )
             if not page.get("IsTruncated"):
                 return
@@ -233,7 +239,9 @@ class Store:
             raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
         return self._do(
             f"link to {bucket}/{key}",
-            lambda s3: s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires),
+            lambda s3: s3.generate_presigned_url(
+                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires
+            ),
         )
 
     def settle(self, bucket: str, key: str) -> None:

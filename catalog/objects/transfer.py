@@ -73,7 +73,8 @@ def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
         found = store.head(upload.bucket, upload.key)
         if found is None or not _is_that(found, upload, md5):
             raise StoreError(
-                f"the store accepted {upload.bucket}/{upload.key}, but does not have it as it was sent", code="NotConfirmed"
+                f"the store accepted {upload.bucket}/{upload.key}, but does not have it as it was sent",
+                code="NotConfirmed",
             )
     store.settle(upload.bucket, upload.key)
     if upload.record is not None and store.wants_records:

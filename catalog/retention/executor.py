@@ -151,7 +151,7 @@ class Executor:
         return len(drafts[UNMARK]), len(drafts[MARK])
 
     def _start(self, clips: Sequence[Doomed]) -> list[Doomed]:
-        """The point of no return: one transaction looks again, takes back uploads and answers, and records the start."""
+        """The point of no return: one transaction looks again, cancels uploads and answers, and records the start."""
         started = []
         self._watch.catch_up()
         with self._journal.transaction() as write:

@@ -18,7 +18,7 @@ from voxledger.catalog.settings import format_span
 
 
 def explain(keeper: Keeper, policy: Policy, reference: str, now: datetime) -> tuple[str, ...]:
-    """Sentences about one clip, named by its id or the end of it. Raises ClipNotFound when there is none, or several."""
+    """Sentences about one clip, named by its id or the end of it. Raises ClipNotFound for none, and for several."""
     present = aware(now)
     ending = reference.strip().lower().replace("-", "")
     if not re.fullmatch(r"[0-9a-f]{4,32}", ending):
@@ -88,7 +88,7 @@ def _verdict(row: Mapping[str, Any], cause: str, policy: Policy) -> tuple[str, .
         return ("It stays.",)
     marked = row["goes"] - policy.grace
     return (
-        f"It is marked from {_date(marked)} on and goes {grace} after that, if it is not used before ({row['reason']}).",
+        f"It is marked from {_date(marked)} on and goes {grace} after that, unless it is used ({row['reason']}).",
         saves,
     )
 

@@ -15,7 +15,6 @@ from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.retention.store import Deletable
 
 _log = logging.getLogger(__name__)
-_NO_BUCKET = frozenset({"NoSuchBucket", "NoSuchKey", "404", "NotFound"})
 
 
 class Doomed(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +55,7 @@ class Purger:
     def probe(self, clip: Doomed) -> None:
         """Raises StoreUnavailable or StoreError when the store does not answer as it should."""
         if clip.key is not None:
-            _there(self._store, clip.bucket, clip.key)
+            self._store.head(clip.bucket, clip.key)
 
     def purge(self, clips: Iterable[Doomed], done: Callable[[Outcome], None]) -> None:
         """Delete several clips at a time; `done` hears of each one, in order and in the calling thread."""
@@ -93,11 +92,11 @@ class Purger:
         """The key that is still there, None when all is gone."""
         keys = (key, record_key(key))
         for name in keys:
-            with _absent_is_fine():
+            with _without_bucket():
                 self._store.delete(clip.bucket, name)
         for file in {self._cache / (clip.path or key), self._cache / key}:
             self._remove(file, clip.id)
-        return next((name for name in keys if _there(self._store, clip.bucket, name)), None)
+        return next((name for name in keys if self._store.head(clip.bucket, name) is not None), None)
 
     def _remove(self, path: Path, clip: str) -> None:
         """Remove a file of the cache and the folders it leaves empty; what lies elsewhere is never touched."""
@@ -112,18 +111,11 @@ class Purger:
                 place = place.parent
 
 
-def _there(store: Deletable, bucket: str, key: str) -> bool:
-    found = None
-    with _absent_is_fine():
-        found = store.head(bucket, key)
-    return found is not None
-
-
 @contextlib.contextmanager
-def _absent_is_fine() -> Iterator[None]:
+def _without_bucket() -> Iterator[None]:
     """A bucket that was never made holds nothing."""
     try:
         yield
     except StoreError as error:
-        if error.code not in _NO_BUCKET:
+        if error.code != "NoSuchBucket":
             raise

@@ -60,8 +60,8 @@ class Retention:
         """Plan anew and carry it out; with `plan_id` only if it is still that plan.
 
         May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PolicyError when the plan
-        is stale, a fuse is blown, there are no rules or another run goes on; StoreUnavailable when there is something to
-        delete and nobody answers. Nothing was changed then.
+        is stale, a fuse is blown, there are no rules or another run goes on; StoreUnavailable when something is to be
+        deleted and nobody answers. Nothing was changed then.
         """
         with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
             if not mine:

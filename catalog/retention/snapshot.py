@@ -16,24 +16,26 @@ from voxledger.catalog.retention.policy import CONDITIONS, Policy, title
 
 SQL = load("retention.sql", "voxledger.catalog.retention")
 _TIME = pl.Datetime("us", "UTC")
-COLUMNS = pl.Schema({
-    "id": pl.String(),
-    "created": _TIME,
-    "last_used": _TIME,
-    "actor": pl.String(),
-    "session": pl.String(),
-    "emotion": pl.String(),
-    "bucket": pl.String(),
-    "tags": pl.List(pl.String()),
-    "pinned": pl.Boolean(),
-    "pin_reason": pl.String(),
-    "bytes": pl.Int64(),
-    "duration_us": pl.Int64(),
-    "mark_rule": pl.String(),
-    "delete_after": _TIME,
-    "purging": pl.Boolean(),
-    "used_since_mark": pl.Boolean(),
-})
+COLUMNS = pl.Schema(
+    {
+        "id": pl.String(),
+        "created": _TIME,
+        "last_used": _TIME,
+        "actor": pl.String(),
+        "session": pl.String(),
+        "emotion": pl.String(),
+        "bucket": pl.String(),
+        "tags": pl.List(pl.String()),
+        "pinned": pl.Boolean(),
+        "pin_reason": pl.String(),
+        "bytes": pl.Int64(),
+        "duration_us": pl.Int64(),
+        "mark_rule": pl.String(),
+        "delete_after": _TIME,
+        "purging": pl.Boolean(),
+        "used_since_mark": pl.Boolean(),
+    }
+)
 """What the planner must know of a clip, with its Polars type."""
 _NEAR = 10_000
 """Among how many words, the most frequent ones, a similar one is looked for."""

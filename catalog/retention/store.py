@@ -9,8 +9,13 @@ class Deletable(Protocol):
     """A store in which single objects can be looked at and deleted, from several threads at once."""
 
     def head(self, bucket: str, key: str) -> object | None:
-        """What is known of an object; None when it is not there. Raises StoreUnavailable when nobody answers,
-        StoreError when the store refuses."""
+        """What is known of an object; None when it, or its bucket, is not there.
+
+        Raises StoreUnavailable when nobody answers, StoreError when the store refuses.
+        """
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete an object. One that is not there is no error, so repeating is safe. Raises as `head` does."""
+        """Delete an object. One that is not there is no error, so repeating is safe.
+
+        Raises as `head` does; a bucket that is not there is a StoreError with the code `NoSuchBucket`.
+        """

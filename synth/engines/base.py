@@ -19,7 +19,7 @@ Samples = npt.NDArray[np.float32]
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
     """What an engine is and can do. `determinism`: `bytes` = the same request always gives the same samples, `seeded` =
-    it does with a seed on the same device, `none` = it never promises to."""
+    it does with a seed on the same device, `none` = it never promises to. `concurrency`: requests it works on at once."""
 
     name: str
     version: str
@@ -33,6 +33,7 @@ class EngineInfo:
     sample_rate: int
     streaming: bool
     determinism: Determinism
+    concurrency: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

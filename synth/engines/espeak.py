@@ -23,7 +23,7 @@ from voxledger.synth import prosody
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines import espeak_library
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
-from voxledger.synth.engines.espeak_process import Speech, Utterance, Workers
+from voxledger.synth.engines.espeak_process import AT_MOST, Speech, Utterance, Workers
 from voxledger.synth.engines.espeak_text import Sentence, kana, plain, questioning, sentences, speakable
 from voxledger.synth.engines.espeak_voices import digest, voice_file, voices
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
@@ -241,6 +241,7 @@ def _info() -> EngineInfo:
         sample_rate=SAMPLE_RATE,
         streaming=True,
         determinism="bytes",
+        concurrency=AT_MOST,
     )
 
 

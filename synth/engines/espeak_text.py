@@ -132,7 +132,7 @@ def kana(text: str) -> str:
     if tokenizer is None:
         if _HAN.search(text):
             raise NotSupported(
-                "eSpeak NG cannot read kanji (it says 'Chinese letter' for each): pip install 'voxledger[ja]', write "
+                "eSpeak NG cannot read kanji (it says 'Chinese letter' for each): pip install 'voxledger[synth]', write "
                 "kana, or use another engine",
                 feature="kanji",
             )

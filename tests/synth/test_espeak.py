@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voxledger.synth.emotion import EMOTIONS, Emotion, EmotionLike
+from voxledger.catalog.events import EMOTIONS
+from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines import espeak, espeak_library, espeak_process, espeak_text
 from voxledger.synth.engines.base import Engine, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.espeak import SAMPLE_RATE, EspeakEngine

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxledger.synth.emotion import EMOTIONS, ZERO, Emotion, Weights
+from voxledger.catalog.events import EMOTIONS
+from voxledger.synth.emotion import ZERO, Emotion, Weights
 from voxledger.synth.prosody import LEVEL_LIMIT, NEUTRAL, TABLE, blend, effective, level_offset, revision
 
 weights = st.tuples(*[st.floats(0, 1)] * 8)

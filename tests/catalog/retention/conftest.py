@@ -46,8 +46,8 @@ class FolderStore:
         self.stubborn: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
-    def put(self, key: str, content: bytes = b"audio") -> None:
-        path = self.root / BUCKET / key
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        path = self.root / bucket / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
@@ -104,8 +104,8 @@ class World:
             if task:
                 write.add_task("upload", subject=clip, actor=ann.id, payload=b"")
         if stored:
-            self.store.put(fact.key)
-            self.store.put(record_key(fact.key))
+            self.store.put(BUCKET, fact.key, b"audio")
+            self.store.put(BUCKET, record_key(fact.key), b"record")
             self.record(
                 AudioStored(bucket=BUCKET, bytes=5, etag="e", attempts=1, transfer_us=1, waited_us=1, key=fact.key),
                 clip,
@@ -142,14 +142,15 @@ class World:
 
 def completed(**fields: Any) -> GenerationCompleted:
     given: dict[str, Any] = {
-        "channel": "python", "features": (), "engine": "espeak", "engine_version": "1", "model": "m", "model_revision": "x",
-        "device": "cpu", "determinism": "bytes", "language": "en", "language_detected": False, "voice_sha256": None,
-        "emotion_mode": "none", "emotion": "neutral", "emotion_asked": (0.0,) * 8, "emotion_effective": (0.0,) * 8,
-        "emotion_strength": 1.0, "dropped": (), "text_length": 5, "text_hash": "ab", "seed": None, "take": 1, "sampling": {},
-        "format": "wav", "sample_rate": 22050, "channels": 1, "duration_us": 1_000_000, "bytes": 5, "sha256": "cd",
-        "loudness_lufs": None, "true_peak_dbtp": None, "queue_us": 1, "synthesis_us": 1, "audio_us": 1, "encode_us": 1,
-        "segments": 1, "bucket": BUCKET, "fingerprint": "ef", "actor_label": "ann", "session": "default", "name": "clip",
-        "text": "hello", "voice_name": None, "tags": (),
+        "channel": "python", "features": (), "engine": "espeak", "engine_version": "1", "model": "m",
+        "model_revision": "x", "device": "cpu", "determinism": "bytes", "language": "en", "language_detected": False,
+        "voice_sha256": None, "emotion_mode": "none", "emotion": "neutral", "emotion_asked": (0.0,) * 8,
+        "emotion_effective": (0.0,) * 8, "emotion_strength": 1.0, "dropped": (), "text_length": 5, "text_hash": "ab",
+        "seed": None, "take": 1, "sampling": {}, "format": "wav", "sample_rate": 22050, "channels": 1,
+        "duration_us": 1_000_000, "bytes": 5, "sha256": "cd", "loudness_lufs": None, "true_peak_dbtp": None,
+        "queue_us": 1, "synthesis_us": 1, "audio_us": 1, "encode_us": 1, "segments": 1, "bucket": BUCKET,
+        "fingerprint": "ef", "actor_label": "ann", "session": "default", "name": "clip", "text": "hello",
+        "voice_name": None, "tags": (),
     }  # fmt: skip
     return GenerationCompleted(**{**given, **fields})
 

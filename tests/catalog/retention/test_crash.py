@@ -45,5 +45,5 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: in
         assert world.types(unmarked) == ["ClipMarked", "ClipUnmarked"]
     assert world.recorder.journal.open_tasks("upload", purged) == 0
     assert retention.apply(now=later).as_dict() | {"plan": "", "time": ""} == {
-        "plan": "", "time": "", "marked": 0, "unmarked": 0, "purged": 0, "freed_bytes": 0, "skipped": [], "failed": [],
+        "plan": "", "time": "", "marked": 0, "unmarked": 0, "purged": 0, "freed_bytes": 0, "skipped": (), "failed": (),
     }  # fmt: skip

@@ -28,7 +28,7 @@ def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> 
     assert "Rule 'all' (every clip) keeps it for 30d after its last use." in text
     assert "The shortest decides: 'scratch'." in text
     due = (world.now + 2 * DAY).strftime("%Y-%m-%d %H:%M UTC")
-    assert f"It is marked from {due} on and goes 7d after that, if it is not used before" in text
+    assert f"It is marked from {due} on and goes 7d after that, unless it is used" in text
     assert "A pin keeps it" in text
 
 

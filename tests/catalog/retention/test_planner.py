@@ -24,9 +24,9 @@ ALL = ExpireRule(name="all", keep_for=30 * 86400)
 def row(name: str = "c", **facts: Any) -> dict[str, Any]:
     made = facts.get("created", NOW - 100 * DAY)
     return {
-        "id": name, "created": made, "last_used": made, "actor": "ann", "session": "s", "emotion": "happy", "bucket": "b",
-        "tags": [], "pinned": False, "pin_reason": None, "bytes": 10, "duration_us": 1000, "mark_rule": None,
-        "delete_after": None, "purging": False, "used_since_mark": False,
+        "id": name, "created": made, "last_used": made, "actor": "ann", "session": "s", "emotion": "happy",
+        "bucket": "b", "tags": [], "pinned": False, "pin_reason": None, "bytes": 10, "duration_us": 1000,
+        "mark_rule": None, "delete_after": None, "purging": False, "used_since_mark": False,
     } | facts  # fmt: skip
 
 

@@ -1,0 +1,23 @@
+"""The weekly report: built from the log, rendered as one HTML page, as Markdown and as JSON."""
+
+from voxledger.analytics.report.build import build
+from voxledger.analytics.report.errors import InvalidWeek, ReportError, ReportNotWritten
+from voxledger.analytics.report.render import render_html, render_json, render_markdown
+from voxledger.analytics.report.samples import load_audio
+from voxledger.analytics.report.week import Week
+from voxledger.analytics.report.weekly import WeeklyReport
+from voxledger.analytics.report.write import write
+
+__all__ = [
+    "InvalidWeek",
+    "ReportError",
+    "ReportNotWritten",
+    "Week",
+    "WeeklyReport",
+    "build",
+    "load_audio",
+    "render_html",
+    "render_json",
+    "render_markdown",
+    "write",
+]
