@@ -41,7 +41,7 @@ check: $(INSTALLED)
 	rm -rf $(COPY) build/lib
 	$(PIP) install --quiet --no-deps --target $(COPY) .
 	cd $(COPY) && ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml -p voxledger
-	PYTHONPATH=$(COPY) $(BIN)/lint-imports --config pyproject.toml
+	cd $(COPY) && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

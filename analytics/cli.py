@@ -95,10 +95,18 @@ class Commands:
         with self._opened() as door:
             found = door.mixpanel.status()
         if json:
-            terminal.print_json({"configured": found.configured, "host": found.host, "cursor": found.cursor, "waiting": found.waiting, "note": found.note})
+            terminal.print_json(
+                {
+                    "configured": found.configured,
+                    "host": found.host,
+                    "cursor": found.cursor,
+                    "waiting": found.waiting,
+                    "note": found.note,
+                }
+            )
             return
-        target = found.host if found.configured else "nowhere: mixpanel.token is not set"
-        terminal.console.print(f"[bold]{terminal.count(found.waiting, 'event')}[/] waiting for {target}")
+        target = f"for {found.host}" if found.configured else "(mixpanel.token is not set, so nothing is sent)"
+        terminal.console.print(f"[bold]{terminal.count(found.waiting, 'event')}[/] waiting {target}")
         if found.note:
             terminal.console.print(terminal.text(found.note))
 
@@ -116,9 +124,15 @@ class Commands:
         """
         with self._opened() as door:
             if not door.mixpanel.status().configured:
-                raise SettingsError("nothing can be sent: set mixpanel.token (VOXLEDGER_MIXPANEL_TOKEN)", name="mixpanel.token")
+                raise SettingsError(
+                    "nothing can be sent: set mixpanel.token (VOXLEDGER_MIXPANEL_TOKEN)", name="mixpanel.token"
+                )
             done = door.mixpanel.deliver()
         if json:
-            terminal.print_json({"state": done.state, "sent": done.sent, "quarantined": done.quarantined, "waiting": done.waiting})
+            terminal.print_json(
+                {"state": done.state, "sent": done.sent, "quarantined": done.quarantined, "waiting": done.waiting}
+            )
             return
-        terminal.console.print(f"{terminal.count(done.sent, 'event')} sent, {done.quarantined:,} quarantined, {done.waiting:,} waiting")
+        terminal.console.print(
+            f"{terminal.count(done.sent, 'event')} sent, {done.quarantined:,} quarantined, {done.waiting:,} waiting"
+        )

@@ -57,7 +57,10 @@ class Reports:
             found = []
             for week in reversed(weeks):
                 bounds = (week.start, week.end)
-                if str(week) not in published and connection.sql(_SQL["any_generation"], params=bounds).fetchall()[0][0]:
+                if (
+                    str(week) not in published
+                    and connection.sql(_SQL["any_generation"], params=bounds).fetchall()[0][0]
+                ):
                     found.append(week)
         return found
 

@@ -82,7 +82,14 @@ class Catalog:
     """Finds clips and changes what is known about them. Reads see everything written before, by any process."""
 
     def __init__(
-        self, home: Home, recorder: Recorder, keeper: Keeper, store: Callable[[], Store], *, actor: str, channel: Channel
+        self,
+        home: Home,
+        recorder: Recorder,
+        keeper: Keeper,
+        store: Callable[[], Store],
+        *,
+        actor: str,
+        channel: Channel,
     ) -> None:
         self.home = home
         self.recorder = recorder
@@ -103,13 +110,17 @@ class Catalog:
             wanted = wanted.replace("-", "")
             query = "clip_by_short" if len(wanted) == 8 else "clip_by_ending"
             if not re.fullmatch(r"[0-9a-f]{4,32}", wanted):
-                raise ClipNotFound(f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)")
+                raise ClipNotFound(
+                    f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
+                )
         with self.keeper.reading() as connection:
             rows = _rows(connection, _SQL[query], [wanted])
         if len(rows) > 1:
             raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
         if not rows:
-            raise ClipNotFound(f"there is no clip {reference!r} in {self.home.path}; `voxledger clips` lists the newest")
+            raise ClipNotFound(
+                f"there is no clip {reference!r} in {self.home.path}; `voxledger clips` lists the newest"
+            )
         return self._clip(rows[0])
 
     def clips(
@@ -142,7 +153,9 @@ class Catalog:
         except duckdb.Error as error:
             raise QueryError(f"this is not SQL that DuckDB understands: {_plain(error)}") from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise QueryError("a query is exactly one SELECT; the catalog is changed through commands, never through SQL")
+            raise QueryError(
+                "a query is exactly one SELECT; the catalog is changed through commands, never through SQL"
+            )
         with self.keeper.reading(fresh=fresh) as connection:
             try:
                 return Result(connection.sql(query).to_arrow_table())
@@ -182,12 +195,14 @@ class Catalog:
         self._record(clip, [ClipUnpinned()] if clip.pinned else [])
         return self.clip(clip.id)
 
-    def fetch(self, clip: Clip) -> Path:
+    def local(self, clip: Clip) -> Path:
         """A local file with the clip's audio, from the cache, or downloaded from the store and kept there."""
         if clip.path is not None and clip.path.is_file():
             return clip.path
         if clip.state in ("purging", "purged") or clip.key is None:
-            raise StoreError(f"the audio of clip {clip.short} was purged; `voxledger retention explain {clip.short}` says why")
+            raise StoreError(
+                f"the audio of clip {clip.short} was purged; `voxledger retention explain {clip.short}` says why"
+            )
         path = self.home.cache / clip.key
         path.parent.mkdir(parents=True, exist_ok=True)
         self._store().download(clip.bucket, clip.key, path, sha256=clip.sha256)
@@ -220,14 +235,16 @@ class Catalog:
 
     def _clip(self, row: dict[str, Any]) -> Clip:
         known = {name: row[name] for name in Clip.__struct_fields__ if name in row}
-        return Clip(**{
-            **known,
-            "id": str(row["id"]),
-            "created": row["created"].astimezone(UTC),
-            "dropped": tuple(row["dropped"]),
-            "tags": tuple(row["tags"]),
-            "path": Path(row["path"]) if row["path"] else None,
-        }).bound(self)
+        return Clip(
+            **{
+                **known,
+                "id": str(row["id"]),
+                "created": row["created"].astimezone(UTC),
+                "dropped": tuple(row["dropped"]),
+                "tags": tuple(row["tags"]),
+                "path": Path(row["path"]) if row["path"] else None,
+            }
+        ).bound(self)
 
 
 def check_tag(tag: str) -> str:

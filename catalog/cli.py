@@ -135,7 +135,7 @@ class Commands:
         if json:
             terminal.print_json_lines(clip.as_dict() for clip in found)
         elif not found:
-            terminal.console.print("No clips fit. [dim]`voxledger say \"Hello.\"` makes one.[/]")
+            terminal.console.print('No clips fit. [dim]`voxledger say "Hello."` makes one.[/]')
         else:
             _print_clips(found)
 
@@ -162,7 +162,9 @@ class Commands:
         facts = terminal.table("", "what", "value")
         for name, value in {**found.as_dict(), "text": found.text}.items():
             if value not in (None, [], False):
-                facts.add_row(name.replace("_", " "), terminal.text(", ".join(value) if isinstance(value, list) else value))
+                facts.add_row(
+                    name.replace("_", " "), terminal.text(", ".join(value) if isinstance(value, list) else value)
+                )
         terminal.console.print(facts)
 
     def tag(self, clip: str, /, *tags: str) -> None:
@@ -293,7 +295,9 @@ class Commands:
         made = terminal.table(f"Settings of {home}", "setting", "value", "from")
         for row in rows:
             origin = row["from"]
-            made.add_row(row["name"], terminal.text(row["shown"]), f"[dim]{origin}[/]" if origin == "default" else origin)
+            made.add_row(
+                row["name"], terminal.text(row["shown"]), f"[dim]{origin}[/]" if origin == "default" else origin
+            )
         terminal.console.print(made)
 
 
@@ -318,7 +322,11 @@ def _settings(loaded: Loaded, changed: bool) -> list[dict[str, Any]]:
 
 def _print_rows(result: Result) -> None:
     columns = result.arrow().column_names
-    numeric = [field.name for field in result.arrow().schema if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))]
+    numeric = [
+        field.name
+        for field in result.arrow().schema
+        if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))
+    ]
     made = terminal.table("", *columns, right=numeric)
     rows = result.arrow().slice(0, _SHOWN_ROWS).to_pylist()
     for row in rows:
@@ -342,22 +350,47 @@ def _cell(value: Any) -> str:
 
 
 def _print_clips(found: list[Clip]) -> None:
-    made = terminal.table("", "id", "made", "length", "language", "emotion", "actor", "session", "name", "state", "tags", right=("length",))
-    colours = {"stored": "green", "local": "yellow", "upload failed": "red", "marked": "magenta", "purging": "dim", "purged": "dim"}
+    """As many columns as the terminal has room for: a cut id helps nobody."""
+    wide = terminal.console.width >= 110
+    columns = [
+        "id",
+        "made",
+        "length",
+        "language",
+        "emotion",
+        "actor",
+        *(["session"] if wide else []),
+        "name",
+        "state",
+        *(["tags"] if wide else []),
+    ]
+    made = terminal.table("", *columns, right=("length",))
+    for column in made.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+        if column.header in ("id", "made", "length", "state"):
+            column.min_width = {"id": 8, "made": 11, "length": 7, "state": 8}[str(column.header)]
+    colours = {
+        "stored": "green",
+        "local": "yellow",
+        "upload failed": "red",
+        "marked": "magenta",
+        "purging": "dim",
+        "purged": "dim",
+    }
     for clip in found:
-        pin = " [cyan]pinned[/]" if clip.pinned else ""
-        made.add_row(
-            f"[bold]{clip.short}[/]",
-            terminal.moment(clip.created),
-            terminal.length(clip.duration),
-            clip.language,
-            clip.emotion,
-            terminal.text(clip.actor or "·"),
-            terminal.text(clip.session or "·"),
-            terminal.text(clip.name or "·"),
-            f"[{colours[clip.state]}]{clip.state}[/]{pin}",
-            terminal.text(", ".join(clip.tags)),
-        )
+        cells: dict[str, Any] = {
+            "id": f"[bold]{clip.short}[/]",
+            "made": clip.created.astimezone().strftime("%m-%d %H:%M"),
+            "length": terminal.length(clip.duration),
+            "language": clip.language,
+            "emotion": clip.emotion,
+            "actor": terminal.text(clip.actor or "·"),
+            "session": terminal.text(clip.session or "·"),
+            "name": terminal.text(clip.name or "·"),
+            "state": f"[{colours[clip.state]}]{clip.state}[/]" + (" [cyan]pinned[/]" if clip.pinned else ""),
+            "tags": terminal.text(", ".join(clip.tags)),
+        }
+        made.add_row(*(cells[column] for column in columns))
     terminal.console.print(made)
 
 
@@ -375,12 +408,19 @@ def _print_status(found: Status) -> None:
         f"{terminal.count(found.head, 'event')} · {terminal.size(found.free_disk)} free on the disk"
     )
     if found.free_disk < found.min_free_disk:
-        body.append(f"\nless than general.min_free_disk ({terminal.size(found.min_free_disk)}): nothing is generated", style="red")
-    terminal.console.print(Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False))
+        body.append(
+            f"\nless than general.min_free_disk ({terminal.size(found.min_free_disk)}): nothing is generated",
+            style="red",
+        )
+    terminal.console.print(
+        Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False)
+    )
     now = time.time()
     waits = terminal.table("What waits", "what", "how many", "since", "next try", "why", right=("how many",))
     for task in found.tasks:
-        due = "now" if task.state == "leased" or task.next_due <= now else f"in {format_span(round(task.next_due - now))}"
+        due = (
+            "now" if task.state == "leased" or task.next_due <= now else f"in {format_span(round(task.next_due - now))}"
+        )
         state = {"leased": "running", "parked": "parked"}.get(task.state, "waiting")
         waits.add_row(
             f"{task.kind}, {state}", f"{task.count:,}", format_span(max(0, round(now - task.oldest))),
@@ -388,8 +428,11 @@ def _print_status(found: Status) -> None:
         )  # fmt: skip
     for behind in found.subscriptions:
         if behind.waiting:
-            waits.add_row(f"events for {behind.name}", f"{behind.waiting:,}", "·", "·", terminal.text(behind.note or "·"))
+            waits.add_row(
+                f"events for {behind.name}", f"{behind.waiting:,}", "·", "·", terminal.text(behind.note or "·")
+            )
     terminal.console.print(waits if waits.row_count else "Nothing waits.")
     for task_parked in found.parked:
-        terminal.console.print(f"[red]parked[/] clip {task_parked.subject[-8:]}: ", terminal.text(task_parked.error or ""), sep="")
-
+        terminal.console.print(
+            f"[red]parked[/] clip {task_parked.subject[-8:]}: ", terminal.text(task_parked.error or ""), sep=""
+        )

@@ -32,7 +32,7 @@ _PLAYERS = (
 class Access(Protocol):
     """What a clip needs to reach its audio."""
 
-    def fetch(self, clip: Clip) -> Path:
+    def local(self, clip: Clip) -> Path:
         """A local file with the clip's audio, from the cache or the store."""
 
     def link(self, clip: Clip, expires: int) -> str:
@@ -43,7 +43,9 @@ class Access(Protocol):
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One generated piece of audio. `path` is where it lies in the cache; `fetch` brings it back when it is not there."""
+    """One generated piece of audio. `path` is where it lies in the cache; `fetch` brings it back when it is not
+    there.
+    """
 
     id: str
     created: datetime
@@ -96,8 +98,14 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         raise VoxledgerError(f"clip {self.short} was not taken from a catalog; use ledger.catalog.clip({self.id!r})")
 
     def fetch(self) -> Path:
-        """A local file with the audio: the cached one, or downloaded from the store. Raises StoreError."""
-        return self._access.fetch(self)
+        """A local file with the audio: the cached one, or downloaded from the store. Counts as use. Raises StoreError."""
+        path = self.local()
+        self._access.accessed(self, "fetch")
+        return path
+
+    def local(self) -> Path:
+        """Like `fetch`, but does not count as use: for whoever made the clip just now."""
+        return self._access.local(self)
 
     def url(self, expires: int = 300) -> str:
         """A presigned link that works for `expires` seconds (7 days at most). Counts as use."""
@@ -105,13 +113,17 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def play(self) -> None:
         """Play it on this machine's loudspeaker and wait for the end. Counts as use."""
-        path = self.fetch()
+        path = self.local()
         for name, *options in _PLAYERS:
             program = shutil.which(name)
             if program and (name != "aplay" or self.format == "wav"):
-                ended = subprocess.run([program, *options, str(path)], check=False, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603  # argv is ours
+                ended = subprocess.run(
+                    [program, *options, str(path)], check=False, stdin=subprocess.DEVNULL, capture_output=True
+                )  # argv is ours
                 if ended.returncode:
-                    raise VoxledgerError(f"{name} could not play {path} (exit status {ended.returncode}); is there a loudspeaker?")
+                    raise VoxledgerError(
+                        f"{name} could not play {path} (exit status {ended.returncode}); is there a loudspeaker?"
+                    )
                 self._access.accessed(self, "play")
                 return
         raise VoxledgerError(f"there is no audio player on this machine (ffplay, mpv, sox, …); the file is {path}")
@@ -134,7 +146,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """What a notebook shows: a player with the facts below it. The audio is embedded, so it plays anywhere."""
         facts = f"{self.short} · {self.duration:.2f} s · {self.language} · {self.emotion} · {self.engine}"
         try:
-            sound = base64.b64encode(self.fetch().read_bytes()).decode()
+            sound = base64.b64encode(self.local().read_bytes()).decode()
             player = f'<audio controls preload="metadata" src="data:{self.content_type};base64,{sound}"></audio>'
         except (VoxledgerError, OSError) as error:
             player = f"<em>{html.escape(str(error))}</em>"

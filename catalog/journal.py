@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +26,7 @@ SCHEMA = "1"
 _PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
 _SQL = load("journal.sql")
+_T = TypeVar("_T")
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,12 +156,13 @@ class Journal:
 
     def head(self) -> int:
         """The position of the newest acknowledged event, 0 when there is none."""
-        row = self._read("newest")
-        return row[0][0] if row else self._base
+        rows = self._read("newest")
+        return int(rows[0][0]) if rows else self._base
 
     def oldest(self) -> int | None:
         """The first position that is still here."""
-        return self._read("oldest")[0][0]
+        found: int | None = self._read("oldest")[0][0]
+        return found
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """The next acknowledged bytes after a position, in order."""
@@ -188,7 +191,8 @@ class Journal:
 
     def next_due(self, kind: str) -> float | None:
         """When the next waiting task of a kind is due (s since the epoch)."""
-        return self._read("next_due", kind)[0][0]
+        found: float | None = self._read("next_due", kind)[0][0]
+        return found
 
     def hurry(self, kind: str) -> None:
         """Make all waiting and parked tasks of a kind due now."""
@@ -199,11 +203,16 @@ class Journal:
 
     def counts(self) -> list[TaskCount]:
         """What waits, by kind and state."""
-        return [TaskCount(**dict(zip(TaskCount.__struct_fields__, row, strict=True))) for row in self._read("count_tasks")]
+        return [
+            TaskCount(**dict(zip(TaskCount.__struct_fields__, row, strict=True))) for row in self._read("count_tasks")
+        ]
 
     def tasks(self, kind: str, *, limit: int = 20) -> list[OpenTask]:
         """The oldest open tasks of a kind."""
-        return [OpenTask(**dict(zip(OpenTask.__struct_fields__, row, strict=True))) for row in self._read("list_tasks", kind, limit)]
+        return [
+            OpenTask(**dict(zip(OpenTask.__struct_fields__, row, strict=True)))
+            for row in self._read("list_tasks", kind, limit)
+        ]
 
     def open_tasks(self, kind: str, subjects: Iterable[str]) -> int:
         """How many of these subjects still have an open task."""
@@ -211,21 +220,21 @@ class Journal:
 
     def cursor(self, name: str) -> int:
         """How far a subscription has come; 0 before its start."""
-        row = self._read("cursor", name)
-        return row[0][0] if row else 0
+        rows = self._read("cursor", name)
+        return int(rows[0][0]) if rows else 0
 
     def cursors(self) -> list[Cursor]:
         """All subscriptions."""
         return [Cursor(**dict(zip(Cursor.__struct_fields__, row, strict=True))) for row in self._read("cursors")]
 
-    def _read(self, query: str, *values: object) -> list[tuple[object, ...]]:
+    def _read(self, query: str, *values: object) -> list[Any]:
         with self._lock:
             try:
                 return self._patiently(lambda: self._connection.execute(_SQL[query], values).fetchall())
             except sqlite3.Error as error:
                 raise _translated(error, self.path) from error
 
-    def _patiently(self, step: Callable[[], object]) -> object:
+    def _patiently(self, step: Callable[[], _T]) -> _T:
         """SQLite's own busy handler lets late-comers starve; short random waits are fair enough."""
         deadline = time.monotonic() + _PATIENCE
         while True:
@@ -341,7 +350,9 @@ def _owner_lives(owner: str) -> bool:
 def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
     if "full" in text or (isinstance(error, OSError) and error.errno == 28):
-        return DiskFull(f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat")
+        return DiskFull(
+            f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat"
+        )
     if "malformed" in text or "not a database" in text:
         return LogCorrupt(f"{path} is damaged ({text}); move it aside and restore it from a backup")
     return JournalError(f"{path} cannot be used: {text}")

@@ -33,20 +33,22 @@ PATIENCE = 30.0
 
 _log = logging.getLogger(__name__)
 _SQL = load("log.sql")
-_ARRIVED = pa.schema([
-    ("position", pa.int64()),
-    ("id", pa.string()),
-    ("source", pa.string()),
-    ("type", pa.string()),
-    ("subject", pa.string()),
-    ("time", pa.timestamp("us", tz="UTC")),
-    ("recorded", pa.timestamp("us", tz="UTC")),
-    ("actor", pa.string()),
-    ("version", pa.int16()),
-    ("data", pa.string()),
-    ("sealed", pa.binary()),
-    ("digest", pa.binary()),
-])
+_ARRIVED = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("type", pa.string()),
+        ("subject", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("recorded", pa.timestamp("us", tz="UTC")),
+        ("actor", pa.string()),
+        ("version", pa.int16()),
+        ("data", pa.string()),
+        ("sealed", pa.binary()),
+        ("digest", pa.binary()),
+    ]
+)
 _locks: dict[Path, threading.RLock] = {}
 _locks_lock = threading.Lock()
 
@@ -55,7 +57,9 @@ Progress = Callable[[int, int], None]
 
 
 class Keeper:
-    """Owns the two DuckDB files of a HOME, a burst at a time: opened, used, closed, so that no process locks others out."""
+    """Owns the two DuckDB files of a HOME, a burst at a time: opened, used, closed, so that no process locks others
+    out.
+    """
 
     def __init__(self, home: Home, recorder: Recorder, *, on_sealed: Callable[[Path, int], None] | None = None) -> None:
         self.home = home
@@ -185,7 +189,10 @@ class Keeper:
         key = self.recorder.vault.key
         personal: list[str | None] = []
         for identity, actor, sealed in zip(
-            events.column("id").to_pylist(), events.column("actor").to_pylist(), events.column("sealed").to_pylist(), strict=True
+            events.column("id").to_pylist(),
+            events.column("actor").to_pylist(),
+            events.column("sealed").to_pylist(),
+            strict=True,
         ):
             found = key(actor) if sealed is not None else None
             personal.append(found.open(sealed, about=identity).decode() if found else None)
@@ -280,5 +287,3 @@ def _busy(path: Path, message: str, patience: float) -> str:
     holder = re.search(r"\(PID (\d+)\)", message)
     who = f"process {holder[1]}" if holder else "another process"
     return f"{path} has been held by {who} for {patience:g} s; close what has it open (a DuckDB shell, DBeaver, …) and try again"
-
-

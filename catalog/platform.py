@@ -1,4 +1,6 @@
-"""What differs between operating systems: durable writes, locks, processes, disks. Linux is tested, others best effort."""
+"""What differs between operating systems: durable writes, locks, processes, disks. Linux is tested, others best
+effort.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,33 @@ from typing import BinaryIO
 import psutil
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    "9p afpfs afs beegfs ceph cifs davfs fuse.ceph fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 glusterfs lustre"
-    " ncpfs nfs nfs3 nfs4 ocfs2 orangefs smb2 smb3 smbfs webdav".split()
+    [
+        "9p",
+        "afpfs",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "davfs",
+        "fuse.ceph",
+        "fuse.glusterfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+        "fuse.sshfs",
+        "gfs2",
+        "glusterfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "ocfs2",
+        "orangefs",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "webdav",
+    ]
 )
 
 
@@ -108,7 +135,9 @@ def _unlock(file: BinaryIO) -> None:
 
 
 def started(pid: int) -> float | None:
-    """When a process started (s since the epoch), None when there is none. With the pid it names one process for ever."""
+    """When a process started (s since the epoch), None when there is none. With the pid it names one process for
+    ever.
+    """
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
@@ -127,9 +156,11 @@ def spawn_detached(argv: Sequence[str], *, environ: Mapping[str, str], log: Path
     with log.open("ab") as sink:
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
-            process = subprocess.Popen(argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, creationflags=flags)  # noqa: S603  # argv is ours
+            process = subprocess.Popen(
+                argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, creationflags=flags
+            )  # argv is ours
         else:
-            process = subprocess.Popen(  # noqa: S603  # argv is ours
+            process = subprocess.Popen(  # argv is ours
                 argv, env=dict(environ), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
             )
     # Should it end before this process does, somebody must take note, or it stays in the process table.
@@ -156,4 +187,4 @@ def file_system(path: Path) -> str:
 
 def free_disk(path: Path) -> int:
     """Bytes an unprivileged user can still write on the disk that holds `path`."""
-    return psutil.disk_usage(str(path)).free
+    return int(psutil.disk_usage(str(path)).free)

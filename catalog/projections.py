@@ -13,16 +13,18 @@ from voxledger.catalog.queries import load
 VERSION = 1
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
-SCHEMA = pa.schema([
-    ("position", pa.int64()),
-    ("id", pa.string()),
-    ("type", pa.string()),
-    ("subject", pa.string()),
-    ("time", pa.timestamp("us", tz="UTC")),
-    ("actor", pa.string()),
-    ("data", pa.string()),
-    ("personal", pa.string()),
-])
+SCHEMA = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("id", pa.string()),
+        ("type", pa.string()),
+        ("subject", pa.string()),
+        ("time", pa.timestamp("us", tz="UTC")),
+        ("actor", pa.string()),
+        ("data", pa.string()),
+        ("personal", pa.string()),
+    ]
+)
 """What a fold reads: events in order, their personal fields opened (NULL where the key is gone)."""
 
 _SQL = load("projections.sql")
@@ -38,7 +40,9 @@ _FOLDS: Mapping[str, frozenset[str]] = {
     "mark": frozenset({"ClipMarked", "ClipUnmarked"}),
     "purge": frozenset({"PurgeStarted", "ClipPurged"}),
 }
-"""Each fold with the event types it reads, in the order in which they run: clips exist before anything happens to them."""
+"""Each fold with the event types it reads, in the order in which they run: clips exist before anything happens to
+them.
+"""
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:

@@ -28,9 +28,13 @@ class Segment:
         try:
             lines = zstandard.ZstdDecompressor().decompress(self.path.read_bytes()).splitlines()
         except (zstandard.ZstdError, OSError) as error:
-            raise LogCorrupt(f"segment {self.path.name} cannot be read ({error}); restore it from the store", position=self.first) from error
+            raise LogCorrupt(
+                f"segment {self.path.name} cannot be read ({error}); restore it from the store", position=self.first
+            ) from error
         if len(lines) != self.last - self.first + 1:
-            raise LogCorrupt(f"segment {self.path.name} holds {len(lines)} events, not what its name says", position=self.first)
+            raise LogCorrupt(
+                f"segment {self.path.name} holds {len(lines)} events, not what its name says", position=self.first
+            )
         return list(enumerate(lines, self.first))
 
 

@@ -18,7 +18,17 @@ from voxledger.catalog.errors import SettingsError
 
 FILE_NAME = "voxledger.toml"
 PREFIX = "VOXLEDGER_"
-_SCALE = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SCALE = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 _UNITS = {"ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Size = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "bytes"})]
@@ -30,7 +40,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     pass
 
 
-class General(_Section):
+class General(_Section, frozen=True, kw_only=True):
     """What concerns the whole installation."""
 
     actor: str = ""
@@ -43,7 +53,7 @@ class General(_Section):
     """Whether the spoken text is kept (sealed). Without it only its length and keyed hash are recorded."""
 
 
-class Synth(_Section):
+class Synth(_Section, frozen=True, kw_only=True):
     """How clips are made."""
 
     engine: str = "espeak"
@@ -58,7 +68,7 @@ class Synth(_Section):
     """Delivered sample rate in Hz; 0 = the engine's own."""
 
 
-class Store(_Section):
+class Store(_Section, frozen=True, kw_only=True):
     """The S3 store. Without an endpoint the embedded one serves HOME/store."""
 
     endpoint: str = ""
@@ -95,7 +105,7 @@ class Store(_Section):
     """The embedded store stops after this long without a user."""
 
 
-class Mixpanel(_Section):
+class Mixpanel(_Section, frozen=True, kw_only=True):
     """Delivery to Mixpanel. Without a token events wait."""
 
     token: Secret = ""
@@ -114,7 +124,7 @@ class Mixpanel(_Section):
     """Time limit of one request."""
 
 
-class ExpireRule(_Section):
+class ExpireRule(_Section, frozen=True, kw_only=True):
     """Clips that match expire after `keep_for`. All conditions must hold; none = every clip."""
 
     name: str
@@ -126,7 +136,7 @@ class ExpireRule(_Section):
     bucket: str = ""
 
 
-class Retention(_Section):
+class Retention(_Section, frozen=True, kw_only=True):
     """Which audio may go, and how slowly."""
 
     grace: Span = 7 * 86400.0
@@ -141,7 +151,7 @@ class Retention(_Section):
     """Expire rules, `[[retention.rules]]`; the shortest matching `keep_for` decides."""
 
 
-class Report(_Section):
+class Report(_Section, frozen=True, kw_only=True):
     """The weekly report."""
 
     samples: Annotated[int, msgspec.Meta(ge=0, le=50)] = 8
@@ -150,7 +160,7 @@ class Report(_Section):
     """Where scheduled reports are written; empty = HOME/reports."""
 
 
-class Schedule(_Section):
+class Schedule(_Section, frozen=True, kw_only=True):
     """How often a serving process looks for work."""
 
     drain: Span = 1.0
@@ -161,7 +171,7 @@ class Schedule(_Section):
     """Between two looks for closed weeks without a report."""
 
 
-class Settings(_Section):
+class Settings(_Section, frozen=True, kw_only=True):
     """All settings of one HOME."""
 
     general: General = General()
@@ -253,9 +263,9 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
     for name, value in values.items():
         section, _, key = name.partition(".")
         sections.setdefault(section, {})[key] = value
-    settings = Settings(**{
-        section.name: section.type(**sections.get(section.name, {})) for section in msgspec.structs.fields(Settings)
-    })
+    settings = Settings(
+        **{section.name: section.type(**sections.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
+    )
     _check(settings)
     return Loaded(settings=settings, origin=origin)
 
@@ -322,9 +332,7 @@ def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -
         elif unit == "seconds":
             value = _seconds(value)
         elif name == "retention.rules" and isinstance(value, list):
-            value = [
-                {**rule, "keep_for": _seconds(rule["keep_for"])} if "keep_for" in rule else rule for rule in value
-            ]
+            value = [{**rule, "keep_for": _seconds(rule["keep_for"])} if "keep_for" in rule else rule for rule in value]
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         shown = "its value" if is_secret(name) else repr(value)
@@ -354,5 +362,6 @@ def _check(settings: Settings) -> None:
         )
     if settings.store.endpoint and not re.match(r"https?://[^/\s]+", settings.store.endpoint):
         raise SettingsError(
-            f"store.endpoint = {settings.store.endpoint!r} is no URL, such as 'http://127.0.0.1:9000'", name="store.endpoint"
+            f"store.endpoint = {settings.store.endpoint!r} is no URL, such as 'http://127.0.0.1:9000'",
+            name="store.endpoint",
         )

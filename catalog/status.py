@@ -54,7 +54,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(
-    home: Home, journal: Journal, catalog: Catalog, settings: Settings, *, subscriptions: Sequence[tuple[str, str | None]]
+    home: Home,
+    journal: Journal,
+    catalog: Catalog,
+    settings: Settings,
+    *,
+    subscriptions: Sequence[tuple[str, str | None]],
 ) -> Status:
     """Look at a HOME. `subscriptions`: the names of those that should exist, each with a reason if it stands still."""
     totals = catalog.totals()
@@ -63,7 +68,9 @@ def status(
     for kind in {found.kind for found in journal.counts()}:
         for task in journal.tasks(kind, limit=200):
             oldest.setdefault((kind, task.state), task.error)
-    parked = tuple(task for kind in {key[0] for key in oldest} for task in journal.tasks(kind, limit=200) if task.state == "parked")
+    parked = tuple(
+        task for kind in {key[0] for key in oldest} for task in journal.tasks(kind, limit=200) if task.state == "parked"
+    )
     notes = {cursor.name: cursor.note for cursor in journal.cursors()}
     return Status(
         home=home.path,

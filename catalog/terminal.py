@@ -49,7 +49,14 @@ def progress(*, quiet: bool = False) -> Progress:
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """An empty table in the house style; columns named in `right` are aligned to the right."""
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
+    made = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        header_style="dim",
+        pad_edge=False,
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
@@ -57,7 +64,9 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 
 def text(value: object) -> Text:
     """Somebody's words: printed as they are, never read as markup; control characters are shown, not obeyed."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in str(value)))
+    return Text(
+        "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in str(value))
+    )
 
 
 def size(amount: float) -> str:

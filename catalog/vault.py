@@ -88,7 +88,8 @@ class Vault:
         """A random secret of this node, made on first use and the same ever after."""
         with self._lock:
             self._connection.execute(
-                "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", (name, secrets.token_bytes(size))
+                "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (name, secrets.token_bytes(size)),
             )
             return bytes(self._connection.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
@@ -97,7 +98,9 @@ class Vault:
         return self.secret("hash")
 
     def keyed_hash(self, content: bytes, *, purpose: str) -> str:
-        """A BLAKE2b under this node's secret, 32 hex digits: equal content can be recognized, but not guessed from outside."""
+        """A BLAKE2b under this node's secret, 32 hex digits: equal content can be recognized, but not guessed from
+        outside.
+        """
         return blake2b(content, key=self._hash_key, person=purpose.encode()[:16], digest_size=16).hexdigest()
 
     def _find(self, column: str, value: str) -> ActorKey | None:

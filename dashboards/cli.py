@@ -55,7 +55,11 @@ class Commands:
 
             def started() -> None:
                 schedule = door.settings.schedule
-                sends = f"delivers every {format_span(schedule.deliver)}" if door.settings.mixpanel.token else "delivers nothing (mixpanel.token is not set)"
+                sends = (
+                    f"delivers every {format_span(schedule.deliver)}"
+                    if door.settings.mixpanel.token
+                    else "delivers nothing (mixpanel.token is not set)"
+                )
                 terminal.errors.print(
                     f"[bold]serving[/] {door.home.path}: uploads, drains every {format_span(schedule.drain)}, {sends},"
                     f" looks for closed weeks every {format_span(schedule.report)}. Ctrl-C stops.",
@@ -65,5 +69,3 @@ class Commands:
             node.run(on_started=started)
             terminal.errors.print("finishing …")
         terminal.errors.print("[bold]stopped[/] cleanly")
-
-

@@ -91,7 +91,8 @@ class Node:
             ("report", schedule.report, self._report),
         ):
             scheduler.add_job(
-                self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds), next_run_time=now() + timedelta(seconds=0.1)
+                self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
+                next_run_time=now() + timedelta(seconds=0.1),
             )  # fmt: skip
         return scheduler
 
@@ -105,7 +106,7 @@ class Node:
             if self._said.get(name) != str(error):
                 _log.warning("%s: %s", name, error)
             self._said[name] = str(error)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a defect in one job must not end the others
             _log.exception("%s failed; it is tried again at its next turn", name)
         else:
             if self._said.pop(name, None):

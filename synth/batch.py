@@ -23,7 +23,9 @@ Outcome = Literal["made", "there", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a manifest is read. `voices`: the folder of reference clips. `out`: a folder that gets a copy of each clip."""
+    """How a manifest is read. `voices`: the folder of reference clips. `out`: a folder that gets a copy of each
+    clip.
+    """
 
     voices: Path | None = None
     degrade: bool = False
@@ -124,9 +126,11 @@ def _copy(clip: Clip, folder: Path, line: Line) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
-        shutil.copyfile(clip.fetch(), part)
+        shutil.copyfile(clip.local(), part)
         with part.open("rb+") as file:
             platform.fsync_file(file)
         part.replace(target)
     except OSError as error:
-        raise HomeError(f"the copy {target} could not be written: {error.strerror}; the clip itself is recorded") from error
+        raise HomeError(
+            f"the copy {target} could not be written: {error.strerror}; the clip itself is recorded"
+        ) from error

@@ -68,9 +68,9 @@ class Commands:
         format: Format = "wav",  # noqa: A002  # the option people know
         seed: int | None = None,
         take: int = 1,
-        reuse: bool = True,
+        reuse: Annotated[bool, Parameter(negative="--no-reuse")] = True,
         engine: str | None = None,
-        wait: bool = True,
+        wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
         play: bool = False,
         json: bool = False,
     ) -> int:
@@ -89,8 +89,8 @@ class Commands:
         text
             What to say; `-` reads standard input.
         emotion
-            A name, or names with weights from 0 to 1: happy, angry, sad, afraid, disgusted, melancholic, surprised, calm.
-        strength
+            A name, or names with weights from 0 to 1: happy, angry, sad, afraid, disgusted, melancholic, surprised,
+            calm. strength
             Scales the emotion, 0 to 1.
         language
             BCP 47 tag such as en, es, de, zh or ar; found from the script when not given.
@@ -151,7 +151,7 @@ class Commands:
         engine: str | None = None,
         out: Path | None = None,
         join: Path | None = None,
-        wait: bool = True,
+        wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
         json: bool = False,
     ) -> int:
         """Speak every line of a JSONL manifest.
@@ -196,7 +196,13 @@ class Commands:
         if join:
             format_of(join)
         options = batches.Options(
-            voices=_folder(voices, "--voices"), degrade=degrade, actor=actor, session=session, format=format, engine=engine, out=out
+            voices=_folder(voices, "--voices"),
+            degrade=degrade,
+            actor=actor,
+            session=session,
+            format=format,
+            engine=engine,
+            out=out,
         )
         with self._opened(channel="batch") as door:
             try:
@@ -231,7 +237,7 @@ class Commands:
                     yield line
 
             if join:
-                pairs = ((line.clip.fetch(), line.silence_after) for line in spoken() if line.clip)
+                pairs = ((line.clip.local(), line.silence_after) for line in spoken() if line.clip)
                 totals["joined"] = (join, join_files(pairs, join))
             else:
                 for _ in spoken():
@@ -275,7 +281,13 @@ def _card(clip: Clip, stored: bool) -> Panel:
 
 def _as_json(line: Spoken) -> dict[str, Any]:
     clip = line.clip.as_dict() if line.clip else None
-    return {"line": line.number, "outcome": line.outcome, "error": line.error, "dropped": list(line.dropped), "clip": clip}
+    return {
+        "line": line.number,
+        "outcome": line.outcome,
+        "error": line.error,
+        "dropped": list(line.dropped),
+        "clip": clip,
+    }
 
 
 def _print_line(line: Spoken, totals: dict[str, Any]) -> None:
@@ -287,7 +299,9 @@ def _print_line(line: Spoken, totals: dict[str, Any]) -> None:
             terminal.errors.print("[red]more lines failed[/]; --json names every one")
         return
     mark = "[green]made[/]  " if line.outcome == "made" else "[dim]there[/] "
-    without = f" [yellow]without {', '.join(word.replace('_', ' ') for word in line.dropped)}[/]" if line.dropped else ""
+    without = (
+        f" [yellow]without {', '.join(word.replace('_', ' ') for word in line.dropped)}[/]" if line.dropped else ""
+    )
     clip = line.clip
     terminal.console.print(
         f"{place}{mark} [bold]{clip.short}[/] {clip.duration:6.2f} s  {clip.language:<6} {clip.emotion:<11}{without}"
@@ -310,4 +324,6 @@ def _print_totals(totals: dict[str, Any], waiting: int) -> None:
         path, seconds = totals["joined"]
         terminal.console.print(f"joined into [bold]{path}[/] ({terminal.length(seconds)})")
     elif totals["silences"]:
-        terminal.console.print(f"{terminal.count(totals['silences'], 'line')} ask for silence after them: --join FILE renders one file")
+        terminal.console.print(
+            f"{terminal.count(totals['silences'], 'line')} ask for silence after them: --join FILE renders one file"
+        )

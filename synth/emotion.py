@@ -11,7 +11,6 @@ from typing import Literal, TypeAlias
 from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.synth.errors import InvalidEmotion
 
-
 EmotionMode: TypeAlias = Literal["none", "vector", "reference", "words"]
 Weights: TypeAlias = tuple[float, float, float, float, float, float, float, float]
 
@@ -101,7 +100,9 @@ def _from_numbers(values: Sequence[float]) -> Weights:
     try:
         numbers = [_number(f"weight {place}", value) for place, value in enumerate(values, 1)]
     except TypeError:
-        raise InvalidEmotion(f"an emotion is a name, eight weights or a mapping of names to weights, not {values!r}") from None
+        raise InvalidEmotion(
+            f"an emotion is a name, eight weights or a mapping of names to weights, not {values!r}"
+        ) from None
     return _weights(numbers)
 
 

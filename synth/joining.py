@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def join(parts: Iterable[tuple[Path, float]], target: Path) -> float:
         sink.close()
         with part.open("rb+") as file:
             platform.fsync_file(file)
-        os.replace(part, target)
+        part.replace(target)
     except (OSError, soundfile.SoundFileError) as error:
         raise HomeError(f"{target} could not be written: {error}") from error
     finally:

@@ -109,9 +109,19 @@ _ARABIC = {"ur": "ٹڈڑںھے", "fa": "پچژگی"}
 # The commonest function words and the letters that others lack; a letter counts as two words.
 _LATIN_WORDS = {
     "en": "the and of to is in that it was for with you are this not have be on at by from they we she he his her",
-    "es": "el la los las de que y en un una es por con para se del al lo su como está pero más sus muy yo hay hola buenos gracias cuando donde mi te",
-    "de": "der die das und ist nicht ein eine ich zu den mit von auf im für sich dem des auch es wir sie er aber hat guten morgen hallo danke wie wo geht dir mir mich dich kein ja nein heute noch schon bitte wird sind",
-    "fr": "le la les des et est un une que qui dans pour pas sur au ce il elle nous vous je ne du avec sont mais ou bonjour merci tu mon ma c j l comme cette fait",
+    "es": (
+        "el la los las de que y en un una es por con para se del al lo su como está pero más sus muy yo "
+        "hay hola buenos gracias cuando donde mi te"
+    ),
+    "de": (
+        "der die das und ist nicht ein eine ich zu den mit von auf im für sich dem des auch es wir sie "
+        "er aber hat guten morgen hallo danke wie wo geht dir mir mich dich kein ja nein heute noch "
+        "schon bitte wird sind"
+    ),
+    "fr": (
+        "le la les des et est un une que qui dans pour pas sur au ce il elle nous vous je ne du avec "
+        "sont mais ou bonjour merci tu mon ma c j l comme cette fait"
+    ),
 }
 _LATIN_LETTERS = {"es": "ñ¿¡áíóú", "de": "äöüß", "fr": "çèêëîïôùûœàâ"}
 _VOCABULARY = {language: frozenset(words.split()) for language, words in _LATIN_WORDS.items()}

@@ -1,4 +1,6 @@
-"""Batch manifests: one JSON object a line, in our own words or in those of IndexTTS's `batch` command and demo cases."""
+"""Batch manifests: one JSON object a line, in our own words or in those of IndexTTS's `batch` command and demo
+cases.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from voxledger.synth.emotion import EMOTIONS, Emotion
+from voxledger.catalog.events import EMOTIONS
+from voxledger.synth.emotion import Emotion
 from voxledger.synth.errors import InvalidEmotion, ManifestError
 
 _VECTOR = tuple(f"emo_vec_{place}" for place in range(1, len(EMOTIONS) + 1))
@@ -112,17 +115,21 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
 
 def _fields(number: int, content: bytes) -> Mapping[str, Any]:
     if len(content) > _LONGEST_LINE:
-        raise ManifestError(f"the line is longer than {_LONGEST_LINE:,} bytes; put the text into a text_file", line=number)
+        raise ManifestError(
+            f"the line is longer than {_LONGEST_LINE:,} bytes; put the text into a text_file", line=number
+        )
     try:
         fields = json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ManifestError(f"the line is not UTF-8 (byte {error.start + 1}); save the manifest as UTF-8", line=number) from None
+        raise ManifestError(
+            f"the line is not UTF-8 (byte {error.start + 1}); save the manifest as UTF-8", line=number
+        ) from None
     except json.JSONDecodeError as error:
         raise ManifestError(f"the line is not JSON: {error.msg} at column {error.colno}", line=number) from None
     except RecursionError:
         raise ManifestError("the line is nested too deeply", line=number) from None
     if not isinstance(fields, dict):
-        raise ManifestError("the line must be a JSON object, such as {\"text\": \"…\"}", line=number)
+        raise ManifestError('the line must be a JSON object, such as {"text": "…"}', line=number)
     for name in fields:
         if name not in FIELDS:
             near = get_close_matches(name, FIELDS, n=1)
@@ -158,7 +165,11 @@ def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion, tuple[Wis
     mode = fields.get("emo_mode")
     if mode not in (None, _OWN, _REFERENCE, _WEIGHTS, _WORDS):
         raise ManifestError(f"emo_mode must be 0, 1, 2 or 3, not {mode!r}", line=number)
-    for needed, value, name in ((_REFERENCE, audio, "emo_audio"), (_WEIGHTS, vector, "emo_vec_1 to emo_vec_8"), (_WORDS, words, "emo_text")):
+    for needed, value, name in (
+        (_REFERENCE, audio, "emo_audio"),
+        (_WEIGHTS, vector, "emo_vec_1 to emo_vec_8"),
+        (_WORDS, words, "emo_text"),
+    ):
         if mode == needed and not value:
             raise ManifestError(f"emo_mode {mode} needs {name}", line=number)
     strength = 1.0
@@ -177,7 +188,9 @@ def _vector(fields: Mapping[str, Any], number: int) -> Any:
     given = [name for name in ("emotion", "emotion_vector") if fields.get(name) is not None]
     single = any(name in fields for name in _VECTOR)
     if len(given) + single > 1:
-        raise ManifestError("a line gives its emotion once: as emotion, emotion_vector or emo_vec_1 to emo_vec_8", line=number)
+        raise ManifestError(
+            "a line gives its emotion once: as emotion, emotion_vector or emo_vec_1 to emo_vec_8", line=number
+        )
     if given:
         return fields[given[0]]
     return [_number(fields, name, number, 0) for name in _VECTOR] if single else None
@@ -207,9 +220,7 @@ def _number(fields: Mapping[str, Any], name: str, number: int, default: float = 
     if value is None:
         return default
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        found = float(value)
+        found = float("no" if isinstance(value, bool) else value)
     except (TypeError, ValueError):
         raise ManifestError(f"{name} must be a number, not {value!r}", line=number) from None
     if not -1e18 < found < 1e18 or (name in ("seed", "take") and found != int(found)):

@@ -82,7 +82,9 @@ class SpeakRequest:
         return self.language or detect(self.text)
 
     def decisive(self, engine: EngineInfo, effective: Iterable[float], settings: Settings) -> bytes:
-        """Everything that decides the audio, who asked and which take, in one canonical form: what a fingerprint hashes."""
+        """Everything that decides the audio, who asked and which take, in one canonical form: what a fingerprint
+        hashes.
+        """
         facts: dict[str, Any] = {
             "text": self.text,
             "language": self.spoken_language(),

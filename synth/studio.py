@@ -35,7 +35,8 @@ from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
 from voxledger.synth import engines
-from voxledger.synth.audio import Encoded, Processed, encode as encode_audio, format_named, process
+from voxledger.synth.audio import Encoded, Processed, format_named, process
+from voxledger.synth.audio import encode as encode_audio
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
 from voxledger.synth.errors import EngineFailed, GenerationTimeout, InvalidText, SynthesisError
@@ -73,7 +74,7 @@ class Studio:
         *,
         actor: str,
         channel: Channel,
-        on_recorded: Callable[[int], None] = lambda _: None,
+        on_recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self.home = home
         self.settings = settings
@@ -158,13 +159,17 @@ class Studio:
 
     def _attempt(self, request: SpeakRequest, engine: str | None, channel: Channel | None) -> _Attempt:
         found = self.engine(engine)
-        return _Attempt(self, request, found, self._slots[engine or self.settings.synth.engine], channel or self._channel)
+        return _Attempt(
+            self, request, found, self._slots[engine or self.settings.synth.engine], channel or self._channel
+        )
 
 
 class _Attempt:
     """One generation: everything about making, or finding, one clip."""
 
-    def __init__(self, studio: Studio, request: SpeakRequest, engine: Engine, slot: threading.Semaphore, channel: Channel) -> None:
+    def __init__(
+        self, studio: Studio, request: SpeakRequest, engine: Engine, slot: threading.Semaphore, channel: Channel
+    ) -> None:
         self.studio = studio
         self.request = request
         self.engine = engine
@@ -224,7 +229,9 @@ class _Attempt:
         if found.answer is None:
             return False
         path = self.clip_of(found).path
-        return (path is not None and path.is_file()) or not self.studio.recorder.journal.open_tasks(UPLOAD, [found.clip])
+        return (path is not None and path.is_file()) or not self.studio.recorder.journal.open_tasks(
+            UPLOAD, [found.clip]
+        )
 
     def clip_of(self, found: Fingerprint) -> Clip:
         """The clip behind an answered fingerprint."""
@@ -266,7 +273,11 @@ class _Attempt:
         audio_format = format_named(request.format)
         target = audio_format.rate_for(settings.synth.sample_rate or rate)
         processed = process(
-            segments, rate, target_rate=target, level_offset_db=level_offset(self.effective), target_lufs=settings.synth.loudness
+            segments,
+            rate,
+            target_rate=target,
+            level_offset_db=level_offset(self.effective),
+            target_lufs=settings.synth.loudness,
         )
         chained = time.perf_counter()
         encoded = encode_audio(processed.samples, processed.sample_rate, request.format)
@@ -281,7 +292,9 @@ class _Attempt:
         )
 
     def _write(self, made: _Made) -> tuple[Clip, Path]:
-        """The file first, durably; then the event. A crash in between leaves an orphan, never an event without audio."""
+        """The file first, durably; then the event. A crash in between leaves an orphan, never an event without
+        audio.
+        """
         request, settings, encoded = self.request, self.studio.settings, made.encoded
         name = request.name or f"{self.language.lower()}-{request.emotion.dominant}"
         key = object_key(
@@ -290,12 +303,21 @@ class _Attempt:
         )  # fmt: skip
         path = self.studio.home.cache / key
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            platform.write_atomic(path, encoded.data)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                platform.write_atomic(path, encoded.data)
+            except FileNotFoundError:
+                # A purge removed the folder when its last clip went, between our two steps.
+                path.parent.mkdir(parents=True, exist_ok=True)
+                platform.write_atomic(path, encoded.data)
         except OSError as error:
             if error.errno == 28:
-                raise DiskFull(f"the disk is full: the clip could not be written under {self.studio.home.cache}; free some space") from error
-            raise HomeError(f"the clip could not be written under {self.studio.home.cache}: {error.strerror}") from error
+                raise DiskFull(
+                    f"the disk is full: the clip could not be written under {self.studio.home.cache}; free some space"
+                ) from error
+            raise HomeError(
+                f"the clip could not be written under {self.studio.home.cache}: {error.strerror}"
+            ) from error
         clip = Clip(
             id=self.clip_id,
             created=now(),
@@ -323,7 +345,9 @@ class _Attempt:
         return clip, path
 
     def _record(self, clip: Clip, made: _Made, fingerprint: str | None) -> None:
-        """ONE journal transaction: the event, the upload task and the fingerprint's answer. Then the clip is acknowledged."""
+        """ONE journal transaction: the event, the upload task and the fingerprint's answer. Then the clip is
+        acknowledged.
+        """
         recorder = self.studio.recorder
         draft = recorder.draft(self._completed(clip, made), subject=clip.id, actor=self.actor, time=clip.created)
         answer = recorder.seal(
@@ -335,7 +359,7 @@ class _Attempt:
             write.add_task(UPLOAD, subject=clip.id, actor=self.actor.id, payload=payload)
             if fingerprint:
                 write.answer(fingerprint, answer)
-        self.studio._on_recorded(event.position)
+        self.studio._on_recorded()
 
     def _completed(self, clip: Clip, made: _Made) -> GenerationCompleted:
         request, info, vault = self.request, self.info, self.studio.recorder.vault

@@ -58,3 +58,7 @@ def completed(**changes: Any) -> GenerationCompleted:
         "voice_name": None, "tags": (),
     }  # fmt: skip
     return GenerationCompleted(**{**facts, **changes})
+
+
+NOBODY = "http://127.0.0.1:9"
+"""An endpoint where nobody answers (the discard port), so that uploads wait."""

@@ -1,10 +1,10 @@
 """Voxledger: the flight recorder of synthetic speech.
 
-    import voxledger
+import voxledger
 
-    with voxledger.open() as vox:
-        clip = vox.speak("The tide is turning.", emotion={"happy": 0.7})
-        print(clip.path, clip.duration)
+with voxledger.open() as vox:
+    clip = vox.speak("The tide is turning.", emotion={"happy": 0.7})
+    print(clip.path, clip.duration)
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ __version__ = _version("voxledger")
 def open(home: Path | str | None = None, **overrides: Any) -> Ledger:  # noqa: A001  # voxledger.open(), like any other store
     """Open a HOME and everything in it; use it in a `with` block, or call `close()`.
 
-    `home` defaults to `VOXLEDGER_HOME`, or the platform's data folder, and is made when it is not there. `overrides` are
-    settings by name with an underscore for the dot: `store_endpoint="http://127.0.0.1:9000"`, `general_actor="ann"`.
+    `home` defaults to `VOXLEDGER_HOME`, or the platform's data folder, and is made when it is not there. `overrides`
+    are settings by name with an underscore for the dot: `store_endpoint="http://127.0.0.1:9000"`,
+    `general_actor="ann"`.
 
     Raises HomeError when HOME cannot be used, SettingsError for an unknown or malformed setting.
     """

@@ -91,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _log_to_stderr(verbose: bool) -> None:
     handler = RichHandler(console=terminal.errors, show_path=False, show_time=verbose)
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s", force=True)
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, handlers=[handler], format="%(message)s", force=True
+    )
     for noisy in ("botocore", "boto3", "urllib3", "apscheduler"):
         logging.getLogger(noisy).setLevel(logging.WARNING if verbose else logging.ERROR)

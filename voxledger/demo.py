@@ -1,4 +1,6 @@
-"""The demo: from nothing to a library of speech that can be asked, heard and reported. All of it is made now, for real."""
+"""The demo: from nothing to a library of speech that can be asked, heard and reported. All of it is made now, for
+real.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ from voxledger.catalog.terminal import Opener
 if TYPE_CHECKING:
     from voxledger.ledger import Ledger
 
-_QUERY = """SELECT emotion, count(*) AS clips, round(sum(duration_s), 1) AS seconds, count(DISTINCT language) AS languages,
-    round(avg(loudness_lufs), 1) AS lufs
+_QUERY = """SELECT emotion, count(*) AS clips, round(sum(duration_s), 1) AS seconds, count(DISTINCT language) AS
+languages, round(avg(loudness_lufs), 1) AS lufs
 FROM clips GROUP BY emotion ORDER BY clips DESC, emotion"""
 _IN_PYTHON = 24
 """So many lines come through the Python API, the others through `batch`; two more through `say`."""
@@ -45,8 +47,8 @@ class Commands:
     def demo(self, *, out: Path | None = None, open: bool = False) -> int:  # noqa: A002  # the option people know
         """Make a small library of speech, upload it, ask it a question, and write its weekly report.
 
-        About 60 clips in ten languages and all emotions, through the doors that you will use. It can be repeated: what is
-        there is not made again.
+        About 60 clips in ten languages and all emotions, through the doors that you will use. It can be repeated: what
+        is there is not made again.
 
         **Examples**
 
@@ -67,7 +69,7 @@ class Commands:
             _speak(ledger)
             _live_with_it(ledger)
             waiting = _upload(ledger)
-            terminal.console.print("\n[bold]A question to the catalog[/]  [dim]voxledger sql \"…\"[/]")
+            terminal.console.print('\n[bold]A question to the catalog[/]  [dim]voxledger sql "…"[/]')
             _answer(ledger)
             report = ledger.reports.publish(out)[0]
             _finish(ledger, report, waiting, time.monotonic() - begun)
@@ -100,7 +102,7 @@ def _speak(ledger: Ledger) -> None:
 
 def _say(ledger: Ledger, words: Sequence[str]) -> None:
     command = [sys.executable, "-m", "voxledger", "--home", str(ledger.home.path), "say", *words, "--no-wait", "--json"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # argv is ours
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # argv is ours
 
 
 def _live_with_it(ledger: Ledger) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.catalog import Catalog
-    from voxledger.catalog.clip import Clip
     from voxledger.catalog.keeper import Keeper
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.retention import Retention
+    from voxledger.catalog.status import Status
     from voxledger.synth.studio import Studio
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class _once(cached_property[_T]):  # noqa: N801  # a decorator, named like one
 class Ledger:
     """One HOME: `.speak` and `.studio` make clips, `.catalog` finds them, `.retention` and `.reports` look after them.
 
-    Everything is opened when it is first used. Safe from many threads; any number of processes may have the same HOME open.
+    Everything is opened when it is first used. Safe from many threads; any number of processes may have the same HOME
+    open.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Ledger:
                 self.uploader.close(timeout=patience)
             if "studio" in self.__dict__:
                 self.studio.close()
+            if "store" in self.__dict__:
+                self.store.close()
             try:
                 if self._undrained:
                     self.keeper.drain(patience=2.0)
@@ -142,7 +145,9 @@ class Ledger:
         except ModuleNotFoundError as error:
             if error.name and error.name.partition(".")[0] == "voxledger":
                 raise
-            raise VoxledgerError(f"making audio needs the package {error.name!r}: pip install 'voxledger[synth]'") from error
+            raise VoxledgerError(
+                f"making audio needs the package {error.name!r}: pip install 'voxledger[synth]'"
+            ) from error
         return Studio(
             self.home,
             self.settings,
@@ -175,7 +180,14 @@ class Ledger:
 
         return Mixpanel(self.settings.mixpanel, Subscription("mixpanel", self.keeper), self.recorder)
 
-    def _recorded(self, position: int) -> None:
+    def status(self) -> Status:
+        """What is there, what waits, and why."""
+        from voxledger.catalog.status import status
+
+        reason = None if self.settings.mixpanel.token else "mixpanel.token is not set, so nothing is sent"
+        return status(self.home, self.journal, self.catalog, self.settings, subscriptions=[("mixpanel", reason)])
+
+    def _recorded(self) -> None:
         """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""
         self._undrained += 1
         self.uploader.notify()

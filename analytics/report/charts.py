@@ -1,7 +1,8 @@
 """The report's charts: Vega-Lite specifications, and the SVG that stands in the page.
 
 A chart is drawn in the light palette, without a background; the page's stylesheet swaps each colour for its dark
-partner (`palette.chart_pairs`). It is drawn for a wide and for a narrow column, so that letters keep their size on a phone.
+partner (`palette.chart_pairs`). It is drawn for a wide and for a narrow column, so that its letters keep their size on
+a phone.
 """
 
 from __future__ import annotations

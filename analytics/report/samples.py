@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def choose(candidates: Sequence[Mapping[str, Any]], count: int) -> list[str]:
-    """Ids of up to `count` clips as varied as can be: each next one has the emotion, language and actor seen least.
+    """Ids of up to `count` clips, as varied as can be: first by emotion, then by language and actor.
 
     Deterministic: equals are taken in the order given.
     """
@@ -46,8 +46,9 @@ def choose(candidates: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     while left and len(chosen) < count:
         best = min(
             left,
-            key=lambda row: sum(
-                weight * seen[kind, row[kind]] for kind, weight in (("emotion", 4), ("language", 3), ("actor_id", 2))
+            key=lambda row: (
+                seen["emotion", row["emotion"]],
+                seen["language", row["language"]] + seen["actor_id", row["actor_id"]],
             ),
         )
         left.remove(best)

@@ -22,10 +22,10 @@ class Week(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         # 28 December always lies in a year's last week.
-        last = date(self.year, 12, 28).isocalendar().week if 2000 <= self.year < 9999 else 0
+        last = date(self.year, 12, 28).isocalendar().week if 1900 <= self.year < 9999 else 0
         if not 1 <= self.number <= last:
             raise InvalidWeek(
-                f"there is no week {self.number} in {self.year}: weeks begin with 2000-W01, and a year has 52 or 53"
+                f"there is no week {self.number} in the year {self.year:04}; years have 52 or 53, as in 2026-W47"
             )
 
     @classmethod

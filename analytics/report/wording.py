@@ -11,7 +11,10 @@ from voxledger.analytics.metrics import Unit, Value
 
 NOTHING = "–"
 _GAP = "\N{NO-BREAK SPACE}"
-_MONTHS = tuple("January February March April May June July August September October November December".split())
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 

@@ -51,14 +51,19 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
-            raise EventRejected(f"{self.type}: the time {self.time.isoformat()} has no time zone; use UTC", field="time")
+            raise EventRejected(
+                f"{self.type}: the time {self.time.isoformat()} has no time zone; use UTC", field="time"
+            )
         if not EARLIEST <= self.time <= now() + _AHEAD:
             raise EventRejected(
-                f"{self.type}: the time {self.time.isoformat()} lies outside 2000 .. an hour ahead; check the clock", field="time"
+                f"{self.type}: the time {self.time.isoformat()} lies outside 2000 .. an hour ahead; check the clock",
+                field="time",
             )
         size = len(self.data) + len(self.sealed or b"")
         if size > LARGEST:
-            raise EventRejected(f"{self.type}: {size:,} bytes are more than an event may have ({LARGEST:,})", field="data")
+            raise EventRejected(
+                f"{self.type}: {size:,} bytes are more than an event may have ({LARGEST:,})", field="data"
+            )
 
 
 _encoder = msgspec.json.Encoder()

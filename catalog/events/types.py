@@ -1,7 +1,7 @@
 """The event types: frozen records of what happened.
 
-A field marked personal goes into the sealed part; everything else is `data`: numbers, categories and opaque ids that may
-leave the house. Amounts that anyone sums are integers: microseconds (`_us`) and bytes.
+A field marked personal goes into the sealed part; everything else is `data`: numbers, categories and opaque ids that
+may leave the house. Amounts that anyone sums are integers: microseconds (`_us`) and bytes.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from voxledger.catalog.objects.embedded import EmbeddedStore
 from voxledger.catalog.objects.embedded_state import Endpoint
 from voxledger.catalog.objects.keys import object_key
+from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.records import is_record, record_key
-from voxledger.catalog.objects.store import ObjectInfo, Store
+from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.uploader import Progress, Uploader
 
 __all__ = [

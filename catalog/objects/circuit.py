@@ -16,7 +16,7 @@ def backoff(attempt: int) -> float:
 
 
 class Circuit:
-    """Closed while requests are answered. Not safe for threads: its user holds a lock. Times are monotonic, in seconds."""
+    """Closed while requests are answered. Its user holds a lock. Times are monotonic, in seconds."""
 
     def __init__(self) -> None:
         self.trouble: str | None = None

@@ -106,7 +106,9 @@ class Commands:
         with self._opened() as door:
             door.journal.hurry("upload")
             waiting = sum(found.count for found in door.journal.counts() if found.kind == "upload")
-            terminal.console.print(f"{terminal.count(waiting, 'upload')} due now; `voxledger serve` or the next command that speaks carries on")
+            terminal.console.print(
+                f"{terminal.count(waiting, 'upload')} due now; `voxledger serve` or the next command that speaks carries on"
+            )
 
 
 def _embedded(door: Door) -> EmbeddedStore:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 """Seconds between two bytes of an answer."""
-BUSY = frozenset({"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "429", "502", "503", "504"})  # fmt: skip
+_THROTTLED = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests"}
+BUSY = frozenset(_THROTTLED | {"429", "502", "503", "504"})
 """Codes of a store that is there but cannot serve anyone right now."""
 TRANSIENT = BUSY | {"InternalError", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "500"}
 """Codes of failures that pass."""
@@ -87,7 +88,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
 
 @contextlib.contextmanager
 def translated(url: str, what: str) -> Iterator[None]:
-    """Turn boto3's errors into StoreError and StoreUnavailable; `what` is what was being done, such as `GET bucket/key`."""
+    """Turn boto3's errors into StoreError and StoreUnavailable; `what` was being done: `GET bucket/key`."""
     from botocore import exceptions
 
     try:

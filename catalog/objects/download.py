@@ -18,7 +18,7 @@ _PIECE = 1 << 20
 
 
 def write_download(answer: GetObjectOutputTypeDef, path: Path, what: str, sha256: str | None) -> None:
-    """Write the body of an answer to `path`. Raises StoreUnavailable when it ends early, StoreError when it is damaged."""
+    """Write an answer's body to `path`. Raises StoreUnavailable when it ends early, StoreError when it is damaged."""
     hashed, size = hashlib.sha256(), 0
     handle, name = tempfile.mkstemp(prefix=".download-", suffix=".part", dir=path.parent)
     temporary = Path(name)
@@ -28,18 +28,19 @@ def write_download(answer: GetObjectOutputTypeDef, path: Path, what: str, sha256
                 file.write(piece)
                 hashed.update(piece)
                 size += len(piece)
-            if size != answer["ContentLength"]:
-                raise StoreUnavailable(
-                    f"GET {what}: {size} of {answer['ContentLength']} bytes came; try again", code="IncompleteRead"
-                )
-            if sha256 is not None and hashed.hexdigest() != sha256:
-                raise StoreError(
-                    f"GET {what}: the object is not what was recorded: its SHA-256 is {hashed.hexdigest()}, not {sha256};"
-                    " it was altered in the store",
-                    code="Damaged",
-                )
+            _check(what, answer["ContentLength"], size, sha256, hashed.hexdigest())
             platform.fsync_file(file)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _check(what: str, promised: int, size: int, expected: str | None, sha256: str) -> None:
+    if size != promised:
+        raise StoreUnavailable(f"GET {what}: {size} of {promised} bytes came; try again", code="IncompleteRead")
+    if expected is not None and sha256 != expected:
+        raise StoreError(
+            f"GET {what}: the object was altered in the store: its SHA-256 is {sha256}, recorded was {expected}",
+            code="Damaged",
+        )

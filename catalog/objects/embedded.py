@@ -85,7 +85,7 @@ class EmbeddedStore:
         return True
 
     def status(self) -> dict[str, Any]:
-        """Whether the store runs, and where; starts nothing and tells no secret. `used_s` is the time since its last use."""
+        """Whether the store runs, and where; starts nothing, tells no secret. `used_s` = seconds since its last use."""
         state = self.files.read()
         running = state is not None and _answers(state)
         used = None

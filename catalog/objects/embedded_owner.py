@@ -160,7 +160,7 @@ class Owner:
 
 
 def serve_command(rclone: str, folder: Path, port: int) -> list[str]:
-    """How rclone is asked to serve a folder. The directory cache stays on: without it each request reads the whole folder."""
+    """How rclone is asked to serve. The directory cache stays on: without it each request reads the whole folder."""
     return [
         rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", "", "--log-level", "NOTICE",
         "--vfs-cache-mode", "off", "--dir-cache-time", "5m", "--poll-interval", "0", str(folder),
@@ -194,7 +194,7 @@ def _mark(pid: int) -> ProcessMark:
 
 
 def _traffic(pid: int) -> int:
-    """Bytes that a process has read and written, sockets included, where the system tells: so foreign S3 clients count."""
+    """Bytes a process has read and written, sockets included, where the system tells: so any S3 client counts."""
     if sys.platform != "linux":
         return 0
     try:

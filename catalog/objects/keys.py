@@ -28,9 +28,9 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", 
 def object_key(template: str, *, actor: str, session: str | None, name: str | None, clip: str, ext: str) -> str:
     """The key of a clip's audio, from a template such as `{actor}/{session}/{name}-{clip}.{ext}`.
 
-    Letters of any script stay as they are; what is unsafe in a path becomes `_`. Long parts are cut so that the key fits
-    in 1024 bytes and each of its names in 255. The clip's id is never cut. Raises SettingsError for a template that
-    cannot give such a key, ValueError for a clip id that is not one.
+    Letters of any script stay; what is unsafe in a path becomes `_`. Long parts are cut so that the key fits in 1024
+    bytes and each of its names in 255. The clip's id is never cut. Raises SettingsError for a template that cannot give
+    such a key, ValueError for a clip id that is not one.
     """
     if not _CLIP.fullmatch(clip):
         raise ValueError(f"{clip!r} is no clip id")
@@ -42,7 +42,8 @@ def object_key(template: str, *, actor: str, session: str | None, name: str | No
             rendered = template.format(**safe, clip=clip, ext=ending)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             raise SettingsError(
-                f"store.key = {template!r} cannot be filled in: use {{actor}}, {{session}}, {{name}}, {{clip}} and {{ext}}",
+                f"store.key = {template!r} cannot be filled in: use {{actor}}, {{session}}, {{name}}, {{clip}} and"
+                " {ext}",
                 name="store.key",
             ) from error
         names = [safe_name(segment) for segment in rendered.split("/")]
@@ -51,8 +52,8 @@ def object_key(template: str, *, actor: str, session: str | None, name: str | No
         if longest <= LONGEST_NAME - SUFFIX_ROOM and len(key.encode()) <= LONGEST_KEY - SUFFIX_ROOM and clip in key:
             return key
     raise SettingsError(
-        f"store.key = {template!r} gives no usable key: it must hold {{clip}}, and be shorter than {LONGEST_KEY} bytes with"
-        f" names shorter than {LONGEST_NAME}",
+        f"store.key = {template!r} gives no usable key: it must hold {{clip}}, and be shorter than {LONGEST_KEY}"
+        f" bytes with names shorter than {LONGEST_NAME}",
         name="store.key",
     )
 

@@ -1,7 +1,7 @@
 """Records: what a store must not forget about a clip, as a small sealed object beside its audio.
 
-A record holds the acknowledged bytes of the clip's GenerationCompleted event: `data` in the open, what is personal under
-the actor's key. With it a catalog can be rebuilt from a bucket whose server forgets metadata.
+A record holds the acknowledged bytes of the clip's GenerationCompleted event: `data` in the open, what is personal
+under the actor's key. With it a catalog can be rebuilt from a bucket whose server forgets metadata.
 """
 
 from __future__ import annotations

@@ -45,9 +45,10 @@ def _headers(host: str, access_key: str, secret_key: str, present: datetime) -> 
     for part in (stamp[:8], _REGION, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    credential = f"Credential={access_key}/{scope}"
     return {
         "Host": host,
         "X-Amz-Date": stamp,
         "X-Amz-Content-Sha256": _EMPTY,
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={_SIGNED}, Signature={signature}",
+        "Authorization": f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={_SIGNED}, Signature={signature}",
     }

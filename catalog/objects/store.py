@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
-
-import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
@@ -21,6 +16,7 @@ from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.download import write_download
 from voxledger.catalog.objects.embedded import EmbeddedStore
 from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.object_info import ObjectInfo, from_head, from_listing
 from voxledger.catalog.objects.records import wants_records
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -37,19 +33,6 @@ _CHECKSUM_MODE = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
 }
-
-
-class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store says of an object. A listing knows neither content type nor metadata."""
-
-    key: str
-    bytes: int
-    etag: str
-    modified: datetime
-    content_type: str | None = None
-    metadata: Mapping[str, str] = {}
-    md5: str | None = None
-    """The ETag where it is the MD5 of the content: not after multipart, nor under a customer's or a KMS key."""
 
 
 class Store:
@@ -158,17 +141,7 @@ class Store:
             if error.code in seam.MISSING:
                 return None
             raise
-        etag = found["ETag"].strip('"')
-        encrypted = found.get("SSECustomerAlgorithm") or "kms" in found.get("ServerSideEncryption", "")
-        return ObjectInfo(
-            key=key,
-            bytes=found["ContentLength"],
-            etag=etag,
-            modified=found["LastModified"].astimezone(UTC),
-            content_type=found.get("ContentType"),
-            metadata={name.lower(): value for name, value in found["Metadata"].items()},
-            md5=etag if re.fullmatch("[0-9a-f]{32}", etag) and not encrypted else None,
-        )
+        return from_head(key, found)
 
     def exists(self, bucket: str, key: str) -> bool:
         """Whether an object is there."""
@@ -223,18 +196,13 @@ class Store:
                     return
                 raise
             for found in page.get("Contents", []):
-                yield ObjectInfo(
-                    key=found["Key"],
-                    bytes=found["Size"],
-                    etag=found["ETag"].strip('"'),
-                    modified=found["LastModified"].astimezone(UTC),
-                )
+                yield from_listing(found)
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def presign(self, bucket: str, key: str, expires: int) -> str:
-        """A link that lets anyone GET the object for `expires` seconds, at most seven days. Asks nobody if it is there."""
+        """A link that lets anyone GET the object for `expires` seconds, at most seven days."""
         if not 1 <= expires <= _LONGEST_LINK:
             raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
         return self._do(
@@ -308,8 +276,3 @@ def _put(s3: S3Client, bucket: str, key: str, content: bytes | Path, options: di
     with contextlib.ExitStack() as stack:
         body = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
         return s3.put_object(Bucket=bucket, Key=key, Body=body, **options)["ETag"].strip('"')
-
-
-def md5_of(content: bytes) -> str:
-    """The MD5 that S3 compares, in hex; no secret depends on it."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -11,7 +11,8 @@ import msgspec
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import records
-from voxledger.catalog.objects.store import ObjectInfo, Store, md5_of
+from voxledger.catalog.objects.object_info import ObjectInfo
+from voxledger.catalog.objects.store import Store
 
 _IN_MEMORY = 8_000_000
 """Files up to this many bytes are read once and sent from memory."""
@@ -84,7 +85,8 @@ def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
 
 def _put_record(store: Store, upload: Upload, record: bytes) -> None:
     key = records.record_key(upload.key)
-    store.put(upload.bucket, key, record, content_type=records.CONTENT_TYPE, md5=md5_of(record))
+    md5 = hashlib.md5(record, usedforsecurity=False).hexdigest()
+    store.put(upload.bucket, key, record, content_type=records.CONTENT_TYPE, md5=md5)
     store.settle(upload.bucket, key)
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError, VoxledgerError
-from voxledger.catalog.events import AudioStored, AudioUploadFailed
 from voxledger.catalog.journal import Task
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.circuit import Circuit, backoff
+from voxledger.catalog.objects.outcomes import Outcomes
 from voxledger.catalog.objects.store import Store
-from voxledger.catalog.objects.transfer import LocalFileError, Sent, Upload, read_upload, transfer
+from voxledger.catalog.objects.transfer import LocalFileError, Upload, read_upload, transfer
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
@@ -30,6 +30,8 @@ MOST_ATTEMPTS = 8
 _POLL = 2.0
 """Seconds between two looks for tasks of other processes."""
 _RENEW = LEASE / 4
+_LISTED = 10_000
+"""Most tasks looked through for parked ones."""
 _SQL = load("tasks.sql", "voxledger.catalog.objects")
 _log = logging.getLogger(__name__)
 
@@ -37,19 +39,19 @@ _log = logging.getLogger(__name__)
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What an uploader has done since it was made; `trouble` says why it waits for the endpoint, if it does."""
 
-    done: int
-    bytes: int
-    retried: int
-    parked: int
-    running: int
-    trouble: str | None
+    done: int = 0
+    bytes: int = 0
+    retried: int = 0
+    parked: int = 0
+    running: int = 0
+    trouble: str | None = None
 
 
 class Uploader:
     """Uploads in background threads. Any number of processes may have one: a task is leased to one of them at a time.
 
-    Each upload ends in one journal transaction: AudioStored and the task done. If the lease was lost meanwhile, nothing is
-    recorded: somebody else does it, or it must not be done any more.
+    Each upload ends in one journal transaction: AudioStored and the task done. If the lease was lost meanwhile, nothing
+    is recorded: somebody else does it, or it must not be done any more.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Uploader:
     ) -> None:
         self._recorder = recorder
         self._journal = recorder.journal
+        self._outcomes = Outcomes(recorder)
         self._store = store
         self._count = threads or settings.upload_threads
         self._changed = threading.Condition()
@@ -66,26 +69,28 @@ class Uploader:
         self._circuit = Circuit()
         self._calls = 0
         self._look_at = 0.0
-        self._renew_at = 0.0
+        self._renew_at = float("inf")
         self._closing = False
-        self._done = self._bytes = self._retried = self._parked = 0
+        self._progress = Progress()
 
     def start(self) -> None:
         """Begin to work, tasks of other processes included. Idempotent; nothing happens after `close`."""
         with self._changed:
             if self._threads or self._closing:
                 return
-            self._threads = [threading.Thread(target=self._dispatch, name="voxledger-uploads", daemon=True)] + [
-                threading.Thread(target=self._work, name=f"voxledger-upload-{number}", daemon=True)
-                for number in range(self._count)
+            self._threads = [
+                threading.Thread(target=self._dispatch, name="voxledger-uploads", daemon=True),
+                *(
+                    threading.Thread(target=self._work, name=f"voxledger-upload-{number}", daemon=True)
+                    for number in range(self._count)
+                ),
             ]
-        for thread in self._threads:
-            thread.start()
+            for thread in self._threads:
+                thread.start()
 
     def notify(self) -> None:
         """There is a new task: look now. Starts the threads the first time; takes microseconds."""
-        if not self._threads:
-            self.start()
+        self.start()
         with self._changed:
             self._calls += 1
             self._look_at = 0.0
@@ -95,20 +100,14 @@ class Uploader:
     def progress(self) -> Progress:
         """The counters at this moment."""
         with self._changed:
-            return Progress(
-                done=self._done,
-                bytes=self._bytes,
-                retried=self._retried,
-                parked=self._parked,
-                running=len(self._running),
-                trouble=self._circuit.trouble,
-            )
+            running, trouble = len(self._running), self._circuit.trouble
+            return msgspec.structs.replace(self._progress, running=running, trouble=trouble)
 
     def flush(self, subjects: Iterable[str] | None = None, *, timeout: float | None = None) -> int:
         """Wait until the uploads of these clips, or all, are done, at most `timeout` seconds; gives how many are not.
 
-        Returns early when waiting is of no use: nobody answers at the endpoint, what is left waits for a person, or it is
-        not due before the time is up.
+        Returns early when waiting is of no use: nobody answers at the endpoint, what is left waits for a person, or it
+        is not due before the time is up. Uploads of other processes count too.
         """
         wanted = None if subjects is None else list(subjects)
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -117,16 +116,18 @@ class Uploader:
             self._circuit.hurry()
         self.notify()
         while True:
+            looked = time.monotonic()
             left, hopeful = self._left(wanted, deadline)
             present = time.monotonic()
             with self._changed:
                 unreachable = self._circuit.trouble is not None and self._circuit.failures > failures
                 if not left or not hopeful or unreachable or present >= deadline or self._closing:
                     return left
-                self._changed.wait(min(0.25, deadline - present))
+            # Counting a long queue must not become the work.
+            time.sleep(min(max(0.01, 10 * (present - looked)), 0.5, deadline - present))
 
     def close(self, *, timeout: float = 10.0) -> None:
-        """Take no more tasks, let running transfers finish for up to `timeout` seconds, hand the rest back. Idempotent."""
+        """Take no more tasks, give running transfers up to `timeout` seconds, hand the rest back. Idempotent."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -144,13 +145,12 @@ class Uploader:
         else:
             left = self._journal.open_tasks(KIND, wanted)
             if parked and left:
-                listed = self._journal.tasks(KIND, limit=10_000)
+                listed = self._journal.tasks(KIND, limit=_LISTED)
                 parked = len({task.subject for task in listed if task.state == "parked"}.intersection(wanted))
         due_in = states["waiting"].next_due - time.time() if "waiting" in states else float("inf")
-        in_time = "leased" in states or due_in <= deadline - time.monotonic()
-        return left, left > parked and in_time
+        return left, left > parked and ("leased" in states or due_in <= deadline - time.monotonic())
 
-    # --- the dispatcher: leases tasks for the workers, and keeps the leases
+    # The dispatcher leases tasks for the workers, and keeps the leases.
 
     def _dispatch(self) -> None:
         while True:
@@ -158,54 +158,46 @@ class Uploader:
                 if self._closing:
                     return
                 present = time.monotonic()
+                limit, calls = self._appetite(), self._calls
                 wait = max(self._circuit.wait(present), self._look_at - present)
-                if self._circuit.trouble is None:
-                    limit = 2 * self._count - len(self._queue)
-                else:
-                    limit = 0 if self._queue or self._running else 1
-                calls = self._calls
-                renew = bool(self._running or self._queue) and present >= self._renew_at
-                if not renew and (wait > 0 or limit < min(self._count, 1)):
-                    self._changed.wait(min(_POLL, wait) if wait > 0 else _POLL)
+                renew = present >= self._renew_at
+                if not renew and (wait > 0 or not limit):
+                    self._changed.wait(min(_POLL, wait) if limit else _POLL)
                     continue
             try:
                 if renew:
                     self._renew()
-                if wait <= 0 and limit > 0:
-                    self._lease(limit, calls)
-            except VoxledgerError as error:
-                self._pause("the journal gives no upload tasks: %s", error)
-            except Exception as error:
-                self._pause("looking for upload tasks failed: %r", error)
+                elif not self._lease(limit, calls):
+                    self._hand_back()
+            except Exception as error:  # noqa: BLE001  # a dispatcher that dies is an uploader that silently does nothing
+                self._pause(error)
 
-    def _pause(self, message: str, error: Exception) -> None:
-        with self._changed:
-            if not self._closing:
-                _log.warning(message, error)
-            self._look_at = time.monotonic() + _POLL
+    def _appetite(self) -> int:
+        """How many tasks to lease: a reserve for every worker, so that leases cost little; one as a probe."""
+        if self._circuit.trouble is not None:
+            return 0 if self._queue or self._running else 1
+        return 2 * self._count - len(self._queue) if 2 * len(self._queue) <= self._count else 0
 
-    def _lease(self, limit: int, calls: int) -> None:
+    def _lease(self, limit: int, calls: int) -> bool:
+        """False when the uploader closed meanwhile."""
         found = self._journal.lease(KIND, limit=limit, seconds=LEASE)
         pause = 0.0
         if len(found) < limit:
             due = self._journal.next_due(KIND)
-            pause = _POLL if due is None else min(_POLL, max(0.0, due - time.time()))
+            pause = _POLL if due is None else min(_POLL, max(0.01, due - time.time()))
         with self._changed:
+            if found and not self._queue and not self._running:
+                self._renew_at = time.monotonic() + _RENEW
             self._queue.extend(found)
             # A call that came while we were looking may be about a task that we did not see.
             self._look_at = time.monotonic() + pause if calls == self._calls else 0.0
-            if found and len(self._queue) == len(found) and not self._running:
-                self._renew_at = time.monotonic() + _RENEW
             self._changed.notify_all()
-            if self._closing:
-                found = []
-        if self._closing:
-            self._hand_back()
+            return not self._closing
 
     def _renew(self) -> None:
         with self._changed:
             ours = [*self._running, *(task.id for task in self._queue)]
-            self._renew_at = time.monotonic() + _RENEW
+            self._renew_at = time.monotonic() + _RENEW if ours else float("inf")
         with self._journal.transaction() as write:
             values = (time.time() + LEASE, self._journal.owner, msgspec.json.encode(ours).decode())
             write.connection.execute(_SQL["renew_leases"], values)
@@ -214,18 +206,25 @@ class Uploader:
         with self._changed:
             untried = list(self._queue)
             self._queue.clear()
-        if untried:
-            with self._journal.transaction() as write:
-                for task in untried:
-                    write.release_task(task)
+        try:
+            self._outcomes.untried(untried)
+        except VoxledgerError as error:
+            _log.warning("upload tasks could not be handed back; their lease runs out by itself: %s", error)
 
-    # --- the workers
+    def _pause(self, error: Exception) -> None:
+        with self._changed:
+            self._look_at = time.monotonic() + _POLL
+            self._renew_at = max(self._renew_at, self._look_at)
+            if not self._closing:
+                _log.warning("the journal gives no upload tasks: %s", error)
+
+    # The workers do them.
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 while not self._closing and not (self._queue and self._circuit.wait(time.monotonic()) <= 0):
-                    self._changed.wait()
+                    self._changed.wait(_POLL if self._queue else None)
                 if self._closing:
                     return
                 task = self._queue.popleft()
@@ -234,12 +233,10 @@ class Uploader:
                 self._changed.notify_all()
             try:
                 self._do(task, belongs)
-            except VoxledgerError as error:
-                # The lease runs out or ends with this process; then the task is taken again.
+            except Exception as error:  # noqa: BLE001  # one task must not end the work on all others
+                # Its lease runs out, or ends with this process; then it is taken again.
                 if not self._closing:
-                    _log.warning("the outcome of upload task %d could not be recorded: %s", task.id, error)
-            except Exception:
-                _log.exception("upload task %d failed in a way nobody foresaw", task.id)
+                    _log.warning("upload task %d was left as it is: %r", task.id, error)
             finally:
                 with self._changed:
                     self._running.discard(task.id)
@@ -251,7 +248,7 @@ class Uploader:
         try:
             upload = read_upload(self._recorder.unseal(task.payload, actor=task.actor, about=task.subject))
         except (VaultError, msgspec.MsgspecError) as error:
-            # Without its content nobody knows what to say in an event. A vault may come back; a person decides.
+            # A vault may come back, so this is not thrown away; a person decides.
             self._park(task, None, "Unreadable", f"the task cannot be read: {error}")
             return
         try:
@@ -265,30 +262,8 @@ class Uploader:
         else:
             with self._changed:
                 self._circuit.answered()
-            self._finish(task, upload, sent, waited_us=max(0, round((started - task.created) * 1e6)))
-
-    def _finish(self, task: Task, upload: Upload, sent: Sent, *, waited_us: int) -> None:
-        fact = AudioStored(
-            bucket=upload.bucket,
-            bytes=sent.bytes,
-            etag=sent.etag,
-            attempts=task.attempts,
-            transfer_us=sent.transfer_us,
-            waited_us=waited_us,
-            key=upload.key,
-        )
-        draft = None
-        if upload.event:
-            draft = self._recorder.draft(fact, subject=task.subject, actor=self._recorder.known(task.actor))
-        with self._journal.transaction() as write:
-            ours = write.finish_task(task)
-            if ours and draft is not None:
-                write.append([draft])
-        with self._changed:
-            self._done += ours
-            self._bytes += sent.bytes if ours else 0
-        if not ours:
-            _log.info("upload task %d was taken by another or taken back; nothing was recorded", task.id)
+            if self._outcomes.stored(task, upload, sent, started=started):
+                self._count_up(done=1, bytes=sent.bytes)
 
     def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
         reason = _impersonal(error, upload)
@@ -298,14 +273,14 @@ class Uploader:
                 self._circuit.failed(belongs, time.monotonic(), reason)
             else:
                 self._circuit.answered()
+        if silent:
+            self._hand_back()
         if not seam.is_transient(error):
             self._put_off(task, upload, error.code or "Refused", reason)
             return
-        # Nobody answered: the circuit decides when to go on, and then at once. Anything else is about this task.
+        # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.
         at_once = silent and error.code != "ReadTimeoutError"
         self._retry(task, reason, after=0.0 if at_once else backoff(task.attempts))
-        if silent:
-            self._hand_back()
 
     def _put_off(self, task: Task, upload: Upload, failure: str, reason: str) -> None:
         if task.attempts >= MOST_ATTEMPTS:
@@ -314,27 +289,21 @@ class Uploader:
             self._retry(task, reason, after=backoff(task.attempts))
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
-        with self._journal.transaction() as write:
-            write.retry_task(task, due=time.time() + after, error=reason)
+        if self._outcomes.retried(task, reason, after=after):
+            self._count_up(retried=1)
         with self._changed:
-            self._retried += 1
             self._look_at = min(self._look_at, time.monotonic() + after)
-        _log.info("upload task %d waits after attempt %d: %s", task.id, task.attempts, reason)
 
     def _park(self, task: Task, upload: Upload | None, failure: str, reason: str) -> None:
-        draft = None
-        if upload is not None and upload.event:
-            fact = AudioUploadFailed(bucket=upload.bucket, failure=failure, attempts=task.attempts, key=upload.key)
-            draft = self._recorder.draft(fact, subject=task.subject, actor=self._recorder.known(task.actor))
-        with self._journal.transaction() as write:
-            ours = write.park_task(task, error=reason)
-            if ours and draft is not None:
-                write.append([draft])
+        if self._outcomes.parked(task, upload, failure, reason):
+            self._count_up(parked=1)
+
+    def _count_up(self, **more: int) -> None:
         with self._changed:
-            self._parked += ours
-        _log.warning("upload task %d is parked: %s", task.id, reason)
+            counted = {name: getattr(self._progress, name) + amount for name, amount in more.items()}
+            self._progress = msgspec.structs.replace(self._progress, **counted)
 
 
 def _impersonal(error: StoreError, upload: Upload) -> str:
-    """What went wrong, without the names that a key is made of: it is written in the open, into the journal and logs."""
+    """What went wrong, without the names a key is made of: it is written in the open, into the journal and logs."""
     return str(error).replace(upload.path, "(its file)").replace(upload.key, "(its key)")

@@ -129,10 +129,10 @@ def _print_plan(plan: Plan, *, every: bool, limit: int) -> None:
         f"[bold]plan {plan.id}[/] of {terminal.count(plan.live, 'clip')}: {plan.condemned.clips:,} condemned,"
         f" {terminal.size(plan.condemned.bytes)}"
     )
-    if not plan.rules:
-        terminal.console.print("There are no rules, so nothing expires. Rules stand in voxledger.toml as [[retention.rules]].", markup=False)
-    else:
-        made = terminal.table("", "rule", "for", "keeps", "clips", "condemned", "bytes", right=("clips", "condemned", "bytes"))
+    if plan.rules:
+        made = terminal.table(
+            "", "rule", "for", "keeps", "clips", "condemned", "bytes", right=("clips", "condemned", "bytes")
+        )
         for rule in plan.rules:
             total = sum(amount.clips for amount in rule.amounts.values())
             made.add_row(

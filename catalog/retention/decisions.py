@@ -114,8 +114,9 @@ def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:
     kept = pl.format("{} keeps it for {}: {} left", name, keeps, _left(pl.col("expires") - present))
     minimum = pl.format("but no clip younger than {} is marked", pl.lit(words(policy.minimum_age)))
     young = pl.format("{}, {}: {} left", over, minimum, _left(pl.col("mature") - present))
-    marker, rest = pl.col("mark_rule").fill_null(""), _left(pl.col("delete_after") - present)
-    grace = pl.format("marked by rule '{}', {} of its grace left", marker, rest)
+    other = pl.col("mark_rule") != _by_rule([rule.name for rule in rules])
+    marked = pl.when(other).then(pl.format("marked by rule '{}'", "mark_rule")).otherwise(pl.lit("marked"))
+    grace = pl.format("{}, {} of its grace left", marked, _left(pl.col("delete_after") - present))
     clause = (
         pl.when(pl.col("cause") == "purging").then(pl.lit("its deletion has begun and was not finished"))
         .when(pl.col("cause") == "pinned").then(pinned)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.building import Parts, completed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.building import Parts, completed
 from voxledger.catalog import EventRejected, VaultError
 from voxledger.catalog.events import (
     REGISTRY,

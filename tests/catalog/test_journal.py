@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.building import Parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.building import Parts
 from voxledger.catalog import DiskFull, JournalError, LogCorrupt, journal
 from voxledger.catalog.events import ClipTagged, decode, new_id
 from voxledger.catalog.events.envelope import EARLIEST
@@ -182,7 +182,7 @@ def test_a_cursor_never_goes_back(parts: Parts) -> None:
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"this is no database, it only looks as if it were one" * 100)
-    with pytest.raises(LogCorrupt, match="journal.sqlite is damaged"):
+    with pytest.raises(LogCorrupt, match=r"journal\.sqlite is damaged"):
         Journal(path)
 
 
@@ -223,7 +223,9 @@ def test_a_journal_is_not_used_across_a_fork(parts: Parts) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=12), limit=st.integers(1, 9))
-def test_reading_in_pieces_gives_everything_once(tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int) -> None:
+def test_reading_in_pieces_gives_everything_once(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int
+) -> None:
     parts = Parts(tmp_path_factory.mktemp("home"))
     actor = parts.vault.actor("ann")
     for size in sizes:

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.building import Parts
 
+from tests.building import Parts
 from voxledger.catalog import CatalogBusy, LogCorrupt, keeper
 from voxledger.catalog.events import (
     AudioAccessed,
@@ -86,7 +86,12 @@ def _busy_life(parts: Parts, seed: int, steps: int) -> None:
 def test_a_clip_is_found_as_it_was_recorded(parts: Parts) -> None:
     clip = parts.clip(tags=("b", "a", "b"), name="Gezeiten", dropped=("speaker_clip",))
     row = _clip(parts, clip)
-    assert (row["short"], row["name"], row["text"], row["actor"]) == (clip[-8:], "Gezeiten", "The tide is turning.", "ann")
+    assert (row["short"], row["name"], row["text"], row["actor"]) == (
+        clip[-8:],
+        "Gezeiten",
+        "The tide is turning.",
+        "ann",
+    )
     assert row["tags"] == ["a", "b"]
     assert row["dropped"] == ["speaker_clip"]
     assert (row["duration_s"], row["state"], row["plays"]) == (1.5, "local", 0)
@@ -95,10 +100,16 @@ def test_a_clip_is_found_as_it_was_recorded(parts: Parts) -> None:
 
 def test_every_attempt_is_one_row(parts: Parts) -> None:
     clip = parts.clip()
-    parts.record(GenerationReused(channel="cli", features=("emotion",), engine="espeak", language="en", emotion="happy",
-                                  text_length=20, duration_us=1_500_000, saved_us=20_000, actor_label="bob"), clip, actor="bob")  # fmt: skip
-    parts.record(GenerationFailed(channel="batch", engine="espeak", language="en", failure="engine_failed", stage="engine",
-                                  emotion="sad", text_length=9, elapsed_us=100, actor_label="ann"), new_id())  # fmt: skip
+    reused = GenerationReused(
+        channel="cli", features=("emotion",), engine="espeak", language="en", emotion="happy", text_length=20,
+        duration_us=1_500_000, saved_us=20_000, actor_label="bob",
+    )  # fmt: skip
+    failed = GenerationFailed(
+        channel="batch", engine="espeak", language="en", failure="engine_failed", stage="engine", emotion="sad",
+        text_length=9, elapsed_us=100, actor_label="ann",
+    )  # fmt: skip
+    parts.record(reused, clip, actor="bob")
+    parts.record(failed, new_id())
     rows = parts.rows("SELECT outcome, actor, saved_us, failure, duration_s FROM generations ORDER BY position")
     assert [row["outcome"] for row in rows] == ["completed", "reused", "failed"]
     assert (rows[1]["actor"], rows[1]["saved_us"], rows[1]["duration_s"]) == ("bob", 20_000, 1.5)
@@ -108,7 +119,13 @@ def test_every_attempt_is_one_row(parts: Parts) -> None:
 
 def test_the_last_word_counts(parts: Parts) -> None:
     clip = parts.clip(tags=("x",))
-    for fact in (ClipTagged(tag="y"), ClipUntagged(tag="x"), ClipTagged(tag="x"), ClipUntagged(tag="y"), ClipPinned(reason="why")):
+    for fact in (
+        ClipTagged(tag="y"),
+        ClipUntagged(tag="x"),
+        ClipTagged(tag="x"),
+        ClipUntagged(tag="y"),
+        ClipPinned(reason="why"),
+    ):
         parts.record(fact, clip)
     row = _clip(parts, clip)
     assert (row["tags"], row["pinned"], row["pin_reason"]) == (["x"], True, "why")
@@ -159,7 +176,9 @@ def test_the_log_holds_the_digest_of_the_acknowledged_bytes(parts: Parts) -> Non
     parts.clip()
     parts.clip()
     bodies = parts.journal.read(0, 10)
-    assert [row["digest"] for row in parts.rows("SELECT digest FROM events ORDER BY position")] == [digest(body) for _, body in bodies]
+    assert [row["digest"] for row in parts.rows("SELECT digest FROM events ORDER BY position")] == [
+        digest(body) for _, body in bodies
+    ]
     batch = parts.rows("SELECT * FROM batches")[0]
     assert (batch["first"], batch["last"], batch["previous"]) == (1, 2, bytes(32))
     assert batch["digest"] == hashlib.sha256(bytes(32) + b"".join(digest(body) for _, body in bodies)).digest()
@@ -241,7 +260,12 @@ def test_a_catalog_of_another_version_is_rebuilt(parts: Parts, monkeypatch: pyte
 def test_readers_cannot_write(parts: Parts) -> None:
     parts.clip()
     with parts.keeper.reading() as connection:
-        for statement in ("DELETE FROM clips", "CREATE TABLE log.x (a INT)", "COPY (SELECT 1) TO '/tmp/x.csv'", "SET threads = 1"):
+        for statement in (
+            "DELETE FROM clips",
+            "CREATE TABLE log.x (a INT)",
+            "COPY (SELECT 1) TO '/tmp/x.csv'",
+            "SET threads = 1",
+        ):
             with pytest.raises(duckdb.Error):
                 connection.execute(statement)
         with pytest.raises(duckdb.Error):
@@ -251,7 +275,9 @@ def test_readers_cannot_write(parts: Parts) -> None:
 def test_who_holds_the_log_is_named(parts: Parts) -> None:
     parts.clip()
     parts.keeper.drain()
-    code = f"import duckdb, sys; c = duckdb.connect({str(parts.home.log)!r}); print('held', flush=True); sys.stdin.read()"
+    code = (
+        f"import duckdb, sys; c = duckdb.connect({str(parts.home.log)!r}); print('held', flush=True); sys.stdin.read()"
+    )
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
@@ -264,11 +290,11 @@ def test_who_holds_the_log_is_named(parts: Parts) -> None:
 
 def test_two_processes_drain_and_agree(parts: Parts) -> None:
     code = (
-        "import sys; sys.path[:0] = [{0!r}]; from pathlib import Path; from tests.building import Parts\n"
-        "parts = Parts(Path({1!r}))\n"
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parents[2])!r}]; from pathlib import Path; from tests.building import Parts\n"
+        f"parts = Parts(Path({str(parts.home.path)!r}))\n"
         "for _ in range(15):\n"
         "    parts.clip(); parts.keeper.drain()\n"
-    ).format(str(Path(__file__).parents[2]), str(parts.home.path))
+    )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert parts.rows("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM clips") == [{"n": 30, "ids": 30}]

@@ -317,7 +317,7 @@ def test_nearest_language_serves(engine):
 def test_kanji_without_readings_are_refused_and_kana_spoken(engine, monkeypatch):
     monkeypatch.setattr(espeak_text, "_tokenizer", lambda: None)
     assert spoken(engine, request("ふねです。", "ja")).any()
-    with pytest.raises(NotSupported, match=r"pip install 'voxledger\[ja\]'") as caught:
+    with pytest.raises(NotSupported, match=r"pip install 'voxledger\[synth\]'") as caught:
         list(engine.synthesize(request("船です。", "ja")))
     assert caught.value.feature == "kanji"
 

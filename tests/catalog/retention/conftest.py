@@ -61,7 +61,7 @@ class FolderStore:
         if key not in self.stubborn:
             (self.root / bucket / key).unlink(missing_ok=True)
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         return {str(path.relative_to(self.root / BUCKET)) for path in self.root.rglob("*") if path.is_file()}
 
     def _ask(self, what: str, key: str) -> None:

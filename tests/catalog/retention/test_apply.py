@@ -42,7 +42,7 @@ def test_a_clip_is_marked_first_and_purged_after_its_grace(world: World) -> None
     assert (done.purged, done.freed_bytes, done.unmarked, done.skipped, done.failed) == (1, 5, 1, (), ())
     assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged"]
     assert world.types(young) == ["ClipMarked", "ClipUnmarked"]
-    assert {key for key in world.store.keys() | world.cached() if clip in key} == set()
+    assert {key for key in world.store.names() | world.cached() if clip in key} == set()
     assert {key for key in world.cached() if young in key}
 
 
@@ -191,7 +191,7 @@ def test_a_pruned_journal_means_that_nothing_is_sure(world: World) -> None:
     retention._store = lambda: Meanwhile(world, prune)
     done = retention.apply(now=later)
     assert "pruned" in done.skipped[0].reason
-    assert clip in str(world.store.keys())
+    assert clip in str(world.store.names())
 
 
 def test_a_running_upload_is_not_disturbed(world: World) -> None:
@@ -280,17 +280,17 @@ def test_a_store_that_goes_away_half_way_is_finished_by_the_next_run(world: Worl
     world.store.down = False
     assert retention.apply(now=later).purged == len(done.failed)
     assert all(world.types(clip).count("ClipPurged") == 1 for clip in clips)
-    assert world.store.keys() == world.cached() == set()
+    assert world.store.names() == world.cached() == set()
 
 
 def test_the_record_beside_an_object_goes_too_and_empty_folders_with_the_files(world: World) -> None:
     clip = world.clip(key="ann/only/one.wav")
     world.clip(age=DAY, key="ann/other/two.wav")
-    assert record_key("ann/only/one.wav") in set(world.store.keys())
+    assert record_key("ann/only/one.wav") in world.store.names()
     retention, _ = marked_and_due(world)
     retention.apply(now=world.now + 7 * DAY)
     assert world.types(clip)[-1] == "ClipPurged"
-    assert record_key("ann/only/one.wav") not in set(world.store.keys())
+    assert record_key("ann/only/one.wav") not in world.store.names()
     assert not (world.home.cache / "ann/only").exists()
     assert (world.home.cache / "ann/other/two.wav").exists()
 
@@ -357,7 +357,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_whatever_people_do_pins_hold_and_the_young_stay(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], request: Any

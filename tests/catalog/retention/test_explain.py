@@ -56,7 +56,7 @@ def test_a_deleted_clip_says_when_and_why(world: World) -> None:
     clip = world.clip(age=40 * DAY)
     retention = world.retention(ALL)
     retention.apply(now=world.now)
-    world.store.stubborn = set(world.store.keys())
+    world.store.stubborn = set(world.store.names())
     retention.apply(now=world.now + 8 * DAY)
     assert "Its deletion began on" in told(world, clip, ALL)
     assert "it cannot be stopped any more" in told(world, clip, ALL)

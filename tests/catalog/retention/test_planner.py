@@ -90,15 +90,12 @@ def test_nothing_younger_than_the_minimum_age_is_marked() -> None:
 
 
 def test_a_mark_waits_for_its_grace_and_then_the_clip_goes() -> None:
-    waiting = {"delete_after": NOW + timedelta(minutes=90), "mark_rule": "old"}
-    expected = (
-        "rule 'all' (every clip) kept it for 30d, which is over; marked by rule 'old', 1h 30min of its grace left"
-    )
-    assert verdict(waiting, ALL) == ("wait", expected)
-    assert verdict({"delete_after": NOW}, ALL) == (
-        "purge",
-        "rule 'all' (every clip) kept it for 30d, which is over; so is its grace",
-    )
+    waiting = {"delete_after": NOW + timedelta(minutes=90), "mark_rule": "all"}
+    over = "rule 'all' (every clip) kept it for 30d, which is over"
+    assert verdict(waiting, ALL) == ("wait", f"{over}; marked, 1h 30min of its grace left")
+    before = waiting | {"mark_rule": "old"}
+    assert verdict(before, ALL) == ("wait", f"{over}; marked by rule 'old', 1h 30min of its grace left")
+    assert verdict({"delete_after": NOW}, ALL) == ("purge", f"{over}; so is its grace")
 
 
 @pytest.mark.parametrize(

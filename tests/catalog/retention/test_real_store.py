@@ -39,7 +39,7 @@ def retention(world: World, store: Store) -> Retention:
 
 def test_objects_records_and_files_are_gone_and_others_stay(world: World, store: Store) -> None:
     old, young, local = world.clip(), world.clip(age=timedelta(0)), world.clip(stored=False)
-    for key in world.store.keys():
+    for key in world.store.names():
         store.put(BUCKET, key, b"audio")
     mine = retention(world, store)
     assert mine.apply(now=world.now).marked == 2

@@ -1,0 +1,196 @@
+"""Real S3 servers for tests: rclone's, which forgets metadata and tags, and Ceph's gateway, which keeps everything.
+
+Nothing here talks to the network beyond loopback. Each server ends with the process that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voxledger.catalog import platform
+from voxledger.catalog.objects import signed
+from voxledger.catalog.objects.embedded_owner import free_port, serve_command
+from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.settings import Store as StoreSettings
+
+CEPH_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
+_CEPH = """
+[global]
+fsid = {fsid}
+mon host = v2:127.0.0.1:{mon_port}
+mon initial members = a
+auth cluster required = none
+auth service required = none
+auth client required = none
+ms bind ipv6 = false
+ms mon client mode = crc
+public addr = 127.0.0.1
+run dir = {folder}
+log file = {folder}/$name.log
+admin socket = {folder}/$name.asok
+mon data = {folder}/mon
+osd data = {folder}/osd
+osd objectstore = memstore
+memstore device bytes = 2147483648
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 1
+osd pool default pgp num = 1
+osd crush chooseleaf type = 0
+mon allow pool size one = true
+mon allow pool delete = true
+mon max pg per osd = 1000
+mon data avail crit = 1
+mon data avail warn = 1
+osd heartbeat grace = 600
+rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw lc debug interval = 10
+rgw thread pool size = 64
+"""
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server, and settings that lead to it."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    keeps_metadata: bool
+
+    @property
+    def port(self) -> int:
+        """On loopback."""
+        return int(self.url.rpartition(":")[2])
+
+    def settings(self, *, url: str | None = None, **more: Any) -> StoreSettings:
+        """Settings of the section [store]; `url` leads through a proxy."""
+        return StoreSettings(endpoint=url or self.url, access_key=self.access_key, secret_key=self.secret_key, **more)
+
+
+@contextmanager
+def running_rclone(folder: Path, *, port: int = 0, keys: tuple[str, str] | None = None) -> Iterator[S3Server]:
+    """Rclone's S3 server over a folder."""
+    access_key, secret_key = keys or (f"TEST{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+    chosen = free_port(port)
+    environ = {**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
+    with ExitStack() as stack:
+        _child(stack, serve_command(find_rclone(), folder, chosen), environ, folder.with_suffix(".log"))
+        wait_for(lambda: signed.is_ours(chosen, access_key, secret_key), "rclone answers", seconds=10)
+        yield S3Server(f"http://127.0.0.1:{chosen}", access_key, secret_key, keeps_metadata=False)
+
+
+@contextmanager
+def running_ceph(folder: Path) -> Iterator[S3Server]:
+    """Ceph's S3 gateway with one monitor and one store in memory; about 10 s to start."""
+    access_key, secret_key = f"TEST{secrets.token_hex(8).upper()}", secrets.token_hex(20)
+    ports = (free_port(), free_port())
+    config = folder / "ceph.conf"
+    fsid = str(uuid.uuid4())
+    config.write_text(_CEPH.format(fsid=fsid, folder=folder, mon_port=ports[0], port=ports[1]))
+    environ = {**os.environ, "CEPH_CONF": str(config)}
+
+    def run(*argv: str) -> None:
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60, cwd=folder)
+        assert done.returncode == 0, f"{argv}: {done.stderr or done.stdout}"
+
+    with ExitStack() as stack:
+        run("monmaptool", "--create", "--addv", "a", f"[v2:127.0.0.1:{ports[0]}]", "--fsid", fsid, "monmap")
+        run("ceph-mon", "--mkfs", "-i", "a", "--monmap", "monmap")
+        _child(stack, ["ceph-mon", "-f", "-i", "a"], environ, folder / "mon.out")
+        wait_for(lambda: _listens(ports[0]), "the monitor listens", seconds=15)
+        (folder / "osd").mkdir()
+        identity = str(uuid.uuid4())
+        run("ceph", "--connect-timeout", "15", "osd", "new", identity)
+        run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", identity)
+        _child(stack, ["ceph-osd", "-f", "-i", "0"], environ, folder / "osd.out")
+        run(
+            "radosgw-admin", "user", "create", "--uid=test", "--display-name=test", f"--access-key={access_key}",
+            f"--secret-key={secret_key}",
+        )  # fmt: skip
+        _child(stack, ["radosgw", "-f", "-n", "client.rgw"], environ, folder / "rgw.out")
+        wait_for(lambda: signed.is_ours(ports[1], access_key, secret_key), "the gateway answers", seconds=30)
+        yield S3Server(f"http://127.0.0.1:{ports[1]}", access_key, secret_key, keeps_metadata=True)
+
+
+@pytest.fixture(scope="session")
+def rclone_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Rclone's S3 server for the whole session; use fresh buckets."""
+    folder = tmp_path_factory.mktemp("rclone") / "store"
+    folder.mkdir()
+    with running_rclone(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph_store() -> Iterator[S3Server]:
+    """Ceph's S3 gateway for the whole session; use fresh buckets. Skipped where Ceph is missing, but not in CI."""
+    missing = [program for program in CEPH_PROGRAMS if shutil.which(program) is None]
+    if missing:
+        message = f"Ceph is not installed ({', '.join(missing)}): apt-get install radosgw ceph-mon ceph-osd ceph-common"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    # Its sockets have long names, and pytest's folders are deep.
+    with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as folder, running_ceph(Path(folder)) as server:
+        yield server
+
+
+@pytest.fixture(params=["rclone", "ceph"])
+def s3(request: pytest.FixtureRequest) -> S3Server:
+    """Each of the servers in turn."""
+    server: S3Server = request.getfixturevalue(f"{request.param}_store")
+    return server
+
+
+@pytest.fixture
+def bucket() -> str:
+    """A bucket name nobody has used."""
+    return f"test-{secrets.token_hex(6)}"
+
+
+def _child(stack: ExitStack, argv: list[str], environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    sink = stack.enter_context(log.open("ab"))
+    process = subprocess.Popen(
+        argv, env=environ, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=log.parent,
+        preexec_fn=platform.die_with_parent if sys.platform == "linux" else None,
+    )  # fmt: skip
+    stack.callback(_end, process)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(condition: Callable[[], object], what: str, *, seconds: float = 20.0) -> None:
+    """Look until a condition holds; fails with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain until {what}"
+        time.sleep(0.01)

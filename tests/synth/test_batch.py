@@ -1,0 +1,167 @@
+"""Batch: manifests of ours and of IndexTTS become clips; bad lines are told, the others go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+
+import voxledger
+from tests.building import NOBODY
+from voxledger.ledger import Ledger
+from voxledger.synth import batch, manifest
+from voxledger.synth.errors import ManifestError
+from voxledger.synth.joining import join
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "indextts"
+real_input = pytest.mark.skipif(not REAL.is_dir(), reason="the example manifests of IndexTTS are not here")
+
+
+@pytest.fixture
+def vox(tmp_path: Path) -> Iterator[Ledger]:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
+        yield ledger
+
+
+def _manifest(folder: Path, *lines: object) -> Path:
+    path = folder / "lines.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
+    return path
+
+
+def _run(vox: Ledger, path: Path, **options: object) -> list[batch.Spoken]:
+    return list(batch.run(vox.studio, path, batch.Options(**options)))  # type: ignore[arg-type]
+
+
+@real_input
+def test_the_demo_cases_of_indextts_are_spoken_and_say_what_they_did_without(vox: Ledger) -> None:
+    spoken = _run(vox, REAL / "cases.jsonl", degrade=True)
+    assert [line.error for line in spoken if line.error] == []
+    assert len(spoken) == 14
+    assert {line.clip.language for line in spoken if line.clip} == {"zh", "en", "es", "ar", "ja"}
+    assert all("speaker_clip" in line.dropped for line in spoken)
+    assert [line.number for line in spoken if "emotion_clip" in line.dropped] == [10, 11]
+    assert [line.number for line in spoken if "emotion_words" in line.dropped] == [13, 14]
+    emotions = {line.number: line.clip.emotion for line in spoken if line.clip}
+    assert (emotions[5], emotions[6], emotions[12]) == ("melancholic", "happy", "sad")
+    rows = vox.catalog.sql("SELECT dropped, emotion_effective FROM clips ORDER BY created").rows()
+    assert rows[0]["dropped"] == ["speaker_clip"]
+    assert rows[4]["emotion_effective"][5] == pytest.approx(0.64)
+
+
+@real_input
+def test_without_degrade_every_line_names_what_it_lacks(vox: Ledger) -> None:
+    spoken = _run(vox, REAL / "cases.jsonl")
+    assert {line.outcome for line in spoken} == {"failed"}
+    assert "speaker clip voice_03.wav is not here" in (spoken[0].error or "")
+    assert "emotion clip emo_hate.wav" in (spoken[9].error or "")
+    assert "emotion in words" in (spoken[12].error or "")
+    assert vox.catalog.totals()["clips"] == 0
+
+
+@real_input
+def test_the_batch_manifests_of_indextts_are_read_as_they_stand(vox: Ledger) -> None:
+    demo = _run(vox, REAL / "batch-demo.jsonl", degrade=True)
+    assert [line.outcome for line in demo] == ["made"] * 4
+    assert demo[1].dropped == ("emotion_clip",)
+    assert demo[1].clip is not None
+    assert demo[1].clip.text == (REAL / "second.txt").read_text(encoding="utf-8").strip()
+    assert [line.clip.name for line in demo if line.clip] == ["001", "002", "003", "004"]
+    asked = vox.catalog.sql("SELECT emotion_strength FROM clips WHERE name = '004'").rows()[0]
+    assert asked["emotion_strength"] == pytest.approx(0.4)
+    concat = _run(vox, REAL / "batch-concat.jsonl")
+    assert [line.silence_after for line in concat] == [0.3, 0.5, 0.0]
+
+
+def test_a_bad_line_is_one_error_and_the_others_go_on(vox: Ledger, tmp_path: Path) -> None:
+    path = _manifest(
+        tmp_path,
+        {"text": "First."},
+        "{not json}",
+        "[1, 2]",
+        {"txt": "typo"},
+        {"text": ""},
+        {"text": "x", "text_file": "y"},
+        {"text_file": "missing.txt"},
+        {"text": "Bad.", "emotion": {"sad": 9}},
+        {"text": "Bad.", "output": "../../etc/passwd"},
+        {"text": "Bad.", "emo_mode": 2},
+        {"text": "Bad.", "emo_mode": 7},
+        {"text": "Bad.", "language": "xx"},
+        {"text": "Bad.", "seed": 1.5},
+        {"text": "Bad.", "silence_after_ms": -1},
+        {"text": "Bad.", "tags": [1]},
+        "",
+        {"text": "Last."},
+    )
+    spoken = _run(vox, path)
+    assert [line.number for line in spoken] == [*range(1, 16), 17]
+    assert [line.number for line in spoken if line.outcome == "made"] == [1, 17]
+    errors = {line.number: line.error or "" for line in spoken if line.error}
+    for number, message in {
+        2: "not JSON", 3: "JSON object", 4: "did you mean 'text", 5: "empty", 6: "either text or text_file", 7: "missing.txt",
+        8: "between 0 and 1", 9: "does not climb", 10: "needs emo_vec_1", 11: "emo_mode must be", 12: "no voice for the language",
+        13: "seed", 14: "silence_after_ms", 15: "tags",
+    }.items():  # fmt: skip
+        assert message in errors[number]
+
+
+def test_a_second_run_makes_nothing_twice_and_counts_no_use(vox: Ledger, tmp_path: Path) -> None:
+    path = _manifest(tmp_path, *({"text": f"Line {number}."} for number in range(5)))
+    runs = batch.run(vox.studio, path, batch.Options())
+    first = [next(runs) for _ in range(3)]
+    runs.close()
+    second = _run(vox, path)
+    assert [line.outcome for line in second] == ["there"] * 3 + ["made"] * 2
+    assert [line.clip.id for line in first if line.clip] == [line.clip.id for line in second[:3] if line.clip]
+    assert vox.catalog.sql("SELECT outcome, count(*) AS n FROM generations GROUP BY 1").rows() == [
+        {"outcome": "completed", "n": 5}
+    ]
+
+
+def test_lines_become_one_file_with_their_silences(vox: Ledger, tmp_path: Path) -> None:
+    path = _manifest(
+        tmp_path, {"text": "One.", "silence_after_ms": 300}, {"text": "Two.", "format": "opus"}, {"text": "Three."}
+    )
+    spoken = _run(vox, path)
+    target = tmp_path / "joined.flac"
+    seconds = join(((line.clip.local(), line.silence_after) for line in spoken if line.clip), target)
+    assert seconds == pytest.approx(sum(line.clip.duration for line in spoken if line.clip) + 0.3, abs=0.05)
+    samples, rate = soundfile.read(target)
+    first = spoken[0].clip
+    assert first is not None
+    begin = round(first.duration * rate)
+    assert not samples[begin : begin + round(0.3 * rate)].any()
+    assert [found.name for found in tmp_path.iterdir() if found.name.startswith(".")] == []
+
+
+def test_a_copy_lies_where_the_line_asks_for_it(vox: Ledger, tmp_path: Path) -> None:
+    path = _manifest(tmp_path, {"text": "One.", "output": "out/001.flac"}, {"text": "Two."})
+    spoken = _run(vox, path, out=tmp_path / "copies")
+    assert spoken[0].clip is not None
+    assert spoken[0].clip.format == "flac"
+    assert (tmp_path / "copies/out/001.flac").read_bytes() == spoken[0].clip.local().read_bytes()
+    assert len(list((tmp_path / "copies").glob("00002-*.wav"))) == 1
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "windows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"text": "One."}\r\n\r\n{"text": "Two."}\r\n')
+    assert [line.text for line in manifest.read(path) if not isinstance(line, ManifestError)] == ["One.", "Two."]
+    assert manifest.count(path) == 2
+
+
+def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"nothing\.jsonl cannot be read"):
+        manifest.count(tmp_path / "nothing.jsonl")
+
+
+def test_a_line_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes('{"text": "Käse"}\n'.encode("latin-1"))
+    found = list(manifest.read(path))
+    assert isinstance(found[0], ManifestError)
+    assert "not UTF-8" in str(found[0])

@@ -1,0 +1,312 @@
+"""The way of one clip: made once, recorded once, and nothing half done when it goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+import voxledger
+from tests.building import NOBODY
+from voxledger.catalog import DiskFull, HomeError
+from voxledger.ledger import Ledger
+from voxledger.synth import engines
+from voxledger.synth.engines.base import EngineInfo, Segment, SynthesisRequest
+from voxledger.synth.engines.espeak import EspeakEngine
+from voxledger.synth.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    GenerationTimeout,
+    InvalidEmotion,
+    InvalidRequest,
+    InvalidText,
+    SynthesisError,
+    UnknownVoice,
+    UnsupportedFormat,
+    UnsupportedLanguage,
+)
+
+
+@pytest.fixture
+def vox(tmp_path: Path) -> Iterator[Ledger]:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
+        yield ledger
+
+
+def _count(vox: Ledger, outcome: str | None = None) -> int:
+    where = f"WHERE outcome = '{outcome}'" if outcome else ""
+    return int(vox.catalog.sql(f"SELECT count(*) AS n FROM generations {where}").rows()[0]["n"])
+
+
+def _files(vox: Ledger) -> list[Path]:
+    return [path for path in vox.home.cache.rglob("*") if path.is_file()]
+
+
+def test_a_clip_is_a_file_that_the_catalog_knows(vox: Ledger) -> None:
+    clip = vox.speak("The tide is turning.", emotion={"happy": 0.8}, session="radio", name="tide", tags=["draft", "b"])
+    assert clip.path is not None
+    info = soundfile.info(str(clip.path))
+    assert (info.samplerate, info.channels) == (22050, 1)
+    assert clip.duration == pytest.approx(info.frames / info.samplerate, abs=1e-6)
+    assert clip.sha256 == hashlib.sha256(clip.path.read_bytes()).hexdigest()
+    assert clip.key == f"ann/radio/tide-{clip.id}.wav"
+    found = vox.catalog.clip(clip.short)
+    assert (found.id, found.sha256, found.path, found.tags, found.emotion) == (
+        clip.id, clip.sha256, clip.path, ("b", "draft"), "happy",
+    )  # fmt: skip
+    row = vox.catalog.sql("SELECT * FROM generations").rows()[0]
+    assert (row["outcome"], row["channel"], row["language"]) == ("completed", "python", "en")
+    assert set(row["features"]) == {"emotion", "session", "name", "tags", "language_detected"}
+    assert row["synthesis_us"] > 0
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "opus", "mp3"])
+def test_every_format_can_be_read_back(vox: Ledger, name: str) -> None:
+    clip = vox.speak("The tide is turning.", format=name)
+    info = soundfile.info(str(clip.path))
+    assert info.frames / info.samplerate == pytest.approx(clip.duration, abs=0.08)
+    assert info.samplerate == clip.sample_rate
+    assert clip.path is not None
+    assert clip.path.suffix == f".{name}"
+
+
+def test_the_same_request_gives_the_same_clip_and_costs_nothing(vox: Ledger) -> None:
+    first = vox.speak("Once only.", emotion="sad")
+    again = vox.speak("Once only.", emotion="sad", session="elsewhere")
+    assert again.id == first.id
+    assert again.reused
+    assert not first.reused
+    assert len(_files(vox)) == 1
+    row = vox.catalog.sql("SELECT * FROM generations WHERE outcome = 'reused'").rows()[0]
+    assert row["saved_us"] > 0
+    assert vox.catalog.clip(first.id).id == first.id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"take": 2}, {"reuse": False}, {"actor": "bob"}, {"emotion": "happy"}, {"format": "flac"}, {"language": "en-GB"},
+        {"voice": "f3"}, {"emotion_strength": 0.5}, {"seed": 7}, {"text": "Once more."},
+    ],
+)  # fmt: skip
+def test_whatever_decides_the_audio_or_the_actor_makes_another_clip(vox: Ledger, change: dict[str, Any]) -> None:
+    request = {"text": "Once only.", "emotion": "sad"}
+    first = vox.speak(**request)
+    assert vox.speak(**{**request, **change}).id != first.id
+
+
+def test_a_clip_whose_file_is_lost_before_its_upload_is_made_again(vox: Ledger) -> None:
+    first = vox.speak("Lost and found.")
+    assert first.path is not None
+    first.path.unlink()
+    again = vox.speak("Lost and found.")
+    assert again.id != first.id
+    assert again.sha256 == first.sha256
+
+
+def test_two_threads_asking_at_once_synthesize_once(vox: Ledger) -> None:
+    clips: list[Any] = []
+    threads = [threading.Thread(target=lambda: clips.append(vox.speak("All at once."))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({clip.id for clip in clips}) == 1
+    assert (_count(vox, "completed"), _count(vox, "reused")) == (1, 7)
+
+
+def test_two_processes_on_one_home_both_speak_and_agree(vox: Ledger) -> None:
+    code = (
+        "import sys, voxledger\n"
+        f"with voxledger.open({str(vox.home.path)!r}, store_endpoint={NOBODY!r}, general_actor='ann', store_close_wait=0) as vox:\n"
+        "    vox.speak('Shared by both.')\n"
+        "    for number in range(4): vox.speak(f'{sys.argv[1]} says {number}.')\n"
+        "    vox.catalog.totals()\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("Left", "Right")]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert vox.catalog.totals()["clips"] == 9
+    assert (_count(vox, "completed"), _count(vox, "reused")) == (9, 1)
+    assert vox.catalog.sql("SELECT count(DISTINCT position) = max(position) AS whole FROM events").rows()[0]["whole"]
+
+
+def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
+    code = (
+        "import os, signal, voxledger\n"
+        "from voxledger.synth.engines.espeak import EspeakEngine\n"
+        "EspeakEngine.synthesize = lambda self, request: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"voxledger.open({str(vox.home.path)!r}, store_endpoint={NOBODY!r}, general_actor='ann').speak('Who will say it?')\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    clip = vox.speak("Who will say it?")
+    assert not clip.reused
+    assert _count(vox) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "message"),
+    [
+        ({"text": ""}, InvalidText, "empty"),
+        ({"text": " \n\t "}, InvalidText, "empty"),
+        ({"text": "… — !?"}, InvalidText, "nothing in this text can be spoken"),
+        ({"text": "x" * 1_000_000}, InvalidText, "1,000,000 characters, more than synth.max_text"),
+        ({"text": "bell\x07"}, InvalidText, r"U\+0007 at character 5"),
+        ({"text": "lone \ud800"}, InvalidText, r"U\+D800"),
+        ({"text": b"bytes"}, InvalidText, "must be a string"),
+        ({"emotion": "hapy"}, InvalidEmotion, "did you mean 'happy'"),
+        ({"emotion": {"sad": 1.5}}, InvalidEmotion, "between 0 and 1, not 1.5"),
+        ({"emotion": {"sad": -0.1}}, InvalidEmotion, "between 0 and 1"),
+        ({"emotion": {"sad": float("nan")}}, InvalidEmotion, "between 0 and 1, not nan"),
+        ({"emotion": [0.1] * 7}, InvalidEmotion, "8 weights"),
+        ({"emotion": "sad", "emotion_strength": 2}, InvalidEmotion, "strength"),
+        ({"language": "klingon!"}, UnsupportedLanguage, "no language tag"),
+        ({"language": "xx"}, UnsupportedLanguage, "no voice for the language"),
+        ({"format": "aiff"}, UnsupportedFormat, "wav, flac, opus, mp3"),
+        ({"voice": "f33"}, UnknownVoice, "f3"),
+        ({"name": "../../etc/passwd"}, InvalidRequest, "climbs"),
+        ({"name": "a\0b"}, InvalidRequest, "control character"),
+        ({"session": "/abs"}, InvalidRequest, "climbs"),
+        ({"actor": "\n"}, InvalidRequest, "empty"),
+        ({"name": "n" * 300}, InvalidRequest, "300 characters"),
+        ({"tags": ["ok", ""]}, InvalidRequest, "tag is empty"),
+        ({"take": 0}, InvalidRequest, "take must be a whole number"),
+        ({"seed": -1}, InvalidRequest, "seed must be a whole number"),
+        ({"engine": "nobody"}, EngineUnavailable, "installed are"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_error_and_makes_nothing(
+    vox: Ledger, request_: dict[str, Any], error: type[SynthesisError], message: str
+) -> None:
+    with pytest.raises(error, match=message) as caught:
+        vox.speak(**{"text": "The tide is turning.", **request_})
+    assert "\n" not in str(caught.value)
+    assert _files(vox) == []
+    assert vox.catalog.totals()["clips"] == 0
+    assert vox.speak("Still here.").duration > 0
+
+
+def test_less_free_disk_than_wanted_is_refused_before_synthesis(tmp_path: Path) -> None:
+    with voxledger.open(tmp_path, store_endpoint=NOBODY, general_min_free_disk="1000TB") as vox:
+        with pytest.raises(DiskFull, match="Nothing was generated"):
+            vox.speak("No room.")
+        assert _files(vox) == []
+        failed = vox.catalog.sql("SELECT failure, stage FROM generations").rows()
+        assert failed == [{"failure": "DiskFull", "stage": "storage"}]
+
+
+def test_a_full_disk_while_writing_leaves_nothing_and_recovers(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxledger.catalog import platform
+
+    def full(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(platform, "write_atomic", full)
+        with pytest.raises(DiskFull, match="disk is full"):
+            vox.speak("Almost.")
+    assert _files(vox) == []
+    assert _count(vox, "failed") == 1
+    assert not vox.speak("Almost.").reused
+
+
+def test_a_cache_that_cannot_be_written_is_named(vox: Ledger) -> None:
+    vox.home.cache.rmdir()
+    vox.home.cache.write_text("in the way")
+    with pytest.raises(HomeError, match="could not be written"):
+        vox.speak("Nowhere to go.")
+
+
+class _Faulty:
+    """An engine whose behaviour a test decides."""
+
+    def __init__(self, behave: Any) -> None:
+        self._behave = behave
+        self._inner = EspeakEngine()
+
+    def describe(self) -> EngineInfo:
+        return self._inner.describe()
+
+    def effective(self, emotion: Any) -> Any:
+        return self._inner.effective(emotion)
+
+    def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
+        yield from self._behave(self._inner.synthesize(request))
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def test_an_engine_that_breaks_is_recorded_and_the_next_request_is_made(
+    vox: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(segments: Iterator[Segment]) -> Iterator[Segment]:
+        yield next(segments)
+        raise RuntimeError("the model fell over")
+
+    monkeypatch.setattr(engines, "load", lambda name: _Faulty(breaks))
+    with pytest.raises(EngineFailed, match="RuntimeError: the model fell over"):
+        vox.speak("One. Two.")
+    monkeypatch.undo()
+    vox.studio._engines.clear()
+    assert vox.catalog.sql("SELECT failure, stage FROM generations").rows() == [
+        {"failure": "engine_failed", "stage": "engine"}
+    ]
+    assert vox.speak("One. Two.").duration > 0
+
+
+def test_a_caller_who_goes_away_is_recorded_as_cancelled(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(segments: Iterator[Segment]) -> Iterator[Segment]:
+        yield next(segments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engines, "load", lambda name: _Faulty(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        vox.speak("One. Two.")
+    assert _count(vox, "cancelled") == 1
+    assert _files(vox) == []
+
+
+def test_waiting_for_another_caller_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(segments: Iterator[Segment]) -> Iterator[Segment]:
+        started.set()
+        go_on.wait(30)
+        yield from segments
+
+    monkeypatch.setattr(engines, "load", lambda name: _Faulty(slow))
+    with voxledger.open(tmp_path, store_endpoint=NOBODY, synth_wait=0.1, store_close_wait=0) as vox:
+        first = threading.Thread(target=vox.speak, args=("Patience.",))
+        first.start()
+        started.wait(30)
+        with pytest.raises(GenerationTimeout, match="another caller has been making this clip"):
+            vox.speak("Patience.")
+        go_on.set()
+        first.join()
+        assert vox.speak("Patience.").reused
+
+
+def test_text_is_not_stored_when_it_must_not_be(tmp_path: Path) -> None:
+    with voxledger.open(tmp_path, store_endpoint=NOBODY, general_store_text=False, store_close_wait=0) as vox:
+        clip = vox.speak("Nobody may read this sentence.")
+        assert clip.text is None
+        vox.catalog.totals()
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"Nobody may read this" not in path.read_bytes(), path
+
+
+def test_the_journal_and_the_log_hold_no_personal_words(tmp_path: Path) -> None:
+    with voxledger.open(tmp_path, store_endpoint=NOBODY, general_actor="canary-actor", store_close_wait=0) as vox:
+        vox.speak("Canary in the text.", session="canary-session", name="canary-name", tags=["canary-tag"])
+        vox.keeper.drain()
+    for name in ("journal.sqlite", "journal.sqlite-wal", "log.duckdb"):
+        if (tmp_path / name).exists():
+            assert b"anary" not in (tmp_path / name).read_bytes(), name
