@@ -2,6 +2,9 @@
 
 VoxledgerError                 (voxledger.catalog.errors) the root of everything that a user may see
 └── AnalyticsError                 the root of this floor
+    ├── ReportError                    (voxledger.analytics.report) a report cannot be made
+    │   ├── InvalidWeek                    no such week, or one that has not begun
+    │   └── ReportNotWritten               its folder cannot be written
     └── DeliveryError                  the other side did not take events; they wait, nothing is lost
         ├── DeliveryRefused                it will not take them as things are: wrong token, wrong endpoint, …
         └── DeliveryUnavailable            it cannot take them now: down, too slow, rate limited

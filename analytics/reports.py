@@ -41,7 +41,11 @@ class Reports:
         report = self.weekly(week)
         target = folder or (Path(self._settings.report.folder) if self._settings.report.folder else self._home.reports)
         files = write(report, target, load_audio(report))
-        fact = ReportPublished(week=report.week, revision=1, closed=report.closed, through=report.provenance.position)
+        with self._keeper.reading(fresh=False) as connection:
+            revision = 1 + int(connection.sql(_SQL["revisions"], params=(report.week,)).fetchall()[0][0])
+        fact = ReportPublished(
+            week=report.week, revision=revision, closed=report.closed, through=report.provenance.position
+        )
         self._recorder.emit(fact, subject=report.week, actor=self._recorder.vault.actor(self._actor))
         return files
 

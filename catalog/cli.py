@@ -6,9 +6,9 @@ import csv
 import sys
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.panel import Panel
 
 from voxledger.catalog import terminal
@@ -58,7 +58,13 @@ class Commands:
         app.command(self.status)
         app.command(self.config)
 
-    def sql(self, query: str, /, *, format: Literal["table", "json", "jsonl", "csv"] = "table") -> None:  # noqa: A002
+    def sql(
+        self,
+        query: Annotated[str, Parameter(allow_leading_hyphen=True)],
+        /,
+        *,
+        format: Literal["table", "json", "jsonl", "csv"] = "table",
+    ) -> None:  # noqa: A002
         """Ask the catalog with one SELECT.
 
         Relations: clips, generations, plays, events, batches (docs/sql.md). Nothing can be changed this way.

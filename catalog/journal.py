@@ -171,7 +171,7 @@ class Journal:
     def prune(self, through: int) -> int:
         """Drop events up to a position that is sealed elsewhere; gives how many went."""
         with self.transaction() as write:
-            return write.connection.execute(_SQL["prune"], (through,)).rowcount
+            return write.prune(through)
 
     def lease(self, kind: str, *, limit: int, seconds: float) -> list[Task]:
         """Take up to `limit` due tasks for this owner. What a dead owner held is taken over at once."""
@@ -333,6 +333,10 @@ class Transaction:
     def forget(self, clip: str) -> None:
         """Never give this clip as an answer again."""
         self.connection.execute(_SQL["forget_clip"], (clip,))
+
+    def prune(self, through: int) -> int:
+        """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went."""
+        return self.connection.execute(_SQL["prune"], (through,)).rowcount
 
     def move_cursor(self, name: str, position: int, *, note: str | None = None) -> None:
         """Record how far a subscription has come."""

@@ -20,14 +20,17 @@ from voxledger.catalog import projections
 from voxledger.catalog.errors import CatalogBusy, LogCorrupt
 from voxledger.catalog.events import Event, decode, digest
 from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Transaction
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
-from voxledger.catalog.segments import Segments
+from voxledger.catalog.segments import Segment, Segments
 
 BATCH = 20_000
 """Most events of one transaction."""
 SEAL = 10_000
 """A segment is sealed when this many events wait for one."""
+SEALED = "segments"
+"""The cursor that says how far segments reach."""
 PATIENCE = 30.0
 """Seconds a process waits for another one to let go of the log."""
 
@@ -52,6 +55,8 @@ _ARRIVED = pa.schema(
 _locks: dict[Path, threading.RLock] = {}
 _locks_lock = threading.Lock()
 
+OnSealed = Callable[[Transaction, Segment], None]
+"""Called in the journal transaction that prunes what the segment holds: the place to queue its upload."""
 Progress = Callable[[int, int], None]
 """Called with the position reached and the position that is the end."""
 
@@ -61,7 +66,7 @@ class Keeper:
     out.
     """
 
-    def __init__(self, home: Home, recorder: Recorder, *, on_sealed: Callable[[Path, int], None] | None = None) -> None:
+    def __init__(self, home: Home, recorder: Recorder, *, on_sealed: OnSealed = lambda write, segment: None) -> None:
         self.home = home
         self.recorder = recorder
         self.journal = recorder.journal
@@ -214,17 +219,21 @@ class Keeper:
         return last
 
     def _seal(self, drained: int) -> None:
-        """Seal what is in the log, then prune it from the journal; never the other way round."""
-        sealed = self.segments.sealed_through() or (self.journal.oldest() or 1) - 1
+        """Seal what is in the log; only then prune it from the journal, in one transaction with the upload of the segment.
+
+        Killed in between, the next run seals the same events into the same file again.
+        """
+        sealed = max(self.journal.cursor(SEALED), (self.journal.oldest() or 1) - 1)
         while drained - sealed >= SEAL:
             bodies = self.journal.read(sealed, SEAL)
             if len(bodies) < SEAL or bodies[0][0] != sealed + 1:
                 return
             segment = self.segments.seal(bodies)
             sealed = segment.last
-            if self._on_sealed:
-                self._on_sealed(segment.path, segment.last)
-            self.journal.prune(sealed)
+            with self.journal.transaction() as write:
+                write.prune(sealed)
+                write.move_cursor(SEALED, sealed)
+                self._on_sealed(write, segment)
 
     @contextlib.contextmanager
     def _writing(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -224,7 +224,9 @@ WHERE clips.id = news.clip;
 UPDATE catalog.clips SET
     purge_started = coalesce(purge_started, news.started),
     purged = coalesce(purged, news.done),
+    mark_rule = coalesce(clips.mark_rule, news.rule),
     path = CASE WHEN news.done IS NULL THEN path END
-FROM (SELECT subject::UUID AS clip, min(time) FILTER (type = 'PurgeStarted') AS started, min(time) FILTER (type = 'ClipPurged') AS done
+FROM (SELECT subject::UUID AS clip, arg_max(nullif(data ->> 'rule', ''), position) AS rule,
+        min(time) FILTER (type = 'PurgeStarted') AS started, min(time) FILTER (type = 'ClipPurged') AS done
     FROM folding WHERE type IN ('PurgeStarted', 'ClipPurged') GROUP BY 1) AS news
 WHERE clips.id = news.clip;

@@ -49,15 +49,6 @@ class Segments:
         found = ((path, _NAME.fullmatch(path.name)) for path in sorted(self.folder.iterdir()))
         return [Segment(path=path, first=int(name[1]), last=int(name[2])) for path, name in found if name]
 
-    def sealed_through(self) -> int:
-        """The last position that is sealed without a gap before it, 0 when none is."""
-        reached = 0
-        for segment in self.all():
-            if reached and segment.first > reached + 1:
-                break
-            reached = max(reached, segment.last)
-        return reached
-
     def seal(self, bodies: Sequence[tuple[int, bytes]]) -> Segment:
         """Write a segment durably: when this returns, it survives a power cut."""
         first, last = bodies[0][0], bodies[-1][0]

@@ -54,7 +54,7 @@ class Commands:
 
     def say(
         self,
-        text: str,
+        text: Annotated[str, Parameter(allow_leading_hyphen=True)],
         /,
         *,
         emotion: str | None = None,

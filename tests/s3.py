@@ -146,9 +146,10 @@ def ceph_store() -> Iterator[S3Server]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    # Its sockets have long names, and pytest's folders are deep.
-    with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as folder, running_ceph(Path(folder)) as server:
-        yield server
+    with ExitStack() as stack:
+        # Its sockets have long names, and pytest's folders are deep.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True))
+        yield stack.enter_context(running_ceph(Path(folder)))
 
 
 @pytest.fixture(params=["rclone", "ceph"])
@@ -175,12 +176,9 @@ def _child(stack: ExitStack, argv: list[str], environ: dict[str, str], log: Path
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+    """Nothing it holds is worth a farewell."""
+    process.kill()
+    process.wait(10)
 
 
 def _listens(port: int) -> bool:

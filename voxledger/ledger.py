@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -111,8 +111,11 @@ class Ledger:
     def keeper(self) -> Keeper:
         """Moves events from the journal into the log and the projections."""
         from voxledger.catalog.keeper import Keeper
+        from voxledger.catalog.objects.shipping import ship
 
-        return Keeper(self.home, self.recorder)
+        return Keeper(
+            self.home, self.recorder, on_sealed=partial(ship, recorder=self.recorder, bucket=self.settings.store.events)
+        )
 
     @_once
     def store(self) -> Store:

@@ -87,7 +87,8 @@ class EmbeddedStore:
     def status(self) -> dict[str, Any]:
         """Whether the store runs, and where; starts nothing, tells no secret. `used_s` = seconds since its last use."""
         state = self.files.read()
-        running = state is not None and _answers(state)
+        # A request would count as use, and whoever watches the store would keep it running.
+        running = state is not None and state.alive
         used = None
         with contextlib.suppress(OSError):
             used = max(0.0, round(time.time() - self.files.used.stat().st_mtime, 1))

@@ -59,7 +59,7 @@ class Worker:
         self.spoken = 0
         command = [sys.executable, "-I", "-S", str(Path(espeak_library.__file__)), str(library), str(data)]
         try:
-            self._process = subprocess.Popen(  # noqa: S603  # our own program, with the paths of an installed package
+            self._process = subprocess.Popen(  # our own program, with the paths of an installed package
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
         except OSError as error:

@@ -98,10 +98,16 @@ def test_a_process_is_known_by_pid_and_start_time() -> None:
 
 
 def test_a_lock_is_held_by_one_process(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from voxledger.catalog import platform\nwith platform.locked(Path({str(tmp_path / 'lock')!r}), blocking=False) as held: print(held)"
-    with platform.locked(tmp_path / "lock") as held:
+    lock = tmp_path / "lock"
+    code = (
+        "from pathlib import Path; from voxledger.catalog import platform\n"
+        f"with platform.locked(Path({str(lock)!r}), blocking=False) as held: print(held)"
+    )
+
+    def other() -> str:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    with platform.locked(lock) as held:
         assert held
-        assert (
-            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
-        )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "True\n"
+        assert other() == "False\n"
+    assert other() == "True\n"

@@ -1,0 +1,197 @@
+"""The store, against rclone's server and Ceph's gateway."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fault_proxy import Fault, FaultProxy
+from tests.s3 import S3Server
+from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.home import Home
+from voxledger.catalog.objects import Store, client
+from voxledger.catalog.settings import Store as StoreSettings
+
+CONTENT = secrets.token_bytes(5000)
+MD5 = hashlib.md5(CONTENT).hexdigest()
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.open(tmp_path / "home")
+
+
+@pytest.fixture
+def store(s3: S3Server, home: Home) -> Iterator[Store]:
+    made = Store(home, s3.settings())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def proxy(rclone_store: S3Server) -> Iterator[FaultProxy]:
+    with FaultProxy(rclone_store.port) as made:
+        yield made
+
+
+@pytest.fixture
+def proxied(rclone_store: S3Server, proxy: FaultProxy, home: Home) -> Store:
+    return Store(home, rclone_store.settings(url=proxy.url))
+
+
+def test_object_comes_back_as_it_was_put(store: Store, bucket: str, tmp_path: Path) -> None:
+    etag = store.put(bucket, "a/b.wav", CONTENT, content_type="audio/wav", md5=MD5)
+    found = store.head(bucket, "a/b.wav")
+    assert found is not None
+    assert (found.bytes, found.etag, found.md5, found.content_type) == (5000, MD5, etag, "audio/wav")
+    assert found.modified.tzinfo is not None
+    assert store.get(bucket, "a/b.wav") == CONTENT
+    path = store.download(bucket, "a/b.wav", tmp_path / "copy", sha256=SHA256)
+    assert path.read_bytes() == CONTENT
+
+
+def test_file_is_put_like_bytes(store: Store, bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    assert store.put(bucket, "file", tmp_path / "file", md5=MD5) == MD5
+
+
+def test_metadata_is_kept_in_ascii_whatever_its_script(store: Store, bucket: str) -> None:
+    store.put(bucket, "key", b"x", metadata={"Name": "會議 100%", "empty": ""})
+    found = store.head(bucket, "key")
+    assert found is not None
+    assert found.metadata == {"name": "%E6%9C%83%E8%AD%B0 100%25"}
+
+
+def test_tags_are_written_in_allowed_characters(ceph_store: S3Server, home: Home, bucket: str) -> None:
+    store = Store(home, ceph_store.settings())
+    store.put(bucket, "key", b"x", tags={"emotion": "happy & calm?", "langue": "français", "none": ""})
+    answer = client.make_client(ceph_store.settings(), None, connections=1).get_object_tagging(Bucket=bucket, Key="key")
+    assert {tag["Key"]: tag["Value"] for tag in answer["TagSet"]} == {"emotion": "happy _ calm_", "langue": "français"}
+
+
+def test_wrong_md5_is_refused_and_leaves_nothing(store: Store, bucket: str) -> None:
+    with pytest.raises(StoreError, match="BadDigest"):
+        store.put(bucket, "key", b"something else", md5=MD5)
+    assert not store.exists(bucket, "key")
+
+
+def test_what_is_not_there_is_none_for_head_and_an_error_for_get(store: Store, bucket: str, tmp_path: Path) -> None:
+    assert store.head(bucket, "key") is None
+    assert list(store.list(bucket)) == []
+    store.put(bucket, "other", b"x")
+    assert store.head(bucket, "key") is None
+    for get in (lambda: store.get(bucket, "key"), lambda: store.download(bucket, "key", tmp_path / "none")):
+        with pytest.raises(StoreError) as refused:
+            get()
+        assert refused.value.code == "NoSuchKey"
+    assert list(tmp_path.glob("*none*")) == []
+
+
+def test_deleting_is_idempotent(store: Store, bucket: str) -> None:
+    store.put(bucket, "key", b"x")
+    store.delete(bucket, "key")
+    store.delete(bucket, "key")
+    assert not store.exists(bucket, "key")
+
+
+def test_many_are_listed_and_deleted_over_several_pages(store: Store, bucket: str) -> None:
+    client.make_client(store.settings, None, connections=1)
+    keys = [f"one/{number:03}" for number in range(40)]
+    for key in [*keys, "two/0"]:
+        store.put(bucket, key, b"x")
+    assert [found.key for found in store.list(bucket, "one/")] == keys
+    assert store.delete_many(bucket, [*keys, "never"]) == {}
+    assert [(found.key, found.bytes) for found in store.list(bucket)] == [("two/0", 1)]
+
+
+def test_listing_goes_on_after_the_first_thousand(rclone_store: S3Server, home: Home, bucket: str) -> None:
+    store = Store(home, rclone_store.settings())
+    store.put(bucket, "0000", b"")
+    folder = next(Path(argument) for argument in _command_line(rclone_store.port) if argument.endswith("/store"))
+    for number in range(1, 1100):
+        (folder / bucket / "many").mkdir(exist_ok=True)
+        (folder / bucket / "many" / f"{number:04}").touch()
+    assert len(list(store.list(bucket, "many/"))) == 1099
+
+
+def test_bucket_that_vanished_is_made_again(store: Store, bucket: str) -> None:
+    store.put(bucket, "key", b"x")
+    store.delete(bucket, "key")
+    client.make_client(store.settings, None, connections=1).delete_bucket(Bucket=bucket)
+    store.put(bucket, "key", b"y")
+    assert store.get(bucket, "key") == b"y"
+
+
+def test_presigned_link_opens_without_keys_and_only_for_a_week(store: Store, bucket: str) -> None:
+    store.put(bucket, "ö/a b.wav", CONTENT)
+    with urllib.request.urlopen(store.presign(bucket, "ö/a b.wav", 60)) as answer:
+        assert answer.read() == CONTENT
+    with pytest.raises(StoreError, match="7 days"):
+        store.presign(bucket, "key", 8 * 86400)
+
+
+def test_wrong_keys_are_an_error_that_says_what_to_do_and_no_secret(s3: S3Server, home: Home, bucket: str) -> None:
+    wrong = StoreSettings(endpoint=s3.url, access_key=s3.access_key, secret_key="hunter2" * 6)
+    with pytest.raises(StoreError, match=r"check store\.secret_key") as refused:
+        Store(home, wrong).put(bucket, "key", b"x")
+    assert refused.value.code == "SignatureDoesNotMatch"
+    assert "hunter2" not in str(refused.value)
+    assert Store(home, wrong).answers()
+
+
+def test_nobody_at_the_endpoint_is_unavailable(proxied: Store, proxy: FaultProxy, bucket: str) -> None:
+    assert proxied.answers()
+    proxy.down()
+    with pytest.raises(StoreUnavailable, match=r"nobody answers at http.*store\.endpoint"):
+        proxied.get(bucket, "key")
+    assert not proxied.answers()
+
+
+def test_download_that_breaks_off_leaves_no_file(
+    proxied: Store, proxy: FaultProxy, bucket: str, tmp_path: Path
+) -> None:
+    proxied.put(bucket, "key", CONTENT)
+    proxy.faults.append(Fault(method="GET", cut=2000))
+    with pytest.raises(StoreUnavailable):
+        proxied.download(bucket, "key", tmp_path / "copy")
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_altered_object_is_not_taken_for_the_recorded_one(store: Store, bucket: str, tmp_path: Path) -> None:
+    store.put(bucket, "key", b"altered")
+    with pytest.raises(StoreError, match="altered") as refused:
+        store.download(bucket, "key", tmp_path / "copy", sha256=SHA256)
+    assert refused.value.code == "Damaged"
+    assert not (tmp_path / "copy").exists()
+
+
+def test_busy_store_is_a_passing_failure(proxied: Store, proxy: FaultProxy, bucket: str) -> None:
+    proxied.ensure_bucket(bucket)
+    proxy.faults.append(Fault(method="PUT", busy=True))
+    with pytest.raises(StoreError) as refused:
+        proxied.put(bucket, "key", b"x")
+    assert client.is_transient(refused.value)
+    assert proxied.put(bucket, "key", b"x")
+
+
+def test_making_a_store_contacts_nobody(home: Home) -> None:
+    store = Store(home, StoreSettings(endpoint="http://127.0.0.1:9", access_key="a" * 20, secret_key="b" * 20))
+    assert store.endpoint == "http://127.0.0.1:9"
+    assert store.environment()["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9"
+    assert "b" * 20 not in repr(store)
+    assert not store.is_embedded
+    assert not store.wants_records
+
+
+def _command_line(port: int) -> list[str]:
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        words = found.read_bytes().decode().split("\0")
+        if f"127.0.0.1:{port}" in words:
+            return words
+    raise AssertionError(f"no server on port {port}")

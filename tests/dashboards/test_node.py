@@ -1,0 +1,105 @@
+"""The node: a process that keeps a HOME going, and stops cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import voxledger
+from tests.building import NOBODY, completed
+from tests.mixpanel_server import MixpanelServer
+from voxledger.catalog.events import new_id, now
+from voxledger.ledger import Ledger
+
+_PATIENCE = 60.0
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def vox(tmp_path: Path) -> Iterator[Ledger]:
+    with voxledger.open(tmp_path / "home", general_actor="ann", store_close_wait=0, store_endpoint=NOBODY) as ledger:
+        yield ledger
+
+
+def _serve(home: Path, **settings: str) -> subprocess.Popen[str]:
+    environ = {**os.environ, **{f"VOXLEDGER_{name.upper()}": value for name, value in settings.items()}}
+    return subprocess.Popen(
+        [sys.executable, "-m", "voxledger", "--home", str(home), "serve", "--no-web"], env=environ, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def _stop(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGTERM)
+    heard = process.communicate(timeout=_PATIENCE)[1]
+    assert process.returncode == 0, heard
+    return heard
+
+
+def test_it_uploads_drains_delivers_and_reports_and_stops_on_sigterm(vox: Ledger) -> None:
+    clip = vox.speak("Left for the node.")
+    last_week = now() - timedelta(days=7)
+    recorder = vox.recorder
+    draft = recorder.draft(completed(), subject=new_id(), actor=recorder.vault.actor("ann"), time=last_week)
+    vox.journal.emit(draft)
+    with MixpanelServer() as mixpanel:
+        node = _serve(
+            vox.home.path, mixpanel_token=mixpanel.token, mixpanel_endpoint=mixpanel.url, schedule_deliver="0.2s", schedule_report="0.2s"
+        )  # fmt: skip
+        try:
+            _until(lambda: vox.journal.open_tasks("upload", [clip.id]) == 0)
+            _until(lambda: len(list(vox.home.reports.glob("*.html"))) == 1)
+            _until(lambda: vox.journal.cursor("mixpanel") == vox.journal.head())
+        finally:
+            heard = _stop(node)
+        assert "stopped cleanly" in heard
+        assert {event["event"] for event in mixpanel.events.values()} >= {"Audio Generated", "Audio Stored"}
+    assert vox.catalog.clip(clip.id).state == "stored"
+    published = vox.catalog.sql("SELECT subject FROM events WHERE type = 'ReportPublished'").rows()
+    assert len(published) == 1, "a closed week is reported once"
+    subprocess.run(
+        [sys.executable, "-m", "voxledger", "--home", str(vox.home.path), "store", "stop"],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_two_nodes_on_one_home_are_refused(vox: Ledger) -> None:
+    first = _serve(vox.home.path, store_endpoint=NOBODY)
+    assert first.stderr is not None
+    assert "serving" in first.stderr.readline()
+    second = _serve(vox.home.path, store_endpoint=NOBODY)
+    heard = second.communicate(timeout=_PATIENCE)[1]
+    assert second.returncode == 1
+    assert "another `voxledger serve` runs" in heard.replace("\n", " ")
+    _stop(first)
+
+
+def test_a_failing_job_is_said_once_and_the_others_go_on(vox: Ledger) -> None:
+    vox.speak("Nobody will hear of this.")
+    head = vox.journal.head()
+    node = _serve(
+        vox.home.path, store_endpoint=NOBODY, mixpanel_token="t" * 32, mixpanel_endpoint=NOBODY, mixpanel_timeout="0.2s",
+        schedule_deliver="0.2s", schedule_drain="0.1s",
+    )  # fmt: skip
+    assert node.stderr is not None
+    node.stderr.readline()
+    _until(lambda: vox.home.catalog.exists())
+    heard = _stop(node)
+    assert vox.journal.head() == head
+    assert vox.journal.cursor("mixpanel") == 0
+    assert heard.count("deliver:") <= 1
+    assert "Traceback" not in heard

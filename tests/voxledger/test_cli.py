@@ -1,0 +1,224 @@
+"""The command line, as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from voxledger.cli import build, main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One HOME with an embedded store for all tests here; starting a store for each would only cost time."""
+    path = tmp_path_factory.mktemp("cli") / "home"
+    yield path
+    subprocess.run(
+        [sys.executable, "-m", "voxledger", "--home", str(path), "store", "stop"], check=True, capture_output=True
+    )
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("VOXLEDGER_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        heard = capsys.readouterr()
+        return int(ended.value.code or 0), heard.out, heard.err
+
+    return run
+
+
+def _commands() -> list[tuple[str, ...]]:
+    app = build()
+    found: list[tuple[str, ...]] = []
+    for name in app:
+        if name.startswith("-"):
+            continue
+        inner = [other for other in app[name] if not other.startswith("-")]
+        found += [(name, other) for other in inner] or [(name,)]
+    return found
+
+
+def test_say_prints_what_a_script_needs(run: Run) -> None:
+    code, out, err = run("say", "The tide is turning.", "--emotion", "happy=0.8", "--format", "flac", "--json")
+    assert (code, err) == (0, "")
+    clip = json.loads(out)
+    assert clip["state"] == "stored"
+    assert Path(clip["path"]).read_bytes()[:4] == b"fLaC"
+    assert clip["duration"] > 0.5
+    again = json.loads(run("say", "The tide is turning.", "--emotion", "happy=0.8", "--format", "flac", "--json")[1])
+    assert (again["id"], again["reused"]) == (clip["id"], True)
+
+
+def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("From a pipe.\n"))
+    code, out, _ = run("say", "-", "--tag", "a", "--tag", "b", "--no-wait", "--json")
+    assert code == 0
+    assert json.loads(out)["tags"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("say", ""), "the text is empty"),
+        (("say", "x", "--emotion", "hapy"), "did you mean 'happy'"),
+        (("say", "x", "--name", "../up"), "climbs"),
+        (("say", "x", "--language", "xx"), "no voice for the language"),
+        (("clips", "show", "zz"), "is no clip id"),
+        (("clips", "show", "00000000"), "there is no clip"),
+        (("clips", "play", "00000000"), "there is no clip"),
+        (("sql", "DELETE FROM clips"), "exactly one SELECT"),
+        (("sql", "SELECT 1; SELECT 2"), "exactly one SELECT"),
+        (("sql", "SELEC 1"), "not SQL that DuckDB understands"),
+        (("sql", "SELECT * FROM clps"), 'Did you mean "clips"'),
+        (("sql", "SELECT * FROM read_text('/etc/passwd')"), "refused"),
+        (("batch", "nothing.jsonl"), "nothing.jsonl cannot be read"),
+        (("report", "weekly", "--week", "2026-99"), "ISO week"),
+        (("mixpanel", "flush"), "set mixpanel.token"),
+        (("serve",), "--no-web"),
+        (("retention", "apply", "--yes"), "no rules"),
+        (("--home", "/proc/nowhere", "clips"), "cannot be used"),
+    ],
+)
+def test_a_mistake_is_one_message_and_no_stack_trace(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert message in err.replace("\n", " ")
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("sya", "hello"), ("say", "x", "--fromat", "flac"), ("say", "x", "--format", "aiff")]
+)
+def test_a_misspelling_says_what_was_meant(run: Run, arguments: tuple[str, ...]) -> None:
+    code, _, err = run(*arguments)
+    assert code != 0
+    assert "Did you mean" in err or "Choose from" in err
+
+
+@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+def test_every_command_has_examples(run: Run, command: tuple[str, ...]) -> None:
+    code, out, _ = run(*command, "--help")
+    assert code == 0
+    assert "Examples" in out
+    assert f"voxledger {' '.join(command)}" in out
+
+
+def test_sql_answers_in_every_format(run: Run) -> None:
+    run("say", "A row for the table.", "--json")
+    query = "SELECT emotion, count(*) AS n FROM clips WHERE text = 'A row for the table.' GROUP BY 1"
+    assert json.loads(run("sql", query, "--format", "json")[1]) == [{"emotion": "neutral", "n": 1}]
+    assert json.loads(run("sql", query, "--format", "jsonl")[1]) == {"emotion": "neutral", "n": 1}
+    assert run("sql", query, "--format", "csv")[1] == "emotion,n\nneutral,1\n"
+    assert "1 row" in run("sql", query)[1]
+
+
+def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
+    short = json.loads(run("say", "Keep me.", "--json")[1])["short"]
+    assert "pinned" in run("clips", "pin", short, "--reason", "for the test")[1]
+    assert "tags: a, b" in run("clips", "tag", short, "a", "b")[1]
+    assert "tags: b" in run("clips", "untag", short[-4:], "a")[1]
+    shown = json.loads(run("clips", "show", short, "--json")[1])
+    assert (shown["pinned"], shown["tags"], shown["text"]) == (True, ["b"], "Keep me.")
+    assert short in run("clips", "--tag", "b")[1]
+    assert run("clips", "untag", short, "zzz")[2].startswith("error: clip")
+    assert "unpinned" in run("clips", "unpin", short)[1]
+
+
+def test_control_characters_never_reach_the_terminal(run: Run) -> None:
+    code, _, err = run("clips", "show", "\x1b[31mred")
+    assert code == 1
+    assert "\x1b" not in err
+
+
+def test_config_says_where_values_come_from_and_hides_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXLEDGER_MIXPANEL_TOKEN", "canary-token")
+    code, out, err = run("config", "--changed", "--json")
+    assert code == 0
+    assert "canary" not in out + err
+    found = {row["name"]: row for row in json.loads(out)["settings"]}
+    assert found["mixpanel.token"]["from"] == "VOXLEDGER_MIXPANEL_TOKEN"
+    assert "canary" not in run("config")[1]
+
+
+def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", "http://127.0.0.1:9")
+    clip = json.loads(run("say", "Nobody takes me yet.", "--json")[1])
+    assert clip["state"] == "local"
+    assert Path(clip["path"]).exists()
+    out = run("status")[1]
+    assert "upload" in out
+    assert "127.0.0.1:9" in out
+    waiting = json.loads(run("status", "--json")[1])["tasks"][0]
+    assert (waiting["kind"], waiting["count"]) == ("upload", 1)
+    monkeypatch.delenv("VOXLEDGER_STORE_ENDPOINT")
+    assert "due now" in run("store", "retry")[1]
+    run("say", "The store is back.", "--json")
+    assert json.loads(run("clips", "show", clip["id"], "--json")[1])["state"] == "stored"
+
+
+def test_the_store_shows_the_same_objects_to_a_stranger(run: Run) -> None:
+    import boto3
+    from botocore.config import Config
+
+    clip = json.loads(run("say", "For strangers, too.", "--json")[1])
+    lines = dict(line.removeprefix("export ").split("=", 1) for line in run("store", "env")[1].splitlines())
+    stranger = boto3.client(
+        "s3",
+        endpoint_url=lines["AWS_ENDPOINT_URL"],
+        aws_access_key_id=lines["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=lines["AWS_SECRET_ACCESS_KEY"],
+        region_name=lines["AWS_REGION"],
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    found = stranger.get_object(Bucket=clip["bucket"], Key=clip["key"])
+    assert found["Body"].read() == Path(clip["path"]).read_bytes()
+    metadata = {name.lower(): value for name, value in found["Metadata"].items()}
+    assert (metadata["clip"], metadata["emotion"], metadata["sha256"]) == (clip["id"], "neutral", clip["sha256"])
+    stranger.close()
+
+
+def test_batch_ends_with_an_exit_status_that_tells(run: Run, tmp_path: Path) -> None:
+    manifest = tmp_path / "lines.jsonl"
+    manifest.write_text('{"text": "Good line."}\n{"text": "Bad.", "prompt_audio": "me.wav"}\n', encoding="utf-8")
+    code, out, err = run("batch", str(manifest))
+    assert code == 1
+    assert "1 clip made" in out
+    assert "me.wav is not here" in err.replace("\n", " ")
+    code, out, _ = run("batch", str(manifest), "--degrade", "--join", str(tmp_path / "all.wav"))
+    assert code == 0
+    assert "without speaker clip" in out
+    assert (tmp_path / "all.wav").stat().st_size > 1000
+    lines = [json.loads(line) for line in run("batch", str(manifest), "--degrade", "--json")[1].splitlines()]
+    assert [line["outcome"] for line in lines] == ["there", "there"]
+
+
+def test_the_weekly_report_is_written_in_three_forms(run: Run, tmp_path: Path) -> None:
+    run("say", "Something to report.", "--json")
+    code, out, _ = run("report", "weekly", "--out", str(tmp_path / "report"))
+    assert code == 0
+    assert {path.suffix for path in (tmp_path / "report").iterdir()} == {".html", ".md", ".json"}
+    assert out.count("written: ") == 3
+    assert json.loads(run("report", "weekly", "--json")[1])["closed"] is False
+    assert "Not closed yet" in run("report", "weekly")[1]
+
+
+def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
+    command = f"{sys.executable} -m voxledger --home {home} sql 'SELECT * FROM range(200000)' --format csv | head -1"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert ended.stdout == "range\n"
+    assert ended.stderr == ""
