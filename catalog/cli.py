@@ -64,7 +64,7 @@ class Commands:
         /,
         *,
         format: Literal["table", "json", "jsonl", "csv"] = "table",
-    ) -> None:  # noqa: A002
+    ) -> None:
         """Ask the catalog with one SELECT.
 
         Relations: clips, generations, plays, events, batches (docs/sql.md). Nothing can be changed this way.

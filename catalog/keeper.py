@@ -66,7 +66,7 @@ class Keeper:
     out.
     """
 
-    def __init__(self, home: Home, recorder: Recorder, *, on_sealed: OnSealed = lambda write, segment: None) -> None:
+    def __init__(self, home: Home, recorder: Recorder, *, on_sealed: OnSealed | None = None) -> None:
         self.home = home
         self.recorder = recorder
         self.journal = recorder.journal
@@ -233,7 +233,8 @@ class Keeper:
             with self.journal.transaction() as write:
                 write.prune(sealed)
                 write.move_cursor(SEALED, sealed)
-                self._on_sealed(write, segment)
+                if self._on_sealed:
+                    self._on_sealed(write, segment)
 
     @contextlib.contextmanager
     def _writing(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -65,7 +65,7 @@ class Commands:
         session: str | None = None,
         name: str | None = None,
         tag: Annotated[list[str] | None, Parameter(name="--tag")] = None,
-        format: Format = "wav",  # noqa: A002  # the option people know
+        format: Format = "wav",  # the option people know
         seed: int | None = None,
         take: int = 1,
         reuse: Annotated[bool, Parameter(negative="--no-reuse")] = True,
@@ -147,7 +147,7 @@ class Commands:
         degrade: bool = False,
         actor: str | None = None,
         session: str | None = None,
-        format: Format | None = None,  # noqa: A002  # the option people know
+        format: Format | None = None,  # the option people know
         engine: str | None = None,
         out: Path | None = None,
         join: Path | None = None,

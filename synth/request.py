@@ -54,7 +54,7 @@ class SpeakRequest:
         session: str | None = None,
         name: str | None = None,
         tags: Iterable[str] = (),
-        format: str = "wav",  # noqa: A002  # the name people know
+        format: str = "wav",  # the name people know
         seed: int | None = None,
         take: int = 1,
         dropped: Iterable[str] = (),

@@ -106,7 +106,7 @@ class Studio:
         session: str | None = None,
         name: str | None = None,
         tags: Iterable[str] = (),
-        format: str = "wav",  # noqa: A002  # the name people know
+        format: str = "wav",  # the name people know
         seed: int | None = None,
         take: int = 1,
         reuse: bool = True,

@@ -84,14 +84,15 @@ class S3Server:
 
 
 @contextmanager
-def running_rclone(folder: Path, *, port: int = 0, keys: tuple[str, str] | None = None) -> Iterator[S3Server]:
-    """Rclone's S3 server over a folder."""
-    access_key, secret_key = keys or (f"TEST{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+def running_rclone(folder: Path, *, port: int = 0, anonymous: bool = False) -> Iterator[S3Server]:
+    """Rclone's S3 server over a folder; an anonymous one takes any key."""
+    access_key, secret_key = f"TEST{secrets.token_hex(8).upper()}", secrets.token_hex(20)
     chosen = free_port(port)
-    environ = {**os.environ, "RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
+    key = {} if anonymous else {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
     with ExitStack() as stack:
-        _child(stack, serve_command(find_rclone(), folder, chosen), environ, folder.with_suffix(".log"))
-        wait_for(lambda: signed.is_ours(chosen, access_key, secret_key), "rclone answers", seconds=10)
+        _child(stack, serve_command(find_rclone(), folder, chosen), {**os.environ, **key}, folder.with_suffix(".log"))
+        ready = _listens if anonymous else lambda port: signed.is_ours(port, access_key, secret_key)
+        wait_for(lambda: ready(chosen), "rclone answers", seconds=10)
         yield S3Server(f"http://127.0.0.1:{chosen}", access_key, secret_key, keeps_metadata=False)
 
 

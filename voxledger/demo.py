@@ -44,7 +44,7 @@ class Commands:
         """Register it."""
         app.command(self.demo)
 
-    def demo(self, *, out: Path | None = None, open: bool = False) -> int:  # noqa: A002  # the option people know
+    def demo(self, *, out: Path | None = None, open: bool = False) -> int:  # the option people know
         """Make a small library of speech, upload it, ask it a question, and write its weekly report.
 
         About 60 clips in ten languages and all emotions, through the doors that you will use. It can be repeated: what

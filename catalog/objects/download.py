@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -23,7 +24,7 @@ def write_download(answer: GetObjectOutputTypeDef, path: Path, what: str, sha256
     handle, name = tempfile.mkstemp(prefix=".download-", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, answer["Body"] as body:
+        with os.fdopen(handle, "wb") as file, contextlib.closing(answer["Body"]) as body:
             for piece in body.iter_chunks(_PIECE):
                 file.write(piece)
                 hashed.update(piece)

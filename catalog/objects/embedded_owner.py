@@ -106,7 +106,7 @@ class Owner:
         for _ in range(_TRIES):
             port = free_port(port)
             # Its child is told of the end of the thread that started it, so only this, the main thread, may do so.
-            server = subprocess.Popen(  # noqa: S603  # argv is ours
+            server = subprocess.Popen(  # argv is ours
                 serve_command(find_rclone(), self._files.folder, port),
                 env=_environment(state),
                 stdin=subprocess.DEVNULL,
