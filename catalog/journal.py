@@ -101,7 +101,7 @@ class Journal:
         try:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
             self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
-            for pragma in ("synchronous = FULL", "fullfsync = ON", "wal_autocheckpoint = 4000", "cache_size = -16000"):
+            for pragma in ("synchronous = FULL", "fullfsync = ON", "wal_autocheckpoint = 4000", "cache_size = -2000"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._prepare(base if fresh else lambda: 0)
         except (OSError, sqlite3.Error) as error:

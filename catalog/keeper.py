@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import random
-import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from voxledger.catalog import projections
-from voxledger.catalog.errors import CatalogBusy, LogCorrupt
+from voxledger.catalog.duckdb_files import attach, attached, detach
+from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Event, decode, digest
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Transaction
@@ -84,12 +82,21 @@ class Keeper:
         """
         if self.journal.head() == self._drained and self.home.log.exists() and self.home.catalog.exists():
             return self._drained
-        with self._writing(patience) as connection:
-            # Only now: while we waited for the log, another process may have drained beyond the head we knew.
-            reached = self._drain_into(connection, self.journal.head(), progress)
+        try:
+            reached = self._drain_once(patience, progress)
+        except LogCorrupt as error:
+            if error.position is not None:
+                raise
+            # A damaged file was found while reading it, and moved aside.
+            reached = self._drain_once(patience, progress)
         self._drained = reached
         self._seal(reached)
         return reached
+
+    def _drain_once(self, patience: float, progress: Progress | None) -> int:
+        with self._writing(patience) as connection:
+            # Only now: while we waited for the log, another process may have drained beyond the head we knew.
+            return self._drain_into(connection, self.journal.head(), progress)
 
     @contextlib.contextmanager
     def reading(self, *, fresh: bool = True, patience: float = PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -124,7 +131,7 @@ class Keeper:
             state = (projections.VERSION, 0)
         if state[0] != projections.VERSION or state[1] > last:
             _log.info("the catalog is of another version or ahead of the log; it is rebuilt")
-            connection.execute("DETACH catalog")
+            detach(connection, "catalog")
             return self._rebuild_into(connection, progress)
         self._project(connection, state[1], last, progress)
         return last
@@ -210,10 +217,10 @@ class Keeper:
             stale.unlink(missing_ok=True)
         found = connection.execute(_SQL["last"]).fetchall()
         last = int(found[0][0]) if found else 0
-        connection.execute(f"ATTACH '{_quoted(new)}' AS catalog")
+        attach(connection, "catalog", new)
         projections.create(connection)
         self._project(connection, 0, last, progress)
-        connection.execute("DETACH catalog")
+        detach(connection, "catalog")
         self.home.catalog.with_name("catalog.duckdb.wal").unlink(missing_ok=True)
         new.replace(self.home.catalog)
         return last
@@ -245,29 +252,9 @@ class Keeper:
     def _opened(
         self, patience: float, *, read_only: bool, attach_catalog: bool = True
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Both files attached to a connection of its own, as soon as nobody else holds them."""
-        deadline = time.monotonic() + patience
-        mode = " (READ_ONLY)" if read_only else ""
-        with self._lock:
-            connection = duckdb.connect(":memory:")
-            try:
-                connection.execute("SET TimeZone = 'UTC'")
-                connection.execute("SET preserve_insertion_order = true")
-                paths = [("log", self.home.log)] + ([("catalog", self.home.catalog)] if attach_catalog else [])
-                for name, path in paths:
-                    while True:
-                        try:
-                            connection.execute(f"ATTACH '{_quoted(path)}' AS {name}{mode}")
-                            break
-                        except duckdb.IOException as error:
-                            if "lock" not in str(error):
-                                raise LogCorrupt(f"{path} cannot be opened: {error}") from error
-                            if time.monotonic() > deadline:
-                                raise CatalogBusy(_busy(path, str(error), patience)) from error
-                            time.sleep(random.uniform(0.005, 0.03))  # noqa: S311  # jitter, not a secret
-                yield connection
-            finally:
-                connection.close()
+        files = {"log": self.home.log} | ({"catalog": self.home.catalog} if attach_catalog else {})
+        with self._lock, attached(files, patience=patience, read_only=read_only) as connection:
+            yield connection
 
 
 def _columns(events: list[tuple[int, Event]], digests: list[bytes]) -> pa.Table:
@@ -287,13 +274,3 @@ def _columns(events: list[tuple[int, Event]], digests: list[bytes]) -> pa.Table:
         ],
         schema=_ARRIVED,
     )
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _busy(path: Path, message: str, patience: float) -> str:
-    holder = re.search(r"\(PID (\d+)\)", message)
-    who = f"process {holder[1]}" if holder else "another process"
-    return f"{path} has been held by {who} for {patience:g} s; close what has it open (a DuckDB shell, DBeaver, …) and try again"

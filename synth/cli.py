@@ -190,23 +190,24 @@ class Commands:
         json
             Print one JSON document a line.
         """
-        from voxledger.synth import batch as batches
-        from voxledger.synth.joining import format_of
-
-        if join:
-            format_of(join)
-        options = batches.Options(
-            voices=_folder(voices, "--voices"),
-            degrade=degrade,
-            actor=actor,
-            session=session,
-            format=format,
-            engine=engine,
-            out=out,
-        )
         with self._opened(channel="batch") as door:
+            studio = door.studio  # says what to install when the extra is missing
+            from voxledger.synth import batch as batches
+            from voxledger.synth.joining import format_of
+
+            if join:
+                format_of(join)
+            options = batches.Options(
+                voices=_folder(voices, "--voices"),
+                degrade=degrade,
+                actor=actor,
+                session=session,
+                format=format,
+                engine=engine,
+                out=out,
+            )
             try:
-                totals = self._run(door, manifest, options, join, json=json)
+                totals = self._run(studio, manifest, options, join, json=json)
                 waiting = _wait_for_uploads(door) if wait else door.uploader.flush(timeout=0)
             except KeyboardInterrupt:
                 terminal.errors.print("\n[yellow]Interrupted.[/] The same command goes on where this one stopped.")
@@ -217,7 +218,7 @@ class Commands:
             door.close(wait=0)
         return 1 if totals["failed"] else 0
 
-    def _run(self, door: Door, path: Path, options: Options, join: Path | None, *, json: bool) -> dict[str, Any]:
+    def _run(self, studio: Studio, path: Path, options: Options, join: Path | None, *, json: bool) -> dict[str, Any]:
         from voxledger.synth import batch as batches
         from voxledger.synth import manifest as manifests
         from voxledger.synth.joining import join as join_files
@@ -227,7 +228,7 @@ class Commands:
             task = bar.add_task(path.name, total=manifests.count(path))
 
             def spoken() -> Iterator[Spoken]:
-                for line in batches.run(door.studio, path, options):
+                for line in batches.run(studio, path, options):
                     bar.advance(task)
                     _count(totals, line)
                     if json:

@@ -97,8 +97,9 @@ class Ledger:
             try:
                 if self._undrained:
                     self.keeper.drain(patience=2.0)
-            except CatalogBusy as error:
-                _log.debug("left for the next process: %s", error)
+            except VoxledgerError as error:
+                # Everything is safe in the journal; the next process drains it.
+                _log.log(logging.DEBUG if isinstance(error, CatalogBusy) else logging.WARNING, "%s", error)
             self.journal.close()
             self.vault.close()
 

@@ -23,6 +23,7 @@ BUSY = frozenset(_THROTTLED | {"429", "502", "503", "504"})
 """Codes of a store that is there but cannot serve anyone right now."""
 TRANSIENT = BUSY | {"InternalError", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "500"}
 """Codes of failures that pass."""
+REFUSED = frozenset({"403", "AccessDenied"})
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _ISOLATED = {
     "profile": (None, None, None, None),

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from voxledger.catalog import platform
@@ -18,14 +20,16 @@ from voxledger.catalog.objects.embedded_state import Endpoint, Files, ProcessMar
 from voxledger.catalog.objects.rclone import find_rclone
 from voxledger.catalog.settings import Store as StoreSettings
 
-_TRUST = 0.25
-"""Seconds an answer about the processes is believed."""
+_TRUST = 0.05
+"""Seconds the processes are believed to be alive: too short for another server to take the port."""
 _TOUCH = 5.0
 """Seconds between two notes that the store is in use."""
 _START = 20.0
 """Seconds a start may take before it counts as failed."""
 _STOP = 12.0
 """Seconds an owner gets to end by itself."""
+_MOST_SETTLED = 100_000
+"""Folders remembered as being on the disk."""
 _OWNER = "voxledger.catalog.objects.embedded_owner"
 
 
@@ -36,24 +40,21 @@ class EmbeddedStore:
         self.files = Files(home.path)
         self._settings = settings
         self._lock = threading.Lock()
-        self._endpoint: Endpoint | None = None
+        self._state: State | None = None
         self._looked = 0.0
         self._touched = 0.0
+        self._settled: set[tuple[Path, int]] = set()
 
     def ensure(self) -> Endpoint:
         """Where the store answers; it is started when it does not run. Raises StoreUnavailable when it cannot be."""
         with self._lock:
             self._touch()
-            present = time.monotonic()
-            known = self._endpoint
-            if known is not None and present - self._looked < _TRUST:
-                return known
-            state = self.files.read()
-            if known is None or state is None or state.instance != known.instance or not state.alive:
-                state = state if state is not None and _answers(state) else self._start()
-                known = _endpoint(state)
-            self._endpoint, self._looked = known, time.monotonic()
-            return known
+            if time.monotonic() - self._looked > _TRUST or self._state is None:
+                if self._state is None or not self._state.alive:
+                    found = self.files.read()
+                    self._state = found if found is not None and _answers(found) else self._start()
+                self._looked = time.monotonic()
+            return _endpoint(self._state)
 
     def start(self) -> Endpoint:
         """Start the store unless it runs; believes nothing that was known before."""
@@ -63,7 +64,7 @@ class EmbeddedStore:
     def forget(self) -> None:
         """Look again, at the next use, whether the server is there and is ours."""
         with self._lock:
-            self._endpoint = None
+            self._state = None
 
     def stop(self) -> bool:
         """Stop the store, whoever uses it. False when it did not run. Raises StoreError when it does not end."""
@@ -102,24 +103,33 @@ class EmbeddedStore:
             }
         return facts
 
-    def settle(self, bucket: str, key: str) -> None:
-        """Force an object onto the disk: the server renames it into place, but leaves it in the system's cache.
+    def settle(self, bucket: str, keys: Sequence[str]) -> None:
+        """Force objects onto the disk: the server renames them into place, but leaves them in the system's cache.
 
-        Raises StoreError when it is not where the server keeps it.
+        Raises StoreError when one is not where the server keeps it.
         """
-        path = self.files.folder / bucket / key
         try:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-            place = path.parent
-            while place != self.files.home:
-                platform.fsync_folder(place)
-                place = place.parent
+            paths = [self.files.folder / bucket / key for key in keys]
+            for path in paths:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            for folder in {path.parent for path in paths}:
+                platform.fsync_folder(folder)
+                self._settle_above(folder)
         except OSError as error:
             raise StoreError(
-                f"the embedded store took {bucket}/{key}, but it could not be forced onto the disk: {error.strerror}",
+                f"the embedded store took {bucket}/{keys[0]}, but it could not be forced onto the disk: {error.strerror}",
                 code="NotSettled",
             ) from error
+
+    def _settle_above(self, folder: Path) -> None:
+        """A folder's own entry is forced onto the disk once; the server may remove an empty one and make another."""
+        while folder != self.files.home and (mark := (folder, folder.stat().st_ino)) not in self._settled:
+            platform.fsync_folder(folder.parent)
+            if len(self._settled) > _MOST_SETTLED:
+                self._settled.clear()
+            self._settled.add(mark)
+            folder = folder.parent
 
     def _touch(self) -> None:
         present = time.monotonic()

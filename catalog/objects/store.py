@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 _BATCH = 1000
 """Most keys of one DeleteObjects request."""
 _LONGEST_LINK = 7 * 86400
-_FOREIGN = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "403"})
+_FOREIGN = seam.REFUSED | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 """What a stranger on the embedded store's port would answer."""
 _CHECKSUM_MODE = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
@@ -95,7 +95,7 @@ class Store:
         except StoreError as error:
             if error.code in seam.MISSING:
                 self._create(bucket)
-            elif error.code not in ("403", "AccessDenied"):
+            elif error.code not in seam.REFUSED:
                 raise
         self._buckets.add(bucket)
 
@@ -119,8 +119,12 @@ class Store:
         if md5:
             options["ContentMD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
         self.ensure_bucket(bucket)
-        for _ in range(3):
-            tagged = {} if self._tags_refused or not tags else {"Tagging": urlencode(seam.plain_tags(dict(tags)))}
+        for attempt in range(4):
+            tagged = (
+                {}
+                if self._tags_refused or not tags
+                else {"Tagging": urlencode(seam.plain_tags(dict(tags)), quote_via=quote)}
+            )
             try:
                 return self._do(f"PUT {bucket}/{key}", lambda s3: _put(s3, bucket, key, content, {**options, **tagged}))  # noqa: B023  # called at once
             except StoreError as error:
@@ -129,6 +133,9 @@ class Store:
                     self.ensure_bucket(bucket)
                 elif error.code == "NotImplemented" and tagged:
                     self._tags_refused = True
+                elif self.is_embedded and error.code == "InternalError" and attempt < 3:
+                    # rclone 1.75: of several objects that are the first in a new folder, one may fail like this.
+                    continue
                 else:
                     raise
         raise StoreError(f"PUT {bucket}/{key}: the bucket vanishes as soon as it is made", code="NoSuchBucket")
@@ -212,10 +219,10 @@ class Store:
             ),
         )
 
-    def settle(self, bucket: str, key: str) -> None:
-        """Make an accepted object survive a power cut, where that is left to us: in the embedded store."""
+    def settle(self, bucket: str, *keys: str) -> None:
+        """Make accepted objects survive a power cut, where that is left to us: in the embedded store."""
         if self.embedded is not None:
-            self.embedded.settle(bucket, key)
+            self.embedded.settle(bucket, keys)
 
     def environment(self) -> dict[str, str]:
         """The AWS_* variables that let any S3 client at this store; starts the embedded one. Holds secrets."""

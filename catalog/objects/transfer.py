@@ -11,7 +11,7 @@ import msgspec
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import records
-from voxledger.catalog.objects.object_info import ObjectInfo
+from voxledger.catalog.objects.client import REFUSED
 from voxledger.catalog.objects.store import Store
 
 _IN_MEMORY = 8_000_000
@@ -60,9 +60,9 @@ def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
     """
     started = time.perf_counter()
     content, md5 = _local(upload)
-    found = store.head(upload.bucket, upload.key) if tried else None
-    if found is None or not _is_that(found, upload, md5):
-        store.put(
+    etag = _stored_etag(store, upload, md5) if tried else None
+    if not etag:
+        sent = store.put(
             upload.bucket,
             upload.key,
             content,
@@ -71,27 +71,38 @@ def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
             tags=upload.tags,
             md5=md5,
         )
-        found = store.head(upload.bucket, upload.key)
-        if found is None or not _is_that(found, upload, md5):
-            raise StoreError(
-                f"the store accepted {upload.bucket}/{upload.key}, but does not have it as it was sent",
-                code="NotConfirmed",
-            )
-    store.settle(upload.bucket, upload.key)
+        etag = _stored_etag(store, upload, md5, unseen=sent)
+    if not etag:
+        raise StoreError(
+            f"the store accepted {upload.bucket}/{upload.key}, but does not have it as it was sent", code="NotConfirmed"
+        )
+    keys = [upload.key]
     if upload.record is not None and store.wants_records:
-        _put_record(store, upload, upload.record.encode())
-    return Sent(etag=found.etag, bytes=found.bytes, transfer_us=round((time.perf_counter() - started) * 1e6))
+        keys.append(_put_record(store, upload, upload.record.encode()))
+    store.settle(upload.bucket, *keys)
+    return Sent(etag=etag, bytes=upload.bytes, transfer_us=round((time.perf_counter() - started) * 1e6))
 
 
-def _put_record(store: Store, upload: Upload, record: bytes) -> None:
+def _stored_etag(store: Store, upload: Upload, md5: str, *, unseen: str = "") -> str:
+    """The ETag of the object if it is the one we mean, else empty.
+
+    A key that may write but not read, as an uploader's should, is refused a look. Then `unseen` stands: a store that was
+    sent the MD5 has compared it.
+    """
+    try:
+        found = store.head(upload.bucket, upload.key)
+    except StoreError as error:
+        if error.code in REFUSED:
+            return unseen
+        raise
+    return found.etag if found is not None and found.bytes == upload.bytes and found.md5 in (None, md5) else ""
+
+
+def _put_record(store: Store, upload: Upload, record: bytes) -> str:
     key = records.record_key(upload.key)
     md5 = hashlib.md5(record, usedforsecurity=False).hexdigest()
     store.put(upload.bucket, key, record, content_type=records.CONTENT_TYPE, md5=md5)
-    store.settle(upload.bucket, key)
-
-
-def _is_that(found: ObjectInfo, upload: Upload, md5: str) -> bool:
-    return found.bytes == upload.bytes and found.md5 in (None, md5)
+    return key
 
 
 def _local(upload: Upload) -> tuple[bytes | Path, str]:

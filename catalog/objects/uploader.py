@@ -30,6 +30,8 @@ MOST_ATTEMPTS = 8
 _POLL = 2.0
 """Seconds between two looks for tasks of other processes."""
 _RENEW = LEASE / 4
+_RESERVE = 4
+"""Tasks leased ahead for each thread: a lease costs as much as recording an upload."""
 _LISTED = 10_000
 """Most tasks looked through for parked ones."""
 _SQL = load("tasks.sql", "voxledger.catalog.objects")
@@ -176,7 +178,7 @@ class Uploader:
         """How many tasks to lease: a reserve for every worker, so that leases cost little; one as a probe."""
         if self._circuit.trouble is not None:
             return 0 if self._queue or self._running else 1
-        return 2 * self._count - len(self._queue) if 2 * len(self._queue) <= self._count else 0
+        return _RESERVE * self._count - len(self._queue) if len(self._queue) < self._count else 0
 
     def _lease(self, limit: int, calls: int) -> bool:
         """False when the uploader closed meanwhile."""
@@ -223,8 +225,8 @@ class Uploader:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._closing and not (self._queue and self._circuit.wait(time.monotonic()) <= 0):
-                    self._changed.wait(_POLL if self._queue else None)
+                while not self._closing and (not self._queue or (wait := self._circuit.wait(time.monotonic())) > 0):
+                    self._changed.wait(min(_POLL, wait) if self._queue else None)
                 if self._closing:
                     return
                 task = self._queue.popleft()

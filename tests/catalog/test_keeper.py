@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import random
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import duckdb
 import pytest
 
 from tests.building import Parts
-from voxledger.catalog import CatalogBusy, LogCorrupt, keeper
+from voxledger.catalog import CatalogBusy, DiskFull, LogCorrupt, keeper
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -321,3 +323,58 @@ def test_every_relation_and_column_has_a_comment(parts: Parts) -> None:
         bare = connection.execute(f"SELECT table_name FROM duckdb_tables() WHERE {where}").fetchall()
         bare += connection.execute(f"SELECT table_name, column_name FROM duckdb_columns() WHERE {where}").fetchall()
     assert bare == []
+
+
+@pytest.mark.parametrize("name", ["log.duckdb", "catalog.duckdb"])
+@pytest.mark.parametrize("damage", ["cut", "garbage", "flip"])
+def test_a_damaged_file_is_moved_aside_and_filled_again(
+    parts: Parts, name: str, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "SEAL", 10)
+    _busy_life(parts, 6, 40)
+    before = _fingerprint_of_tables(parts)
+    path = parts.home.path / name
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 3]
+    elif damage == "garbage":
+        content[:] = b"no database at all. " * 1000
+    else:
+        content[4096 + 17] ^= 0xFF
+        content[8192 + 17] ^= 0xFF
+        content[17] ^= 0xFF
+    path.write_bytes(content)
+    fresh = keeper.Keeper(parts.home, parts.recorder)
+    parts.keeper = fresh
+    with contextlib.suppress(LogCorrupt):  # damage that only reading finds is told once
+        parts.rows("SELECT * FROM clips")
+        parts.rows("SELECT * FROM events")
+    assert _fingerprint_of_tables(parts) == before
+    aside = list(parts.home.path.glob(f"{name}.damaged-*"))
+    assert [found.read_bytes() for found in aside] == [bytes(content)]
+
+
+def test_a_full_disk_while_draining_loses_nothing(tmp_path: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        parts = Parts(small / "home")
+        clips = [parts.clip() for _ in range(20)]
+        filler = small / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 4096)
+        with pytest.raises(DiskFull, match=r"safe in the journal|nothing was recorded"):
+            parts.keeper.drain()
+        filler.unlink()
+        assert {str(row["id"]) for row in parts.rows("SELECT id FROM clips")} == set(clips)
+        parts.close()
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)

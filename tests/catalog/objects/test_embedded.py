@@ -197,6 +197,14 @@ def test_stranger_on_its_port_is_noticed(
     assert (tmp_path / "foreign" / "bucket" / "key").read_bytes() == b"theirs"
 
 
+def test_listing_goes_on_after_the_first_thousand(embedded: EmbeddedStore, store: Store) -> None:
+    folder = embedded.files.folder / "bucket" / "many"
+    folder.mkdir(parents=True)
+    for number in range(1100):
+        (folder / f"{number:04}").touch()
+    assert [found.key for found in store.list("bucket", "many/")] == [f"many/{number:04}" for number in range(1100)]
+
+
 def test_damaged_state_is_replaced(embedded: EmbeddedStore, store: Store) -> None:
     store.put("bucket", "key", b"x")
     embedded.stop()

@@ -1,0 +1,126 @@
+"""Opening the DuckDB files of a HOME: waits for its turn, names who holds them, and moves a damaged one aside."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import CatalogBusy, DiskFull, HomeError, LogCorrupt
+from voxledger.catalog.events import now
+
+_log = logging.getLogger(__name__)
+_FULL = re.compile(r"No space left|disk is full|Disk quota|could not write all", re.IGNORECASE)
+_HELD = re.compile(r"(set|Conflicting) lock|being used by another process", re.IGNORECASE)
+_DAMAGED = re.compile(r"Could not read enough bytes|checksum|corrupt|Serialization Error|INTERNAL Error", re.IGNORECASE)
+_NEWER = re.compile(r"can only read versions|newer version of DuckDB", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def attached(files: Mapping[str, Path], *, patience: float, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of its own with each file attached under its name, as soon as nobody else holds them.
+
+    A file that DuckDB cannot read is moved aside, never deleted: the keeper fills a new one from journal and segments.
+    A file that turns out to be damaged only while it is read is moved aside too, and LogCorrupt says so: ask again.
+    Raises CatalogBusy when another process does not let go within `patience` seconds, DiskFull when there is no room,
+    HomeError for a file of a newer DuckDB, or one that this user may not open.
+    """
+    deadline = time.monotonic() + patience
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, path in files.items():
+            _attach(connection, name, path, deadline, patience, read_only=read_only)
+        yield connection
+    except duckdb.Error as error:
+        message = str(error)
+        if _FULL.search(message):
+            raise _no_room(next(iter(files.values()))) from error
+        if not _DAMAGED.search(message):
+            raise
+        connection.close()
+        path = next((path for path in files.values() if str(path) in message), list(files.values())[-1])
+        _set_aside(path, message)
+        raise LogCorrupt(f"{path} is damaged and was moved aside; ask again, and it is filled anew") from error
+    finally:
+        connection.close()
+
+
+def detach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Let one of the files go, written out."""
+    connection.execute(f"DETACH {name}")
+
+
+def attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
+    """Attach one more file for writing; it is made when it is not there."""
+    connection.execute(f"ATTACH '{_quoted(path)}' AS {name}")
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection, name: str, path: Path, deadline: float, patience: float, *, read_only: bool
+) -> None:
+    while True:
+        try:
+            connection.execute(f"ATTACH '{_quoted(path)}' AS {name}{' (READ_ONLY)' if read_only else ''}")
+        except duckdb.Error as error:
+            message = str(error)
+            if _HELD.search(message):
+                if time.monotonic() > deadline:
+                    raise CatalogBusy(_busy(path, message, patience)) from error
+                time.sleep(random.uniform(0.005, 0.03))  # noqa: S311  # jitter, not a secret
+            elif _FULL.search(message):
+                raise _no_room(path) from error
+            elif _NEWER.search(message):
+                raise HomeError(
+                    f"{path} was written by a newer DuckDB; upgrade Voxledger. Nothing was changed"
+                ) from error
+            elif "Permission denied" in message:
+                raise HomeError(f"{path} cannot be opened: permission denied; run as the owner of this HOME") from error
+            else:
+                _move_aside(path)
+        else:
+            return
+
+
+def _move_aside(path: Path) -> None:
+    """Only if it is still damaged once we are alone: another process may have mended it meanwhile."""
+    with platform.locked(path.with_name("mend.lock")):
+        try:
+            duckdb.connect(str(path), read_only=True).close()
+        except duckdb.Error as error:
+            if _HELD.search(str(error)) or not path.exists():
+                return
+            _set_aside(path, str(error))
+
+
+def _set_aside(path: Path, why: str) -> None:
+    stamp = now().strftime("%Y%m%dT%H%M%S%f")
+    for found in (path, path.with_name(path.name + ".wal")):
+        if found.exists():
+            found.replace(found.with_name(f"{found.name}.damaged-{stamp}"))
+    _log.warning(
+        "%s was damaged (%s); it is moved aside, and a new one filled from journal and segments", path.name, why
+    )
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _no_room(path: Path) -> DiskFull:
+    return DiskFull(
+        f"the disk is full: {path} could not be written; what was recorded is safe in the journal. Free some space"
+    )
+
+
+def _busy(path: Path, message: str, patience: float) -> str:
+    holder = re.search(r"\(PID (\d+)\)", message)
+    who = f"process {holder[1]}" if holder else "another process"
+    return f"{path} has been held by {who} for {patience:g} s; close what has it open (a DuckDB shell, DBeaver, …) and try again"

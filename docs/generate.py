@@ -1,0 +1,194 @@
+"""Writes the pages that are made from the code: sql.md, settings.md, events.md and commands.md.
+
+`make docs` runs it; a test fails when a page is not what it would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tempfile
+from pathlib import Path
+from typing import get_type_hints
+
+import msgspec
+
+from voxledger.catalog import settings
+from voxledger.catalog.events import REGISTRY, personal_fields
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.vault import Vault
+from voxledger.cli import build
+
+HERE = Path(__file__).parent
+_ORDER = ("clips", "generations", "plays", "events", "batches", "projections")
+
+
+def sql_page() -> str:
+    """Every relation and column with the comment that DuckDB carries."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home.open(Path(folder) / "home")
+        vault, journal = Vault(home.vault), Journal(home.journal)
+        keeper = Keeper(home, Recorder(journal, vault))
+        with keeper.reading() as connection:
+            tables = dict(connection.sql("SELECT table_name, comment FROM duckdb_tables()").fetchall())
+            columns = connection.sql(
+                "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
+                " WHERE database_name IN ('catalog', 'log') AND NOT internal ORDER BY table_name, column_index"
+            ).fetchall()
+        journal.close()
+        vault.close()
+    lines = [
+        "# What SQL sees",
+        "",
+        '`voxledger sql "…"`, `vox.catalog.sql("…").pl()` and `.arrow()` answer one SELECT over these relations. They are',
+        "documented and stable; the comments stand in DuckDB itself (`FROM duckdb_columns()`). In-process SQL runs with your own",
+        "rights: it trusts you, the local user. The files are opened read-only, and other files cannot be reached.",
+        "",
+        "```sql",
+        "SELECT emotion, count(*) AS clips, round(sum(duration_s), 1) AS seconds FROM clips GROUP BY ALL ORDER BY clips DESC;",
+        "SELECT actor, date_trunc('day', time) AS day, count(*) FROM generations WHERE outcome = 'completed' GROUP BY ALL;",
+        "SELECT short, name, emotion_effective[1] AS happy FROM clips WHERE list_contains(tags, 'on-air');",
+        "FROM events WHERE subject = (SELECT id::VARCHAR FROM clips ORDER BY created DESC LIMIT 1);",
+        "```",
+    ]
+    for table in _ORDER:
+        lines += ["", f"## {table}", "", tables[table], "", "| column | type | meaning |", "| --- | --- | --- |"]
+        lines += [f"| `{column}` | {kind} | {comment} |" for name, column, kind, comment in columns if name == table]
+    return "\n".join(lines) + "\n"
+
+
+def settings_page() -> str:
+    """Every setting with its default, its variable and what it means."""
+    tree = ast.parse(inspect.getsource(settings))
+    described: dict[tuple[str, str], str] = {}
+    for section in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for here, after in zip(section.body, section.body[1:], strict=False):
+            if (
+                isinstance(here, ast.AnnAssign)
+                and isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+            ):
+                described[section.name, ast.unparse(here.target)] = str(after.value.value)
+    lines = [
+        "# Settings",
+        "",
+        "The call wins over the environment, the environment over `HOME/voxledger.toml`, the file over the default.",
+        "`voxledger config` shows every value and where it comes from. Sizes are written as `500MB` or `2GiB`, spans of time as",
+        "`90s`, `15min`, `7d` or `1d12h`.",
+        "",
+        "```toml",
+        "[general]",
+        'actor = "radio"',
+        "",
+        "[store]",
+        'endpoint = "http://127.0.0.1:9000"   # any S3 store; without it the embedded one',
+        "",
+        "[[retention.rules]]",
+        'name = "scratch"',
+        'tag = "scratch"',
+        'keep_for = "3d"',
+        "```",
+        "",
+        "HOME itself is `--home`, or `VOXLEDGER_HOME`, or the data folder of the platform.",
+    ]
+    for section in msgspec.structs.fields(settings.Settings):
+        lines += [
+            "",
+            f"## {section.name}",
+            "",
+            inspect.getdoc(section.type) or "",
+            "",
+            "| setting | default | variable | meaning |",
+        ]
+        lines += ["| --- | --- | --- | --- |"]
+        for field in msgspec.structs.fields(section.type):
+            name = f"{section.name}.{field.name}"
+            meaning = " ".join(described[section.type.__name__, field.name].split())
+            lines.append(f"| `{name}` | {_default(name, field)} | `{settings.variable(name)}` | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(name: str, field: msgspec.structs.FieldInfo) -> str:
+    unit = next((meta.extra.get("unit") for meta in getattr(field.type, "__metadata__", ()) if meta.extra), None)
+    value = field.default
+    if settings.is_secret(name) or value in ("", ()):
+        return "–"
+    if unit == "seconds":
+        return f"`{settings.format_span(value)}`"
+    if unit == "bytes":
+        return f"`{value // 10**6}MB`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def events_page() -> str:
+    """Every event type with its fields."""
+    lines = [
+        "# Events",
+        "",
+        "An event is a past-tense fact in a CloudEvents 1.0 envelope: `id` (UUIDv7), `source` (node and epoch), `type`, `subject`,",
+        "`time`, and beside them `position`, `recorded`, `actor` (an opaque id) and `version`. `data` is what may leave the house:",
+        "numbers, categories, opaque ids. Fields marked *sealed* are personal; they are encrypted under the actor's own key",
+        "(AES-256-GCM), and destroying that key erases the person from the log without rewriting it.",
+    ]
+    for name, kind in REGISTRY.items():
+        hints = get_type_hints(kind)
+        sealed = personal_fields(kind)
+        lines += ["", f"## {name}", "", f"Version {kind.version}. {inspect.getdoc(kind)}"]
+        if kind.__struct_fields__:
+            lines += ["", "| field | type | |", "| --- | --- | --- |"]
+            lines += [
+                f"| `{field}` | {_type(hints[field])} | {'sealed' if field in sealed else ''} |"
+                for field in kind.__struct_fields__
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _type(hint: object) -> str:
+    shown = (
+        getattr(hint, "__name__", str(hint)) if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    )
+    shown = shown.replace("typing.", "").replace("datetime.datetime", "datetime")
+    shown = re.sub(r"Optional\[(.+)\]$", r"\1 | None", shown).replace(" | None", " or null")
+    shown = re.sub(r"Literal\[(.+)\]", lambda found: found[1].replace("'", "").replace(", ", " · "), shown).replace(
+        "|", "\\|"
+    )
+    return "eight floats" if shown.count("float") == 8 else shown
+
+
+def commands_page() -> str:
+    """Every command with its first sentence and its examples."""
+    app = build()
+    lines = ["# Commands", "", "Each command says more with `--help`; `--json` is for machines."]
+    for name in sorted(app):
+        if name.startswith("-"):
+            continue
+        inner = sorted(other for other in app[name] if not other.startswith("-"))
+        found = [(f"{name} {other}", app[name][other].default_command) for other in inner]
+        if app[name].default_command:
+            found.insert(0, (name, app[name].default_command))
+        for words, command in found:
+            doc = inspect.getdoc(command) or ""
+            examples = doc.partition("**Examples**")[2].partition("Parameters\n")[0]
+            about = doc.partition("**Examples**")[0].strip()
+            lines += ["", f"## voxledger {words}", "", about, "", "```", inspect.cleandoc(examples).strip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """The pages as they should be."""
+    return {
+        HERE / "sql.md": sql_page(),
+        HERE / "settings.md": settings_page(),
+        HERE / "events.md": events_page(),
+        HERE / "commands.md": commands_page(),
+    }
+
+
+if __name__ == "__main__":
+    for path, content in pages().items():
+        path.write_text(content, encoding="utf-8")
+        print(path)
