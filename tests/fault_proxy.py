@@ -19,7 +19,7 @@ _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request r
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What happens to the next request with this method (any, if empty), once.
+    """What happens to the next request with this method (any, if empty) and this text in its path, once.
 
     `busy`: answered with 503 SlowDown, the server hears nothing. `swallow`: the server does it, the client hears nothing
     until it gives up. `cut`: the client hears the first bytes of the answer, so many. `hold`: the request reaches the
@@ -27,6 +27,7 @@ class Fault:
     """
 
     method: str = ""
+    path: str = ""
     busy: bool = False
     swallow: bool = False
     cut: int | None = None
@@ -121,7 +122,7 @@ class FaultProxy:
                 pass  # a client or server that goes away is what this is about
 
     def _pass_on(self, client: socket.socket, request: _Request) -> None:
-        fault = self._fault(request.method)
+        fault = self._fault(request)
         if fault.busy:
             self._note(request, 0)
             client.sendall(_BUSY % (len(_SLOW_DOWN), b"" if request.method == "HEAD" else _SLOW_DOWN))
@@ -137,10 +138,10 @@ class FaultProxy:
             return
         client.sendall(answer if fault.cut is None else answer[: fault.cut])
 
-    def _fault(self, method: str) -> Fault:
+    def _fault(self, request: _Request) -> Fault:
         with self._lock:
             for fault in self.faults:
-                if fault.method in ("", method):
+                if fault.method in ("", request.method) and fault.path in request.path:
                     self.faults.remove(fault)
                     return fault
         return Fault()
