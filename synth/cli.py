@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter
-from rich.panel import Panel
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import SettingsError
@@ -132,7 +131,7 @@ class Commands:
             if json:
                 terminal.print_json({**clip.as_dict(), "state": "stored" if stored else "local"})
             else:
-                terminal.console.print(_card(clip, stored))
+                _print_clip(clip, stored)
             if play:
                 clip.play()
             door.close(wait=0)
@@ -267,17 +266,19 @@ def _wait_for_uploads(door: Door) -> int:
     return waiting
 
 
-def _card(clip: Clip, stored: bool) -> Panel:
-    upload = f"s3://{clip.bucket}/{clip.key}" if stored else "upload waits; `voxledger status` says for what"
-    facts = terminal.text(
-        f"{terminal.length(clip.duration)} · {clip.language} · {clip.emotion} · {clip.format} · {terminal.size(clip.bytes)}"
+def _print_clip(clip: Clip, stored: bool) -> None:
+    """Three lines without a frame, so that paths can be copied."""
+    note = "was there already" if clip.reused else "new"
+    loudness = f" · {clip.loudness_lufs:.1f} LUFS" if clip.loudness_lufs is not None else ""
+    terminal.console.print(
+        f"[bold]{clip.short}[/] {note} · {terminal.length(clip.duration)} · {clip.language} · {clip.emotion} · {clip.format}"
+        f" · {terminal.size(clip.bytes)}{loudness}"
     )
-    if clip.loudness_lufs is not None:
-        facts.append(f" · {clip.loudness_lufs:.1f} LUFS")
-    facts.append(f"\n{clip.path}\n", style="bold")
-    facts.append(upload, style="green" if stored else "yellow")
-    note = "the clip that was there already" if clip.reused else "a new clip"
-    return Panel(facts, title=f"[bold]{clip.short}[/] {note}", title_align="left", border_style="dim", expand=False)
+    terminal.console.print(terminal.text(clip.path), soft_wrap=True)
+    if stored:
+        terminal.console.print(terminal.text(f"s3://{clip.bucket}/{clip.key}"), style="green", soft_wrap=True)
+    else:
+        terminal.console.print("not uploaded yet; `voxledger status` says what it waits for", style="yellow")
 
 
 def _as_json(line: Spoken) -> dict[str, Any]:

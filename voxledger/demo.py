@@ -4,6 +4,7 @@ real.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -129,18 +130,34 @@ def _answer(ledger: Ledger) -> None:
 def _finish(ledger: Ledger, report: Path, waiting: int, seconds: float) -> None:
     totals = ledger.catalog.totals()
     home = ledger.home.path
-    here = f"--home {home} "
+    command = f"{_program()} --home {_shown(home)}"
     facts = (
         f"[bold]{terminal.count(totals['clips'], 'clip')}[/], {terminal.length(totals['duration_us'] / 1e6)} of speech,"
         f" {totals['stored']:,} in the store, in {seconds:.0f} s\n\n"
-        f"audio    {home / 'cache'}\n"
+        f"audio    {_shown(home / 'cache')}\n"
         f"store    {ledger.store.endpoint or 'not running'}\n"
-        f"report   [bold]{report}[/]\n\n"
-        "[dim]Try next[/]\n"
-        f'voxledger {here}say "Hello from me." --emotion surprised\n'
-        f"voxledger {here}clips --emotion sad\n"
-        f'eval "$(voxledger {here}store env)"; aws s3 ls --recursive s3://{ledger.settings.store.audio}'
+        f"report   [bold]{_shown(report)}[/]"
     )
     if waiting:
-        facts += f"\n\n[yellow]{terminal.count(waiting, 'upload')} waiting; `voxledger {here}status` says for what[/]"
+        facts += f"\n\n[yellow]{terminal.count(waiting, 'upload')} waiting; `{command} status` says for what[/]"
     terminal.console.print(Panel(facts, border_style="dim", expand=False))
+    # Outside the frame, so that they can be copied whole.
+    terminal.console.print("Open the report in a browser, and try next:", style="dim")
+    for words in (
+        f'{command} say "Hello from me." --emotion surprised',
+        f"{command} clips --emotion sad",
+        f'eval "$({command} store env)"; aws s3 ls --recursive s3://{ledger.settings.store.audio}',
+    ):
+        terminal.console.print(f"  {words}", markup=False, soft_wrap=True)
+
+
+def _program() -> str:
+    """What to type: the bare name when the shell finds it, else the path this was called by."""
+    found = shutil.which("voxledger")
+    called = Path(sys.argv[0])
+    return "voxledger" if (found and Path(found).samefile(called)) or called.name != "voxledger" else str(called)
+
+
+def _shown(path: Path) -> str:
+    """Relative to where the user stands, when it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -145,7 +145,7 @@ def languages(report: WeeklyReport, width: int) -> Spec:
         pairs.append((f"{len(told) - LANGUAGES} more", sum(group.audio_us for group in told[LANGUAGES:])))
     rows = [{"language": name, "minutes": us / 6e7, "label": wording.duration(us)} for name, us in pairs]
     top = max(us for _, us in pairs) / 6e7
-    axis = _axis(grid=False, domain=False, labelFontSize=13, labelLimit=110)
+    axis = _axis(grid=False, domain=False, labelFontSize=13, labelLimit=110, minExtent=64)
     y = {"field": "language", "type": "nominal", "sort": None, "axis": axis}
     x = {"field": "minutes", "type": "quantitative", "axis": None, "scale": {"domain": [0, top * 1.34]}}
     bar = {"type": "bar", "height": {"band": 0.62}, "color": _ACCENT, "cornerRadiusEnd": 2}

@@ -35,9 +35,9 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What the clip is called; an automatic name is only the beginning of the text, which then says more."""
+        """What the clip is called; an automatic name says only language and emotion, and then the text says more."""
         name, text = self.sample.name, self.sample.text
-        automatic = text and (not name or text.startswith(name.rstrip("… ")))
+        automatic = text and name in (None, "", f"{self.sample.language.lower()}-{self.sample.emotion}")
         return wording.shortened((text if automatic else name) or "Untitled", 80)
 
     @property
