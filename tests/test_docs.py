@@ -39,5 +39,7 @@ def test_links_in_the_documentation_lead_somewhere() -> None:
 def test_commands_in_the_readme_exist(generate: ModuleType) -> None:
     known = set(re.findall(r"^## voxledger (.+)$", generate.commands_page(), re.MULTILINE))
     words = {word for name in known for word in (name, name.split()[0])}
-    for line in re.findall(r"^\s*(?:\S+=\S+ )?voxledger (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE):
+    for line in re.findall(
+        r"^\s*(?:\S+=\S+ )?voxledger (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    ):
         assert line.split()[0] in words or line.startswith("--"), line
