@@ -80,16 +80,32 @@ def overhead(vox: Ledger, folder: Path, rounds: int) -> Table:
     for column in ("what", "ms", "ratio"):
         table.add_column(column, justify="left" if column == "what" else "right")
     table.add_row("by hand: engine, chain, encode, plain write", f"{middle(hand_ms):.2f}", "1.00")
-    table.add_row("speak: the same, durable and recorded", f"{middle(speak_ms):.2f}", f"{middle(speak_ms) / middle(hand_ms):.2f}")
-    table.add_row("  of that, beyond engine and chain (bar: 5 ms)", f"{middle(inside_ms):.2f}", f"{middle(inside_ms) / 5:.2f} of the bar")
-    table.add_row("  one bare fsync of such a file (limit)", f"{middle(bare_ms):.2f}", f"{middle(inside_ms) / middle(bare_ms):.1f} fsyncs")
-    table.add_row("the same request again (reuse)", f"{middle(reuse_ms):.2f}", f"{middle(reuse_ms) / middle(hand_ms):.3f}")
+    table.add_row(
+        "speak: the same, durable and recorded", f"{middle(speak_ms):.2f}", f"{middle(speak_ms) / middle(hand_ms):.2f}"
+    )
+    table.add_row(
+        "  of that, beyond engine and chain (bar: 5 ms)",
+        f"{middle(inside_ms):.2f}",
+        f"{middle(inside_ms) / 5:.2f} of the bar",
+    )
+    table.add_row(
+        "  one bare fsync of such a file (limit)",
+        f"{middle(bare_ms):.2f}",
+        f"{middle(inside_ms) / middle(bare_ms):.1f} fsyncs",
+    )
+    table.add_row(
+        "the same request again (reuse)", f"{middle(reuse_ms):.2f}", f"{middle(reuse_ms) / middle(hand_ms):.3f}"
+    )
     return table
 
 
 def imports(rounds: int) -> Table:
     """Wall time of a process that only imports, against one that does nothing."""
-    commands = {"python -c pass": "pass", "import voxledger (bar: 300 ms)": "import voxledger", "import torch, for scale": "import torch"}
+    commands = {
+        "python -c pass": "pass",
+        "import voxledger (bar: 300 ms)": "import voxledger",
+        "import torch, for scale": "import torch",
+    }
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, code in commands.items():
@@ -108,7 +124,9 @@ def imports(rounds: int) -> Table:
 def memory(vox: Ledger, folder: Path, lines: int) -> Table:
     """Resident memory of this process and its children along a batch."""
     path = folder / "lines.jsonl"
-    path.write_text("".join(json.dumps({"text": sentence(10_000 + number)}) + "\n" for number in range(lines)), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps({"text": sentence(10_000 + number)}) + "\n" for number in range(lines)), encoding="utf-8"
+    )
     here = psutil.Process()
     table = Table(title=f"resident memory along a batch of {lines} lines", title_justify="left")
     for column in ("lines", "MB", "against a tenth of it"):

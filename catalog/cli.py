@@ -1,4 +1,4 @@
-"""Commands about what is there: `sql`, `clips`, `status` and `config`."""
+"""Commands about the whole of a HOME: `sql`, `status` and `config`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog, Result
-    from voxledger.catalog.clip import Clip
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.settings import Loaded
@@ -50,11 +49,6 @@ class Commands:
     def add_to(self, app: App) -> None:
         """Register them."""
         app.command(self.sql)
-        clips = App(name="clips", help="Find clips, and pin, tag or play one.")
-        clips.default(self.clips)
-        for command in (self.show, self.tag, self.untag, self.pin, self.unpin, self.play):
-            clips.command(command)
-        app.command(clips)
         app.command(self.status)
         app.command(self.config)
 
@@ -94,165 +88,6 @@ class Commands:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(result.arrow().column_names)
             writer.writerows(row.values() for row in result.rows())
-
-    def clips(
-        self,
-        *,
-        actor: str | None = None,
-        session: str | None = None,
-        emotion: str | None = None,
-        language: str | None = None,
-        tag: str | None = None,
-        state: str | None = None,
-        limit: int = 20,
-        json: bool = False,
-    ) -> None:
-        """List the newest clips.
-
-        **Examples**
-
-            voxledger clips
-            voxledger clips --emotion sad --language zh --limit 50
-            voxledger clips --state local --json
-
-        Parameters
-        ----------
-        actor
-            Only this actor's.
-        session
-            Only this session's.
-        emotion
-            Only with this dominant emotion; neutral is one, too.
-        language
-            Only in this language; en includes en-GB.
-        tag
-            Only with this tag.
-        state
-            Only in this state: local, stored, upload failed, marked, purging or purged.
-        limit
-            How many at most.
-        json
-            Print one JSON document a line.
-        """
-        with self._opened() as door:
-            found = door.catalog.clips(
-                actor=actor, session=session, emotion=emotion, language=language, tag=tag, state=state, limit=limit
-            )
-        if json:
-            terminal.print_json_lines(clip.as_dict() for clip in found)
-        elif not found:
-            terminal.console.print('No clips fit. [dim]`voxledger say "Hello."` makes one.[/]')
-        else:
-            _print_clips(found)
-
-    def show(self, clip: str, /, *, json: bool = False) -> None:
-        """Show everything about one clip.
-
-        **Examples**
-
-            voxledger clips show 8f3a91c2
-            voxledger clips show 8f3a91c2 --json
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        json
-            Print one JSON document.
-        """
-        with self._opened() as door:
-            found = door.catalog.clip(clip)
-        if json:
-            terminal.print_json({**found.as_dict(), "text": found.text})
-            return
-        facts = terminal.table("", "what", "value")
-        for name, value in {**found.as_dict(), "text": found.text}.items():
-            if value not in (None, [], False):
-                facts.add_row(
-                    name.replace("_", " "), terminal.text(", ".join(value) if isinstance(value, list) else value)
-                )
-        terminal.console.print(facts)
-
-    def tag(self, clip: str, /, *tags: str) -> None:
-        """Put tags on a clip.
-
-        **Examples**
-
-            voxledger clips tag 8f3a91c2 draft chapter-1
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        tags
-            One or more.
-        """
-        with self._opened() as door:
-            _print_change("tagged", door.catalog.tag(clip, *tags))
-
-    def untag(self, clip: str, /, *tags: str) -> None:
-        """Take tags off a clip.
-
-        **Examples**
-
-            voxledger clips untag 8f3a91c2 draft
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        tags
-            One or more.
-        """
-        with self._opened() as door:
-            _print_change("untagged", door.catalog.untag(clip, *tags))
-
-    def pin(self, clip: str, /, *, reason: str | None = None) -> None:
-        """Pin a clip: no rule expires it.
-
-        **Examples**
-
-            voxledger clips pin 8f3a91c2 --reason "the take that went on air"
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        reason
-            Why, for those who ask later.
-        """
-        with self._opened() as door:
-            _print_change("pinned", door.catalog.pin(clip, reason=reason))
-
-    def unpin(self, clip: str, /) -> None:
-        """Take the pin off a clip.
-
-        **Examples**
-
-            voxledger clips unpin 8f3a91c2
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        """
-        with self._opened() as door:
-            _print_change("unpinned", door.catalog.unpin(clip))
-
-    def play(self, clip: str, /) -> None:
-        """Play a clip on this machine's loudspeaker; it is fetched from the store when it is not here.
-
-        **Examples**
-
-            voxledger clips play 8f3a91c2
-
-        Parameters
-        ----------
-        clip
-            Its id, or the last 4 to 8 digits of it.
-        """
-        with self._opened(channel="cli") as door:
-            door.catalog.clip(clip).play()
 
     def status(self, *, json: bool = False) -> None:
         """Say what is there, what waits, and why.
@@ -353,57 +188,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value)
     return str(value)
-
-
-def _print_clips(found: list[Clip]) -> None:
-    """As many columns as the terminal has room for: a cut id helps nobody."""
-    wide = terminal.console.width >= 110
-    columns = [
-        "id",
-        "made",
-        "length",
-        "language",
-        "emotion",
-        *(["actor", "session"] if wide else []),
-        "name",
-        "state",
-        *(["tags"] if wide else []),
-    ]
-    made = terminal.table("", *columns, right=("length",))
-    for column in made.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
-        if column.header in ("id", "made", "length", "state"):
-            column.min_width = {"id": 8, "made": 11, "length": 7, "state": 8}[str(column.header)]
-    colours = {
-        "stored": "green",
-        "local": "yellow",
-        "upload failed": "red",
-        "marked": "magenta",
-        "purging": "dim",
-        "purged": "dim",
-    }
-    for clip in found:
-        cells: dict[str, Any] = {
-            "id": f"[bold]{clip.short}[/]",
-            "made": clip.created.astimezone().strftime("%m-%d %H:%M"),
-            "length": terminal.length(clip.duration),
-            "language": clip.language,
-            "emotion": clip.emotion,
-            "actor": terminal.text(clip.actor or "·"),
-            "session": terminal.text(clip.session or "·"),
-            "name": terminal.text(clip.name or "·"),
-            "state": f"[{colours[clip.state]}]{clip.state}[/]" + (" [cyan]pinned[/]" if clip.pinned else ""),
-            "tags": terminal.text(", ".join(clip.tags)),
-        }
-        made.add_row(*(cells[column] for column in columns))
-    terminal.console.print(made)
-
-
-def _print_change(what: str, clip: Clip) -> None:
-    line = terminal.text(f"{clip.short} {what}")
-    if clip.tags:
-        line.append(f" · tags: {', '.join(clip.tags)}", style="dim")
-    terminal.console.print(line)
 
 
 def _print_status(found: Status) -> None:

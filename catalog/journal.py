@@ -218,6 +218,11 @@ class Journal:
         """How many of these subjects still have an open task."""
         return int(self._read("open_subjects", kind, json.dumps(list(subjects)))[0][0])
 
+    def fingerprint(self, fingerprint: str) -> Fingerprint | None:
+        """What is known of a request, as of now."""
+        rows = self._read("fingerprint", fingerprint)
+        return Fingerprint(clip=rows[0][0], actor=rows[0][1], owner=rows[0][2], answer=rows[0][3]) if rows else None
+
     def cursor(self, name: str) -> int:
         """How far a subscription has come; 0 before its start."""
         rows = self._read("cursor", name)
@@ -300,6 +305,11 @@ class Transaction:
         """The work failed for now; it waits until `due` (s since the epoch)."""
         return self._on_lease("retry_task", due, error, task.id)
 
+    def renew_tasks(self, tasks: Iterable[int], *, seconds: float) -> None:
+        """Hold leases longer, for work that goes on."""
+        values = (time.time() + seconds, json.dumps(list(tasks)), self._journal.owner)
+        self.connection.execute(_SQL["renew_leases"], values)
+
     def release_task(self, task: Task) -> bool:
         """Hand the work back untried."""
         return self._on_lease("release_task", task.id)
@@ -308,10 +318,14 @@ class Transaction:
         """The work cannot be done as things are; it waits for a person."""
         return self._on_lease("park_task", error, task.id)
 
+    def leased(self, subject: str) -> int:
+        """How many tasks about a subject are being done right now."""
+        return int(self.connection.execute(_SQL["leased_for"], (subject,)).fetchone()[0])
+
     def cancel_tasks(self, subject: str) -> int:
         """Take back all waiting work about a subject; gives how many tasks are being done right now and so remain."""
         self.connection.execute(_SQL["cancel_tasks"], (subject,))
-        return int(self.connection.execute(_SQL["leased_for"], (subject,)).fetchone()[0])
+        return self.leased(subject)
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request."""

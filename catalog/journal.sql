@@ -72,6 +72,11 @@ WHERE id IN (
     ORDER BY due LIMIT :limit)
 RETURNING id, kind, subject, actor, payload, attempts, created;
 
+-- name: renew_leases
+-- Work that takes long stays ours: without this, two owners would take a large file from each other for ever.
+UPDATE tasks SET lease_until = ?
+WHERE state = 'leased' AND id IN (SELECT value FROM json_each(?)) AND owner = ?;
+
 -- name: lease_owners
 SELECT DISTINCT owner FROM tasks WHERE state = 'leased';
 

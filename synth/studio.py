@@ -1,65 +1,20 @@
-"""The studio: the way of one clip, from a request to a file that is recorded, with its upload on the way."""
+"""The studio: where clips are asked for. Loads engines, and lets each work on as many requests as it can at once."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import logging
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable
 
-import msgspec
-
-from voxledger.catalog import platform
-from voxledger.catalog.clip import CONTENT_TYPES, Access, Clip
-from voxledger.catalog.errors import DiskFull, HomeError
-from voxledger.catalog.events import (
-    Channel,
-    Event,
-    Fact,
-    GenerationCancelled,
-    GenerationCompleted,
-    GenerationFailed,
-    GenerationReused,
-    encode,
-    new_id,
-    now,
-)
+from voxledger.catalog.clip import Access, Clip
+from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
-from voxledger.catalog.journal import Fingerprint, Transaction
-from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
-from voxledger.catalog.vault import ActorKey
 from voxledger.synth import engines
-from voxledger.synth.audio import Encoded, Processed, format_named, process
-from voxledger.synth.audio import encode as encode_audio
+from voxledger.synth.attempt import Attempt, Surroundings
 from voxledger.synth.emotion import EmotionLike
-from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
-from voxledger.synth.errors import EngineFailed, GenerationTimeout, InvalidText, SynthesisError
-from voxledger.synth.prosody import level_offset
+from voxledger.synth.engines.base import Engine
 from voxledger.synth.request import SpeakRequest
-
-UPLOAD = "upload"
-"""The kind of task that the uploader takes."""
-_LOOK = 0.02
-"""Seconds between two looks at a clip that somebody else is making."""
-_log = logging.getLogger(__name__)
-
-
-class _Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out of engine, chain and encoder, with the time each took (µs)."""
-
-    processed: Processed
-    encoded: Encoded
-    segments: int
-    queue_us: int
-    synthesis_us: int
-    audio_us: int
-    encode_us: int
 
 
 class Studio:
@@ -76,13 +31,12 @@ class Studio:
         channel: Channel,
         on_recorded: Callable[[], None] = lambda: None,
     ) -> None:
-        self.home = home
         self.settings = settings
-        self.recorder = recorder
-        self._access = access
         self.default_actor = actor
+        self._around = Surroundings(
+            home=home, settings=settings, recorder=recorder, access=access, on_recorded=on_recorded
+        )
         self._channel: Channel = channel
-        self._on_recorded = on_recorded
         self._engines: dict[str, Engine] = {}
         self._slots: dict[str, threading.Semaphore] = {}
         self._lock = threading.Lock()
@@ -143,8 +97,7 @@ class Studio:
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made."""
         attempt = self._attempt(request, engine, None)
-        with self.recorder.journal.transaction() as write:
-            found = write.fingerprint(attempt.fingerprint)
+        found = self._around.recorder.journal.fingerprint(attempt.fingerprint)
         return attempt.clip_of(found) if found and attempt.is_there(found) else None
 
     def engine(self, name: str | None = None) -> Engine:
@@ -157,315 +110,8 @@ class Studio:
                 self._engines[wanted] = engine
             return self._engines[wanted]
 
-    def _attempt(self, request: SpeakRequest, engine: str | None, channel: Channel | None) -> _Attempt:
+    def _attempt(self, request: SpeakRequest, engine: str | None, channel: Channel | None) -> Attempt:
         found = self.engine(engine)
-        return _Attempt(
-            self, request, found, self._slots[engine or self.settings.synth.engine], channel or self._channel
+        return Attempt(
+            self._around, request, found, self._slots[engine or self.settings.synth.engine], channel or self._channel
         )
-
-
-class _Attempt:
-    """One generation: everything about making, or finding, one clip."""
-
-    def __init__(
-        self, studio: Studio, request: SpeakRequest, engine: Engine, slot: threading.Semaphore, channel: Channel
-    ) -> None:
-        self.studio = studio
-        self.request = request
-        self.engine = engine
-        self.slot = slot
-        self.channel: Channel = channel
-        self.info: EngineInfo = engine.describe()
-        self.effective = engine.effective(request.emotion)
-        self.language = request.spoken_language()
-        self.actor: ActorKey = studio.recorder.vault.actor(request.actor)
-        decisive = request.decisive(self.info, self.effective, studio.settings)
-        self.fingerprint = studio.recorder.vault.keyed_hash(decisive, purpose="fingerprint")
-        self.clip_id = new_id()
-        self.started = time.monotonic()
-
-    def answered_or_claimed(self) -> Clip | None:
-        """The clip that is there already; or None, and then it is ours to make. Waits for whoever is making it now."""
-        deadline = self.started + self.studio.settings.synth.wait
-        while True:
-            with self.studio.recorder.journal.transaction() as write:
-                found = write.fingerprint(self.fingerprint)
-                if found is not None and self.is_there(found):
-                    return self._reuse(write, found)
-                if found is None or found.answer is not None or found.abandoned:
-                    write.claim(self.fingerprint, clip=self.clip_id, actor=self.actor.id)
-                    return None
-            if time.monotonic() > deadline:
-                raise GenerationTimeout(
-                    f"another caller has been making this clip for {self.studio.settings.synth.wait:g} s; try again, or"
-                    " make a take of your own with reuse=False"
-                )
-            time.sleep(_LOOK)
-
-    def run(self, fingerprint: str | None) -> Clip:
-        """Make the clip and record it; a failure is recorded too, and the claim given up."""
-        journal = self.studio.recorder.journal
-        try:
-            self.studio.home.require_room(self.studio.settings.general.min_free_disk)
-            made = self._produce()
-            clip, path = self._write(made)
-            try:
-                self._record(clip, made, fingerprint)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
-        except BaseException as error:
-            with contextlib.suppress(Exception), journal.transaction() as write:
-                if fingerprint:
-                    write.release(fingerprint)
-                fact = self._ending(error)
-                if fact:
-                    write.append([self.studio.recorder.draft(fact, subject=self.clip_id, actor=self.actor)])
-            raise
-        return clip
-
-    def is_there(self, found: Fingerprint) -> bool:
-        """Whether an answered request's audio can still be had: here, or in the store."""
-        if found.answer is None:
-            return False
-        path = self.clip_of(found).path
-        return (path is not None and path.is_file()) or not self.studio.recorder.journal.open_tasks(
-            UPLOAD, [found.clip]
-        )
-
-    def clip_of(self, found: Fingerprint) -> Clip:
-        """The clip behind an answered fingerprint."""
-        assert found.answer is not None
-        facts = self.studio.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
-        return msgspec.convert(facts, Clip, strict=False, dec_hook=_path).bound(self.studio._access)
-
-    def _reuse(self, write: Transaction, found: Fingerprint) -> Clip:
-        clip = self.clip_of(found)
-        saved = self.studio.recorder.unseal(found.answer or b"", actor=found.actor, about=found.clip)["saved_us"]
-        fact = GenerationReused(
-            channel=self.channel,
-            features=self.request.features(),
-            engine=self.info.name,
-            language=self.language,
-            emotion=clip.emotion,
-            text_length=len(self.request.text),
-            duration_us=clip.duration_us,
-            saved_us=int(saved),
-            actor_label=self.request.actor,
-        )
-        write.append([self.studio.recorder.draft(fact, subject=clip.id, actor=self.actor)])
-        return msgspec.structs.replace(clip, reused=True).bound(self.studio._access)
-
-    def _produce(self) -> _Made:
-        settings, request = self.studio.settings, self.request
-        asked = SynthesisRequest(
-            text=request.text, language=self.language, voice=request.voice, emotion=request.emotion, seed=request.seed,
-            sampling=request.sampling,
-        )  # fmt: skip
-        waiting = time.perf_counter()
-        with self.slot:
-            begun = time.perf_counter()
-            segments = list(_translated(self.engine.synthesize(asked)))
-            spoken = time.perf_counter()
-        if not segments:
-            raise InvalidText("nothing in this text can be spoken by this engine")
-        rate = segments[0].sample_rate
-        audio_format = format_named(request.format)
-        target = audio_format.rate_for(settings.synth.sample_rate or rate)
-        processed = process(
-            segments,
-            rate,
-            target_rate=target,
-            level_offset_db=level_offset(self.effective),
-            target_lufs=settings.synth.loudness,
-        )
-        chained = time.perf_counter()
-        encoded = encode_audio(processed.samples, processed.sample_rate, request.format)
-        return _Made(
-            processed=processed,
-            encoded=encoded,
-            segments=len(segments),
-            queue_us=round((begun - waiting) * 1e6),
-            synthesis_us=round((spoken - begun) * 1e6),
-            audio_us=round((chained - spoken) * 1e6),
-            encode_us=round((time.perf_counter() - chained) * 1e6),
-        )
-
-    def _write(self, made: _Made) -> tuple[Clip, Path]:
-        """The file first, durably; then the event. A crash in between leaves an orphan, never an event without
-        audio.
-        """
-        request, settings, encoded = self.request, self.studio.settings, made.encoded
-        name = request.name or f"{self.language.lower()}-{request.emotion.dominant}"
-        key = object_key(
-            settings.store.key, actor=request.actor, session=request.session, name=name, clip=self.clip_id,
-            ext=encoded.format.extension,
-        )  # fmt: skip
-        path = self.studio.home.cache / key
-        try:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                platform.write_atomic(path, encoded.data)
-            except FileNotFoundError:
-                # A purge removed the folder when its last clip went, between our two steps.
-                path.parent.mkdir(parents=True, exist_ok=True)
-                platform.write_atomic(path, encoded.data)
-        except OSError as error:
-            if error.errno == 28:
-                raise DiskFull(
-                    f"the disk is full: the clip could not be written under {self.studio.home.cache}; free some space"
-                ) from error
-            raise HomeError(
-                f"the clip could not be written under {self.studio.home.cache}: {error.strerror}"
-            ) from error
-        clip = Clip(
-            id=self.clip_id,
-            created=now(),
-            actor=request.actor,
-            session=request.session,
-            name=name,
-            text=request.text if settings.general.store_text else None,
-            language=self.language,
-            voice=request.voice,
-            emotion=request.emotion.dominant,
-            engine=self.info.name,
-            format=request.format,
-            sample_rate=encoded.sample_rate,
-            duration_us=encoded.duration_us,
-            bytes=encoded.size,
-            sha256=hashlib.sha256(encoded.data).hexdigest(),
-            loudness_lufs=made.processed.measures.loudness_lufs,
-            take=request.take,
-            dropped=request.dropped,
-            tags=request.tags,
-            bucket=settings.store.audio,
-            key=key,
-            path=path,
-        ).bound(self.studio._access)
-        return clip, path
-
-    def _record(self, clip: Clip, made: _Made, fingerprint: str | None) -> None:
-        """ONE journal transaction: the event, the upload task and the fingerprint's answer. Then the clip is
-        acknowledged.
-        """
-        recorder = self.studio.recorder
-        draft = recorder.draft(self._completed(clip, made), subject=clip.id, actor=self.actor, time=clip.created)
-        answer = recorder.seal(
-            {**msgspec.to_builtins(clip, enc_hook=str), "saved_us": made.synthesis_us}, actor=self.actor, about=clip.id
-        )
-        with recorder.journal.transaction() as write:
-            event = write.append([draft])[0]
-            payload = recorder.seal(self._upload(clip, event), actor=self.actor, about=clip.id)
-            write.add_task(UPLOAD, subject=clip.id, actor=self.actor.id, payload=payload)
-            if fingerprint:
-                write.answer(fingerprint, answer)
-        self.studio._on_recorded()
-
-    def _completed(self, clip: Clip, made: _Made) -> GenerationCompleted:
-        request, info, vault = self.request, self.info, self.studio.recorder.vault
-        return GenerationCompleted(
-            channel=self.channel,
-            features=request.features(),
-            engine=info.name,
-            engine_version=info.version,
-            model=info.model,
-            model_revision=info.model_revision,
-            device=info.device,
-            determinism=info.determinism,
-            language=self.language,
-            language_detected=request.language is None,
-            voice_sha256=None,
-            emotion_mode=request.emotion.mode,
-            emotion=clip.emotion,
-            emotion_asked=request.emotion.weights,
-            emotion_effective=self.effective,
-            emotion_strength=request.emotion.strength,
-            dropped=request.dropped,
-            text_length=len(request.text),
-            text_hash=vault.keyed_hash(request.text.encode(), purpose="text"),
-            seed=request.seed,
-            take=request.take,
-            sampling=dict(request.sampling),
-            format=clip.format,
-            sample_rate=clip.sample_rate,
-            channels=made.encoded.channels,
-            duration_us=clip.duration_us,
-            bytes=clip.bytes,
-            sha256=clip.sha256,
-            loudness_lufs=made.processed.measures.loudness_lufs,
-            true_peak_dbtp=made.processed.measures.true_peak_dbtp,
-            queue_us=made.queue_us,
-            synthesis_us=made.synthesis_us,
-            audio_us=made.audio_us,
-            encode_us=made.encode_us,
-            segments=made.segments,
-            bucket=clip.bucket,
-            fingerprint=self.fingerprint,
-            actor_label=request.actor,
-            session=request.session,
-            name=clip.name or "",
-            key=clip.key or "",
-            path=str(clip.path),
-            text=clip.text,
-            voice_name=request.voice,
-            tags=request.tags,
-        )
-
-    def _upload(self, clip: Clip, event: Event) -> dict[str, Any]:
-        """What the uploader needs: where from, where to, and what stands beside the bytes."""
-        return {
-            "bucket": clip.bucket,
-            "key": clip.key,
-            "path": str(clip.path),
-            "content_type": CONTENT_TYPES[clip.format],
-            "sha256": clip.sha256,
-            "bytes": clip.bytes,
-            "metadata": {
-                "clip": clip.id,
-                "sha256": clip.sha256,
-                "emotion": clip.emotion,
-                "duration-us": str(clip.duration_us),
-                "language": clip.language,
-                "engine": clip.engine,
-                "created": clip.created.isoformat(),
-            },
-            "tags": {"app": "voxledger", "emotion": clip.emotion, "language": clip.language, "engine": clip.engine},
-            "record": encode(event).decode(),
-        }
-
-    def _ending(self, error: BaseException) -> Fact | None:
-        """The event of an attempt that made no clip."""
-        elapsed = round((time.monotonic() - self.started) * 1e6)
-        if isinstance(error, Exception):
-            return GenerationFailed(
-                channel=self.channel,
-                engine=self.info.name,
-                language=self.language,
-                failure=getattr(error, "failure_class", type(error).__name__),
-                stage=getattr(error, "stage", "request" if isinstance(error, SynthesisError) else "storage"),
-                emotion=self.request.emotion.dominant,
-                text_length=len(self.request.text),
-                elapsed_us=elapsed,
-                actor_label=self.request.actor,
-            )
-        return GenerationCancelled(
-            channel=self.channel,
-            engine=self.info.name,
-            text_length=len(self.request.text),
-            elapsed_us=elapsed,
-            actor_label=self.request.actor,
-        )
-
-
-def _translated(segments: Iterator[Segment]) -> Iterator[Segment]:
-    """An engine's own exceptions become ours, with the stage; what is ours already passes."""
-    try:
-        yield from segments
-    except (SynthesisError, MemoryError):
-        raise
-    except Exception as error:
-        raise EngineFailed(f"the engine failed: {type(error).__name__}: {error}") from error
-
-
-def _path(kind: type, value: object) -> object:
-    return Path(str(value)) if kind is Path else value

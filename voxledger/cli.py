@@ -16,6 +16,7 @@ from voxledger import __version__
 from voxledger.analytics.cli import Commands as AnalyticsCommands
 from voxledger.catalog import terminal
 from voxledger.catalog.cli import Commands as CatalogCommands
+from voxledger.catalog.clips_cli import Commands as ClipCommands
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.objects.cli import Commands as StoreCommands
 from voxledger.catalog.retention.cli import Commands as RetentionCommands
@@ -55,7 +56,8 @@ def build() -> App:
         result_action="return_value",
     )
     for commands in (
-        DemoCommands, SynthCommands, CatalogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        DemoCommands, SynthCommands, CatalogCommands,
+        ClipCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

@@ -23,6 +23,11 @@ BUSY = frozenset(_THROTTLED | {"429", "502", "503", "504"})
 """Codes of a store that is there but cannot serve anyone right now."""
 TRANSIENT = BUSY | {"InternalError", "RequestTimeout", "RequestTimeTooSkewed", "OperationAborted", "500"}
 """Codes of failures that pass."""
+CREDENTIALS = frozenset({
+    "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "NoCredentials",
+    "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+})  # fmt: skip
+"""Codes that every request would meet: nothing is wrong with what was asked, only with who asked."""
 REFUSED = frozenset({"403", "AccessDenied"})
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
 _ISOLATED = {

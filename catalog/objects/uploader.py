@@ -17,7 +17,6 @@ from voxledger.catalog.objects.circuit import Circuit, backoff
 from voxledger.catalog.objects.outcomes import Outcomes
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.transfer import LocalFileError, Upload, read_upload, transfer
-from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -34,7 +33,6 @@ _RESERVE = 4
 """Tasks leased ahead for each thread: a lease costs as much as recording an upload."""
 _LISTED = 10_000
 """Most tasks looked through for parked ones."""
-_SQL = load("tasks.sql", "voxledger.catalog.objects")
 _log = logging.getLogger(__name__)
 
 
@@ -201,8 +199,7 @@ class Uploader:
             ours = [*self._running, *(task.id for task in self._queue)]
             self._renew_at = time.monotonic() + _RENEW if ours else float("inf")
         with self._journal.transaction() as write:
-            values = (time.time() + LEASE, self._journal.owner, msgspec.json.encode(ours).decode())
-            write.connection.execute(_SQL["renew_leases"], values)
+            write.renew_tasks(ours, seconds=LEASE)
 
     def _hand_back(self) -> None:
         with self._changed:
@@ -269,7 +266,8 @@ class Uploader:
 
     def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
         reason = _impersonal(error, upload)
-        silent = isinstance(error, StoreUnavailable)
+        # Nobody answers, or nobody would be let in: that says nothing about this one task.
+        silent = isinstance(error, StoreUnavailable) or error.code in seam.CREDENTIALS
         with self._changed:
             if silent or error.code in seam.BUSY:
                 self._circuit.failed(belongs, time.monotonic(), reason)
@@ -277,7 +275,7 @@ class Uploader:
                 self._circuit.answered()
         if silent:
             self._hand_back()
-        if not seam.is_transient(error):
+        if not (silent or seam.is_transient(error)):
             self._put_off(task, upload, error.code or "Refused", reason)
             return
         # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.

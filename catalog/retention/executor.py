@@ -13,7 +13,6 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import ClipMarked, ClipPurged, ClipUnmarked, Draft, Fact, PurgeFailed, PurgeStarted
 from voxledger.catalog.journal import Transaction
 from voxledger.catalog.keeper import Keeper, Progress
-from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
 from voxledger.catalog.retention.planner import Plan
@@ -24,7 +23,6 @@ from voxledger.catalog.vault import ActorKey
 
 BATCH = 1000
 """Most clips whose deletion begins in one journal transaction."""
-_LEASED = load("journal.sql")["leased_for"]
 _UPLOADING = "its upload is running right now; the next run looks again"
 
 
@@ -204,7 +202,7 @@ class Executor:
 
 def _uploading(write: Transaction, clip: Doomed) -> str | None:
     """Looked up before anything is cancelled: a skipped clip keeps all its tasks."""
-    return _UPLOADING if write.connection.execute(_LEASED, (clip.id,)).fetchone()[0] else None
+    return _UPLOADING if write.leased(clip.id) else None
 
 
 def _ending(outcome: Outcome) -> Fact:
