@@ -34,7 +34,7 @@ from voxledger.catalog.objects.uploader import KIND
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
-from voxledger.synth.audio import Encoded, Processed, format_named, process
+from voxledger.synth.audio import Encoded, Processed, format_named, on_one_core, process
 from voxledger.synth.audio import encode as encode_audio
 from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
 from voxledger.synth.errors import EngineFailed, GenerationTimeout, InvalidText, SynthesisError
@@ -178,12 +178,14 @@ class Attempt:
         rate = segments[0].sample_rate
         audio_format = format_named(request.format)
         target = audio_format.rate_for(settings.synth.sample_rate or rate)
-        processed = process(
-            segments,
-            rate,
-            target_rate=target,
-            level_offset_db=level_offset(self.effective),
-            target_lufs=settings.synth.loudness,
+        processed = on_one_core(
+            lambda: process(
+                segments,
+                rate,
+                target_rate=target,
+                level_offset_db=level_offset(self.effective),
+                target_lufs=settings.synth.loudness,
+            )
         )
         chained = time.perf_counter()
         encoded = encode_audio(processed.samples, processed.sample_rate, request.format)

@@ -11,6 +11,7 @@ from voxledger.synth.audio.chain import (
 from voxledger.synth.audio.encode import FORMATS, AudioFormat, Encoded, encode, format_named
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
+from voxledger.synth.audio.one_core import on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.resample import resample
 from voxledger.synth.audio.trim import Silences, trim
@@ -32,6 +33,7 @@ __all__ = [
     "join",
     "limit",
     "measure",
+    "on_one_core",
     "process",
     "resample",
     "trim",

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from tests.building import Parts
+from tests.soak import rounds
 from voxledger.catalog import CatalogBusy, DiskFull, LogCorrupt, keeper
 from voxledger.catalog.events import (
     AudioAccessed,
@@ -153,7 +154,7 @@ def test_states_follow_a_clip_through_its_life(parts: Parts) -> None:
     assert _clip(parts, clip)["path"] is None
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", rounds(30))
 def test_tables_equal_a_rebuild_row_for_row(parts: Parts, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _busy_life(parts, seed, 80)
     before = _fingerprint_of_tables(parts)
