@@ -29,10 +29,10 @@ demo: $(INSTALLED)
 	$(BIN)/voxledger --home '$(DEMO_HOME)' demo --out '$(DEMO_HOME)/report'
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 soak: $(INSTALLED)
-	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest $(TESTS)
+	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 # The four floors stand at the root of the repository; type checker and import linter want them where they are imported from.
 check: $(INSTALLED)

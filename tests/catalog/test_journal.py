@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.building import Parts
-from voxledger.catalog import DiskFull, JournalError, LogCorrupt, journal
+from voxledger.catalog import DiskFull, JournalError, LogCorrupt
 from voxledger.catalog.events import ClipTagged, decode, new_id
 from voxledger.catalog.events.envelope import EARLIEST
-from voxledger.catalog.journal import Journal
+from voxledger.catalog.journal import Journal, transaction
 
 _EMITTER = """
 import sys
@@ -112,7 +112,7 @@ def test_the_newest_event_is_never_pruned(parts: Parts) -> None:
 
 def test_recorded_times_never_go_back(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     first = parts.record(ClipTagged(tag="x"), new_id())
-    monkeypatch.setattr(journal, "now", lambda: EARLIEST)
+    monkeypatch.setattr(transaction, "now", lambda: EARLIEST)
     assert parts.record(ClipTagged(tag="x"), new_id()).recorded >= first.recorded
 
 

@@ -9,82 +9,23 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import msgspec
-
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, JournalError, LogCorrupt
-from voxledger.catalog.events import Draft, Event, decode, encode, new_id, now
+from voxledger.catalog.events import Draft, Event, new_id
+from voxledger.catalog.journal.records import Cursor, Fingerprint, OpenTask, Task, TaskCount, owner_lives
+from voxledger.catalog.journal.transaction import Transaction
 from voxledger.catalog.queries import load
 
 SCHEMA = "1"
 _PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
-_SQL = load("journal.sql")
+_SQL = load("journal.sql", "voxledger.catalog.journal")
 _T = TypeVar("_T")
-
-
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that was acknowledged together with an event, held under a lease. `payload` is sealed by its actor's key."""
-
-    id: int
-    kind: str
-    subject: str
-    actor: str
-    payload: bytes
-    attempts: int
-    created: float
-
-
-class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as `status` shows it."""
-
-    id: int
-    subject: str
-    state: str
-    created: float
-    due: float
-    attempts: int
-    error: str | None
-
-
-class TaskCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many tasks of a kind are in a state."""
-
-    kind: str
-    state: str
-    count: int
-    oldest: float
-    attempts: int
-    next_due: float
-
-
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a subscription has come."""
-
-    name: str
-    position: int
-    updated: float
-    note: str | None
-
-
-class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a request: `answer` (sealed) when the clip is there, `owner` while somebody makes it."""
-
-    clip: str
-    actor: str
-    owner: str | None
-    answer: bytes | None
-
-    @property
-    def abandoned(self) -> bool:
-        """Nobody makes it any more, though nobody finished it."""
-        return self.answer is None and not (self.owner and _owner_lives(self.owner))
 
 
 class Journal:
@@ -97,16 +38,17 @@ class Journal:
         self.path = path
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        fresh = not path.exists()
+        self.owner = f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}"
+        self.source = ""
+        self._base = 0
         try:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
             self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
             for pragma in ("synchronous = FULL", "fullfsync = ON", "wal_autocheckpoint = 4000", "cache_size = -2000"):
                 self._connection.execute(f"PRAGMA {pragma}")
-            self._prepare(base if fresh else lambda: 0)
+            self._prepare(base)
         except (OSError, sqlite3.Error) as error:
             raise _translated(error, path) from error
-        self.owner = f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}"
 
     def close(self) -> None:
         """Idempotent."""
@@ -140,7 +82,7 @@ class Journal:
             try:
                 self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
                 try:
-                    yield Transaction(self, self._connection)
+                    yield Transaction(self._connection, owner=self.owner, source=self.source, base=self._base)
                     self._patiently(lambda: self._connection.execute("COMMIT"))
                 except BaseException:
                     if self._connection.in_transaction:
@@ -180,7 +122,7 @@ class Journal:
         with self.transaction() as write:
             execute = write.connection.execute
             for (owner,) in execute(_SQL["lease_owners"]).fetchall():
-                if not _owner_lives(owner):
+                if not owner_lives(owner):
                     execute(_SQL["release_owner"], (owner,))
             present = time.time()
             rows = execute(
@@ -253,116 +195,6 @@ class Journal:
                         f"{self.path} was locked by another process for {_PATIENCE:g} s; see what holds it and try again"
                     ) from error
                 time.sleep(random.uniform(0.001, 0.005))  # noqa: S311  # jitter, not a secret
-
-
-class Transaction:
-    """One change to the journal, inside `Journal.transaction()`."""
-
-    def __init__(self, journal: Journal, connection: sqlite3.Connection) -> None:
-        self._journal = journal
-        self.connection = connection
-
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Give drafts their positions. The time of recording never goes back, whatever the clock does."""
-        newest = self.connection.execute(_SQL["newest"]).fetchone() or (self._journal._base, 0)
-        position, latest = newest
-        present = max(int(now().timestamp() * 1e6), latest)
-        recorded = datetime.fromtimestamp(present / 1e6, UTC)
-        events = []
-        for draft in drafts:
-            known = self.connection.execute(_SQL["by_id"], (draft.id,)).fetchone()
-            if known:
-                events.append(decode(known[0]))
-                continue
-            position += 1
-            event = Event(
-                id=draft.id,
-                source=self._journal.source,
-                type=draft.type,
-                subject=draft.subject,
-                time=draft.time,
-                position=position,
-                recorded=recorded,
-                actor=draft.actor,
-                version=draft.version,
-                data=msgspec.Raw(draft.data),
-                sealed=draft.sealed,
-            )
-            self.connection.execute(_SQL["append"], (position, draft.id, present, encode(event)))
-            events.append(event)
-        return events
-
-    def add_task(self, kind: str, *, subject: str, actor: str, payload: bytes, due: float | None = None) -> None:
-        """Put up work that must be done because of this change."""
-        present = time.time()
-        self.connection.execute(_SQL["add_task"], (kind, subject, actor, payload, present, due or present))
-
-    def finish_task(self, task: Task) -> bool:
-        """The work is done. False when the lease was lost meanwhile: then another one did it or will."""
-        return self._on_lease("finish_task", task.id)
-
-    def retry_task(self, task: Task, *, due: float, error: str) -> bool:
-        """The work failed for now; it waits until `due` (s since the epoch)."""
-        return self._on_lease("retry_task", due, error, task.id)
-
-    def renew_tasks(self, tasks: Iterable[int], *, seconds: float) -> None:
-        """Hold leases longer, for work that goes on."""
-        values = (time.time() + seconds, json.dumps(list(tasks)), self._journal.owner)
-        self.connection.execute(_SQL["renew_leases"], values)
-
-    def release_task(self, task: Task) -> bool:
-        """Hand the work back untried."""
-        return self._on_lease("release_task", task.id)
-
-    def park_task(self, task: Task, *, error: str) -> bool:
-        """The work cannot be done as things are; it waits for a person."""
-        return self._on_lease("park_task", error, task.id)
-
-    def leased(self, subject: str) -> int:
-        """How many tasks about a subject are being done right now."""
-        return int(self.connection.execute(_SQL["leased_for"], (subject,)).fetchone()[0])
-
-    def cancel_tasks(self, subject: str) -> int:
-        """Take back all waiting work about a subject; gives how many tasks are being done right now and so remain."""
-        self.connection.execute(_SQL["cancel_tasks"], (subject,))
-        return self.leased(subject)
-
-    def fingerprint(self, fingerprint: str) -> Fingerprint | None:
-        """What is known of a request."""
-        row = self.connection.execute(_SQL["fingerprint"], (fingerprint,)).fetchone()
-        return Fingerprint(clip=row[0], actor=row[1], owner=row[2], answer=row[3]) if row else None
-
-    def claim(self, fingerprint: str, *, clip: str, actor: str) -> None:
-        """From here on this process makes the clip; others wait."""
-        self.connection.execute(_SQL["claim_fingerprint"], (fingerprint, clip, actor, self._journal.owner))
-
-    def answer(self, fingerprint: str, answer: bytes) -> None:
-        """The clip is there."""
-        self.connection.execute(_SQL["answer_fingerprint"], (answer, fingerprint, self._journal.owner))
-
-    def release(self, fingerprint: str) -> None:
-        """Give up a claim."""
-        self.connection.execute(_SQL["release_fingerprint"], (fingerprint, self._journal.owner))
-
-    def forget(self, clip: str) -> None:
-        """Never give this clip as an answer again."""
-        self.connection.execute(_SQL["forget_clip"], (clip,))
-
-    def prune(self, through: int) -> int:
-        """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went."""
-        return self.connection.execute(_SQL["prune"], (through,)).rowcount
-
-    def move_cursor(self, name: str, position: int, *, note: str | None = None) -> None:
-        """Record how far a subscription has come."""
-        self.connection.execute(_SQL["move_cursor"], (name, position, time.time(), note))
-
-    def _on_lease(self, query: str, *values: object) -> bool:
-        return self.connection.execute(_SQL[query], (*values, self._journal.owner)).rowcount == 1
-
-
-def _owner_lives(owner: str) -> bool:
-    pid, start, _ = owner.split(":")
-    return platform.is_alive(int(pid), float(start))
 
 
 def _translated(error: Exception, path: Path) -> JournalError | DiskFull:

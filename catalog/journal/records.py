@@ -1,0 +1,71 @@
+"""What is read from the journal: frozen records of tasks, cursors and fingerprints."""
+
+from __future__ import annotations
+
+import msgspec
+
+from voxledger.catalog import platform
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that was acknowledged together with an event, held under a lease. `payload` is sealed by its actor's key."""
+
+    id: int
+    kind: str
+    subject: str
+    actor: str
+    payload: bytes
+    attempts: int
+    created: float
+
+
+class OpenTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task as `status` shows it."""
+
+    id: int
+    subject: str
+    state: str
+    created: float
+    due: float
+    attempts: int
+    error: str | None
+
+
+class TaskCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tasks of a kind are in a state."""
+
+    kind: str
+    state: str
+    count: int
+    oldest: float
+    attempts: int
+    next_due: float
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a subscription has come."""
+
+    name: str
+    position: int
+    updated: float
+    note: str | None
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a request: `answer` (sealed) when the clip is there, `owner` while somebody makes it."""
+
+    clip: str
+    actor: str
+    owner: str | None
+    answer: bytes | None
+
+    @property
+    def abandoned(self) -> bool:
+        """Nobody makes it any more, though nobody finished it."""
+        return self.answer is None and not (self.owner and owner_lives(self.owner))
+
+
+def owner_lives(owner: str) -> bool:
+    """Whether the process that took a lease or a claim still runs."""
+    pid, start, _ = owner.split(":")
+    return platform.is_alive(int(pid), float(start))
