@@ -90,13 +90,16 @@ class Catalog:
         *,
         actor: str,
         channel: Channel,
+        uploaded: Callable[[str], bool] | None = None,
     ) -> None:
+        """`uploaded` waits a little for a clip's upload and says whether it is done; without it nobody waits."""
         self.home = home
         self.recorder = recorder
         self.keeper = keeper
         self._store = store
         self._actor = actor
         self._channel = channel
+        self._uploaded = uploaded or (lambda clip: not recorder.journal.open_tasks("upload", [clip]))
 
     def clip(self, reference: str) -> Clip:
         """A clip by its id, or by as many of its last hex digits as make it unique (4 or more).
@@ -163,7 +166,7 @@ class Catalog:
                 raise QueryError(f"DuckDB refused the query: {_plain(error)}") from None
 
     def totals(self) -> dict[str, int]:
-        """Clips, their length (µs) and size (bytes), how many are stored, pinned, marked, purged."""
+        """Clips whose audio is there, its length (µs) and size (bytes); of them stored, pinned, marked; and the purged ones."""
         with self.keeper.reading() as connection:
             return _rows(connection, _SQL["totals"], None)[0]
 
@@ -214,6 +217,10 @@ class Catalog:
             raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds")
         if clip.state in ("purging", "purged") or clip.key is None:
             raise StoreError(f"the audio of clip {clip.short} was purged")
+        if clip.state != "stored" and not self._uploaded(clip.id):
+            raise StoreError(
+                f"clip {clip.short} is not in the store yet, so a link would lead nowhere; `voxledger status` says what it waits for"
+            )
         self.accessed(clip, "link")
         return self._store().presign(clip.bucket, clip.key, expires)
 
@@ -242,7 +249,8 @@ class Catalog:
                 "created": row["created"].astimezone(UTC),
                 "dropped": tuple(row["dropped"]),
                 "tags": tuple(row["tags"]),
-                "path": Path(row["path"]) if row["path"] else None,
+                # Where this HOME keeps it: a HOME may have been copied or moved since.
+                "path": self.home.cache / row["key"] if row["key"] and row["path"] else None,
             }
         ).bound(self)
 

@@ -18,8 +18,9 @@ WHERE ($actor IS NULL OR actor = $actor) AND ($session IS NULL OR session = $ses
 ORDER BY created DESC, id DESC LIMIT $limit;
 
 -- name: totals
--- The catalog in one line, for `status`.
-SELECT count(*) AS clips, coalesce(sum(duration_us), 0)::BIGINT AS duration_us, coalesce(sum(bytes), 0)::BIGINT AS bytes,
-    count(*) FILTER (state = 'stored') AS stored, count(*) FILTER (pinned) AS pinned,
+-- The catalog in one line, for `status`: what is there, and beside it how many are gone.
+SELECT count(*) FILTER (purged IS NULL) AS clips, coalesce(sum(duration_us) FILTER (purged IS NULL), 0)::BIGINT AS duration_us,
+    coalesce(sum(bytes) FILTER (purged IS NULL), 0)::BIGINT AS bytes,
+    count(*) FILTER (stored IS NOT NULL AND purged IS NULL) AS stored, count(*) FILTER (pinned AND purged IS NULL) AS pinned,
     count(*) FILTER (state = 'marked') AS marked, count(*) FILTER (state = 'purged') AS purged
 FROM clips;

@@ -185,6 +185,10 @@ def _cell(value: Any) -> str:
         return f"{value:,.6g}"
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, tuple):  # an interval, as Arrow gives it: months, days, nanoseconds
+        months, days, nanoseconds = value
+        parts = (f"{months} months" if months else "", f"{days} d" if days else "", f"{nanoseconds / 1e9:g} s")
+        return " ".join(part for part in parts if part)
     if isinstance(value, list):
         return ", ".join(_cell(item) for item in value)
     return str(value)

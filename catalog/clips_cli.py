@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
-from cyclopts import App
+from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import terminal
 from voxledger.catalog.terminal import Opener
@@ -13,6 +13,10 @@ from voxledger.catalog.terminal import Opener
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.clip import Clip
+
+
+State = Literal["local", "stored", "upload failed", "marked", "purging", "purged"]
+Emotion = Literal["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm", "neutral"]
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -42,11 +46,11 @@ class Commands:
         *,
         actor: str | None = None,
         session: str | None = None,
-        emotion: str | None = None,
+        emotion: Emotion | None = None,
         language: str | None = None,
         tag: str | None = None,
-        state: str | None = None,
-        limit: int = 20,
+        state: State | None = None,
+        limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 20,
         json: bool = False,
     ) -> None:
         """List the newest clips.
@@ -64,13 +68,13 @@ class Commands:
         session
             Only this session's.
         emotion
-            Only with this dominant emotion; neutral is one, too.
+            Only with this dominant emotion.
         language
             Only in this language; en includes en-GB.
         tag
             Only with this tag.
         state
-            Only in this state: local, stored, upload failed, marked, purging or purged.
+            Only in this state.
         limit
             How many at most.
         json
@@ -78,14 +82,18 @@ class Commands:
         """
         with self._opened() as door:
             found = door.catalog.clips(
-                actor=actor, session=session, emotion=emotion, language=language, tag=tag, state=state, limit=limit
+                actor=actor, session=session, emotion=emotion, language=language, tag=tag, state=state, limit=limit + 1
             )
         if json:
-            terminal.print_json_lines(clip.as_dict() for clip in found)
+            terminal.print_json_lines(clip.as_dict() for clip in found[:limit])
+        elif not found and any((actor, session, emotion, language, tag, state)):
+            terminal.console.print("No clip fits these conditions.")
         elif not found:
-            terminal.console.print('No clips fit. [dim]`voxledger say "Hello."` makes one.[/]')
+            terminal.console.print('There are no clips yet. [dim]`voxledger say "Hello."` makes one.[/]')
         else:
-            _print_clips(found)
+            _print_clips(found[:limit])
+            if len(found) > limit:
+                terminal.console.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
 
     def show(self, clip: str, /, *, json: bool = False) -> None:
         """Show everything about one clip.
@@ -108,10 +116,20 @@ class Commands:
             terminal.print_json({**found.as_dict(), "text": found.text})
             return
         facts = terminal.table("", "what", "value")
-        for name, value in {**found.as_dict(), "text": found.text}.items():
-            if value not in (None, [], False):
+        told = {
+            **found.as_dict(),
+            "duration": f"{found.duration:.2f} s",
+            "bytes": terminal.size(found.bytes),
+            "sample_rate": f"{found.sample_rate} Hz",
+            "loudness_lufs": None if found.loudness_lufs is None else f"{found.loudness_lufs:.1f}",
+            "tags": ", ".join(found.tags),
+            "dropped": ", ".join(found.dropped),
+            "text": found.text,
+        }
+        for name, value in told.items():
+            if value not in (None, "", False):
                 facts.add_row(
-                    name.replace("_", " "), terminal.text(", ".join(value) if isinstance(value, list) else value)
+                    name.replace("_lufs", ", LUFS").replace("_", " "), terminal.text("yes" if value is True else value)
                 )
         terminal.console.print(facts)
 
@@ -212,10 +230,19 @@ def _print_clips(found: list[Clip]) -> None:
         *(["tags"] if wide else []),
     ]
     made = terminal.table("", *columns, right=("length",))
+    least = {
+        "id": 8,
+        "made": 11,
+        "length": 7,
+        "language": 8,
+        "emotion": 11,
+        "state": 13 if any(clip.pinned for clip in found) else 8,
+    }
     for column in made.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
-        if column.header in ("id", "made", "length", "state"):
-            column.min_width = {"id": 8, "made": 11, "length": 7, "state": 8}[str(column.header)]
+        column.min_width = least.get(str(column.header))
+        if column.header == "name" and not wide:
+            column.max_width = max(4, terminal.console.width - sum(least.values()) - 3 * len(columns))
     colours = {
         "stored": "green",
         "local": "yellow",

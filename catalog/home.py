@@ -98,8 +98,8 @@ class Home:
         free = platform.free_disk(self.path)
         if free < minimum:
             raise DiskFull(
-                f"only {free / 1e6:,.0f} MB are free under {self.path}, less than general.min_free_disk ="
-                f" {minimum / 1e6:,.0f} MB; free some space or lower the setting. Nothing was generated"
+                f"only {free / 1e9:,.2f} GB are free under {self.path}, less than general.min_free_disk ="
+                f" {minimum / 1e9:,.2f} GB; free some space or lower the setting. Nothing was generated"
             )
 
 

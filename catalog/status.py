@@ -63,6 +63,7 @@ def status(
 ) -> Status:
     """Look at a HOME. `subscriptions`: the names of those that should exist, each with a reason if it stands still."""
     totals = catalog.totals()
+    journal.take_back()
     head = journal.head()
     oldest: dict[tuple[str, str], str | None] = {}
     for kind in {found.kind for found in journal.counts()}:

@@ -15,10 +15,13 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from voxledger.catalog.errors import VaultError
+from voxledger.catalog import platform
+from voxledger.catalog.errors import DiskFull, VaultError
 from voxledger.catalog.events import new_id, now
 
 _NONCE = 12
+_ROOM = 1_000_000
+"""With less free bytes than this a vault that cannot be opened means a full disk."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Vault:
             self._connection.execute("PRAGMA fullfsync = ON")
             self._connection.executescript(files("voxledger.catalog").joinpath("vault.sql").read_text())
         except (OSError, sqlite3.Error) as error:
+            if platform.free_disk(path.parent) < _ROOM:
+                raise DiskFull(
+                    f"the disk is full: {path} cannot be used; nothing was changed. Free some space"
+                ) from error
             raise VaultError(f"the vault {path} cannot be opened: {error}; restore it from its backup") from error
 
     def close(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,16 +18,17 @@ from voxledger.catalog.clip import CONTENT_TYPES, Access, Clip
 from voxledger.catalog.errors import DiskFull, HomeError
 from voxledger.catalog.events import (
     Channel,
+    ClipTagged,
     Event,
     Fact,
     GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
     GenerationReused,
-    encode,
     new_id,
     now,
 )
+from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Fingerprint, Transaction
 from voxledger.catalog.objects.keys import object_key
@@ -34,15 +37,18 @@ from voxledger.catalog.objects.uploader import KIND
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
-from voxledger.synth.audio import Encoded, Processed, format_named, on_one_core, process
-from voxledger.synth.audio import encode as encode_audio
 from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
 from voxledger.synth.errors import EngineFailed, GenerationTimeout, InvalidText, SynthesisError
+from voxledger.synth.formats import format_named
 from voxledger.synth.prosody import level_offset
 from voxledger.synth.request import SpeakRequest
 
 _LOOK = 0.02
 """Seconds between two looks at a clip that somebody else is making."""
+
+
+if TYPE_CHECKING:
+    from voxledger.synth.audio import Encoded, Processed
 
 
 class _Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,18 +142,24 @@ class Attempt:
         """Whether an answered request's audio can still be had: here, or in the store."""
         if found.answer is None:
             return False
-        path = self.clip_of(found).path
-        return (path is not None and path.is_file()) or not self._around.recorder.journal.open_tasks(KIND, [found.clip])
+        clip = self.clip_of(found)
+        return clip.state == "stored" or (clip.path is not None and clip.path.is_file())
 
     def clip_of(self, found: Fingerprint) -> Clip:
-        """The clip behind an answered fingerprint."""
-        assert found.answer is not None
-        facts = self._around.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
+        """The clip behind an answered fingerprint; `stored` once no upload of it is open."""
+        facts = self._answer(found)
+        waits = self._around.recorder.journal.open_tasks(KIND, [found.clip])
+        facts |= {"path": self._around.home.cache / facts["key"], "state": "local" if waits else "stored"}
         return msgspec.convert(facts, Clip, strict=False, dec_hook=_path).bound(self._around.access)
 
+    def _answer(self, found: Fingerprint) -> dict[str, Any]:
+        assert found.answer is not None
+        facts: dict[str, Any] = self._around.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
+        return facts
+
     def _reuse(self, write: Transaction, found: Fingerprint) -> Clip:
+        """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
         clip = self.clip_of(found)
-        saved = self._around.recorder.unseal(found.answer or b"", actor=found.actor, about=found.clip)["saved_us"]
         fact = GenerationReused(
             channel=self.channel,
             features=self.request.features(),
@@ -156,13 +168,20 @@ class Attempt:
             emotion=clip.emotion,
             text_length=len(self.request.text),
             duration_us=clip.duration_us,
-            saved_us=int(saved),
+            saved_us=int(self._answer(found)["saved_us"]),
             actor_label=self.request.actor,
         )
-        write.append([self._around.recorder.draft(fact, subject=clip.id, actor=self.actor)])
-        return msgspec.structs.replace(clip, reused=True).bound(self._around.access)
+        tags = [ClipTagged(tag=tag) for tag in self.request.tags if tag not in clip.tags]
+        draft = self._around.recorder.draft
+        write.append([draft(each, subject=clip.id, actor=self.actor) for each in (fact, *tags)])
+        return msgspec.structs.replace(clip, reused=True, tags=tuple(sorted({*clip.tags, *self.request.tags}))).bound(
+            self._around.access
+        )
 
     def _produce(self) -> _Made:
+        # torch comes with it, and takes a second: an answered request goes without.
+        from voxledger.synth.audio import encode, on_one_core, process
+
         settings, request = self._around.settings, self.request
         asked = SynthesisRequest(
             text=request.text, language=self.language, voice=request.voice, emotion=request.emotion, seed=request.seed,
@@ -188,7 +207,7 @@ class Attempt:
             )
         )
         chained = time.perf_counter()
-        encoded = encode_audio(processed.samples, processed.sample_rate, request.format)
+        encoded = encode(processed.samples, processed.sample_rate, request.format)
         return _Made(
             processed=processed,
             encoded=encoded,
@@ -338,7 +357,7 @@ class Attempt:
                 "created": clip.created.isoformat(),
             },
             tags={"app": "voxledger", "emotion": clip.emotion, "language": clip.language, "engine": clip.engine},
-            record=encode(event).decode(),
+            record=acknowledged(event).decode(),
         )
 
     def _ending(self, error: BaseException) -> Fact | None:
@@ -349,7 +368,7 @@ class Attempt:
                 channel=self.channel,
                 engine=self.info.name,
                 language=self.language,
-                failure=getattr(error, "failure_class", type(error).__name__),
+                failure=getattr(error, "failure_class", None) or _snake(type(error).__name__),
                 stage=getattr(error, "stage", "request" if isinstance(error, SynthesisError) else "storage"),
                 emotion=self.request.emotion.dominant,
                 text_length=len(self.request.text),
@@ -377,3 +396,8 @@ def _translated(segments: Iterator[Segment]) -> Iterator[Segment]:
 
 def _path(kind: type, value: object) -> object:
     return Path(str(value)) if kind is Path else value
+
+
+def _snake(name: str) -> str:
+    """`DiskFull` -> `disk_full`: classes of failures are written alike, whoever raised them."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -75,7 +75,8 @@ class Commands:
     ) -> int:
         """Speak a text, record the clip and upload it.
 
-        The same request gives the same clip again, at no cost; `--take 2` or `--no-reuse` makes a new one.
+        The same request gives the same clip again, at no cost, with its first session and name; `--take 2` or `--no-reuse`
+        makes a new one.
 
         **Examples**
 
@@ -88,8 +89,8 @@ class Commands:
         text
             What to say; `-` reads standard input.
         emotion
-            A name, or names with weights from 0 to 1: happy, angry, sad, afraid, disgusted, melancholic, surprised,
-            calm. strength
+            A name, or names with weights from 0 to 1. Known are happy, angry, sad, afraid, disgusted, melancholic,
+            surprised and calm. strength
             Scales the emotion, 0 to 1.
         language
             BCP 47 tag such as en, es, de, zh or ar; found from the script when not given.
@@ -131,7 +132,7 @@ class Commands:
             if json:
                 terminal.print_json({**clip.as_dict(), "state": "stored" if stored else "local"})
             else:
-                _print_clip(clip, stored)
+                _print_clip(clip, None if stored else door.uploader.progress.trouble or "its upload goes on")
             if play:
                 clip.play()
             door.close(wait=0)
@@ -266,7 +267,7 @@ def _wait_for_uploads(door: Door) -> int:
     return waiting
 
 
-def _print_clip(clip: Clip, stored: bool) -> None:
+def _print_clip(clip: Clip, waits_for: str | None) -> None:
     """Three lines without a frame, so that paths can be copied."""
     note = "was there already" if clip.reused else "new"
     loudness = f" · {clip.loudness_lufs:.1f} LUFS" if clip.loudness_lufs is not None else ""
@@ -275,10 +276,10 @@ def _print_clip(clip: Clip, stored: bool) -> None:
         f" · {terminal.size(clip.bytes)}{loudness}"
     )
     terminal.console.print(terminal.text(clip.path), soft_wrap=True)
-    if stored:
+    if waits_for is None:
         terminal.console.print(terminal.text(f"s3://{clip.bucket}/{clip.key}"), style="green", soft_wrap=True)
     else:
-        terminal.console.print("not uploaded yet; `voxledger status` says what it waits for", style="yellow")
+        terminal.console.print(terminal.text(f"not uploaded yet: {waits_for}"), style="yellow", soft_wrap=True)
 
 
 def _as_json(line: Spoken) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import torch
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError
-from voxledger.synth.audio import format_named, resample
+from voxledger.synth.audio import resample
 from voxledger.synth.errors import AudioFailed, UnsupportedFormat
+from voxledger.synth.formats import format_named
 
 _BLOCK = 1 << 16
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voxledger.catalog.settings import Settings
-from voxledger.synth.audio.encode import format_named
 from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import InvalidRequest, InvalidText
+from voxledger.synth.formats import format_named
 from voxledger.synth.language import detect, normalize
 
 DEFAULT_SESSION = "default"
@@ -62,6 +62,8 @@ class SpeakRequest:
         """Check what a caller wrote. Raises InvalidRequest, or one of its children, that says what is wrong with it."""
         if isinstance(tags, str):
             tags = (tags,)
+        if voice is not None and not isinstance(voice, str):
+            raise InvalidRequest(f"the voice must be a name, not {voice!r}")
         return cls(
             text=clean_text(text, settings.synth.max_text),
             voice=voice or None,
@@ -96,6 +98,8 @@ class SpeakRequest:
             "format": self.format,
             "loudness": settings.synth.loudness,
             "sample_rate": settings.synth.sample_rate,
+            # Does not decide the audio, but a clip says what it had to do without: one that dropped nothing is another.
+            "dropped": self.dropped,
             "actor": self.actor,
             "take": self.take,
         }

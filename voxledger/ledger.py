@@ -138,7 +138,13 @@ class Ledger:
         from voxledger.catalog.catalog import Catalog
 
         return Catalog(
-            self.home, self.recorder, self.keeper, lambda: self.store, actor=self.actor, channel=self.channel
+            self.home,
+            self.recorder,
+            self.keeper,
+            lambda: self.store,
+            actor=self.actor,
+            channel=self.channel,
+            uploaded=lambda clip: not self.uploader.flush([clip], timeout=self.settings.store.close_wait),
         )
 
     @_once

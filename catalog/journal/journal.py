@@ -24,6 +24,8 @@ from voxledger.catalog.queries import load
 SCHEMA = "1"
 _PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
+_ROOM = 1_000_000
+"""With less free bytes than this SQLite's "disk I/O error" means a full disk."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
 _T = TypeVar("_T")
 
@@ -131,6 +133,13 @@ class Journal:
             ).fetchall()
         return [Task(**dict(zip(Task.__struct_fields__, row, strict=True))) for row in rows]
 
+    def take_back(self) -> None:
+        """What dead owners held waits again."""
+        dead = [owner for (owner,) in self._read("lease_owners") if not owner_lives(owner)]
+        if dead:
+            with self.transaction() as write:
+                write.connection.executemany(_SQL["release_owner"], [(owner,) for owner in dead])
+
     def next_due(self, kind: str) -> float | None:
         """When the next waiting task of a kind is due (s since the epoch)."""
         found: float | None = self._read("next_due", kind)[0][0]
@@ -199,7 +208,8 @@ class Journal:
 
 def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
-    if "full" in text or (isinstance(error, OSError) and error.errno == 28):
+    no_room = "disk I/O error" in text and platform.free_disk(path.parent) < _ROOM
+    if no_room or "full" in text or (isinstance(error, OSError) and error.errno == 28):
         return DiskFull(
             f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat"
         )

@@ -14,7 +14,10 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.journal import Journal
-    from voxledger.catalog.objects import EmbeddedStore, Store
+    from voxledger.catalog.objects import EmbeddedStore, Store, Uploader
+
+KIND = "upload"
+_WAIT = 30.0
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -25,6 +28,13 @@ class Door(AbstractContextManager["Door"], Protocol):
     @property
     def store(self) -> Store:
         """The S3 store."""
+
+    @property
+    def uploader(self) -> Uploader:
+        """Uploads."""
+
+    def close(self, *, wait: float | None = None) -> None:
+        """Let everything go."""
 
 
 class Commands:
@@ -96,19 +106,23 @@ class Commands:
             for name, value in door.store.environment().items():
                 print(f"export {name}={shlex.quote(value)}")
 
-    def retry(self) -> None:
-        """Try everything now that waits for the store, parked uploads too.
+    def retry(self) -> int:
+        """Upload now what waits for the store, parked uploads too.
 
         **Examples**
 
             voxledger store retry
         """
         with self._opened() as door:
-            door.journal.hurry("upload")
-            waiting = sum(found.count for found in door.journal.counts() if found.kind == "upload")
-            terminal.console.print(
-                f"{terminal.count(waiting, 'upload')} due now; `voxledger serve` or the next command that speaks carries on"
-            )
+            door.journal.hurry(KIND)
+            before = door.uploader.flush(timeout=0)
+            with terminal.errors.status(f"uploading {terminal.count(before, 'file')} …"):
+                waiting = door.uploader.flush(timeout=max(_WAIT, before / 10))
+            terminal.console.print(f"{terminal.count(before - waiting, 'file')} uploaded, {waiting:,} waiting")
+            if waiting and door.uploader.progress.trouble:
+                terminal.console.print(terminal.text(door.uploader.progress.trouble), style="yellow", soft_wrap=True)
+            door.close(wait=0)
+        return 1 if waiting else 0
 
 
 def _embedded(door: Door) -> EmbeddedStore:

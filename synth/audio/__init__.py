@@ -8,13 +8,14 @@ from voxledger.synth.audio.chain import (
     join,
     process,
 )
-from voxledger.synth.audio.encode import FORMATS, AudioFormat, Encoded, encode, format_named
+from voxledger.synth.audio.encode import Encoded, encode
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.one_core import on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.resample import resample
 from voxledger.synth.audio.trim import Silences, trim
+from voxledger.synth.formats import FORMATS, AudioFormat, format_named
 
 __all__ = [
     "CEILING_DBTP",

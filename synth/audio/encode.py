@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,64 +13,8 @@ import torch
 
 from voxledger.synth.audio.ogg import with_serial
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
-from voxledger.synth.errors import AudioFailed, UnsupportedFormat
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioFormat:
-    """One way to write audio. `rates`: the sample rates (Hz) it can hold, ascending; empty means any.
-
-    `fallback_rate` is what other rates become; None means the next higher one of `rates`, or else the highest.
-    """
-
-    name: str
-    extension: str
-    content_type: str
-    lossy: bool
-    rates: tuple[int, ...] = ()
-    fallback_rate: int | None = None
-    container: str = field(repr=False)
-    codec: str = field(repr=False)
-
-    def rate_for(self, sample_rate: int) -> int:
-        """The rate a clip of `sample_rate` has in a file of this format."""
-        if not self.rates or sample_rate in self.rates:
-            return sample_rate
-        return self.fallback_rate or next((rate for rate in self.rates if rate > sample_rate), self.rates[-1])
-
-
-FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
-    {
-        audio_format.name: audio_format
-        for audio_format in (
-            AudioFormat(
-                name="wav", extension="wav", content_type="audio/wav", lossy=False, container="WAV", codec="PCM_16"
-            ),
-            AudioFormat(
-                name="flac", extension="flac", content_type="audio/flac", lossy=False, container="FLAC", codec="PCM_16"
-            ),
-            AudioFormat(
-                name="opus",
-                extension="opus",
-                content_type="audio/ogg",  # RFC 7845, section 9
-                lossy=True,
-                rates=(8_000, 12_000, 16_000, 24_000, 48_000),
-                fallback_rate=48_000,
-                container="OGG",
-                codec="OPUS",
-            ),
-            AudioFormat(
-                name="mp3",
-                extension="mp3",
-                content_type="audio/mpeg",  # RFC 3003
-                lossy=True,
-                rates=(8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
-                container="MP3",
-                codec="MPEG_LAYER_III",
-            ),
-        )
-    }
-)
+from voxledger.synth.errors import AudioFailed
+from voxledger.synth.formats import AudioFormat, format_named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +36,6 @@ class Encoded:
     def duration_us(self) -> int:
         """Length in microseconds, rounded from whole frames."""
         return (self.frames * 2_000_000 + self.sample_rate) // (2 * self.sample_rate)
-
-
-def format_named(name: str) -> AudioFormat:
-    """The format of this name, in any case. Raises UnsupportedFormat, which names the known ones."""
-    try:
-        return FORMATS[name.lower()]
-    except KeyError:
-        raise UnsupportedFormat(f"there is no audio format {name!r}: choose one of {', '.join(FORMATS)}") from None
 
 
 def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str) -> Encoded:

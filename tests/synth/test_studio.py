@@ -198,7 +198,7 @@ def test_less_free_disk_than_wanted_is_refused_before_synthesis(tmp_path: Path) 
             vox.speak("No room.")
         assert _files(vox) == []
         failed = vox.catalog.sql("SELECT failure, stage FROM generations").rows()
-        assert failed == [{"failure": "DiskFull", "stage": "storage"}]
+        assert failed == [{"failure": "disk_full", "stage": "storage"}]
 
 
 def test_a_full_disk_while_writing_leaves_nothing_and_recovers(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
