@@ -89,8 +89,8 @@ class Commands:
         text
             What to say; `-` reads standard input.
         emotion
-            A name, or names with weights from 0 to 1. Known are happy, angry, sad, afraid, disgusted, melancholic,
-            surprised and calm. strength
+            Such as sad, or happy=0.7,calm=0.2 with weights from 0 to 1; docs/emotion.md tells all eight.
+        strength
             Scales the emotion, 0 to 1.
         language
             BCP 47 tag such as en, es, de, zh or ar; found from the script when not given.
