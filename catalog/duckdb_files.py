@@ -18,8 +18,15 @@ from voxledger.catalog.events import now
 
 _log = logging.getLogger(__name__)
 _FULL = re.compile(r"No space left|disk is full|Disk quota|could not write all", re.IGNORECASE)
-_HELD = re.compile(r"(set|Conflicting) lock|being used by another process", re.IGNORECASE)
-_DAMAGED = re.compile(r"Could not read enough bytes|checksum|corrupt|Serialization Error|INTERNAL Error", re.IGNORECASE)
+_HELD = re.compile(
+    r"(set|Conflicting) lock|used by another process|different configuration|file handle conflict|already attached",
+    re.IGNORECASE,
+)
+_DAMAGED = re.compile(
+    r"not a valid DuckDB|Could not read enough bytes|checksum|corrupt|Serialization Error|replaying WAL|INTERNAL Error",
+    re.IGNORECASE,
+)
+"""What DuckDB says of a file that is not whole; anything else is no reason to touch it."""
 _NEWER = re.compile(r"can only read versions|newer version of DuckDB", re.IGNORECASE)
 
 
@@ -71,22 +78,25 @@ def _attach(
             connection.execute(f"ATTACH '{_quoted(path)}' AS {name}{' (READ_ONLY)' if read_only else ''}")
         except duckdb.Error as error:
             message = str(error)
-            if _HELD.search(message):
-                if time.monotonic() > deadline:
-                    raise CatalogBusy(_busy(path, message, patience)) from error
-                time.sleep(random.uniform(0.005, 0.03))  # noqa: S311  # jitter, not a secret
-            elif _FULL.search(message):
-                raise _no_room(path) from error
-            elif _NEWER.search(message):
-                raise HomeError(
-                    f"{path} was written by a newer DuckDB; upgrade Voxledger. Nothing was changed"
-                ) from error
-            elif "Permission denied" in message:
-                raise HomeError(f"{path} cannot be opened: permission denied; run as the owner of this HOME") from error
-            else:
+            if time.monotonic() > deadline:
+                raise CatalogBusy(_busy(path, message, patience)) from error
+            if _DAMAGED.search(message):
                 _move_aside(path)
+            elif not _HELD.search(message):
+                raise _refused(path, message) from error
+            time.sleep(random.uniform(0.005, 0.03))  # noqa: S311  # jitter, not a secret
         else:
             return
+
+
+def _refused(path: Path, message: str) -> HomeError:
+    if _FULL.search(message):
+        return _no_room(path)
+    if _NEWER.search(message):
+        return HomeError(f"{path} was written by a newer DuckDB; upgrade Voxledger. Nothing was changed")
+    if "Permission denied" in message or "Operation not permitted" in message:
+        return HomeError(f"{path} cannot be opened: permission denied; run as the owner of this HOME")
+    return HomeError(f"{path} cannot be opened: {message.splitlines()[0]}")
 
 
 def _move_aside(path: Path) -> None:
@@ -95,9 +105,8 @@ def _move_aside(path: Path) -> None:
         try:
             duckdb.connect(str(path), read_only=True).close()
         except duckdb.Error as error:
-            if _HELD.search(str(error)) or not path.exists():
-                return
-            _set_aside(path, str(error))
+            if _DAMAGED.search(str(error)) and path.exists():
+                _set_aside(path, str(error))
 
 
 def _set_aside(path: Path, why: str) -> None:

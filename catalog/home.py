@@ -32,7 +32,10 @@ class Home:
         """Make HOME if it is not there. Raises HomeError when it cannot be used."""
         if path is not None and "\0" in str(path):
             raise HomeError("HOME holds a NUL character; choose another folder")
-        root = Path(path).expanduser().absolute() if path is not None else default_path().expanduser().absolute()
+        # One spelling for one folder: locks are kept by it.
+        root = Path(os.path.realpath(Path(path if path is not None else default_path()).expanduser()))
+        if "?" in str(root) or not _is_unicode(root):
+            raise HomeError(f"HOME {str(root)!r} holds a character that DuckDB cannot open; choose another folder")
         kind = platform.file_system(root)
         if kind in platform.NETWORK_FILE_SYSTEMS:
             raise HomeError(
@@ -101,6 +104,14 @@ class Home:
                 f"only {free / 1e9:,.2f} GB are free under {self.path}, less than general.min_free_disk ="
                 f" {minimum / 1e9:,.2f} GB; free some space or lower the setting. Nothing was generated"
             )
+
+
+def _is_unicode(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _probe(root: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from voxledger.catalog.duckdb_files import attach, attached, detach
 from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Event, decode, digest
 from voxledger.catalog.home import Home
-from voxledger.catalog.journal import Transaction
+from voxledger.catalog.journal import MOST_BYTES, Transaction
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.segments import Segment, Segments
@@ -52,6 +53,17 @@ _ARRIVED = pa.schema(
 )
 _locks: dict[Path, threading.RLock] = {}
 _locks_lock = threading.Lock()
+
+
+def _forget_locks() -> None:
+    """A child inherits locks as they were, held by threads that it does not have."""
+    global _locks_lock  # replaced, because the old one may be held
+    _locks_lock = threading.Lock()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
 
 OnSealed = Callable[[Transaction, Segment], None]
 """Called in the journal transaction that prunes what the segment holds: the place to queue its upload."""
@@ -104,7 +116,7 @@ class Keeper:
 
         `fresh` drains first, so that a caller sees what it wrote. Others may read at the same time, nobody can write.
         """
-        if fresh or not self.home.catalog.exists():
+        if fresh or not (self.home.catalog.exists() and self.home.log.exists()):
             self.drain(patience=patience)
         with self._opened(patience, read_only=True) as connection:
             connection.execute("SET search_path = 'catalog,log'")
@@ -177,7 +189,15 @@ class Keeper:
         try:
             connection.execute(_SQL["append"])
             connection.execute(
-                _SQL["append_batch"], (arrived[0][0], arrived[-1][0], chained, previous, datetime.now(UTC))
+                _SQL["append_batch"],
+                (
+                    arrived[0][0],
+                    arrived[-1][0],
+                    chained,
+                    previous,
+                    sum(len(body) for _, body in arrived),
+                    datetime.now(UTC),
+                ),
             )
             connection.execute("COMMIT")
         except BaseException:
@@ -189,12 +209,21 @@ class Keeper:
 
     def _project(self, connection: duckdb.DuckDBPyConnection, start: int, last: int, progress: Progress | None) -> None:
         while start < last:
-            end = min(start + BATCH, last)
+            end = self._piece(connection, start)
             events = connection.sql(_SQL["after"], params=(start, end)).to_arrow_table()
             projections.fold(connection, self._opened_up(events), end)
             start = end
             if progress:
                 progress(start, last)
+
+    def _piece(self, connection: duckdb.DuckDBPyConnection, start: int) -> int:
+        """The end of what is folded next: whole batches, as many as have BATCH events or MOST_BYTES together."""
+        size, end = 0, start
+        for last, count in connection.execute(_SQL["next_batches"], (start,)).fetchall():
+            size, end = size + int(count), int(last)
+            if end - start >= BATCH or size >= MOST_BYTES:
+                break
+        return end
 
     def _opened_up(self, events: pa.Table) -> pa.Table:
         """Log rows as folds read them: the sealed part opened."""
@@ -233,7 +262,7 @@ class Keeper:
         sealed = max(self.journal.cursor(SEALED), (self.journal.oldest() or 1) - 1)
         while drained - sealed >= SEAL:
             bodies = self.journal.read(sealed, SEAL)
-            if len(bodies) < SEAL or bodies[0][0] != sealed + 1:
+            if not bodies or bodies[0][0] != sealed + 1:
                 return
             segment = self.segments.seal(bodies)
             sealed = segment.last

@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS log.batches (
     last BIGINT NOT NULL,
     digest BLOB NOT NULL,
     previous BLOB NOT NULL,
+    bytes BIGINT NOT NULL,
     drained TIMESTAMPTZ NOT NULL
 );
 COMMENT ON TABLE log.events IS 'Every event as it was acknowledged, in order; never rewritten.';
@@ -39,6 +40,7 @@ COMMENT ON COLUMN log.batches.first IS 'First position of the batch.';
 COMMENT ON COLUMN log.batches.last IS 'Last position of the batch.';
 COMMENT ON COLUMN log.batches.digest IS 'SHA-256 over the previous digest and those of the events, in order.';
 COMMENT ON COLUMN log.batches.previous IS 'Digest of the batch before; 32 zero bytes for the first.';
+COMMENT ON COLUMN log.batches.bytes IS 'Acknowledged bytes of its events.';
 COMMENT ON COLUMN log.batches.drained IS 'When the batch was written here.';
 
 -- name: last
@@ -53,7 +55,11 @@ SELECT digest FROM log.batches ORDER BY last DESC LIMIT 1;
 INSERT INTO log.events BY NAME SELECT * FROM arrived ORDER BY position;
 
 -- name: append_batch
-INSERT INTO log.batches VALUES (?, ?, ?, ?, ?);
+INSERT INTO log.batches VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: next_batches
+-- The batches after a position, to be folded in pieces that fit into memory.
+SELECT last, bytes FROM log.batches WHERE last > ? ORDER BY last LIMIT 10000;
 
 -- name: after
 -- The next events in order, for projections and subscriptions.

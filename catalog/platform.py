@@ -135,13 +135,19 @@ def _unlock(file: BinaryIO) -> None:
 
 
 def started(pid: int) -> float | None:
-    """When a process started (s since the epoch), None when there is none. With the pid it names one process for
-    ever.
+    """When a process started (s, on a clock of the system's own), None when there is none. With the pid it names one
+    process for ever.
     """
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform == "linux":
+            # Ticks since boot: psutil adds the wall clock's idea of when that was, which moves when the clock is set.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return float(process.create_time())
+    except (psutil.Error, OSError):
         return None
 
 

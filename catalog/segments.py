@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -58,13 +59,9 @@ class Segments:
         return Segment(path=path, first=first, last=last)
 
     def read(self, after: int, limit: int) -> Iterator[tuple[int, bytes]]:
-        """The next acknowledged bytes after a position, as far as they are sealed."""
+        """The next acknowledged bytes after a position, as far as the segment reaches that holds it."""
         for segment in self.all():
-            if segment.last <= after:
-                continue
-            for position, body in segment.read():
-                if position > after and limit > 0:
-                    limit -= 1
-                    yield position, body
-            if limit <= 0:
+            if segment.last > after:
+                found = (pair for pair in segment.read() if pair[0] > after)
+                yield from itertools.islice(found, limit)
                 return

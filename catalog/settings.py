@@ -29,10 +29,12 @@ _SCALE = {
     "GIB": 2**30,
     "TIB": 2**40,
 }
+_LARGEST = 2**62
+_LONGEST = 1000 * 366 * 86400.0
 _UNITS = {"ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Size = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "bytes"})]
-Span = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
+Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
 
 
@@ -187,19 +189,33 @@ def parse_size(text: str) -> int:
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
     if not found or (found[2].upper() or "B") not in _SCALE:
         raise ValueError(f"{text!r} is no size: write a number with B, KB, MB, GB, TB, KiB, MiB, GiB or TiB")
-    return int(float(found[1]) * _SCALE[found[2].upper() or "B"])
+    size = float(found[1]) * _SCALE[found[2].upper() or "B"]
+    if size >= _LARGEST:
+        raise ValueError(f"{text[:40]!r} is more than any disk has")
+    return int(size)
 
 
 def parse_span(text: str) -> float:
     """Seconds from `"90s"`, `"15min"`, `"7d"`, `"1d12h"` or a plain number. Raises ValueError."""
     try:
-        return float(text)
+        return _bounded(float(text), text)
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} is longer than a thousand years") from None
     except ValueError:
         pass
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|min|s|m|h|d|w)", text)
     if not parts or re.sub(r"\s", "", text) != "".join(number + unit for number, unit in parts):
         raise ValueError(f"{text!r} is no time span: write a number with ms, s, m, min, h, d or w")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        return _bounded(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} is longer than a thousand years") from None
+
+
+def _bounded(seconds: float, text: str) -> float:
+    if not 0 <= seconds <= _LONGEST:
+        raise OverflowError(text)
+    return seconds
 
 
 def format_span(seconds: float) -> str:
@@ -345,7 +361,7 @@ def _check(settings: Settings) -> None:
         ) from None
     try:
         shown = settings.store.key.format(actor="a", session="s", name="n", clip="c", ext="e")
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, AttributeError):
         shown = ""
     if "{clip}" not in settings.store.key or not shown:
         raise SettingsError(

@@ -24,7 +24,11 @@ errors = Console(stderr=True, highlight=False)
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output, for machines."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        sys.stdout.write(shown + "\n")
+    except UnicodeEncodeError:  # a terminal that knows ASCII only, or half a surrogate pair
+        sys.stdout.write(json.dumps(value, default=str) + "\n")
 
 
 def print_json_lines(values: Iterable[Any]) -> None:
@@ -58,7 +62,7 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
         pad_edge=False,
     )
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        made.add_column(text(column), justify="right" if column in right else "left", overflow="fold")
     return made
 
 

@@ -54,6 +54,7 @@ class Vault:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._by_label: dict[str, ActorKey] = {}
         self._by_id: dict[str, ActorKey | None] = {}
         try:
@@ -73,10 +74,17 @@ class Vault:
 
     def close(self) -> None:
         """Idempotent."""
-        self._connection.close()
+        if self._pid == os.getpid():
+            self._connection.close()
+
+    def _check_process(self) -> None:
+        """SQLite's connections do not survive a fork."""
+        if self._pid != os.getpid():
+            raise VaultError("this ledger was opened before a fork; open Voxledger again in the child process")
 
     def actor(self, label: str) -> ActorKey:
         """The key of the actor people call `label`, made on first use."""
+        self._check_process()
         with self._lock:
             known = self._by_label.get(label)
             if known is None:
@@ -86,6 +94,7 @@ class Vault:
 
     def key(self, actor: str) -> ActorKey | None:
         """The key behind an opaque id; None when it was destroyed or never here."""
+        self._check_process()
         with self._lock:
             if actor not in self._by_id:
                 self._by_id[actor] = self._find("id", actor)
@@ -93,6 +102,7 @@ class Vault:
 
     def secret(self, name: str, size: int = 32) -> bytes:
         """A random secret of this node, made on first use and the same ever after."""
+        self._check_process()
         with self._lock:
             self._connection.execute(
                 "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -15,7 +15,7 @@ import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.clip import CONTENT_TYPES, Access, Clip
-from voxledger.catalog.errors import DiskFull, HomeError
+from voxledger.catalog.errors import DiskFull, HomeError, VoxledgerError
 from voxledger.catalog.events import (
     Channel,
     ClipTagged,
@@ -96,6 +96,7 @@ class Attempt:
         decisive = request.decisive(self.info, self.effective, around.settings)
         self.fingerprint = around.recorder.vault.keyed_hash(decisive, purpose="fingerprint")
         self.clip_id = new_id()
+        self.event_id = new_id()
         self.started = time.monotonic()
 
     def answered_or_claimed(self) -> Clip | None:
@@ -103,6 +104,7 @@ class Attempt:
         deadline = self.started + self._around.settings.synth.wait
         while True:
             with self._around.recorder.journal.transaction() as write:
+                self._around.recorder.journal.settle_claims(write)
                 found = write.fingerprint(self.fingerprint)
                 if found is not None and self.is_there(found):
                     return self._reuse(write, found)
@@ -118,25 +120,36 @@ class Attempt:
 
     def run(self, fingerprint: str | None) -> Clip:
         """Make the clip and record it; a failure is recorded too, and the claim given up."""
-        journal = self._around.recorder.journal
+        path: Path | None = None
         try:
             self._around.home.require_room(self._around.settings.general.min_free_disk)
             made = self._produce()
             clip, path = self._write(made)
-            try:
-                self._record(clip, made, fingerprint)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+            self._record(clip, made, fingerprint)
         except BaseException as error:
-            with contextlib.suppress(Exception), journal.transaction() as write:
-                if fingerprint:
-                    write.release(fingerprint)
-                fact = self._ending(error)
-                if fact:
-                    write.append([self._around.recorder.draft(fact, subject=self.clip_id, actor=self.actor)])
+            # An interrupt may come after the commit: then the clip is acknowledged, and its file stays.
+            if not self._is_recorded():
+                if path is not None:
+                    path.unlink(missing_ok=True)
+                self._give_up(error, fingerprint)
             raise
+        self._around.on_recorded()
         return clip
+
+    def _is_recorded(self) -> bool:
+        """Whether the clip was acknowledged; when that cannot be told, its file is better kept."""
+        try:
+            return self._around.recorder.journal.knows(self.event_id)
+        except VoxledgerError:
+            return True
+
+    def _give_up(self, error: BaseException, fingerprint: str | None) -> None:
+        """The claim first: where there is no room for the event, the next caller must not wait for us."""
+        journal = self._around.recorder.journal
+        if fingerprint:
+            journal.give_up(fingerprint)
+        with contextlib.suppress(VoxledgerError):
+            journal.emit(self._around.recorder.draft(self._ending(error), subject=self.clip_id, actor=self.actor))
 
     def is_there(self, found: Fingerprint) -> bool:
         """Whether an answered request's audio can still be had: here, or in the store."""
@@ -276,7 +289,13 @@ class Attempt:
         acknowledged.
         """
         recorder = self._around.recorder
-        draft = recorder.draft(self._completed(clip, made), subject=clip.id, actor=self.actor, time=clip.created)
+        draft = recorder.draft(
+            self._completed(clip, made),
+            subject=clip.id,
+            actor=self.actor,
+            time=clip.created,
+            event_id=self.event_id,
+        )
         answer = recorder.seal(
             {**msgspec.to_builtins(clip, enc_hook=str), "saved_us": made.synthesis_us}, actor=self.actor, about=clip.id
         )
@@ -286,7 +305,6 @@ class Attempt:
             write.add_task(KIND, subject=clip.id, actor=self.actor.id, payload=payload)
             if fingerprint:
                 write.answer(fingerprint, answer)
-        self._around.on_recorded()
 
     def _completed(self, clip: Clip, made: _Made) -> GenerationCompleted:
         request, info, vault = self.request, self.info, self._around.recorder.vault
@@ -360,7 +378,7 @@ class Attempt:
             record=acknowledged(event).decode(),
         )
 
-    def _ending(self, error: BaseException) -> Fact | None:
+    def _ending(self, error: BaseException) -> Fact:
         """The event of an attempt that made no clip."""
         elapsed = round((time.monotonic() - self.started) * 1e6)
         if isinstance(error, Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,6 +132,10 @@ def _copy(clip: Clip, folder: Path, line: Line) -> None:
             platform.fsync_file(file)
         part.replace(target)
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise ManifestError(
+                f"output {relative} cannot be a file: {error.strerror}; the clip is recorded", line=line.number
+            ) from error
         raise HomeError(
             f"the copy {target} could not be written: {error.strerror}; the clip itself is recorded"
         ) from error

@@ -88,8 +88,8 @@ def _check(what: str, value: float) -> float:
 def _number(what: str, text: object) -> float:
     try:
         return float(text)  # type: ignore[arg-type]  # whatever float() takes is a number to us
-    except (TypeError, ValueError):
-        raise InvalidEmotion(f"{what} must be a number between 0 and 1, not {text!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidEmotion(f"{what} must be a number between 0 and 1, not {str(text)[:40]!r}") from None
 
 
 def _weights(values: object) -> Weights:

@@ -106,8 +106,8 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
         name=_string(fields, "name", number) or (output.stem if output else None),
         tags=tuple(tags),
         format=chosen or None,
-        seed=int(_number(fields, "seed", number)) if fields.get("seed") is not None else None,
-        take=int(_number(fields, "take", number, 1)),
+        seed=_whole(fields, "seed", number) if fields.get("seed") is not None else None,
+        take=_whole(fields, "take", number) if fields.get("take") is not None else 1,
         output=output,
         silence_after=_number(fields, "silence_after_ms", number, 0) / 1000,
     )
@@ -126,11 +126,15 @@ def _fields(number: int, content: bytes) -> Mapping[str, Any]:
         ) from None
     except json.JSONDecodeError as error:
         raise ManifestError(f"the line is not JSON: {error.msg} at column {error.colno}", line=number) from None
-    except RecursionError:
-        raise ManifestError("the line is nested too deeply", line=number) from None
+    except (RecursionError, ValueError) as error:
+        raise ManifestError(f"the line is not usable JSON: {error}", line=number) from None
     if not isinstance(fields, dict):
         raise ManifestError('the line must be a JSON object, such as {"text": "…"}', line=number)
-    for name in fields:
+    for name, value in fields.items():
+        if not _is_unicode(value):
+            raise ManifestError(
+                f"{name} holds half of a surrogate pair, which is no character; write it anew", line=number
+            )
         if name not in FIELDS:
             near = get_close_matches(name, FIELDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(FIELDS))}"
@@ -221,10 +225,30 @@ def _number(fields: Mapping[str, Any], name: str, number: int, default: float = 
         return default
     try:
         found = float("no" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
-        raise ManifestError(f"{name} must be a number, not {value!r}", line=number) from None
-    if not -1e18 < found < 1e18 or (name in ("seed", "take") and found != int(found)):
-        raise ManifestError(f"{name} = {value!r} is out of bounds", line=number)
+    except (TypeError, ValueError, OverflowError):
+        raise ManifestError(f"{name} must be a number of this world, not {str(value)[:40]!r}", line=number) from None
+    if not -1e18 < found < 1e18:
+        raise ManifestError(f"{name} = {found:g} is out of bounds", line=number)
     if name == "silence_after_ms" and not 0 <= found <= 600_000:
         raise ManifestError(f"silence_after_ms must lie between 0 and 600,000, not {found:g}", line=number)
     return found
+
+
+def _whole(fields: Mapping[str, Any], name: str, number: int) -> int:
+    """As it stands: a float in between would change large seeds."""
+    value = fields[name]
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ManifestError(f"{name} must be a whole number from 0 to 2^63 - 1, not {str(value)[:40]!r}", line=number)
+    return value
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

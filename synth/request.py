@@ -66,7 +66,7 @@ class SpeakRequest:
             raise InvalidRequest(f"the voice must be a name, not {voice!r}")
         return cls(
             text=clean_text(text, settings.synth.max_text),
-            voice=voice or None,
+            voice=clean_label("voice", voice) if voice else None,
             emotion=Emotion.of(emotion, strength=emotion_strength),
             language=normalize(language) if language else None,
             actor=clean_label("actor", actor),

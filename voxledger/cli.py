@@ -88,6 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader went away (`| head`): nothing to report, and nothing may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:  # the last resort of a command line
+        # A defect of ours: said in one line, with the way to its stack trace.
+        if "--verbose" in (sys.argv[1:] if arguments is None else arguments):
+            raise
+        terminal.errors.print(
+            "[red bold]error:[/] ", terminal.text(f"{type(error).__name__}: {error}"), sep="", soft_wrap=True
+        )
+        terminal.errors.print("This should not have happened; `--verbose` shows where.", style="dim")
+        sys.exit(70)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -7,12 +7,13 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from voxledger.catalog.errors import CatalogBusy, VoxledgerError
+from voxledger.catalog.errors import CatalogBusy, SettingsError, VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
@@ -58,7 +59,7 @@ class Ledger:
         self.loaded: Loaded = load(self.home.path, overrides=overrides)
         self.settings = self.loaded.settings
         self.channel: Channel = channel
-        self.actor = self.settings.general.actor or _login_name()
+        self.actor = _checked(self.settings.general.actor or _login_name())
         self.vault = Vault(self.home.vault)
         self.journal = Journal(self.home.journal, base=self._logged)
         self.recorder = Recorder(self.journal, self.vault)
@@ -86,26 +87,31 @@ class Ledger:
             if self._closed:
                 return
             self._closed = True
-            if "uploader" in self.__dict__:
-                patience = self.settings.store.close_wait if wait is None else wait
-                self.uploader.flush(timeout=patience)
-                self.uploader.close(timeout=patience)
-            if "studio" in self.__dict__:
-                self.studio.close()
-            if "store" in self.__dict__:
-                self.store.close()
-            try:
-                if self._undrained:
-                    self.keeper.drain(patience=2.0)
-            except VoxledgerError as error:
-                # Everything is safe in the journal; the next process drains it.
-                _log.log(logging.DEBUG if isinstance(error, CatalogBusy) else logging.WARNING, "%s", error)
-            self.journal.close()
-            self.vault.close()
+            with ExitStack() as steps:  # each of them, whatever the one before does; the last one entered goes first
+                steps.callback(self.vault.close)
+                steps.callback(self.journal.close)
+                steps.callback(self._drain_at_end)
+                for name in ("store", "studio"):
+                    if name in self.__dict__:
+                        steps.callback(self.__dict__[name].close)
+                if "uploader" in self.__dict__:
+                    patience = self.settings.store.close_wait if wait is None else wait
+                    steps.callback(self.uploader.close, timeout=patience)
+                    self.uploader.flush(timeout=patience)
+
+    def _drain_at_end(self) -> None:
+        try:
+            if self._undrained:
+                self.keeper.drain(patience=2.0)
+        except VoxledgerError as error:
+            # Everything is safe in the journal; the next process drains it.
+            _log.log(logging.DEBUG if isinstance(error, CatalogBusy) else logging.WARNING, "%s", error)
 
     @property
     def speak(self) -> Any:
         """Speak a text and record the clip: a shortcut for `studio.speak`."""
+        if self._closed:
+            raise VoxledgerError("this ledger is closed; open it again with voxledger.open()")
         return self.studio.speak
 
     @_once
@@ -214,10 +220,10 @@ class Ledger:
         """The last position of a log whose journal is gone."""
         if not self.home.log.exists():
             return 0
-        import duckdb
+        from voxledger.catalog.duckdb_files import attached
 
-        with duckdb.connect(str(self.home.log), read_only=True) as connection:
-            rows = connection.execute("SELECT max(position) FROM events").fetchall()
+        with attached({"log": self.home.log}, patience=30.0, read_only=True) as connection:
+            rows = connection.execute("SELECT max(position) FROM log.events").fetchall()
         return int(rows[0][0] or 0)
 
 
@@ -226,3 +232,10 @@ def _login_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+def _checked(actor: str) -> str:
+    """The name of who speaks, as it is recorded in every event."""
+    if not actor.isprintable():
+        raise SettingsError(f"general.actor = {actor!r} holds characters that cannot be written", name="general.actor")
+    return actor

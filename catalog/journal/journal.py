@@ -24,6 +24,8 @@ from voxledger.catalog.queries import load
 SCHEMA = "1"
 _PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
+MOST_BYTES = 64_000_000
+"""So many bytes are read at a time: an event may have 1 MB, and 20,000 of them would not fit."""
 _ROOM = 1_000_000
 """With less free bytes than this SQLite's "disk I/O error" means a full disk."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
@@ -43,6 +45,7 @@ class Journal:
         self.owner = f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}"
         self.source = ""
         self._base = 0
+        self._given_up: set[str] = set()
         try:
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
             self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
@@ -53,8 +56,16 @@ class Journal:
             raise _translated(error, path) from error
 
     def close(self) -> None:
-        """Idempotent."""
+        """Hand back what this owner still holds, and close. Idempotent."""
+        if self._pid != os.getpid():
+            return
         with self._lock:
+            try:
+                with self.transaction() as write:
+                    write.connection.execute(_SQL["release_owner"], (self.owner,))
+                    write.connection.execute(_SQL["release_claims"], (self.owner,))
+            except (JournalError, DiskFull):
+                pass  # closed already, or no room: then what it held ends with this process
             self._connection.close()
 
     def _prepare(self, base: Callable[[], int]) -> None:
@@ -78,9 +89,8 @@ class Journal:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One durable change: all of it is on disk when the block ends, none of it when the block raises."""
+        self._check_process()
         with self._lock:
-            if self._pid != os.getpid():
-                raise JournalError("this journal was opened before a fork; open Voxledger again in the child process")
             try:
                 self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
                 try:
@@ -98,6 +108,26 @@ class Journal:
         with self.transaction() as write:
             return write.append(drafts)
 
+    def knows(self, event: str) -> bool:
+        """Whether an event with this id is acknowledged and still here."""
+        return bool(self._read("by_id", event))
+
+    def give_up(self, fingerprint: str) -> None:
+        """Give up a claim; where that cannot be written now, with the next claim of this process."""
+        with self._lock:
+            self._given_up.add(fingerprint)
+            try:
+                with self.transaction() as write:
+                    self.settle_claims(write)
+            except (JournalError, DiskFull):
+                pass  # remembered
+
+    def settle_claims(self, write: Transaction) -> None:
+        """Release what was given up while nothing could be written."""
+        for fingerprint in self._given_up:
+            write.release(fingerprint)
+        self._given_up.clear()
+
     def head(self) -> int:
         """The position of the newest acknowledged event, 0 when there is none."""
         rows = self._read("newest")
@@ -109,8 +139,22 @@ class Journal:
         return found
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next acknowledged bytes after a position, in order."""
-        return self._read("after", after, limit)
+        """The next acknowledged bytes after a position, in order: at most `limit` events and about 64 MB, at least one."""
+        self._check_process()
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        with self._lock:
+            try:
+                rows = self._patiently(lambda: self._connection.execute(_SQL["after"], (after, limit)))
+                for position, body in rows:
+                    found.append((position, body))
+                    size += len(body)
+                    if size >= MOST_BYTES:
+                        break
+                rows.close()
+            except sqlite3.Error as error:
+                raise _translated(error, self.path) from error
+        return found
 
     def prune(self, through: int) -> int:
         """Drop events up to a position that is sealed elsewhere; gives how many went."""
@@ -183,7 +227,13 @@ class Journal:
         """All subscriptions."""
         return [Cursor(**dict(zip(Cursor.__struct_fields__, row, strict=True))) for row in self._read("cursors")]
 
+    def _check_process(self) -> None:
+        """SQLite's connections do not survive a fork, and locks may be inherited held."""
+        if self._pid != os.getpid():
+            raise JournalError("this ledger was opened before a fork; open Voxledger again in the child process")
+
     def _read(self, query: str, *values: object) -> list[Any]:
+        self._check_process()
         with self._lock:
             try:
                 return self._patiently(lambda: self._connection.execute(_SQL[query], values).fetchall())
@@ -208,6 +258,8 @@ class Journal:
 
 def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
+    if "closed database" in text:
+        return JournalError("this ledger is closed; open it again with voxledger.open()")
     no_room = "disk I/O error" in text and platform.free_disk(path.parent) < _ROOM
     if no_room or "full" in text or (isinstance(error, OSError) and error.errno == 28):
         return DiskFull(

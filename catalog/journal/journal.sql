@@ -68,7 +68,10 @@ INSERT INTO tasks (kind, subject, actor, payload, created, due) VALUES (?, ?, ?,
 UPDATE tasks SET state = 'leased', owner = :owner, lease_until = :until, attempts = attempts + 1
 WHERE id IN (
     SELECT id FROM tasks
-    WHERE kind = :kind AND ((state = 'waiting' AND due <= :now) OR (state = 'leased' AND lease_until <= :now))
+    -- No wait and no lease is longer than an hour: what lies further ahead was written by a clock that has since been set back.
+    WHERE kind = :kind AND (
+        (state = 'waiting' AND (due <= :now OR due > :now + 3600))
+        OR (state = 'leased' AND (lease_until <= :now OR lease_until > :now + 3600)))
     ORDER BY due LIMIT :limit)
 RETURNING id, kind, subject, actor, payload, attempts, created;
 
@@ -142,6 +145,10 @@ UPDATE fingerprints SET owner = NULL, answer = ? WHERE fingerprint = ? AND owner
 
 -- name: release_fingerprint
 DELETE FROM fingerprints WHERE fingerprint = ? AND owner = ?;
+
+-- name: release_claims
+-- The owner goes: nobody waits for what it did not finish.
+DELETE FROM fingerprints WHERE owner = ? AND answer IS NULL;
 
 -- name: forget_clip
 -- A clip that goes is never given as an answer again.

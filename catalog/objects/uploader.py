@@ -134,6 +134,8 @@ class Uploader:
         self._hand_back()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
+            if thread.ident is None:
+                continue  # an interrupt came between making and starting them
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _left(self, wanted: list[str] | None, deadline: float) -> tuple[int, bool]:
