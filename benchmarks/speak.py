@@ -150,7 +150,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with voxledger.open(folder / "home", store_endpoint=NOBODY, store_close_wait=0) as vox:
+        with voxledger.open(
+            folder / "home", store_endpoint=NOBODY, store_access_key="a", store_secret_key="b", store_close_wait=0
+        ) as vox:
             console.print(overhead(vox, folder, asked.rounds))
             console.print(imports(7))
             console.print(memory(vox, folder, asked.lines))

@@ -152,7 +152,10 @@ class Catalog:
         in this process with this user's rights, on files opened read-only and without access to other files.
         """
         try:
+            query.encode()
             statements = duckdb.extract_statements(query)
+        except UnicodeEncodeError:
+            raise QueryError("this is not SQL: it holds bytes that are no UTF-8") from None
         except duckdb.Error as error:
             raise QueryError(f"this is not SQL that DuckDB understands: {_plain(error)}") from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

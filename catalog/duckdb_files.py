@@ -43,6 +43,7 @@ def attached(files: Mapping[str, Path], *, patience: float, read_only: bool) -> 
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would write to standard output
         for name, path in files.items():
             _attach(connection, name, path, deadline, patience, read_only=read_only)
         yield connection

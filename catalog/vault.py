@@ -77,6 +77,17 @@ class Vault:
         if self._pid == os.getpid():
             self._connection.close()
 
+    def _execute(self, query: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            closed = "closed database" in str(error)
+            raise VaultError(
+                "this ledger is closed; open it again with voxledger.open()"
+                if closed
+                else f"the vault cannot be used: {error}"
+            ) from error
+
     def _check_process(self) -> None:
         """SQLite's connections do not survive a fork."""
         if self._pid != os.getpid():
@@ -104,11 +115,11 @@ class Vault:
         """A random secret of this node, made on first use and the same ever after."""
         self._check_process()
         with self._lock:
-            self._connection.execute(
+            self._execute(
                 "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (name, secrets.token_bytes(size)),
             )
-            return bytes(self._connection.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
+            return bytes(self._execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
     @cached_property
     def _hash_key(self) -> bytes:
@@ -121,11 +132,11 @@ class Vault:
         return blake2b(content, key=self._hash_key, person=purpose.encode()[:16], digest_size=16).hexdigest()
 
     def _find(self, column: str, value: str) -> ActorKey | None:
-        row = self._connection.execute(f"SELECT id, label, key FROM actors WHERE {column} = ?", (value,)).fetchone()  # noqa: S608  # column is ours
+        row = self._execute(f"SELECT id, label, key FROM actors WHERE {column} = ?", (value,)).fetchone()  # noqa: S608  # column is ours
         return ActorKey(row[0], row[1], bytes(row[2])) if row and row[2] else None
 
     def _create(self, label: str) -> ActorKey:
-        self._connection.execute(
+        self._execute(
             "INSERT INTO actors (id, label, key, created) VALUES (?, ?, ?, ?) ON CONFLICT (label) DO NOTHING",
             (new_id(), label, AESGCM.generate_key(256), now().isoformat()),
         )

@@ -171,6 +171,27 @@ def test_a_parked_task_comes_back_when_it_is_hurried(parts: Parts) -> None:
     assert parts.journal.lease("upload", limit=1, seconds=60)[0].attempts == 1
 
 
+def test_a_clock_that_was_set_back_delays_nothing(parts: Parts) -> None:
+    ahead = time.time() + 86400
+    with parts.journal.transaction() as write:
+        write.add_task("upload", subject="waits", actor="a", payload=b"p", due=ahead)
+    assert len(parts.journal.lease("upload", limit=1, seconds=86400)) == 1
+    assert len(parts.journal.lease("upload", limit=1, seconds=60)) == 1, "a lease far ahead is none"
+
+
+def test_a_claim_that_could_not_be_released_is_released_with_the_next(parts: Parts) -> None:
+    with parts.journal.transaction() as write:
+        write.claim("stuck", clip="c", actor="a")
+    connection = parts.journal._connection
+    connection.execute("PRAGMA query_only = ON")
+    parts.journal.give_up("stuck")
+    assert parts.journal.fingerprint("stuck") is not None
+    connection.execute("PRAGMA query_only = OFF")
+    with parts.journal.transaction() as write:
+        parts.journal.settle_claims(write)
+    assert parts.journal.fingerprint("stuck") is None
+
+
 def test_a_cursor_never_goes_back(parts: Parts) -> None:
     for position in (5, 3):
         with parts.journal.transaction() as write:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,42 @@ def test_a_bad_line_is_one_error_and_the_others_go_on(vox: Ledger, tmp_path: Pat
         13: "seed", 14: "silence_after_ms", 15: "tags",
     }.items():  # fmt: skip
         assert message in errors[number]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "x", "seed": ' + "1" * 5000 + "}", "not usable JSON"),
+        ('{"text": "x", "take": 1' + "0" * 400 + "}", "take must be a whole number"),
+        ('{"text": "x", "emotion": {"happy": 1' + "0" * 400 + "}}", "between 0 and 1"),
+        ('{"text": "x", "voice": "\\ud800"}', "surrogate"),
+        ('{"text": "x", "output": "\\ud800.wav"}', "surrogate"),
+        ('{"text": "x", "output": "' + "目" * 100 + '.wav"}', "cannot be a file"),
+        ("[" * 100_000, "nested|usable|JSON"),
+        ('{"text": "x", "silence_after_ms": 1e999}', "out of bounds|this world"),
+    ],
+)
+def test_a_line_from_hell_is_one_error_and_the_others_go_on(
+    vox: Ledger, tmp_path: Path, line: str, message: str
+) -> None:
+    spoken = _run(vox, _manifest(tmp_path, {"text": "Before."}, line, {"text": "After."}), out=tmp_path / "out")
+    assert [each.outcome for each in spoken] == ["made", "failed", "made"]
+    assert re.search(message, spoken[1].error or "")
+
+
+def test_a_large_seed_is_recorded_as_it_stands(vox: Ledger, tmp_path: Path) -> None:
+    _run(vox, _manifest(tmp_path, {"text": "Seeded.", "seed": 9007199254740993}, {"text": "Most.", "seed": 2**63 - 1}))
+    rows = vox.catalog.sql("SELECT seed FROM clips ORDER BY created").rows()
+    assert [row["seed"] for row in rows] == [9007199254740993, 2**63 - 1]
+
+
+def test_a_clip_that_did_without_is_another_clip(vox: Ledger, tmp_path: Path) -> None:
+    line = {"text": "Both ways.", "emo_audio": "sad.wav"}
+    plain = _run(vox, _manifest(tmp_path, {"text": "Both ways."}))[0].clip
+    without = _run(vox, _manifest(tmp_path, line), degrade=True)[0].clip
+    assert plain is not None
+    assert without is not None
+    assert (plain.dropped, without.dropped) == ((), ("emotion_clip",))
 
 
 def test_a_second_run_makes_nothing_twice_and_counts_no_use(vox: Ledger, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("serve",), "--no-web"),
         (("retention", "apply", "--yes"), "no rules"),
         (("--home", "/proc/nowhere", "clips"), "cannot be used"),
+        (("sql", "select \udcff"), "error: "),
     ],
 )
 def test_a_mistake_is_one_message_and_no_stack_trace(run: Run, arguments: tuple[str, ...], message: str) -> None:
@@ -129,6 +130,19 @@ def test_every_option_says_what_it_does(command: tuple[str, ...]) -> None:
     doc = inspect.getdoc(function) or ""
     described = re.findall(r"^(\w+)\n {4}\S", doc.partition("Parameters\n")[2], re.MULTILINE)
     assert described == [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def test_column_names_are_never_read_as_markup(run: Run) -> None:
+    code, out, _ = run("sql", 'SELECT 1 AS "[/x][red]y"')
+    assert code == 0
+    assert "[/x][red]y" in out
+
+
+@pytest.mark.parametrize("limit", ["-1", "0", "1" + "0" * 30])
+def test_a_limit_that_makes_no_sense_is_refused(run: Run, limit: str) -> None:
+    code, _, err = run("clips", "--limit", limit)
+    assert code != 0
+    assert "Traceback" not in err
 
 
 def test_sql_answers_in_every_format(run: Run) -> None:
