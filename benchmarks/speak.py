@@ -142,6 +142,34 @@ def memory(vox: Ledger, folder: Path, lines: int) -> Table:
     return table
 
 
+def side_by_side(folder: Path, lines: int) -> Table:
+    """Wall time of one batch process, and of two at once on their own halves of the cores."""
+    path = folder / "together.jsonl"
+    path.write_text(
+        "".join(json.dumps({"text": sentence(20_000 + number)}) + "\n" for number in range(lines)), encoding="utf-8"
+    )
+    environ = {**os.environ, "VOXLEDGER_STORE_ENDPOINT": NOBODY, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    seconds: dict[int, float] = {}
+    for count in (1, 2):
+        begun = time.perf_counter()
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "voxledger", "--home", str(folder / f"together-{count}-{one}"), "batch", str(path), "--no-wait"],
+                env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            for one in range(count)
+        ]  # fmt: skip
+        for started in processes:
+            assert started.wait() == 0
+        seconds[count] = time.perf_counter() - begun
+    table = Table(title=f"{lines} lines a process, whole processes", title_justify="left")
+    for column in ("processes at once", "s", "against one"):
+        table.add_column(column, justify="right")
+    for count, found in seconds.items():
+        table.add_row(f"{count}", f"{found:.1f}", f"{found / seconds[1]:.2f}")
+    return table
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=60)
@@ -156,6 +184,7 @@ def main() -> None:
             console.print(overhead(vox, folder, asked.rounds))
             console.print(imports(7))
             console.print(memory(vox, folder, asked.lines))
+        console.print(side_by_side(folder, asked.lines // 2))
 
 
 if __name__ == "__main__":
