@@ -142,11 +142,11 @@ def started(pid: int) -> float | None:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
-        if sys.platform == "linux":
-            # Ticks since boot: psutil adds the wall clock's idea of when that was, which moves when the clock is set.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return float(process.create_time())
+        if sys.platform != "linux":
+            return float(process.create_time())
+        # Ticks since boot: psutil adds the wall clock's idea of when that was, which moves when the clock is set.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (psutil.Error, OSError):
         return None
 
