@@ -197,24 +197,14 @@ def parse_size(text: str) -> int:
 
 def parse_span(text: str) -> float:
     """Seconds from `"90s"`, `"15min"`, `"7d"`, `"1d12h"` or a plain number. Raises ValueError."""
-    try:
-        return _bounded(float(text), text)
-    except OverflowError:
-        raise ValueError(f"{text[:40]!r} is longer than a thousand years") from None
-    except ValueError:
-        pass
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|min|s|m|h|d|w)", text)
-    if not parts or re.sub(r"\s", "", text) != "".join(number + unit for number, unit in parts):
+    if re.fullmatch(r"\s*[0-9]+(\.[0-9]+)?\s*", text):
+        parts = [(text.strip(), "s")]
+    elif not parts or re.sub(r"\s", "", text) != "".join(number + unit for number, unit in parts):
         raise ValueError(f"{text!r} is no time span: write a number with ms, s, m, min, h, d or w")
-    try:
-        return _bounded(sum(float(number) * _UNITS[unit] for number, unit in parts), text)
-    except OverflowError:
-        raise ValueError(f"{text[:40]!r} is longer than a thousand years") from None
-
-
-def _bounded(seconds: float, text: str) -> float:
-    if not 0 <= seconds <= _LONGEST:
-        raise OverflowError(text)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError(f"{text[:40]!r} is longer than a thousand years")
     return seconds
 
 

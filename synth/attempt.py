@@ -7,9 +7,9 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -37,30 +37,13 @@ from voxledger.catalog.objects.uploader import KIND
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
-from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
-from voxledger.synth.errors import EngineFailed, GenerationTimeout, InvalidText, SynthesisError
-from voxledger.synth.formats import format_named
-from voxledger.synth.prosody import level_offset
+from voxledger.synth.engines.base import Engine, EngineInfo, SynthesisRequest
+from voxledger.synth.errors import GenerationTimeout, SynthesisError
+from voxledger.synth.production import Made, produce
 from voxledger.synth.request import SpeakRequest
 
 _LOOK = 0.02
 """Seconds between two looks at a clip that somebody else is making."""
-
-
-if TYPE_CHECKING:
-    from voxledger.synth.audio import Encoded, Processed
-
-
-class _Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out of engine, chain and encoder, with the time each took (µs)."""
-
-    processed: Processed
-    encoded: Encoded
-    segments: int
-    queue_us: int
-    synthesis_us: int
-    audio_us: int
-    encode_us: int
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +106,14 @@ class Attempt:
         path: Path | None = None
         try:
             self._around.home.require_room(self._around.settings.general.min_free_disk)
-            made = self._produce()
+            made = produce(
+                self.engine,
+                self.slot,
+                self._asked(),
+                audio_format=self.request.format,
+                effective=self.effective,
+                settings=self._around.settings.synth,
+            )
             clip, path = self._write(made)
             self._record(clip, made, fingerprint)
         except BaseException as error:
@@ -191,47 +181,14 @@ class Attempt:
             self._around.access
         )
 
-    def _produce(self) -> _Made:
-        # torch comes with it, and takes a second: an answered request goes without.
-        from voxledger.synth.audio import encode, on_one_core, process
-
-        settings, request = self._around.settings, self.request
-        asked = SynthesisRequest(
+    def _asked(self) -> SynthesisRequest:
+        request = self.request
+        return SynthesisRequest(
             text=request.text, language=self.language, voice=request.voice, emotion=request.emotion, seed=request.seed,
             sampling=request.sampling,
         )  # fmt: skip
-        waiting = time.perf_counter()
-        with self.slot:
-            begun = time.perf_counter()
-            segments = list(_translated(self.engine.synthesize(asked)))
-            spoken = time.perf_counter()
-        if not segments:
-            raise InvalidText("nothing in this text can be spoken by this engine")
-        rate = segments[0].sample_rate
-        audio_format = format_named(request.format)
-        target = audio_format.rate_for(settings.synth.sample_rate or rate)
-        processed = on_one_core(
-            lambda: process(
-                segments,
-                rate,
-                target_rate=target,
-                level_offset_db=level_offset(self.effective),
-                target_lufs=settings.synth.loudness,
-            )
-        )
-        chained = time.perf_counter()
-        encoded = encode(processed.samples, processed.sample_rate, request.format)
-        return _Made(
-            processed=processed,
-            encoded=encoded,
-            segments=len(segments),
-            queue_us=round((begun - waiting) * 1e6),
-            synthesis_us=round((spoken - begun) * 1e6),
-            audio_us=round((chained - spoken) * 1e6),
-            encode_us=round((time.perf_counter() - chained) * 1e6),
-        )
 
-    def _write(self, made: _Made) -> tuple[Clip, Path]:
+    def _write(self, made: Made) -> tuple[Clip, Path]:
         """The file first, durably; then the event. A crash in between leaves an orphan, never an event without
         audio.
         """
@@ -284,7 +241,7 @@ class Attempt:
         ).bound(self._around.access)
         return clip, path
 
-    def _record(self, clip: Clip, made: _Made, fingerprint: str | None) -> None:
+    def _record(self, clip: Clip, made: Made, fingerprint: str | None) -> None:
         """ONE journal transaction: the event, the upload task and the fingerprint's answer. Then the clip is
         acknowledged.
         """
@@ -306,7 +263,7 @@ class Attempt:
             if fingerprint:
                 write.answer(fingerprint, answer)
 
-    def _completed(self, clip: Clip, made: _Made) -> GenerationCompleted:
+    def _completed(self, clip: Clip, made: Made) -> GenerationCompleted:
         request, info, vault = self.request, self.info, self._around.recorder.vault
         return GenerationCompleted(
             channel=self.channel,
@@ -400,16 +357,6 @@ class Attempt:
             elapsed_us=elapsed,
             actor_label=self.request.actor,
         )
-
-
-def _translated(segments: Iterator[Segment]) -> Iterator[Segment]:
-    """An engine's own exceptions become ours, with the stage; what is ours already passes."""
-    try:
-        yield from segments
-    except (SynthesisError, MemoryError):
-        raise
-    except Exception as error:
-        raise EngineFailed(f"the engine failed: {type(error).__name__}: {error}") from error
 
 
 def _path(kind: type, value: object) -> object:

@@ -228,20 +228,6 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(parts: Parts) -> None:
     assert parts.record(ClipTagged(tag="after"), new_id()).position == reached + 1
 
 
-def test_a_journal_is_not_used_across_a_fork(parts: Parts) -> None:
-    child = os.fork() if threading.active_count() == 1 else None
-    if child is None:
-        pytest.skip("other threads are running; a fork would be unsafe here")
-    if child == 0:
-        try:
-            parts.journal.head()
-            parts.record(ClipTagged(tag="x"), new_id())
-        except JournalError:
-            os._exit(0)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-
-
 @settings(max_examples=25, deadline=None)
 @given(sizes=st.lists(st.integers(1, 7), min_size=1, max_size=12), limit=st.integers(1, 9))
 def test_reading_in_pieces_gives_everything_once(
