@@ -1,1 +1,41 @@
-"""Placeholder."""
+"""Synthesis: engines, emotion, the audio chain, the studio and batch. Light to import: engines and torch come when needed."""
+
+from __future__ import annotations
+
+from voxledger.catalog.events import EMOTIONS, NEUTRAL
+from voxledger.synth.emotion import Emotion, EmotionLike
+from voxledger.synth.errors import (
+    AudioFailed,
+    EngineFailed,
+    EngineUnavailable,
+    GenerationTimeout,
+    InvalidEmotion,
+    InvalidRequest,
+    InvalidText,
+    ManifestError,
+    NotSupported,
+    SynthesisError,
+    UnknownVoice,
+    UnsupportedFormat,
+    UnsupportedLanguage,
+)
+
+__all__ = [
+    "EMOTIONS",
+    "NEUTRAL",
+    "AudioFailed",
+    "Emotion",
+    "EmotionLike",
+    "EngineFailed",
+    "EngineUnavailable",
+    "GenerationTimeout",
+    "InvalidEmotion",
+    "InvalidRequest",
+    "InvalidText",
+    "ManifestError",
+    "NotSupported",
+    "SynthesisError",
+    "UnknownVoice",
+    "UnsupportedFormat",
+    "UnsupportedLanguage",
+]

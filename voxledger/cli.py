@@ -18,8 +18,8 @@ from voxledger.catalog import terminal
 from voxledger.catalog.cli import Commands as CatalogCommands
 from voxledger.catalog.clips_cli import Commands as ClipCommands
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.objects.cli import Commands as StoreCommands
-from voxledger.catalog.retention.cli import Commands as RetentionCommands
+from voxledger.catalog.retention_cli import Commands as RetentionCommands
+from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
 from voxledger.synth.cli import Commands as SynthCommands
