@@ -146,6 +146,12 @@ def test_markdown_stays_one_row_a_line_and_shows_what_people_typed(lively: Parts
         assert len(columns) == 1, block
 
 
+def test_what_a_table_leaves_out_is_counted(parts: Parts):
+    for number in range(13):
+        parts.clip(language=f"x{chr(97 + number)}", time=MONDAY)
+    assert "and 3 more" in render_markdown(built(parts))
+
+
 def test_the_page_can_be_read_without_seeing_it(lively: Parts):
     page = Page(render_html(built(lively), {}))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]

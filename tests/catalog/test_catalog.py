@@ -111,6 +111,14 @@ def test_a_purged_clip_takes_no_tags_and_gives_no_audio(parts: Parts, catalog: C
         catalog.clip(clip).url()
 
 
+def test_totals_count_what_is_there_and_name_what_is_gone(parts: Parts, catalog: Catalog) -> None:
+    kept, gone = parts.clip(bytes=10), parts.clip(bytes=30)
+    parts.record(ClipPurged(plan="p", rule="r", bucket="b", bytes=30), gone)
+    totals = catalog.totals()
+    assert (totals["clips"], totals["bytes"], totals["duration_us"], totals["purged"]) == (1, 10, 1_500_000, 1)
+    assert catalog.clip(kept).state == "local"
+
+
 def test_sql_gives_frames_and_tables(parts: Parts, catalog: Catalog) -> None:
     parts.clip()
     result = catalog.sql("SELECT emotion, duration_s FROM clips")

@@ -15,7 +15,7 @@ import soundfile
 
 import voxledger
 from tests.building import NOBODY
-from voxledger.catalog import DiskFull, HomeError
+from voxledger.catalog import DiskFull, HomeError, StoreError
 from voxledger.ledger import Ledger
 from voxledger.synth import engines
 from voxledger.synth.engines.base import EngineInfo, Segment, SynthesisRequest
@@ -87,6 +87,21 @@ def test_the_same_request_gives_the_same_clip_and_costs_nothing(vox: Ledger) -> 
     row = vox.catalog.sql("SELECT * FROM generations WHERE outcome = 'reused'").rows()[0]
     assert row["saved_us"] > 0
     assert vox.catalog.clip(first.id).id == first.id
+
+
+def test_new_tags_of_a_repeated_request_are_put_on_the_clip(vox: Ledger) -> None:
+    first = vox.speak("Tag me.", tags=["a"], session="one")
+    again = vox.speak("Tag me.", tags=["b"], session="two")
+    assert (again.id, again.tags, again.session) == (first.id, ("a", "b"), "one")
+    found = vox.catalog.clip(first.id)
+    assert (found.tags, found.session) == (("a", "b"), "one")
+
+
+def test_a_link_to_what_is_not_in_the_store_is_refused(vox: Ledger) -> None:
+    clip = vox.speak("Nowhere yet.")
+    with pytest.raises(StoreError, match="not in the store yet"):
+        clip.url()
+    assert vox.catalog.sql("FROM plays").rows() == []
 
 
 @pytest.mark.parametrize(
