@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -286,6 +287,26 @@ def test_a_caller_who_goes_away_is_recorded_as_cancelled(vox: Ledger, monkeypatc
         vox.speak("One. Two.")
     assert _count(vox, "cancelled") == 1
     assert _files(vox) == []
+
+
+def test_an_interrupt_right_after_the_commit_keeps_the_clip(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = vox.journal.transaction
+
+    @contextlib.contextmanager
+    def interrupted() -> Iterator[Any]:
+        before = vox.journal.head()
+        with real() as write:
+            yield write
+        if vox.journal.head() > before:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(vox.journal, "transaction", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        vox.speak("Just in time.")
+    assert len(_files(vox)) == 1
+    assert (_count(vox), _count(vox, "completed")) == (1, 1)
+    assert vox.speak("Just in time.").reused
 
 
 def test_waiting_for_another_caller_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
