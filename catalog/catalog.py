@@ -24,6 +24,7 @@ from voxledger.catalog.events import (
     Fact,
 )
 from voxledger.catalog.home import Home
+from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.keeper import Keeper
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
@@ -99,7 +100,7 @@ class Catalog:
         self._store = store
         self._actor = actor
         self._channel = channel
-        self._uploaded = uploaded or (lambda clip: not recorder.journal.open_tasks("upload", [clip]))
+        self._uploaded = uploaded or (lambda clip: not recorder.journal.open_tasks(UPLOAD, [clip]))
 
     def clip(self, reference: str) -> Clip:
         """A clip by its id, or by as many of its last hex digits as make it unique (4 or more).

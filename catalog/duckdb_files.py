@@ -61,6 +61,21 @@ def attached(files: Mapping[str, Path], *, patience: float, read_only: bool) -> 
         connection.close()
 
 
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the block's statements or none."""
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(
+            duckdb.Error
+        ):  # a commit that failed has rolled back already; its error is what counts
+            connection.execute("ROLLBACK")
+        raise
+
+
 def detach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """Let one of the files go, written out."""
     connection.execute(f"DETACH {name}")

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from voxledger.catalog import projections
-from voxledger.catalog.duckdb_files import attach, attached, detach
+from voxledger.catalog.duckdb_files import attach, attached, detach, transaction
 from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Event, decode, digest
 from voxledger.catalog.home import Home
@@ -185,24 +185,13 @@ class Keeper:
         previous = bytes(chain[0][0]) if chain else bytes(32)
         chained = hashlib.sha256(previous + b"".join(digests)).digest()
         connection.register("arrived", _columns([(place, decode(body)) for place, body in arrived], digests))
-        connection.execute("BEGIN")
+        size = sum(len(body) for _, body in arrived)
         try:
-            connection.execute(_SQL["append"])
-            connection.execute(
-                _SQL["append_batch"],
-                (
-                    arrived[0][0],
-                    arrived[-1][0],
-                    chained,
-                    previous,
-                    sum(len(body) for _, body in arrived),
-                    datetime.now(UTC),
-                ),
-            )
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+            with transaction(connection):
+                connection.execute(_SQL["append"])
+                connection.execute(
+                    _SQL["append_batch"], (arrived[0][0], arrived[-1][0], chained, previous, size, datetime.now(UTC))
+                )
         finally:
             connection.unregister("arrived")
         return arrived[-1][0]
@@ -223,6 +212,8 @@ class Keeper:
             size, end = size + int(count), int(last)
             if end - start >= BATCH or size >= MOST_BYTES:
                 break
+        if end == start:
+            raise LogCorrupt(f"the log holds events after position {start} that belong to no batch", position=start + 1)
         return end
 
     def _opened_up(self, events: pa.Table) -> pa.Table:

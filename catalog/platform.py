@@ -191,6 +191,11 @@ def file_system(path: Path) -> str:
     return kind
 
 
+def is_full(path: Path) -> bool:
+    """Whether a write to this disk that failed did so for want of room: less than 1 MB is left."""
+    return free_disk(path) < 1_000_000
+
+
 def free_disk(path: Path) -> int:
     """Bytes an unprivileged user can still write on the disk that holds `path`."""
     return int(psutil.disk_usage(str(path)).free)

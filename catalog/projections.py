@@ -8,6 +8,7 @@ from importlib.resources import files
 import duckdb
 import pyarrow as pa
 
+from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.queries import load
 
 VERSION = 1
@@ -67,15 +68,11 @@ def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) 
     """Fold events (of `SCHEMA`) into the tables and move the position, in one transaction."""
     present: Iterable[str] = set(events.column("type").unique().to_pylist())
     connection.register("folding", events)
-    connection.execute("BEGIN")
     try:
-        for name, types in _FOLDS.items():
-            if types.intersection(present):
-                connection.execute(_SQL[name])
-        connection.execute(_SQL["move"], (through,))
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
+        with transaction(connection):
+            for name, types in _FOLDS.items():
+                if types.intersection(present):
+                    connection.execute(_SQL[name])
+            connection.execute(_SQL["move"], (through,))
     finally:
         connection.unregister("folding")

@@ -12,6 +12,8 @@ from voxledger.catalog.events import Draft, Event, Fact, new_id, now, split
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.vault import ActorKey, Vault
 
+SYSTEM = "voxledger"
+"""The actor in whose name Voxledger itself acts."""
 _encode = msgspec.json.Encoder().encode
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.objects import EmbeddedStore, Store, Uploader
 
-KIND = "upload"
 _WAIT = 30.0
 
 
@@ -113,8 +112,10 @@ class Commands:
 
             voxledger store retry
         """
+        from voxledger.catalog.journal import UPLOAD
+
         with self._opened() as door:
-            door.journal.hurry(KIND)
+            door.journal.hurry(UPLOAD)
             before = door.uploader.flush(timeout=0)
             with terminal.errors.status(f"uploading {terminal.count(before, 'file')} …"):
                 waiting = door.uploader.flush(timeout=max(_WAIT, before / 10))

@@ -20,8 +20,6 @@ from voxledger.catalog.errors import DiskFull, VaultError
 from voxledger.catalog.events import new_id, now
 
 _NONCE = 12
-_ROOM = 1_000_000
-"""With less free bytes than this a vault that cannot be opened means a full disk."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Vault:
             self._connection.execute("PRAGMA fullfsync = ON")
             self._connection.executescript(files("voxledger.catalog").joinpath("vault.sql").read_text())
         except (OSError, sqlite3.Error) as error:
-            if platform.free_disk(path.parent) < _ROOM:
+            if platform.is_full(path.parent):
                 raise DiskFull(
                     f"the disk is full: {path} cannot be used; nothing was changed. Free some space"
                 ) from error

@@ -30,10 +30,9 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.home import Home
-from voxledger.catalog.journal import Fingerprint, Transaction
+from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
 from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.objects.transfer import Upload
-from voxledger.catalog.objects.uploader import KIND
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
@@ -81,6 +80,7 @@ class Attempt:
         self.clip_id = new_id()
         self.event_id = new_id()
         self.started = time.monotonic()
+        self.saved_us = 0
 
     def answered_or_claimed(self) -> Clip | None:
         """The clip that is there already; or None, and then it is ours to make. Waits for whoever is making it now."""
@@ -89,8 +89,9 @@ class Attempt:
             with self._around.recorder.journal.transaction() as write:
                 self._around.recorder.journal.settle_claims(write)
                 found = write.fingerprint(self.fingerprint)
-                if found is not None and self.is_there(found):
-                    return self._reuse(write, found)
+                clip = self.standing(found) if found else None
+                if clip is not None:
+                    return self._reuse(write, clip)
                 if found is None or found.answer is not None or found.abandoned:
                     write.claim(self.fingerprint, clip=self.clip_id, actor=self.actor.id)
                     return None
@@ -141,28 +142,21 @@ class Attempt:
         with contextlib.suppress(VoxledgerError):
             journal.emit(self._around.recorder.draft(self._ending(error), subject=self.clip_id, actor=self.actor))
 
-    def is_there(self, found: Fingerprint) -> bool:
-        """Whether an answered request's audio can still be had: here, or in the store."""
+    def standing(self, found: Fingerprint) -> Clip | None:
+        """The clip that answers, if its audio can still be had: here, or in the store."""
         if found.answer is None:
-            return False
-        clip = self.clip_of(found)
-        return clip.state == "stored" or (clip.path is not None and clip.path.is_file())
-
-    def clip_of(self, found: Fingerprint) -> Clip:
-        """The clip behind an answered fingerprint; `stored` once no upload of it is open."""
-        facts = self._answer(found)
-        waits = self._around.recorder.journal.open_tasks(KIND, [found.clip])
-        facts |= {"path": self._around.home.cache / facts["key"], "state": "local" if waits else "stored"}
+            return None
+        facts: dict[str, Any] = self._around.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
+        waits = self._around.recorder.journal.open_tasks(UPLOAD, [found.clip])
+        path = self._around.home.cache / facts["key"]
+        if waits and not path.is_file():
+            return None
+        facts |= {"path": path, "state": "local" if waits else "stored"}
+        self.saved_us = int(facts["saved_us"])
         return msgspec.convert(facts, Clip, strict=False, dec_hook=_path).bound(self._around.access)
 
-    def _answer(self, found: Fingerprint) -> dict[str, Any]:
-        assert found.answer is not None
-        facts: dict[str, Any] = self._around.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
-        return facts
-
-    def _reuse(self, write: Transaction, found: Fingerprint) -> Clip:
+    def _reuse(self, write: Transaction, clip: Clip) -> Clip:
         """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
-        clip = self.clip_of(found)
         fact = GenerationReused(
             channel=self.channel,
             features=self.request.features(),
@@ -171,7 +165,7 @@ class Attempt:
             emotion=clip.emotion,
             text_length=len(self.request.text),
             duration_us=clip.duration_us,
-            saved_us=int(self._answer(found)["saved_us"]),
+            saved_us=self.saved_us,
             actor_label=self.request.actor,
         )
         tags = [ClipTagged(tag=tag) for tag in self.request.tags if tag not in clip.tags]
@@ -259,7 +253,7 @@ class Attempt:
         with recorder.journal.transaction() as write:
             event = write.append([draft])[0]
             payload = recorder.seal(msgspec.to_builtins(self._upload(clip, event)), actor=self.actor, about=clip.id)
-            write.add_task(KIND, subject=clip.id, actor=self.actor.id, payload=payload)
+            write.add_task(UPLOAD, subject=clip.id, actor=self.actor.id, payload=payload)
             if fingerprint:
                 write.answer(fingerprint, answer)
 

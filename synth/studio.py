@@ -98,7 +98,7 @@ class Studio:
         """The clip that would answer this request, without counting as use; None when it would have to be made."""
         attempt = self._attempt(request, engine, None)
         found = self._around.recorder.journal.fingerprint(attempt.fingerprint)
-        return attempt.clip_of(found) if found and attempt.is_there(found) else None
+        return attempt.standing(found) if found else None
 
     def engine(self, name: str | None = None) -> Engine:
         """An engine by name, loaded once. Raises EngineUnavailable."""

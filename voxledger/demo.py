@@ -66,7 +66,7 @@ class Commands:
         """
         begun = time.monotonic()
         with self._opened(channel="python") as ledger:
-            assert ledger.studio  # says what to install when the extra is missing
+            ledger.studio.engine()  # says at once what to install when the extra is missing
             terminal.console.print(f"[bold]Voxledger demo[/] in {ledger.home.path}\n")
             _speak(ledger)
             _live_with_it(ledger)

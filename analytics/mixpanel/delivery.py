@@ -22,13 +22,11 @@ from voxledger.analytics.mixpanel.messages import Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.transport import NoAnswer, Transport, address
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import DeliveryQuarantined, now
-from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.subscriptions import Subscription
 
 NAME = "mixpanel"
 """The subscription's name."""
-SYSTEM = "voxledger"
-"""The actor in whose name Voxledger itself records."""
 BURST = 10_000
 """Events read from the log at a time: opening it costs as much as sending some hundred events."""
 ATTEMPTS = 5

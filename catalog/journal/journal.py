@@ -26,8 +26,6 @@ _PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
 MOST_BYTES = 64_000_000
 """So many bytes are read at a time: an event may have 1 MB, and 20,000 of them would not fit."""
-_ROOM = 1_000_000
-"""With less free bytes than this SQLite's "disk I/O error" means a full disk."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
 _T = TypeVar("_T")
 
@@ -260,7 +258,7 @@ def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
     if "closed database" in text:
         return JournalError("this ledger is closed; open it again with voxledger.open()")
-    no_room = "disk I/O error" in text and platform.free_disk(path.parent) < _ROOM
+    no_room = "disk I/O error" in text and platform.is_full(path.parent)
     if no_room or "full" in text or (isinstance(error, OSError) and error.errno == 28):
         return DiskFull(
             f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat"

@@ -6,6 +6,9 @@ import msgspec
 
 from voxledger.catalog import platform
 
+UPLOAD = "upload"
+"""The kind of task that puts a file into the store."""
+
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Work that was acknowledged together with an event, held under a lease. `payload` is sealed by its actor's key."""

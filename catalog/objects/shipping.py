@@ -6,14 +6,10 @@ import hashlib
 
 import msgspec
 
-from voxledger.catalog.journal import Transaction
+from voxledger.catalog.journal import UPLOAD, Transaction
 from voxledger.catalog.objects.transfer import Upload
-from voxledger.catalog.objects.uploader import KIND
-from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.segments import Segment
-
-SYSTEM = "voxledger"
-"""The actor in whose name Voxledger itself acts."""
 
 
 def ship(write: Transaction, segment: Segment, *, recorder: Recorder, bucket: str) -> None:
@@ -31,4 +27,4 @@ def ship(write: Transaction, segment: Segment, *, recorder: Recorder, bucket: st
     )
     system = recorder.vault.actor(SYSTEM)
     payload = recorder.seal(msgspec.to_builtins(upload), actor=system, about=segment.path.name)
-    write.add_task(KIND, subject=segment.path.name, actor=system.id, payload=payload)
+    write.add_task(UPLOAD, subject=segment.path.name, actor=system.id, payload=payload)

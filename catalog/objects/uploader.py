@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError, VoxledgerError
-from voxledger.catalog.journal import Task
+from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.circuit import Circuit, backoff
 from voxledger.catalog.objects.outcomes import Outcomes
@@ -20,8 +20,6 @@ from voxledger.catalog.objects.transfer import LocalFileError, Upload, read_uplo
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
-KIND = "upload"
-"""The kind of task that the uploader takes."""
 LEASE = 300.0
 """Seconds a task is ours; renewed while it is being done."""
 MOST_ATTEMPTS = 8
@@ -140,14 +138,14 @@ class Uploader:
 
     def _left(self, wanted: list[str] | None, deadline: float) -> tuple[int, bool]:
         """How many uploads are open, and whether any of them can still end before the deadline."""
-        states = {found.state: found for found in self._journal.counts() if found.kind == KIND}
+        states = {found.state: found for found in self._journal.counts() if found.kind == UPLOAD}
         parked = states["parked"].count if "parked" in states else 0
         if wanted is None:
             left = sum(found.count for found in states.values())
         else:
-            left = self._journal.open_tasks(KIND, wanted)
+            left = self._journal.open_tasks(UPLOAD, wanted)
             if parked and left:
-                listed = self._journal.tasks(KIND, limit=_LISTED)
+                listed = self._journal.tasks(UPLOAD, limit=_LISTED)
                 parked = len({task.subject for task in listed if task.state == "parked"}.intersection(wanted))
         due_in = states["waiting"].next_due - time.time() if "waiting" in states else float("inf")
         return left, left > parked and ("leased" in states or due_in <= deadline - time.monotonic())
@@ -182,10 +180,10 @@ class Uploader:
 
     def _lease(self, limit: int, calls: int) -> bool:
         """False when the uploader closed meanwhile."""
-        found = self._journal.lease(KIND, limit=limit, seconds=LEASE)
+        found = self._journal.lease(UPLOAD, limit=limit, seconds=LEASE)
         pause = 0.0
         if len(found) < limit:
-            due = self._journal.next_due(KIND)
+            due = self._journal.next_due(UPLOAD)
             pause = _POLL if due is None else min(_POLL, max(0.01, due - time.time()))
         with self._changed:
             if found and not self._queue and not self._running:

@@ -11,7 +11,7 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.keeper import Keeper, Progress
-from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention import planner, snapshot
 from voxledger.catalog.retention.executor import Applied, Executor, check
 from voxledger.catalog.retention.explain import explain
@@ -35,7 +35,7 @@ class Retention:
         recorder: Recorder,
         keeper: Keeper,
         store: Callable[[], Deletable],
-        actor: str = "voxledger",
+        actor: str = SYSTEM,
     ) -> None:
         self._home = home
         self._settings = settings

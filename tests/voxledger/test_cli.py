@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from voxledger.catalog import clips_cli
+from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.cli import build, main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -130,6 +133,10 @@ def test_every_option_says_what_it_does(command: tuple[str, ...]) -> None:
     doc = inspect.getdoc(function) or ""
     described = re.findall(r"^(\w+)\n {4}\S", doc.partition("Parameters\n")[2], re.MULTILINE)
     assert described == [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+def test_the_emotions_of_the_filter_are_those_of_the_catalog() -> None:
+    assert get_args(clips_cli.Emotion) == (*EMOTIONS, NEUTRAL)
 
 
 def test_column_names_are_never_read_as_markup(run: Run) -> None:
