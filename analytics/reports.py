@@ -9,7 +9,7 @@ from pathlib import Path
 from voxledger.analytics.report import Week, WeeklyReport, build, load_audio, write
 from voxledger.catalog.events import ReportPublished, now
 from voxledger.catalog.home import Home
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
@@ -41,8 +41,8 @@ class Reports:
         report = self.weekly(week)
         target = folder or (Path(self._settings.report.folder) if self._settings.report.folder else self._home.reports)
         files = write(report, target, load_audio(report))
-        with self._keeper.reading(fresh=False) as connection:
-            revision = 1 + int(connection.sql(_SQL["revisions"], params=(report.week,)).fetchall()[0][0])
+        with self._keeper.reading(fresh=False) as reading:
+            revision = 1 + int(reading.tuples(_SQL["revisions"], (report.week,))[0][0])
         fact = ReportPublished(
             week=report.week, revision=revision, closed=report.closed, through=report.provenance.position
         )
@@ -56,15 +56,12 @@ class Reports:
         weeks = [running.previous()]
         while len(weeks) < CATCH_UP:
             weeks.append(weeks[-1].previous())
-        with self._keeper.reading() as connection:
-            published = {row[0] for row in connection.sql(_SQL["published"]).fetchall()}
+        with self._keeper.reading() as reading:
+            published = {row[0] for row in reading.tuples(_SQL["published"])}
             found = []
             for week in reversed(weeks):
                 bounds = (week.start, week.end)
-                if (
-                    str(week) not in published
-                    and connection.sql(_SQL["any_generation"], params=bounds).fetchall()[0][0]
-                ):
+                if str(week) not in published and reading.tuples(_SQL["any_generation"], bounds)[0][0]:
                     found.append(week)
         return found
 

@@ -25,7 +25,7 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 
@@ -117,8 +117,8 @@ class Catalog:
                 raise ClipNotFound(
                     f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
                 )
-        with self.keeper.reading() as connection:
-            rows = _rows(connection, _SQL[query], [wanted])
+        with self.keeper.reading() as reading:
+            rows = reading.rows(_SQL[query], [wanted])
         if len(rows) > 1:
             raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
         if not rows:
@@ -142,8 +142,8 @@ class Catalog:
         conditions = {
             "actor": actor, "session": session, "emotion": emotion, "language": language, "tag": tag, "state": state, "limit": limit,
         }  # fmt: skip
-        with self.keeper.reading() as connection:
-            rows = _rows(connection, _SQL["clips"], conditions)
+        with self.keeper.reading() as reading:
+            rows = reading.rows(_SQL["clips"], conditions)
         return [self._clip(row) for row in rows]
 
     def sql(self, query: str, *, fresh: bool = True) -> Result:
@@ -163,16 +163,16 @@ class Catalog:
             raise QueryError(
                 "a query is exactly one SELECT; the catalog is changed through commands, never through SQL"
             )
-        with self.keeper.reading(fresh=fresh) as connection:
+        with self.keeper.reading(fresh=fresh) as reading:
             try:
-                return Result(connection.sql(query).to_arrow_table())
+                return Result(reading.table(query))
             except duckdb.Error as error:
                 raise QueryError(f"DuckDB refused the query: {_plain(error)}") from None
 
     def totals(self) -> dict[str, int]:
         """Clips whose audio is there, its length (µs) and size (bytes); of them stored, pinned, marked; and the purged ones."""
-        with self.keeper.reading() as connection:
-            return _rows(connection, _SQL["totals"], None)[0]
+        with self.keeper.reading() as reading:
+            return reading.rows(_SQL["totals"])[0]
 
     def tag(self, reference: str, *tags: str) -> Clip:
         """Put tags on a clip; those it has already stay as they are."""
@@ -265,11 +265,6 @@ def check_tag(tag: str) -> str:
     if not _TAG.fullmatch(clean):
         raise QueryError(f"{tag!r} cannot be a tag: 1 to 128 printable characters")
     return clean
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, values: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = connection.sql(query, params=values).to_arrow_table().to_pylist()
-    return found
 
 
 def _plain(error: duckdb.Error) -> str:

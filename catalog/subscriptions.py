@@ -18,7 +18,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Draft, Event
 from voxledger.catalog.journal import Cursor
-from voxledger.catalog.keeper import PATIENCE, Keeper
+from voxledger.catalog.log import PATIENCE, Keeper
 from voxledger.catalog.queries import load
 
 BATCH_BYTES = 64_000_000
@@ -91,10 +91,8 @@ class Subscription:
         after = self.cursor
         if limit < 1 or self._journal.head() <= after:
             return Batch(after=after, through=after, events=())
-        with self._keeper.reading(patience=patience) as connection:
-            rows = connection.execute(
-                _SQL["batch"], {"after": after, "last": after + limit, "bytes": max_bytes}
-            ).fetchall()
+        with self._keeper.reading(patience=patience) as reading:
+            rows = reading.tuples(_SQL["batch"], {"after": after, "last": after + limit, "bytes": max_bytes})
         if not rows or rows[0][0] != after + 1 or rows[-1][0] != after + len(rows):
             raise LogCorrupt(
                 f"the log misses events after position {after}, where {self.name!r} stands; see `voxledger verify`",

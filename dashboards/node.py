@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.home import Home
-    from voxledger.catalog.keeper import Keeper
+    from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Uploader
     from voxledger.catalog.settings import Settings
 

@@ -18,7 +18,7 @@ from voxledger.catalog import settings
 from voxledger.catalog.events import REGISTRY, personal_fields
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import Vault
 from voxledger.cli import build
@@ -33,12 +33,12 @@ def sql_page() -> str:
         home = Home.open(Path(folder) / "home")
         vault, journal = Vault(home.vault), Journal(home.journal)
         keeper = Keeper(home, Recorder(journal, vault))
-        with keeper.reading() as connection:
-            tables = dict(connection.sql("SELECT table_name, comment FROM duckdb_tables()").fetchall())
-            columns = connection.sql(
+        with keeper.reading() as reading:
+            tables = dict(reading.tuples("SELECT table_name, comment FROM duckdb_tables()"))
+            columns = reading.tuples(
                 "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
                 " WHERE database_name IN ('catalog', 'log') AND NOT internal ORDER BY table_name, column_index"
-            ).fetchall()
+            )
         journal.close()
         vault.close()
     lines = [

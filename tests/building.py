@@ -9,7 +9,7 @@ from typing import Any
 from voxledger.catalog.events import Event, GenerationCompleted, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import Vault
 
@@ -39,8 +39,8 @@ class Parts:
         return clip
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        with self.keeper.reading() as connection:
-            return connection.sql(query).to_arrow_table().to_pylist()
+        with self.keeper.reading() as reading:
+            return reading.rows(query)
 
 
 def completed(**changes: Any) -> GenerationCompleted:

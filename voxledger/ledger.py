@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.catalog import Catalog
-    from voxledger.catalog.keeper import Keeper
+    from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.retention import Retention
     from voxledger.catalog.status import Status
@@ -117,7 +117,7 @@ class Ledger:
     @_once
     def keeper(self) -> Keeper:
         """Moves events from the journal into the log and the projections."""
-        from voxledger.catalog.keeper import Keeper
+        from voxledger.catalog.log import Keeper
         from voxledger.catalog.objects.shipping import ship
 
         return Keeper(

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-import duckdb
 import polars as pl
 
 from voxledger.analytics.metrics.definitions import METRICS
+from voxledger.catalog.log import Reading
 from voxledger.catalog.queries import load
 
 Value: TypeAlias = int | float | None
@@ -17,20 +17,19 @@ Value: TypeAlias = int | float | None
 _SQL = load("metrics.sql", "voxledger.analytics.metrics")
 
 
-def attempts(connection: duckdb.DuckDBPyConnection, start: datetime, stop: datetime) -> pl.DataFrame:
+def attempts(reading: Reading, start: datetime, stop: datetime) -> pl.DataFrame:
     """The generations of `start` <= time < `stop`, one row each, oldest first."""
-    return _period(connection, "attempts", start, stop)
+    return _period(reading, "attempts", start, stop)
 
 
-def rollup(connection: duckdb.DuckDBPyConnection, start: datetime, stop: datetime) -> pl.DataFrame:
+def rollup(reading: Reading, start: datetime, stop: datetime) -> pl.DataFrame:
     """The same summed by outcome and actor, for metrics that need no single rows."""
-    return _period(connection, "rollup", start, stop)
+    return _period(reading, "rollup", start, stop)
 
 
-def first_seen(connection: duckdb.DuckDBPyConnection, stop: datetime) -> pl.DataFrame:
+def first_seen(reading: Reading, stop: datetime) -> pl.DataFrame:
     """Each actor with the time of the first generation of all, as far as it lies before `stop`."""
-    found: pl.DataFrame = connection.sql(_SQL["first_seen"], params={"stop": stop.astimezone(UTC)}).pl()
-    return found
+    return reading.frame(_SQL["first_seen"], {"stop": stop.astimezone(UTC)})
 
 
 def with_newcomers(frame: pl.DataFrame, seen: pl.DataFrame, start: datetime) -> pl.DataFrame:
@@ -41,10 +40,10 @@ def with_newcomers(frame: pl.DataFrame, seen: pl.DataFrame, start: datetime) -> 
     )
 
 
-def totals(connection: duckdb.DuckDBPyConnection, query: str, **moments: datetime) -> dict[str, Any]:
+def totals(reading: Reading, query: str, **moments: datetime) -> dict[str, Any]:
     """The one row of a named query of `metrics.sql`, such as `storage_flow`; moments become its parameters."""
     values = {name: moment.astimezone(UTC) for name, moment in moments.items()}
-    found: pl.DataFrame = connection.sql(_SQL[query], params=values).pl()
+    found: pl.DataFrame = reading.frame(_SQL[query], values)
     return found.row(0, named=True)
 
 
@@ -77,7 +76,6 @@ def _expression(name: str) -> pl.Expr:
     return found
 
 
-def _period(connection: duckdb.DuckDBPyConnection, query: str, start: datetime, stop: datetime) -> pl.DataFrame:
+def _period(reading: Reading, query: str, start: datetime, stop: datetime) -> pl.DataFrame:
     period = {"start": start.astimezone(UTC), "stop": stop.astimezone(UTC)}
-    found: pl.DataFrame = connection.sql(_SQL[query], params=period).pl()
-    return found
+    return reading.frame(_SQL[query], period)

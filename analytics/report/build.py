@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import duckdb
 import msgspec
 import polars as pl
 
@@ -28,7 +27,7 @@ from voxledger.analytics.report.weekly import (
     Storage,
     WeeklyReport,
 )
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.queries import load
 from voxledger.catalog.settings import Settings
 
@@ -67,8 +66,8 @@ def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: 
     if wanted.start.astimezone(UTC) > now.astimezone(UTC):
         raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
     period = _period(wanted, now)
-    with keeper.reading() as connection:
-        return _build(connection, period, settings)
+    with keeper.reading() as reading:
+        return _build(reading, period, settings)
 
 
 def _period(week: Week, now: datetime) -> _Period:
@@ -83,17 +82,17 @@ def _period(week: Week, now: datetime) -> _Period:
     )
 
 
-def _build(connection: duckdb.DuckDBPyConnection, period: _Period, settings: Settings) -> WeeklyReport:
+def _build(reading: Reading, period: _Period, settings: Settings) -> WeeklyReport:
     week = period.week
-    seen = metrics.first_seen(connection, period.stop)
-    frame = metrics.with_newcomers(metrics.attempts(connection, period.start, period.stop), seen, period.start)
+    seen = metrics.first_seen(reading, period.stop)
+    frame = metrics.with_newcomers(metrics.attempts(reading, period.start, period.stop), seen, period.start)
     before = metrics.with_newcomers(
-        metrics.attempts(connection, period.before_start, period.before_stop), seen, period.before_start
+        metrics.attempts(reading, period.before_start, period.before_stop), seen, period.before_start
     )
     earliest: datetime | None = seen["first_seen"].min()  # type: ignore[assignment]  # a column of moments
     first = earliest is None or earliest >= period.start
-    totals = metrics.totals(connection, "storage_present")
-    origin = connection.sql(_SQL["provenance"]).pl().row(0, named=True)
+    totals = metrics.totals(reading, "storage_present")
+    origin = reading.frame(_SQL["provenance"]).row(0, named=True)
     return WeeklyReport(
         week=str(week),
         time_zone=week.zone,
@@ -104,7 +103,7 @@ def _build(connection: duckdb.DuckDBPyConnection, period: _Period, settings: Set
         compared_week=None if first else str(week.previous()),
         compared_start=None if first else week.previous().start,
         compared_end=None if first else period.before_stop.astimezone(week.start.tzinfo),
-        headlines=_headlines(connection, period, frame, None if first else before, seen, earliest),
+        headlines=_headlines(reading, period, frame, None if first else before, seen, earliest),
         history_weeks=tuple(str(week.previous(back)) for back in range(HISTORY - 1, -1, -1)),
         days=sections.days(frame, week),
         emotions=sections.emotions(frame, before),
@@ -112,18 +111,18 @@ def _build(connection: duckdb.DuckDBPyConnection, period: _Period, settings: Set
         features=sections.features(frame, before),
         languages=sections.groups(frame, before, "language"),
         channels=sections.groups(frame, before, "channel"),
-        voices=sections.voices(_rows(connection, "voices", period), _rows(connection, "voices", period, before=True)),
+        voices=sections.voices(_rows(reading, "voices", period), _rows(reading, "voices", period, before=True)),
         engines=sections.engines(frame),
         failures=sections.failures(frame),
-        loudness=msgspec.convert(_rows(connection, "loudness", period), tuple[LoudnessBin, ...]),
-        storage=_storage(connection, period, totals),
-        retention=_retention(connection, period, totals),
-        samples=read_samples(connection, period.start, period.stop, settings.report.samples),
+        loudness=msgspec.convert(_rows(reading, "loudness", period), tuple[LoudnessBin, ...]),
+        storage=_storage(reading, period, totals),
+        retention=_retention(reading, period, totals),
+        samples=read_samples(reading, period.start, period.stop, settings.report.samples),
         quality=Quality(
             position=origin["position"],
             waiting_clips=totals["waiting_clips"],
             refused_clips=totals["refused_clips"],
-            recorded_late=_rows(connection, "recorded_late", period)[0]["recorded_late"],
+            recorded_late=_rows(reading, "recorded_late", period)[0]["recorded_late"],
         ),
         provenance=_provenance(origin, period),
         definitions=tuple(
@@ -134,7 +133,7 @@ def _build(connection: duckdb.DuckDBPyConnection, period: _Period, settings: Set
 
 
 def _headlines(
-    connection: duckdb.DuckDBPyConnection,
+    reading: Reading,
     period: _Period,
     frame: pl.DataFrame,
     before: pl.DataFrame | None,
@@ -150,7 +149,7 @@ def _headlines(
         if earliest is None or stop <= earliest:
             history.append({})
             continue
-        past = metrics.with_newcomers(metrics.rollup(connection, start, stop), seen, start)
+        past = metrics.with_newcomers(metrics.rollup(reading, start, stop), seen, start)
         history.append(metrics.measure(past, summed))
     present = metrics.measure(frame, HEADLINES)
     previous = metrics.measure(before, HEADLINES) if before is not None else {}
@@ -178,19 +177,19 @@ def change(value: metrics.Value, previous: metrics.Value, *, share: bool = False
     return (value - previous) / previous if previous else None
 
 
-def _storage(connection: duckdb.DuckDBPyConnection, period: _Period, present: Mapping[str, Any]) -> Storage:
-    flow = metrics.totals(connection, "storage_flow", start=period.start, stop=period.stop)
+def _storage(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Storage:
+    flow = metrics.totals(reading, "storage_flow", start=period.start, stop=period.stop)
     both = {**flow, **present}
     return Storage(**{name: both[name] for name in Storage.__struct_fields__})
 
 
-def _retention(connection: duckdb.DuckDBPyConnection, period: _Period, present: Mapping[str, Any]) -> Retention:
-    expiring = connection.sql(_SQL["expiring"], params={"limit": EXPIRING}).pl().to_dicts()
+def _retention(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Retention:
+    expiring = reading.frame(_SQL["expiring"], {"limit": EXPIRING}).to_dicts()
     return Retention(
         marked_clips=present["marked_clips"],
         marked_bytes=present["marked_bytes"],
         expiring=msgspec.convert(expiring, tuple[Expiring, ...]),
-        purged=msgspec.convert(_rows(connection, "purged", period), tuple[PurgedByRule, ...]),
+        purged=msgspec.convert(_rows(reading, "purged", period), tuple[PurgedByRule, ...]),
     )
 
 
@@ -206,11 +205,9 @@ def _provenance(origin: Mapping[str, Any], period: _Period) -> Provenance:
     )
 
 
-def _rows(
-    connection: duckdb.DuckDBPyConnection, query: str, period: _Period, *, before: bool = False
-) -> list[dict[str, Any]]:
+def _rows(reading: Reading, query: str, period: _Period, *, before: bool = False) -> list[dict[str, Any]]:
     start, stop = (period.before_start, period.before_stop) if before else (period.start, period.stop)
-    found: pl.DataFrame = connection.sql(_SQL[query], params={"start": start, "stop": stop}).pl()
+    found: pl.DataFrame = reading.frame(_SQL[query], {"start": start, "stop": stop})
     return found.to_dicts()
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import duckdb
 import msgspec
 
 from voxledger.analytics.report.weekly import Sample, WeeklyReport
+from voxledger.catalog.log import Reading
 from voxledger.catalog.queries import load
 
 LARGEST = 2_000_000
@@ -57,16 +57,14 @@ def choose(candidates: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     return chosen
 
 
-def read_samples(
-    connection: duckdb.DuckDBPyConnection, start: datetime, stop: datetime, count: int
-) -> tuple[Sample, ...]:
+def read_samples(reading: Reading, start: datetime, stop: datetime, count: int) -> tuple[Sample, ...]:
     """The samples of a period, the most telling first. Purged clips and those without a local path are left out."""
     if not count:
         return ()
     period = {"start": start, "stop": stop}
-    found = connection.sql(_SQL["candidates"], params={**period, "each": count}).pl().to_dicts()
+    found = reading.frame(_SQL["candidates"], {**period, "each": count}).to_dicts()
     chosen = choose(found, count)
-    rows = connection.sql(_SQL["samples"], params={**period, "chosen": chosen}).pl().to_dicts()
+    rows = reading.frame(_SQL["samples"], {**period, "chosen": chosen}).to_dicts()
     samples = {row["clip"]: msgspec.convert(row, Sample, strict=False) for row in rows}
     return tuple(samples[clip] for clip in chosen)
 

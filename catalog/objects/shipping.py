@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 
 from voxledger.catalog.journal import UPLOAD, Transaction
+from voxledger.catalog.log.segments import Segment
 from voxledger.catalog.objects.transfer import Upload
 from voxledger.catalog.recorder import SYSTEM, Recorder
-from voxledger.catalog.segments import Segment
 
 
 def ship(write: Transaction, segment: Segment, *, recorder: Recorder, bucket: str) -> None:

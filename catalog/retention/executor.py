@@ -12,7 +12,7 @@ import polars as pl
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import ClipMarked, ClipPurged, ClipUnmarked, Draft, Fact, PurgeFailed, PurgeStarted
 from voxledger.catalog.journal import Transaction
-from voxledger.catalog.keeper import Keeper, Progress
+from voxledger.catalog.log import Keeper, Progress
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
 from voxledger.catalog.retention.planner import Plan
@@ -192,8 +192,8 @@ class Executor:
                 self._failed.append(Note(clip=outcome.clip.id, reason=outcome.failure))
 
     def _places(self, clips: Sequence[str]) -> list[Doomed]:
-        with self._keeper.reading(fresh=False) as connection:
-            found = frame(connection, "places", {"ids": list(clips)})
+        with self._keeper.reading(fresh=False) as reading:
+            found = frame(reading, "places", {"ids": list(clips)})
         return [Doomed(**row) for row in found.sort("id").to_dicts()]
 
     def _draft(self, fact: Fact, clip: str) -> Draft:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from voxledger.catalog.errors import ClipNotFound
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.retention.decisions import KEEP, MARK, PURGE, UNMARK, WAIT, aware, decide, explained, matches
 from voxledger.catalog.retention.policy import Policy, title, words
 from voxledger.catalog.retention.snapshot import COLUMNS, frame
@@ -25,13 +25,13 @@ def explain(keeper: Keeper, policy: Policy, reference: str, now: datetime) -> tu
         raise ClipNotFound(
             f"{reference!r} is no clip id: give at least the last 4 hex digits of one (see `voxledger clips`)"
         )
-    with keeper.reading() as connection:
-        found = frame(connection, "one", [ending]).to_dicts()
+    with keeper.reading() as reading:
+        found = frame(reading, "one", [ending]).to_dicts()
         if len(found) > 1:
             raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
         if not found:
             raise ClipNotFound(f"there is no clip {reference!r}; `voxledger clips` lists the newest")
-        clip = frame(connection, "clips", {"id": found[0]["id"]}).cast(COLUMNS)
+        clip = frame(reading, "clips", {"id": found[0]["id"]}).cast(COLUMNS)
     life = _life(found[0])
     if found[0]["purged"]:
         return (*life, "Nothing brings it back from here; the same request makes a new clip.")

@@ -10,7 +10,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
-from voxledger.catalog.keeper import Keeper, Progress
+from voxledger.catalog.log import Keeper, Progress
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention import planner, snapshot
 from voxledger.catalog.retention.executor import Applied, Executor, check

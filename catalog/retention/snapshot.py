@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-import duckdb
 import polars as pl
 
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.queries import load
 from voxledger.catalog.retention.policy import CONDITIONS, Policy, title
 
@@ -56,19 +55,17 @@ class Snapshot:
 def read(keeper: Keeper, policy: Policy) -> Snapshot:
     """The present state, the journal drained to its head. Raises CatalogBusy when another process keeps the log."""
     asked = [name for name in CONDITIONS if any(getattr(rule, name) for rule in policy.rules)]
-    with keeper.reading() as connection:
+    with keeper.reading() as reading:
         return Snapshot(
-            position=int(connection.execute(SQL["position"]).fetchall()[0][0]),
-            clips=frame(connection, "clips", {"id": None}).cast(COLUMNS),
-            words={name: frame(connection, f"words_{name}")["word"] for name in asked},
+            position=int(reading.tuples(SQL["position"])[0][0]),
+            clips=frame(reading, "clips", {"id": None}).cast(COLUMNS),
+            words={name: frame(reading, f"words_{name}")["word"] for name in asked},
         )
 
 
-def frame(connection: duckdb.DuckDBPyConnection, query: str, values: Any = None) -> pl.DataFrame:
+def frame(reading: Reading, query: str, values: Any = None) -> pl.DataFrame:
     """The answer to a named query as a Polars frame."""
-    found = pl.from_arrow(connection.sql(SQL[query], params=values).to_arrow_table())
-    assert isinstance(found, pl.DataFrame)
-    return found
+    return reading.frame(SQL[query], values)
 
 
 def warnings(snapshot: Snapshot, policy: Policy) -> tuple[str, ...]:

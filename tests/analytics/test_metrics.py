@@ -106,9 +106,9 @@ def test_summed_rows_give_the_same_metrics(rows):
 def test_a_period_holds_its_start_and_not_its_end(parts: Parts):
     for moment in (START - timedelta(microseconds=1), START, STOP - timedelta(microseconds=1), STOP):
         parts.clip(time=moment)
-    with parts.keeper.reading() as connection:
-        assert metrics.attempts(connection, START, STOP)["time"].to_list() == [START, STOP - timedelta(microseconds=1)]
-        assert metrics.rollup(connection, START, STOP)["attempts"].to_list() == [2]
+    with parts.keeper.reading() as reading:
+        assert metrics.attempts(reading, START, STOP)["time"].to_list() == [START, STOP - timedelta(microseconds=1)]
+        assert metrics.rollup(reading, START, STOP)["attempts"].to_list() == [2]
 
 
 def test_who_was_there_before_returns(parts: Parts):
@@ -117,10 +117,8 @@ def test_who_was_there_before_returns(parts: Parts):
     parts.clip(actor="ben", time=START)
     parts.clip(actor="ben", time=STOP - timedelta(hours=1))
     parts.clip(actor="cyd", time=STOP)
-    with parts.keeper.reading() as connection:
-        found = metrics.with_newcomers(
-            metrics.attempts(connection, START, STOP), metrics.first_seen(connection, STOP), START
-        )
+    with parts.keeper.reading() as reading:
+        found = metrics.with_newcomers(metrics.attempts(reading, START, STOP), metrics.first_seen(reading, STOP), START)
     assert measure(found, ["active_users", "new_users", "returning_users"]) == {
         "active_users": 2,
         "new_users": 1,
@@ -141,10 +139,10 @@ def test_rolled_up_generations_agree_with_their_rows(parts: Parts):
     parts.record(reused, clip, actor="ben", time=START)
     parts.record(failed, new_id(), actor="ben", time=START)
     names = [name for name, metric in METRICS.items() if metric.expression is not None and not metric.rows]
-    with parts.keeper.reading() as connection:
-        seen = metrics.first_seen(connection, STOP)
+    with parts.keeper.reading() as reading:
+        seen = metrics.first_seen(reading, STOP)
         rows, summed = (
-            measure(metrics.with_newcomers(read(connection, START, STOP), seen, START), names)
+            measure(metrics.with_newcomers(read(reading, START, STOP), seen, START), names)
             for read in (metrics.attempts, metrics.rollup)
         )
     assert rows == summed
@@ -158,19 +156,19 @@ def test_storage_tells_what_came_what_went_and_what_waits(parts: Parts):
     parts.record(AudioStored(bucket="b", bytes=1000, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k"), stored)
     parts.record(PurgeStarted(plan="p", rule="r", bucket="b"), gone, time=START + timedelta(hours=1))
     parts.record(ClipPurged(plan="p", rule="r", bucket="b", bytes=30), gone, time=START + timedelta(hours=2))
-    with parts.keeper.reading() as connection:
-        flow = metrics.totals(connection, "storage_flow", start=START, stop=STOP)
-        present = metrics.totals(connection, "storage_present")
+    with parts.keeper.reading() as reading:
+        flow = metrics.totals(reading, "storage_flow", start=START, stop=STOP)
+        present = metrics.totals(reading, "storage_present")
     assert flow == {"added_clips": 2, "added_bytes": 230, "purged_clips": 1, "purged_bytes": 30, "net_bytes": 200}
     assert (present["stored_bytes"], present["waiting_bytes"], present["waiting_clips"]) == (1000, 200, 1)
     assert present["waiting_since"] == START
 
 
 def test_the_named_queries_give_every_metric_they_promise(parts: Parts):
-    with parts.keeper.reading() as connection:
+    with parts.keeper.reading() as reading:
         columns = {
-            "storage_flow": metrics.totals(connection, "storage_flow", start=START, stop=STOP),
-            "storage_present": metrics.totals(connection, "storage_present"),
+            "storage_flow": metrics.totals(reading, "storage_flow", start=START, stop=STOP),
+            "storage_present": metrics.totals(reading, "storage_present"),
         }
     for metric in METRICS.values():
         if metric.query:

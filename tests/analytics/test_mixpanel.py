@@ -37,7 +37,7 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.subscriptions import Subscription
 from voxledger.catalog.vault import ActorKey, Vault
@@ -49,7 +49,7 @@ from voxledger.analytics.mixpanel import Mixpanel
 from voxledger.catalog import settings
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.subscriptions import Subscription
 from voxledger.catalog.vault import Vault

@@ -18,7 +18,7 @@ from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import AudioAccessed, ClipTagged, Draft, ReportPublished, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.subscriptions import Subscription
 from voxledger.catalog.vault import ActorKey, Vault
@@ -27,7 +27,7 @@ _HOLDER = """
 import sys
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.subscriptions import Subscription
 from voxledger.catalog.vault import Vault

@@ -23,7 +23,7 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
-from voxledger.catalog.keeper import Keeper
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention import Retention

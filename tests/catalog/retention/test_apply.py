@@ -330,8 +330,8 @@ def test_the_catalog_shows_the_state_and_a_rebuild_agrees(world: World) -> None:
     retention.apply(now=later)
     query = "SELECT id::VARCHAR, state, path IS NULL, mark_rule FROM clips ORDER BY id"
     for _ in range(2):
-        with world.keeper.reading() as connection:
-            assert connection.execute(query).fetchall() == [
+        with world.keeper.reading() as reading:
+            assert reading.tuples(query) == [
                 (purged, "purged", True, "all"),
                 (marked, "marked", False, "all"),
             ]

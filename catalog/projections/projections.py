@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 )
 """What a fold reads: events in order, their personal fields opened (NULL where the key is gone)."""
 
-_SQL = load("projections.sql")
+_SQL = load("projections.sql", "voxledger.catalog.projections")
 _FOLDS: Mapping[str, frozenset[str]] = {
     "GenerationCompleted": frozenset({"GenerationCompleted"}),
     "GenerationFailed": frozenset({"GenerationFailed"}),
@@ -50,7 +50,7 @@ def create(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the empty tables in the attached database `catalog`."""
     connection.execute("USE catalog")
     connection.execute(_SQL["schema"])
-    connection.execute(files("voxledger.catalog").joinpath("comments.sql").read_text(encoding="utf-8"))
+    connection.execute(files("voxledger.catalog.projections").joinpath("comments.sql").read_text(encoding="utf-8"))
     connection.execute("USE memory")
     connection.execute(_SQL["start"], (VERSION,))
 

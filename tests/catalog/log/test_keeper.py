@@ -16,7 +16,7 @@ import pytest
 
 from tests.building import Parts
 from tests.soak import rounds
-from voxledger.catalog import CatalogBusy, DiskFull, LogCorrupt, keeper
+from voxledger.catalog import CatalogBusy, DiskFull, LogCorrupt
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -35,6 +35,7 @@ from voxledger.catalog.events import (
     new_id,
     now,
 )
+from voxledger.catalog.log import keeper
 
 _TABLES = ("clips", "generations", "plays")
 
@@ -262,7 +263,7 @@ def test_a_catalog_of_another_version_is_rebuilt(parts: Parts, monkeypatch: pyte
 
 def test_readers_cannot_write(parts: Parts) -> None:
     parts.clip()
-    with parts.keeper.reading() as connection:
+    with parts.keeper.reading() as reading:
         for statement in (
             "DELETE FROM clips",
             "CREATE TABLE log.x (a INT)",
@@ -270,9 +271,9 @@ def test_readers_cannot_write(parts: Parts) -> None:
             "SET threads = 1",
         ):
             with pytest.raises(duckdb.Error):
-                connection.execute(statement)
+                reading.table(statement)
         with pytest.raises(duckdb.Error):
-            connection.execute("SELECT * FROM read_text('/etc/hostname')")
+            reading.table("SELECT * FROM read_text('/etc/hostname')")
 
 
 def test_who_holds_the_log_is_named(parts: Parts) -> None:

@@ -20,9 +20,10 @@ from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Event, decode, digest
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import MOST_BYTES, Transaction
+from voxledger.catalog.log.reading import Reading
+from voxledger.catalog.log.segments import Segment, Segments
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
-from voxledger.catalog.segments import Segment, Segments
 
 BATCH = 20_000
 """Most events of one transaction."""
@@ -34,7 +35,7 @@ PATIENCE = 30.0
 """Seconds a process waits for another one to let go of the log."""
 
 _log = logging.getLogger(__name__)
-_SQL = load("log.sql")
+_SQL = load("log.sql", "voxledger.catalog.log")
 _ARRIVED = pa.schema(
     [
         ("position", pa.int64()),
@@ -111,8 +112,8 @@ class Keeper:
             return self._drain_into(connection, self.journal.head(), progress)
 
     @contextlib.contextmanager
-    def reading(self, *, fresh: bool = True, patience: float = PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection that sees `clips`, `generations`, … and `events`, and can change nothing.
+    def reading(self, *, fresh: bool = True, patience: float = PATIENCE) -> Iterator[Reading]:
+        """The catalog as it is now: sees `clips`, `generations`, … and `events`, and can change nothing.
 
         `fresh` drains first, so that a caller sees what it wrote. Others may read at the same time, nobody can write.
         """
@@ -122,7 +123,7 @@ class Keeper:
             connection.execute("SET search_path = 'catalog,log'")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-            yield connection
+            yield Reading(lambda query, parameters: connection.sql(query, params=parameters).to_arrow_table())
 
     def rebuild(self, *, progress: Progress | None = None) -> int:
         """Fold the whole log anew into a new file and swap it in; the old tables serve until then."""

@@ -1,0 +1,5 @@
+"""Projections: the tables that SQL sees, folded from the log."""
+
+from voxledger.catalog.projections.projections import SCHEMA, VERSION, create, fold, position
+
+__all__ = ["SCHEMA", "VERSION", "create", "fold", "position"]

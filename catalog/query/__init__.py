@@ -1,0 +1,1 @@
+"""Queries: what may be asked of the catalog, and how answers are paged."""
