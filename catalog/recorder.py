@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from voxledger.catalog.errors import EventRejected, VaultError
+from voxledger.catalog.errors import VaultError
 from voxledger.catalog.events import Draft, Event, Fact, new_id, now, split
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.vault import ActorKey, Vault
@@ -29,21 +29,18 @@ class Recorder:
     ) -> Draft:
         """An event ready for the journal. Raises EventRejected for what cannot be recorded."""
         identity = event_id or new_id()
+        kind = type(fact)
         data, personal = split(fact)
-        try:
-            sealed = actor.seal(_encode(personal), about=identity) if personal else None
-            return Draft(
-                id=identity,
-                type=type(fact).__name__,
-                subject=subject,
-                time=time or now(),
-                actor=actor.id,
-                version=type(fact).version,
-                data=_encode(data),
-                sealed=sealed,
-            )
-        except UnicodeEncodeError as error:
-            raise EventRejected(f"{type(fact).__name__} holds text that is not valid Unicode: {error.reason}") from None
+        return Draft(
+            id=identity,
+            type=kind.__name__,
+            subject=subject,
+            time=time or now(),
+            actor=actor.id,
+            version=kind.version,
+            data=data,
+            sealed=None if personal is None else actor.seal(personal, about=identity),
+        )
 
     def emit(self, fact: Fact, *, subject: str, actor: ActorKey) -> Event:
         """Record one fact durably."""

@@ -1,65 +1,114 @@
 """Events: what happened, in a fixed envelope."""
 
-from voxledger.catalog.events.envelope import Draft, Event, decode, digest, encode, new_id, now
-from voxledger.catalog.events.types import (
-    EMOTIONS,
-    NEUTRAL,
-    REGISTRY,
-    AudioAccessed,
-    AudioStored,
-    AudioUploadFailed,
-    Channel,
-    ClipMarked,
+from voxledger.catalog.events.access import (
+    AccessDenied,
+    ErasureRequested,
+    SubjectErased,
+    TokenIssued,
+    TokenRevoked,
+)
+from voxledger.catalog.events.audio import AudioAccessed, AudioStored, AudioUploadFailed, CacheEvicted
+from voxledger.catalog.events.clip import (
     ClipPinned,
-    ClipPurged,
+    ClipRated,
     ClipTagged,
-    ClipUnmarked,
     ClipUnpinned,
     ClipUntagged,
-    DeliveryQuarantined,
-    Fact,
+    HoldPlaced,
+    HoldReleased,
+)
+from voxledger.catalog.events.cloudevents import from_cloudevent, to_cloudevent
+from voxledger.catalog.events.envelope import Draft, Event, decode, digest, encode, new_id, now
+from voxledger.catalog.events.fact import EMOTIONS, NEUTRAL, Channel, Fact
+from voxledger.catalog.events.generation import (
     GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
     GenerationReused,
+)
+from voxledger.catalog.events.models import ModelPulled, ModelPushed, ModelRestored
+from voxledger.catalog.events.objects import ObjectMissing, ObjectOrphaned, ObjectVerified
+from voxledger.catalog.events.operations import (
+    BackupCompleted,
+    DeliveryQuarantined,
+    ReportPublished,
+    RestoreCompleted,
+)
+from voxledger.catalog.events.parts import personal_fields, split
+from voxledger.catalog.events.registry import REGISTRY
+from voxledger.catalog.events.retention import (
+    ClipMarked,
+    ClipPurged,
+    ClipRestored,
+    ClipUnmarked,
+    PolicyChanged,
     PurgeFailed,
     PurgeStarted,
-    ReportPublished,
-    personal_fields,
-    split,
+    RetentionPlanned,
 )
+from voxledger.catalog.events.upcasting import Unknown, decode_fact, is_understood, outdated, upcast
+from voxledger.catalog.events.voices import VoiceRegistered, VoiceWithdrawn
 
 __all__ = [
     "EMOTIONS",
     "NEUTRAL",
     "REGISTRY",
+    "AccessDenied",
     "AudioAccessed",
     "AudioStored",
     "AudioUploadFailed",
+    "BackupCompleted",
+    "CacheEvicted",
     "Channel",
     "ClipMarked",
     "ClipPinned",
     "ClipPurged",
+    "ClipRated",
+    "ClipRestored",
     "ClipTagged",
     "ClipUnmarked",
     "ClipUnpinned",
     "ClipUntagged",
     "DeliveryQuarantined",
     "Draft",
+    "ErasureRequested",
     "Event",
     "Fact",
     "GenerationCancelled",
     "GenerationCompleted",
     "GenerationFailed",
     "GenerationReused",
+    "HoldPlaced",
+    "HoldReleased",
+    "ModelPulled",
+    "ModelPushed",
+    "ModelRestored",
+    "ObjectMissing",
+    "ObjectOrphaned",
+    "ObjectVerified",
+    "PolicyChanged",
     "PurgeFailed",
     "PurgeStarted",
     "ReportPublished",
+    "RestoreCompleted",
+    "RetentionPlanned",
+    "SubjectErased",
+    "TokenIssued",
+    "TokenRevoked",
+    "Unknown",
+    "VoiceRegistered",
+    "VoiceWithdrawn",
     "decode",
+    "decode_fact",
     "digest",
     "encode",
+    "from_cloudevent",
+    "is_understood",
     "new_id",
     "now",
+    "outdated",
     "personal_fields",
     "split",
+    "to_cloudevent",
+    "upcast",
 ]

@@ -59,6 +59,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
                 f"{self.type}: the time {self.time.isoformat()} lies outside 2000 .. an hour ahead; check the clock",
                 field="time",
             )
+        if not self.subject.isascii() and not _is_unicode(self.subject):
+            raise EventRejected(f"{self.type}: the subject is not valid Unicode", field="subject")
         size = len(self.data) + len(self.sealed or b"")
         if size > LARGEST:
             raise EventRejected(
@@ -68,6 +70,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,12 +32,13 @@ _SECRETS = {"actor_label", "session", "name", "key", "path", "text", "voice_name
 
 def test_what_is_personal_never_stands_in_data() -> None:
     data, sealed = split(completed())
-    assert set(sealed) == _SECRETS
-    assert not _SECRETS & set(data)
+    assert sealed is not None
+    assert set(msgspec.json.decode(sealed)) == _SECRETS
+    assert not _SECRETS & set(msgspec.json.decode(data))
 
 
 def test_every_event_type_says_in_its_docstring_what_happened() -> None:
-    assert all(kind.__doc__ and kind.__doc__.endswith(".") for kind in REGISTRY.values())
+    assert all((inspect.getdoc(kind) or "").endswith(".") for kind in REGISTRY.values())
 
 
 def test_labels_names_keys_and_texts_are_sealed_in_all_event_types() -> None:
@@ -110,7 +112,7 @@ def test_text_that_is_not_unicode_is_refused(parts: Parts) -> None:
 def test_a_sealed_part_opens_only_with_its_key_and_its_event(parts: Parts, tmp_path: Path) -> None:
     event = parts.record(completed(), new_id())
     assert event.sealed is not None
-    assert parts.recorder.unsealed(event) == msgspec.json.decode(msgspec.json.encode(split(completed())[1]))
+    assert parts.recorder.unsealed(event) == msgspec.json.decode(split(completed())[1] or b"")
     assert b"tide" not in encode(event)
     with pytest.raises(VaultError):
         parts.vault.actor("bob").open(event.sealed, about=event.id)
