@@ -4,58 +4,57 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import random
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from voxledger.catalog import platform
-from voxledger.catalog.errors import DiskFull, JournalError, LogCorrupt
-from voxledger.catalog.events import Draft, Event, new_id
-from voxledger.catalog.journal.records import Cursor, Fingerprint, OpenTask, Task, TaskCount, owner_lives
+from voxledger.catalog.errors import DiskFull, JournalError
+from voxledger.catalog.events import Draft, Event
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.journal import epochs
+from voxledger.catalog.journal.database import Database
+from voxledger.catalog.journal.group import Group
+from voxledger.catalog.journal.mark import Mark, MarkFile
+from voxledger.catalog.journal.opening import announce, opened
+from voxledger.catalog.journal.owners import new_owner, owner_gone
+from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount
+from voxledger.catalog.journal.schema import key
 from voxledger.catalog.journal.transaction import Transaction
 from voxledger.catalog.queries import load
 
-SCHEMA = "1"
-_PATIENCE = 30.0
-"""Seconds a writer keeps trying for its turn before it gives up."""
 MOST_BYTES = 64_000_000
 """So many bytes are read at a time: an event may have 1 MB, and 20,000 of them would not fit."""
+_PIECE = 2000
+"""Most events that one transaction of `Journal.prune` drops, so that nobody who emits waits long."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
-_T = TypeVar("_T")
 
 
 class Journal:
     """The inbox in `journal.sqlite`. Any number of processes and threads may write; each write costs about one fsync.
 
-    `base` is asked only when a journal is made: the last position that the log knows already.
+    `base` is asked only when a journal is made: the last position that the log knows already. A journal that is not what
+    `journal.mark` remembers starts a new epoch and says so; raises JournalError for one of another HOME.
     """
 
     def __init__(self, path: Path, *, base: Callable[[], int] = lambda: 0) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self.owner = f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}"
-        self.source = ""
-        self._base = 0
+        self.owner = new_owner()
         self._given_up: set[str] = set()
-        try:
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=0)
-            self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
-            for pragma in ("synchronous = FULL", "fullfsync = ON", "wal_autocheckpoint = 4000", "cache_size = -2000"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            self._prepare(base)
-        except (OSError, sqlite3.Error) as error:
-            raise _translated(error, path) from error
+        self._file = Database(path)
+        self._connection = self._file.connection
+        self._lock = self._file.lock
+        self._group = Group(self._lock, self.transaction)
+        with contextlib.ExitStack() as failed:
+            failed.callback(self._file.close)
+            self._mark = MarkFile(path.with_suffix(".mark"))
+            failed.callback(self._mark.close)
+            self.node, self._base = opened(self._file, self._mark, base)
+            failed.pop_all()
 
     def close(self) -> None:
         """Hand back what this owner still holds, and close. Idempotent."""
-        if self._pid != os.getpid():
+        if not self._file.is_mine:
             return
         with self._lock:
             try:
@@ -64,51 +63,64 @@ class Journal:
                     write.connection.execute(_SQL["release_claims"], (self.owner,))
             except (JournalError, DiskFull):
                 pass  # closed already, or no room: then what it held ends with this process
-            self._connection.close()
-
-    def _prepare(self, base: Callable[[], int]) -> None:
-        with self.transaction() as write:
-            execute = write.connection.execute
-            for statement in _SQL["schema"].split(";\n"):
-                execute(statement)
-            meta = dict(execute("SELECT key, value FROM meta").fetchall())
-            if not meta:
-                meta = {"schema": SCHEMA, "node": new_id(), "epoch": new_id()[-12:], "base": str(base())}
-                write.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        if meta["schema"] != SCHEMA:
-            raise JournalError(
-                f"{self.path} has schema {meta['schema']}, this version of Voxledger knows {SCHEMA}; upgrade Voxledger"
-            )
-        self.meta = MappingProxyType(meta)
-        self.node = meta["node"]
-        self.source = f"voxledger:{meta['node']}/{meta['epoch']}"
-        self._base = int(meta["base"])
+            self._file.close()
+            self._mark.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One durable change: all of it is on disk when the block ends, none of it when the block raises."""
-        self._check_process()
+        self._file.check_process()
         with self._lock:
-            try:
-                self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
-                try:
-                    yield Transaction(self._connection, owner=self.owner, source=self.source, base=self._base)
-                    self._patiently(lambda: self._connection.execute("COMMIT"))
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise _translated(error, self.path) from error
+            with self._file.transaction() as connection:
+                write = Transaction(connection, owner=self.owner, node=self.node, base=self._base)
+                yield write
+                failpoint("journal.before_commit")
+            failpoint("journal.after_commit")
+            if write.reached:
+                position, recorded, epoch, first = write.reached
+                self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
+                failpoint("journal.after_mark")
 
     def emit(self, *drafts: Draft) -> list[Event]:
-        """Record events durably and in order; a draft whose id is known already gives the event recorded then."""
-        with self.transaction() as write:
-            return write.append(drafts)
+        """Record events durably and in order, all of them or none.
+
+        A draft whose id is known already gives the event recorded then. Threads that emit at the same time share one
+        transaction, and each gets its own events or its own error.
+        """
+        self._file.check_process()
+        return self._group.emit(drafts)
+
+    def epochs(self) -> list[Epoch]:
+        """The epochs in order; the last one is now."""
+        return epochs.all_epochs(self._read("epochs"))
+
+    def begin_epoch(self, first: int, reason: Reason) -> Epoch:
+        """Go on at a position further on, because everything before it was given already. Raises JournalError else."""
+        with self._lock:
+            with self.transaction() as write:
+                free = epochs.end(write.connection, self._base).free
+                if first < free:
+                    raise JournalError(f"position {first} has been given; an epoch can begin at {free}, not before")
+                beginning = epochs.Beginning(reason, first, (free, first - 1) if first > free else None)
+                epochs.begin(write.connection, beginning)
+                end = epochs.end(write.connection, self._base)
+            announce(self._file, self._mark, self.node, end, beginning)
+            return self.epochs()[-1]
+
+    def drained(self, position: int, digest: bytes) -> None:
+        """Remember outside the log how far the log has come, and the digest of its last event."""
+        self._file.check_process()
+        with self._lock:
+            self._mark.drained(position, digest)
+
+    def mark(self) -> Mark | None:
+        """What the mark beside the journal says; None when it cannot be read."""
+        self._file.check_process()
+        return self._mark.read()
 
     def knows(self, event: str) -> bool:
-        """Whether an event with this id is acknowledged and still here."""
-        return bool(self._read("by_id", event))
+        """Whether an event with this id is acknowledged; of those that were pruned, the newest million are known."""
+        return bool(self._read("knows", key(event), key(event)))
 
     def give_up(self, fingerprint: str) -> None:
         """Give up a claim; where that cannot be written now, with the next claim of this process."""
@@ -138,26 +150,26 @@ class Journal:
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """The next acknowledged bytes after a position, in order: at most `limit` events and about 64 MB, at least one."""
-        self._check_process()
         found: list[tuple[int, bytes]] = []
         size = 0
-        with self._lock:
-            try:
-                rows = self._patiently(lambda: self._connection.execute(_SQL["after"], (after, limit)))
-                for position, body in rows:
-                    found.append((position, body))
-                    size += len(body)
-                    if size >= MOST_BYTES:
-                        break
-                rows.close()
-            except sqlite3.Error as error:
-                raise _translated(error, self.path) from error
+        with self._file.reading(_SQL["after"], (after, limit)) as rows:
+            for position, body in rows:
+                found.append((position, body))
+                size += len(body)
+                if size >= MOST_BYTES:
+                    break
         return found
 
     def prune(self, through: int) -> int:
-        """Drop events up to a position that is sealed elsewhere; gives how many went."""
-        with self.transaction() as write:
-            return write.prune(through)
+        """Drop events up to a position that is sealed elsewhere, a piece at a time; gives how many went."""
+        gone = 0
+        while (oldest := self.oldest()) is not None and oldest <= through:
+            with self.transaction() as write:
+                piece = write.prune(min(through, oldest + _PIECE - 1))
+            if not piece:
+                break
+            gone += piece
+        return gone
 
     def lease(self, kind: str, *, limit: int, seconds: float) -> list[Task]:
         """Take up to `limit` due tasks for this owner. What a dead owner held is taken over at once."""
@@ -166,7 +178,7 @@ class Journal:
         with self.transaction() as write:
             execute = write.connection.execute
             for (owner,) in execute(_SQL["lease_owners"]).fetchall():
-                if not owner_lives(owner):
+                if owner_gone(owner):
                     execute(_SQL["release_owner"], (owner,))
             present = time.time()
             rows = execute(
@@ -177,7 +189,7 @@ class Journal:
 
     def take_back(self) -> None:
         """What dead owners held waits again."""
-        dead = [owner for (owner,) in self._read("lease_owners") if not owner_lives(owner)]
+        dead = [owner for (owner,) in self._read("lease_owners") if owner_gone(owner)]
         if dead:
             with self.transaction() as write:
                 write.connection.executemany(_SQL["release_owner"], [(owner,) for owner in dead])
@@ -225,44 +237,5 @@ class Journal:
         """All subscriptions."""
         return [Cursor(**dict(zip(Cursor.__struct_fields__, row, strict=True))) for row in self._read("cursors")]
 
-    def _check_process(self) -> None:
-        """SQLite's connections do not survive a fork, and locks may be inherited held."""
-        if self._pid != os.getpid():
-            raise JournalError("this ledger was opened before a fork; open Voxledger again in the child process")
-
     def _read(self, query: str, *values: object) -> list[Any]:
-        self._check_process()
-        with self._lock:
-            try:
-                return self._patiently(lambda: self._connection.execute(_SQL[query], values).fetchall())
-            except sqlite3.Error as error:
-                raise _translated(error, self.path) from error
-
-    def _patiently(self, step: Callable[[], _T]) -> _T:
-        """SQLite's own busy handler lets late-comers starve; short random waits are fair enough."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                return step()
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) and "busy" not in str(error):
-                    raise
-                if time.monotonic() > deadline:
-                    raise JournalError(
-                        f"{self.path} was locked by another process for {_PATIENCE:g} s; see what holds it and try again"
-                    ) from error
-                time.sleep(random.uniform(0.001, 0.005))  # noqa: S311  # jitter, not a secret
-
-
-def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
-    text = str(error)
-    if "closed database" in text:
-        return JournalError("this ledger is closed; open it again with voxledger.open()")
-    no_room = "disk I/O error" in text and platform.is_full(path.parent)
-    if no_room or "full" in text or (isinstance(error, OSError) and error.errno == 28):
-        return DiskFull(
-            f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat"
-        )
-    if "malformed" in text or "not a database" in text:
-        return LogCorrupt(f"{path} is damaged ({text}); move it aside and restore it from a backup")
-    return JournalError(f"{path} cannot be used: {text}")
+        return self._file.read(_SQL[query], values)

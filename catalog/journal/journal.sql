@@ -1,13 +1,28 @@
 -- name: schema
--- What a journal is made of. Positions are gapless: the newest event is never pruned, so the next one is always known.
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS events (
+-- What a journal is made of. The newest event is never pruned, so the next position is always known; of those that are, `known` keeps
+-- the ids, so that a late repetition is still recognised. An id is stored as 16 bytes: half the index.
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE events (
     position INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
+    id BLOB NOT NULL UNIQUE,
     recorded INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS tasks (
+CREATE TABLE known (
+    position INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    recorded INTEGER NOT NULL
+) STRICT;
+CREATE TABLE epochs (
+    number INTEGER PRIMARY KEY,
+    epoch TEXT NOT NULL UNIQUE,
+    first INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    lost_first INTEGER,
+    lost_last INTEGER
+) STRICT;
+CREATE TABLE tasks (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -21,30 +36,83 @@ CREATE TABLE IF NOT EXISTS tasks (
     owner TEXT,
     lease_until REAL
 ) STRICT;
-CREATE INDEX IF NOT EXISTS tasks_by_due ON tasks (kind, state, due);
-CREATE INDEX IF NOT EXISTS tasks_by_subject ON tasks (subject);
-CREATE TABLE IF NOT EXISTS fingerprints (
+CREATE INDEX tasks_by_due ON tasks (kind, state, due);
+CREATE INDEX tasks_by_subject ON tasks (subject);
+CREATE TABLE fingerprints (
     fingerprint TEXT PRIMARY KEY,
     clip TEXT NOT NULL,
     actor TEXT NOT NULL,
     owner TEXT,
     answer BLOB
 ) STRICT;
-CREATE INDEX IF NOT EXISTS fingerprints_by_clip ON fingerprints (clip);
-CREATE TABLE IF NOT EXISTS cursors (
+CREATE INDEX fingerprints_by_clip ON fingerprints (clip);
+CREATE TABLE cursors (
     name TEXT PRIMARY KEY,
     position INTEGER NOT NULL,
     updated REAL NOT NULL,
     note TEXT
 ) STRICT;
 
+-- name: from_1
+-- Schema 1 kept ids as text, forgot those it had pruned, and knew one epoch.
+ALTER TABLE events RENAME TO events_1;
+CREATE TABLE events (
+    position INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    recorded INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+INSERT INTO events SELECT position, event_key(id), recorded, body FROM events_1 ORDER BY position;
+DROP TABLE events_1;
+CREATE TABLE known (
+    position INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    recorded INTEGER NOT NULL
+) STRICT;
+CREATE TABLE epochs (
+    number INTEGER PRIMARY KEY,
+    epoch TEXT NOT NULL UNIQUE,
+    first INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    lost_first INTEGER,
+    lost_last INTEGER
+) STRICT;
+INSERT INTO epochs (epoch, first, since, reason)
+SELECT value, (SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'base'), coalesce((SELECT min(recorded) FROM events), 0), 'created'
+FROM meta WHERE key = 'epoch';
+DELETE FROM meta WHERE key = 'epoch';
+UPDATE meta SET value = '2' WHERE key = 'schema';
+
 -- name: newest
 -- Where the journal ends, and when that was recorded.
 SELECT position, recorded FROM events ORDER BY position DESC LIMIT 1;
 
--- name: by_id
--- The idempotency lookup: has this event been acknowledged before?
-SELECT body FROM events WHERE id = ?;
+-- name: epoch
+-- The epoch that is now: its name, its first position, and the time it began.
+SELECT epoch, first, since FROM epochs ORDER BY number DESC LIMIT 1;
+
+-- name: epochs
+SELECT epoch, first, since, reason, lost_first, lost_last FROM epochs ORDER BY number;
+
+-- name: epoch_of
+-- Which epoch gave a position.
+SELECT epoch FROM epochs WHERE first <= ? ORDER BY number DESC LIMIT 1;
+
+-- name: begin_epoch
+INSERT INTO epochs (epoch, first, since, reason, lost_first, lost_last) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: set_meta
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: known
+-- The idempotency lookup: which of these have been acknowledged before? The body is gone for those that were pruned.
+SELECT id, position, recorded, body FROM events WHERE id IN (:ids)
+UNION ALL
+SELECT id, position, recorded, NULL FROM known WHERE id IN (:ids);
+
+-- name: knows
+SELECT 1 FROM events WHERE id = ? UNION ALL SELECT 1 FROM known WHERE id = ?;
 
 -- name: append
 INSERT INTO events (position, id, recorded, body) VALUES (?, ?, ?, ?);
@@ -56,9 +124,17 @@ SELECT position, body FROM events WHERE position > ? ORDER BY position LIMIT ?;
 -- name: oldest
 SELECT min(position) FROM events;
 
+-- name: remember
+-- What is sealed elsewhere may go, except the newest event; its id stays.
+INSERT INTO known (position, id, recorded)
+SELECT position, id, recorded FROM events WHERE position <= ? AND position < (SELECT max(position) FROM events) ORDER BY position;
+
 -- name: prune
--- What is sealed elsewhere may go, except the newest event.
 DELETE FROM events WHERE position <= ? AND position < (SELECT max(position) FROM events);
+
+-- name: forget_known
+-- Only the newest ids are kept.
+DELETE FROM known WHERE position <= (SELECT max(position) FROM known) - ?;
 
 -- name: add_task
 INSERT INTO tasks (kind, subject, actor, payload, created, due) VALUES (?, ?, ?, ?, ?, ?);

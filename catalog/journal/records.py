@@ -1,13 +1,18 @@
-"""What is read from the journal: frozen records of tasks, cursors and fingerprints."""
+"""What is read from the journal: frozen records of tasks, cursors, fingerprints and epochs."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal, TypeAlias
+
 import msgspec
 
-from voxledger.catalog import platform
+from voxledger.catalog.journal.owners import owner_lives
 
 UPLOAD = "upload"
 """The kind of task that puts a file into the store."""
+Reason: TypeAlias = Literal["created", "restored", "truncated", "recreated", "cloned"]
+"""Why an epoch began."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +73,15 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         return self.answer is None and not (self.owner and owner_lives(self.owner))
 
 
-def owner_lives(owner: str) -> bool:
-    """Whether the process that took a lease or a claim still runs."""
-    pid, start, _ = owner.split(":")
-    return platform.is_alive(int(pid), float(start))
+class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of positions that one journal gave without a break: from `first` to where the next epoch begins.
+
+    `lost_first` to `lost_last` were acknowledged before it and are not in this journal; log or segments may hold them.
+    """
+
+    epoch: str
+    first: int
+    since: datetime
+    reason: Reason
+    lost_first: int | None = None
+    lost_last: int | None = None

@@ -10,51 +10,84 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from voxledger.catalog.errors import EventRejected
 from voxledger.catalog.events import Draft, Event, decode, encode, now
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.journal import epochs
 from voxledger.catalog.journal.records import Fingerprint, Task
+from voxledger.catalog.journal.schema import key
 from voxledger.catalog.queries import load
 
+KNOWN = 1_000_000
+"""So many ids of pruned events are kept: about 60 MB, and weeks of a busy node."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
+_AT_ONCE = 100
+_KNOWN = {size: _SQL["known"].replace(":ids", ",".join(f"?{n + 1}" for n in range(size))) for size in (1, _AT_ONCE)}
+_SLACK = 8192
+"""Free pages that stay in the file for the next events (64 MB)."""
+_SHRINK = 2000
+"""Most pages that one prune gives back to the disk, so that it never holds the others up for long."""
 
 
 class Transaction:
     """One change to the journal, inside `Journal.transaction()`."""
 
-    def __init__(self, connection: sqlite3.Connection, *, owner: str, source: str, base: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, owner: str, node: str, base: int) -> None:
         self.connection = connection
+        self.reached: epochs.End | None = None
+        """Where the journal ends once this is committed; None when no event was added."""
         self._owner = owner
-        self._source = source
+        self._node = node
         self._base = base
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Give drafts their positions. The time of recording never goes back, whatever the clock does."""
-        newest = self.connection.execute(_SQL["newest"]).fetchone() or (self._base, 0)
-        position, latest = newest
-        present = max(int(now().timestamp() * 1e6), latest)
-        recorded = datetime.fromtimestamp(present / 1e6, UTC)
-        events = []
-        for draft in drafts:
-            known = self.connection.execute(_SQL["by_id"], (draft.id,)).fetchone()
-            if known:
-                events.append(decode(known[0]))
-                continue
-            position += 1
-            event = Event(
-                id=draft.id,
-                source=self._source,
-                type=draft.type,
-                subject=draft.subject,
-                time=draft.time,
-                position=position,
-                recorded=recorded,
-                actor=draft.actor,
-                version=draft.version,
-                data=msgspec.Raw(draft.data),
-                sealed=draft.sealed,
-            )
-            self.connection.execute(_SQL["append"], (position, draft.id, present, encode(event)))
+        """Give drafts their positions. The time of recording never goes back, whatever the clock does.
+
+        A draft whose id is known gives the event that was recorded then: as it stands in the journal, or, when it was
+        pruned, the draft with the position, source and time of recording of that event.
+        """
+        if not drafts:
+            return []
+        keys = [key(draft.id) for draft in drafts]
+        seen = self._seen(keys, drafts)
+        end = epochs.end(self.connection, self._base)
+        position, present = end.free - 1, max(int(now().timestamp() * 1e6), end.recorded)
+        recorded, source = _time(present), f"voxledger:{self._node}/{end.epoch}"
+        rows, events = [], []
+        for identity, draft in zip(keys, drafts, strict=True):
+            event = seen.get(identity)
+            if event is None:
+                position += 1
+                event = seen[identity] = _event(draft, source, position, recorded)
+                rows.append((position, identity, present, _encoded(event)))
             events.append(event)
+        if rows:
+            self.connection.executemany(_SQL["append"], rows)
+            failpoint("journal.after_insert")
+            self.reached = epochs.End(position, present, end.epoch, end.first)
         return events
+
+    def _seen(self, keys: Sequence[bytes], drafts: Sequence[Draft]) -> dict[bytes, Event]:
+        """The events that were recorded under these keys."""
+        rows: list[tuple[bytes, int, int, bytes | None]] = []
+        if len(keys) == 1:
+            rows = self.connection.execute(_KNOWN[1], keys).fetchall()
+        else:
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                values = (*some, *(None,) * (_AT_ONCE - len(some)))
+                rows += self.connection.execute(_KNOWN[_AT_ONCE], values).fetchall()
+        if not rows:
+            return {}
+        meant = dict(zip(keys, drafts, strict=True))
+        return {
+            identity: decode(body) if body is not None else self._pruned(meant[identity], position, recorded)
+            for identity, position, recorded, body in rows
+        }
+
+    def _pruned(self, draft: Draft, position: int, recorded: int) -> Event:
+        (epoch,) = self.connection.execute(_SQL["epoch_of"], (position,)).fetchone()
+        return _event(draft, f"voxledger:{self._node}/{epoch}", position, _time(recorded))
 
     def add_task(self, kind: str, *, subject: str, actor: str, payload: bytes, due: float | None = None) -> None:
         """Put up work that must be done because of this change."""
@@ -113,8 +146,17 @@ class Transaction:
         self.connection.execute(_SQL["forget_clip"], (clip,))
 
     def prune(self, through: int) -> int:
-        """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went."""
-        return self.connection.execute(_SQL["prune"], (through,)).rowcount
+        """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went.
+
+        Their ids stay known, the newest million of them. A file that has much room to spare shrinks a little.
+        """
+        self.connection.execute(_SQL["remember"], (through,))
+        gone = self.connection.execute(_SQL["prune"], (through,)).rowcount
+        self.connection.execute(_SQL["forget_known"], (KNOWN,))
+        free = self.connection.execute("PRAGMA freelist_count").fetchone()[0] - _SLACK
+        if free > 0:
+            self.connection.execute(f"PRAGMA incremental_vacuum({min(free, _SHRINK)})").fetchall()
+        return gone
 
     def move_cursor(self, name: str, position: int, *, note: str | None = None) -> None:
         """Record how far a subscription has come."""
@@ -122,3 +164,30 @@ class Transaction:
 
     def _on_lease(self, query: str, *values: object) -> bool:
         return self.connection.execute(_SQL[query], (*values, self._owner)).rowcount == 1
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def _event(draft: Draft, source: str, position: int, recorded: datetime) -> Event:
+    return Event(
+        id=draft.id,
+        source=source,
+        type=draft.type,
+        subject=draft.subject,
+        time=draft.time,
+        position=position,
+        recorded=recorded,
+        actor=draft.actor,
+        version=draft.version,
+        data=msgspec.Raw(draft.data),
+        sealed=draft.sealed,
+    )
+
+
+def _encoded(event: Event) -> bytes:
+    try:
+        return encode(event)
+    except UnicodeEncodeError as error:
+        raise EventRejected(f"{event.type} {event.id} holds text that is not valid Unicode: {error.reason}") from None

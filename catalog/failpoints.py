@@ -1,0 +1,72 @@
+"""Failpoints: named places where a test lets this process end as a power cut would end it.
+
+A testing device and nothing else. Set `VOXLEDGER_FAILPOINT=NAME` (or `NAME:N`, for the N-th time that the place is
+reached) before a process starts, and it sends itself SIGKILL there: no handler runs, nothing is flushed. Without the
+variable a failpoint is a function that does nothing. A name that nobody knows is an error when this module is imported,
+so that a test never passes because of a slip of the pen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from collections.abc import Callable
+
+from voxledger.catalog.errors import SettingsError
+
+VARIABLE = "VOXLEDGER_FAILPOINT"
+KNOWN = frozenset(
+    [
+        "journal.before_begin",
+        "journal.after_insert",
+        "journal.before_commit",
+        "journal.after_commit",
+        "journal.after_mark",
+        "log.before_append",
+        "log.after_append",
+        "log.before_commit",
+        "log.after_commit",
+        "fold.before_commit",
+        "fold.after_commit",
+        "segment.after_write",
+        "segment.after_fsync",
+        "log.before_checkpoint",
+        "log.after_checkpoint",
+        "prune.before_commit",
+        "prune.after_commit",
+        "rebuild.after_piece",
+        "rebuild.before_swap",
+        "rebuild.after_swap",
+    ]
+)
+"""The names there are: the room, then the place in it."""
+
+
+def armed(setting: str) -> Callable[[str], None]:
+    """What `failpoint` does under a setting of the variable. Raises SettingsError for one that nobody knows."""
+    if not setting:
+        return _nothing
+    name, colon, count = setting.partition(":")
+    if name not in KNOWN:
+        raise SettingsError(
+            f"{VARIABLE}={setting} names no failpoint; choose one of {', '.join(sorted(KNOWN))}", name=VARIABLE
+        )
+    if colon and not (count.isascii() and count.isdigit() and int(count)):
+        raise SettingsError(f"{VARIABLE}={setting}: after the colon stands a number from 1 on", name=VARIABLE)
+    last = int(count) if colon else 1
+    reached = itertools.count(1)  # its next() is atomic, so that threads count together
+
+    def die_here(place: str) -> None:
+        if place == name and next(reached) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return die_here
+
+
+def _nothing(place: str) -> None:
+    """The variable is not set."""
+
+
+failpoint: Callable[[str], None] = armed(os.environ.get(VARIABLE, ""))
+"""Call it with a name of KNOWN where a test may want the process to end."""

@@ -1,0 +1,185 @@
+"""The mark: a tiny file beside the journal that remembers how far the journal had come.
+
+It is written after each commit and not forced to the disk, so it survives any end of the process, and after a power cut
+it may lag but never leads: a lower bound that a torn or replaced journal can be held against. The layout is fixed:
+magic, node, epoch, the epoch's first position, the newest acknowledged position and its time, what the log has taken
+over and the digest there, CRC-32.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voxledger.catalog.errors import JournalError
+
+_MAGIC = b"VOXMARK1"
+_LAYOUT = struct.Struct("<8s40s16sQQQQ32s")
+_CHECK = struct.Struct("<I")
+_SIZE = _LAYOUT.size + _CHECK.size
+_TRIES = 20
+_PAUSE = 50e-6
+"""Seconds between tries: the lock is held for a few microseconds at a time."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Fields(NamedTuple):
+    """The file as it is unpacked; names are padded with NUL."""
+
+    magic: bytes
+    node: bytes
+    epoch: bytes
+    first: int
+    position: int
+    recorded: int
+    drained: int
+    digest: bytes
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a journal had come at least: `position` was acknowledged, recorded at `recorded` (µs since 1970), in an
+    epoch that began at `first`; the log held everything up to `drained`, whose event has that `digest`.
+    """
+
+    node: str
+    epoch: str
+    first: int
+    position: int
+    recorded: int
+    drained: int = 0
+    digest: bytes = bytes(32)
+
+
+class MarkFile:
+    """`journal.mark`. It only ever goes forwards, and trouble with it never disturbs what the journal does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"{path} cannot be used: {error.strerror}; make it a file that this user may write, or delete it"
+            ) from error
+        self._complained = False
+
+    def close(self) -> None:
+        """Let the file go. Idempotent."""
+        if self._handle >= 0:
+            os.close(self._handle)
+        self._handle = -1
+
+    def read(self) -> Mark | None:
+        """What the mark says; None when there is none that can be read."""
+        found = self._fields()
+        if found is None:
+            return None
+        return Mark(
+            node=found.node.rstrip(b"\0").decode(),
+            epoch=found.epoch.rstrip(b"\0").decode(),
+            first=found.first,
+            position=found.position,
+            recorded=found.recorded,
+            drained=found.drained,
+            digest=found.digest,
+        )
+
+    def advance(self, *, node: str, epoch: str, first: int, position: int, recorded: int) -> None:
+        """Everything up to a position is acknowledged, or an epoch has begun after it."""
+        names = node.encode().ljust(40, b"\0"), epoch.encode().ljust(16, b"\0")
+        told = _Fields(_MAGIC, *names, first, position, recorded, 0, bytes(32))
+
+        def change(held: _Fields | None) -> _Fields | None:
+            if held is None:
+                return told
+            # A journal that finds another node's mark refuses to open: that finding must stay.
+            newer = position > held.position
+            begins = position == held.position and first > position and told.epoch != held.epoch
+            if held.node != told.node or not (newer or begins):
+                return None
+            return told._replace(drained=held.drained, digest=held.digest)
+
+        self._change(change)
+
+    def drained(self, position: int, digest: bytes) -> None:
+        """The log holds everything up to a position, and its event there has this digest."""
+
+        def change(held: _Fields | None) -> _Fields | None:
+            return held._replace(drained=position, digest=digest) if held and position > held.drained else None
+
+        self._change(change)
+
+    def _change(self, change: Callable[[_Fields | None], _Fields | None]) -> None:
+        """Read, change and write under the lock. When others keep it, the mark lags until the next commit."""
+        try:
+            if not _held(self._handle):
+                return
+            try:
+                fields = change(self._fields())
+                if fields is not None:
+                    body = _LAYOUT.pack(*fields)
+                    _write(self._handle, body + _CHECK.pack(zlib.crc32(body)))
+            finally:
+                _let_go(self._handle)
+        except OSError as error:
+            if not self._complained:
+                _log.warning("%s cannot be written (%s); events are recorded all the same", self.path, error)
+            self._complained = True
+
+    def _fields(self) -> _Fields | None:
+        content = _read(self._handle)
+        if len(content) != _SIZE or not content.startswith(_MAGIC):
+            return None
+        body = content[: _LAYOUT.size]
+        if _CHECK.pack(zlib.crc32(body)) != content[_LAYOUT.size :]:
+            return None
+        return _Fields._make(_LAYOUT.unpack(body))
+
+
+if sys.platform == "win32":
+    # Without a lock that lets readers through, two processes may write in the wrong order: then the mark lags.
+    def _held(handle: int) -> bool:
+        return handle >= 0
+
+    def _let_go(handle: int) -> None:
+        pass
+
+    def _read(handle: int) -> bytes:
+        os.lseek(handle, 0, os.SEEK_SET)
+        return os.read(handle, _SIZE + 1)
+
+    def _write(handle: int, content: bytes) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, content)
+else:
+    import fcntl
+
+    def _held(handle: int) -> bool:
+        """Bounded, because a child that was forked in the wrong moment may keep the lock for ever."""
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            else:
+                return True
+        return False
+
+    def _let_go(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+    def _read(handle: int) -> bytes:
+        return os.pread(handle, _SIZE + 1, 0)
+
+    def _write(handle: int, content: bytes) -> None:
+        os.pwrite(handle, content, 0)
