@@ -38,7 +38,7 @@ _SUBJECTS: dict[About, re.Pattern[str]] = {
     "week": re.compile(r"\d{4}-W\d\d"),
 }
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_REQUIRED = ("id", "source", "type")
+_REQUIRED = ("specversion", "id", "source", "type")
 _NOT_EMPTY = (*_REQUIRED, "subject", "dataschema", "datacontenttype", "actor")
 
 
@@ -152,11 +152,11 @@ def _no_constant(word: str) -> Any:
 def _check_attributes(found: dict[str, Any]) -> None:
     if "data_base64" in found:
         raise _refused("data_base64", "binary data cannot be taken over; send JSON as data")
-    if found.get("specversion") != "1.0":
-        raise _refused("specversion", f"{str(found.get('specversion'))[:40]!r} is not 1.0")
     for name in _REQUIRED:
         if name not in found:
             raise _refused(name, "is missing")
+    if found["specversion"] != "1.0":
+        raise _refused("specversion", f'{json.dumps(found["specversion"])[:40]} is not "1.0"')
     for name, value in found.items():
         if name == "data":
             continue

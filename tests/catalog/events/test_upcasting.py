@@ -1,0 +1,128 @@
+"""Old versions are lifted on read, newer and unknown ones are kept, and what is altered is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.building import completed
+from tests.catalog.events.examples import EXAMPLES, subject_of
+from voxledger.catalog import EventRejected
+from voxledger.catalog.events import (
+    REGISTRY,
+    ClipPinned,
+    Event,
+    Fact,
+    ReportPublished,
+    Unknown,
+    decode_fact,
+    is_understood,
+    new_id,
+    now,
+    outdated,
+    split,
+    upcast,
+)
+
+GOLDEN = Path(__file__).with_name("golden")
+VERSIONS = [(name, version) for name, kind in REGISTRY.items() for version in range(1, kind.version + 1)]
+OLD: dict[tuple[str, int], Fact] = {
+    ("ReportPublished", 1): ReportPublished(week="2026-W46", revision=2, closed=True, through=900),
+}
+
+
+class Golden(msgspec.Struct):
+    """A file with the bytes of an event's two parts as a past version wrote them; never changed once released."""
+
+    data: msgspec.Raw
+    personal: msgspec.Raw
+
+    @classmethod
+    def of(cls, name: str, version: int) -> Golden:
+        return msgspec.json.decode((GOLDEN / f"{name}.v{version}.json").read_bytes(), type=cls)
+
+
+def event_of(name: str, version: int, data: bytes | dict[str, Any]) -> Event:
+    raw = data if isinstance(data, bytes) else msgspec.json.encode(data)
+    kind = REGISTRY.get(name, ReportPublished)
+    return Event(
+        id=new_id(), source="s", type=name, subject=subject_of(kind), time=now(), position=1, recorded=now(), actor=new_id(),
+        version=version, data=msgspec.Raw(raw),
+    )  # fmt: skip
+
+
+def test_every_version_of_every_type_has_a_golden_file() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{name}.v{version}.json" for name, version in VERSIONS}
+
+
+@pytest.mark.parametrize(("name", "version"), VERSIONS)
+def test_golden_events_are_read_as_they_were_meant(name: str, version: int) -> None:
+    golden = Golden.of(name, version)
+    expected = OLD.get((name, version)) or next(fact for fact in EXAMPLES if type(fact).__name__ == name)
+    personal = msgspec.json.decode(golden.personal) or {}
+    assert decode_fact(event_of(name, version, bytes(golden.data)), personal) == expected
+
+
+@pytest.mark.parametrize(("name", "kind"), REGISTRY.items())
+def test_the_present_version_writes_the_bytes_of_its_golden_file(name: str, kind: type[Fact]) -> None:
+    golden = Golden.of(name, kind.version)
+    fact = next(fact for fact in EXAMPLES if type(fact) is kind)
+    assert split(fact) == (bytes(golden.data), None if bytes(golden.personal) == b"null" else bytes(golden.personal))
+
+
+def test_a_report_of_version_1_has_no_head() -> None:
+    old = {"week": "2026-W46", "revision": 2, "closed": True, "through": 900}
+    lifted, personal = upcast("ReportPublished", 1, old, {})
+    assert lifted == {**old, "head": None, "head_position": None}
+    assert personal == {}
+    assert set(old) == {"week", "revision", "closed", "through"}
+    assert outdated() == {("ReportPublished", 1)}
+
+
+def test_what_is_not_understood_is_kept_as_it_is() -> None:
+    assert is_understood("ReportPublished", 2)
+    assert is_understood("ReportPublished", 1)
+    for name, version in (("ReportPublished", 3), ("ReportPublished", 0), ("com.example.Sung", 1)):
+        assert not is_understood(name, version)
+        assert upcast(name, version, {"a": 1}, None) == ({"a": 1}, None)
+        assert decode_fact(event_of(name, version, {"a": 1}), None) == Unknown(
+            type=name, version=version, data={"a": 1}
+        )
+
+
+def test_a_fact_whose_key_was_destroyed_has_blanks() -> None:
+    fact = completed(text="secret", tags=("a",))
+    assert decode_fact(event_of("GenerationCompleted", 1, split(fact)[0]), None) == completed(
+        actor_label="", session="", name="", key="", path="", text=None, voice_name=None, tags=()
+    )
+    assert decode_fact(event_of("ClipPinned", 1, b"{}"), None) == ClipPinned(reason=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "personal", "field"),
+    [
+        ("ClipRated", {"rating": 9}, {}, "rating"),
+        ("ClipRated", {}, {}, "rating"),
+        ("ClipRated", {"rating": 3, "stars": 5}, {}, "stars"),
+        ("ClipRated", {"rating": 3}, {"text": "x"}, "sealed"),
+        ("ClipTagged", {"tag": "x"}, {}, "tag"),
+        ("ClipTagged", {}, {}, "tag"),
+        ("ClipTagged", {}, {"tag": 3}, "tag"),
+        ("ClipMarked", {"plan": "p", "rule": "r", "delete_after": "2026-01-01T00:00:00"}, {}, "delete_after"),
+        ("SubjectErased", {"outcomes": {"store": "maybe"}}, {}, "outcomes"),
+        ("ClipRated", [3], {}, "data"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_by_their_field(name: str, data: Any, personal: Any, field: str) -> None:
+    with pytest.raises(EventRejected) as caught:
+        decode_fact(event_of(name, 1, data), personal)
+    assert caught.value.field == field
+    assert field in str(caught.value) or field in ("data", "sealed")
+
+
+def test_data_that_are_not_json_are_refused() -> None:
+    with pytest.raises(EventRejected, match="not JSON"):
+        decode_fact(event_of("ClipRated", 1, b"{"), {})
