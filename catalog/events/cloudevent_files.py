@@ -54,7 +54,7 @@ def _array(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     number = 0
     try:
         text.take("[")
-        last = text.peek() == "]" and text.take("]")
+        last = text.peek() == "]" and bool(text.take("]"))
         while not last:
             body = text.element()
             number += 1

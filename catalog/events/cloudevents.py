@@ -11,13 +11,13 @@ import json
 import re
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from voxledger.catalog.errors import EventRejected
 from voxledger.catalog.events.envelope import LARGEST, Draft, Event, now
-from voxledger.catalog.events.fact import About, Fact
+from voxledger.catalog.events.fact import About, Fact, Moment
 from voxledger.catalog.events.parts import check_data, views
 from voxledger.catalog.events.registry import REGISTRY
 from voxledger.catalog.events.upcasting import is_understood, upcast
@@ -210,7 +210,8 @@ def _time(found: dict[str, Any]) -> datetime:
     if not isinstance(found["time"], str) or not _RFC3339.fullmatch(found["time"]):
         raise _refused("time", f"{str(found['time'])[:40]!r} is not a time of RFC 3339 with a time zone")
     try:
-        return msgspec.convert(found["time"], Annotated[datetime, msgspec.Meta(tz=True)]).astimezone(UTC)
+        time: datetime = msgspec.convert(found["time"], Moment)
+        return time.astimezone(UTC)
     except (msgspec.ValidationError, OverflowError) as error:
         raise _refused("time", f"{found['time'][:40]!r} is not a time of RFC 3339: {error}") from error
 
