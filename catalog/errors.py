@@ -9,6 +9,7 @@ VoxledgerError                 the root of everything that a user may see
 │   └── LogCorrupt                     log and journal disagree: a gap, another id, altered bytes
 ├── CatalogBusy                    another process holds the log and did not let go in time
 ├── QueryError                     a query is not one SELECT, or DuckDB refused it
+├── SearchError                    a search names no word or asks for too much, or the index cannot be used
 ├── ClipNotFound                   no clip has this id, or the short id is ambiguous
 ├── VaultError                     the vault is missing, or the keys for an actor are
 ├── StoreError                     the S3 store refused, or the object is not there
@@ -65,6 +66,10 @@ class CatalogBusy(VoxledgerError):
 
 class QueryError(VoxledgerError):
     """A query is not one SELECT, or DuckDB refused it."""
+
+
+class SearchError(VoxledgerError):
+    """A search cannot be understood, or its index cannot be opened or written."""
 
 
 class ClipNotFound(VoxledgerError):
