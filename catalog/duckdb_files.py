@@ -7,7 +7,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -16,6 +16,10 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, DiskFull, HomeError, LogCorrupt
 from voxledger.catalog.events import now
 
+MEMORY = "1200MB"
+"""What DuckDB may use; beyond that it spills."""
+CHECKPOINT = "256MB"
+"""A write-ahead log of this size is written into the file. At DuckDB's own 16 MB each batch would be compressed twice."""
 _log = logging.getLogger(__name__)
 _FULL = re.compile(r"No space left|disk is full|Disk quota|could not write all", re.IGNORECASE)
 _HELD = re.compile(
@@ -27,6 +31,8 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 """What DuckDB says of a file that is not whole; anything else is no reason to touch it."""
+_GIVEN_UP = re.compile(r"has been invalidated", re.IGNORECASE)
+"""What DuckDB says when an earlier error makes it refuse everything until the file is opened anew."""
 _NEWER = re.compile(r"can only read versions|newer version of DuckDB", re.IGNORECASE)
 
 
@@ -39,26 +45,59 @@ def attached(files: Mapping[str, Path], *, patience: float, read_only: bool) -> 
     Raises CatalogBusy when another process does not let go within `patience` seconds, DiskFull when there is no room,
     HomeError for a file of a newer DuckDB, or one that this user may not open.
     """
-    deadline = time.monotonic() + patience
-    connection = duckdb.connect(":memory:")
+    connection = opened(files, patience=patience, read_only=read_only)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")  # it would write to standard output
+        with translated(files, connection.close):
+            yield connection
+    finally:
+        connection.close()
+
+
+def opened(files: Mapping[str, Path], *, patience: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Like `attached`, for whoever keeps the connection and closes it."""
+    deadline = time.monotonic() + patience
+    connection = _instance(next(iter(files.values())).parent)
+    try:
         for name, path in files.items():
             _attach(connection, name, path, deadline, patience, read_only=read_only)
-        yield connection
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterator[None]:
+    """Turns DuckDB's word for a full disk or a damaged file into ours. `let_go` closes what has the files open: it is
+    called before a damaged one is moved aside, and when DuckDB has given the files up after an error it cannot undo.
+    """
+    try:
+        yield
     except duckdb.Error as error:
         message = str(error)
         if _FULL.search(message):
+            let_go()
             raise _no_room(next(iter(files.values()))) from error
+        if _GIVEN_UP.search(message) and not _DAMAGED.search(message):
+            let_go()
+            raise
         if not _DAMAGED.search(message):
             raise
-        connection.close()
+        let_go()
         path = next((path for path in files.values() if str(path) in message), list(files.values())[-1])
-        _set_aside(path, message)
+        set_aside(path, message)
         raise LogCorrupt(f"{path} is damaged and was moved aside; ask again, and it is filled anew") from error
-    finally:
-        connection.close()
+
+
+def _instance(home: Path) -> duckdb.DuckDBPyConnection:
+    """An instance with bounded memory, that spills in HOME and never writes a progress bar to standard output."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={"memory_limit": MEMORY, "temp_directory": str(home / "duckdb.tmp"), "checkpoint_threshold": CHECKPOINT},
+    )
+    # Cursors take these over.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+    return connection
 
 
 @contextlib.contextmanager
@@ -122,10 +161,11 @@ def _move_aside(path: Path) -> None:
             duckdb.connect(str(path), read_only=True).close()
         except duckdb.Error as error:
             if _DAMAGED.search(str(error)) and path.exists():
-                _set_aside(path, str(error))
+                set_aside(path, str(error))
 
 
-def _set_aside(path: Path, why: str) -> None:
+def set_aside(path: Path, why: str) -> None:
+    """Move a file that cannot be used out of the way, with its write-ahead log; nothing is ever deleted."""
     stamp = now().strftime("%Y%m%dT%H%M%S%f")
     for found in (path, path.with_name(path.name + ".wal")):
         if found.exists():

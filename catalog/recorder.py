@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from voxledger.catalog.errors import VaultError
-from voxledger.catalog.events import Draft, Event, Fact, new_id, now, split
+from voxledger.catalog.events import Draft, Event, Fact, new_id, now, packed, split, unpacked
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.vault import ActorKey, Vault
 
@@ -39,7 +39,7 @@ class Recorder:
             actor=actor.id,
             version=kind.version,
             data=data,
-            sealed=None if personal is None else actor.seal(personal, about=identity),
+            sealed=None if personal is None else actor.seal(packed(personal), about=identity),
         )
 
     def emit(self, fact: Fact, *, subject: str, actor: ActorKey) -> Event:
@@ -68,5 +68,5 @@ class Recorder:
         key = self.vault.key(event.actor)
         if key is None:
             return None
-        found: dict[str, Any] = msgspec.json.decode(key.open(event.sealed, about=event.id))
+        found: dict[str, Any] = msgspec.json.decode(unpacked(key.open(event.sealed, about=event.id)))
         return found

@@ -34,6 +34,7 @@ from voxledger.catalog.events.operations import (
     ReportPublished,
     RestoreCompleted,
 )
+from voxledger.catalog.events.packing import packed, unpacked
 from voxledger.catalog.events.parts import personal_fields, split
 from voxledger.catalog.events.registry import REGISTRY
 from voxledger.catalog.events.retention import (
@@ -107,8 +108,10 @@ __all__ = [
     "new_id",
     "now",
     "outdated",
+    "packed",
     "personal_fields",
     "split",
     "to_cloudevent",
+    "unpacked",
     "upcast",
 ]

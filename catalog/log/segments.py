@@ -55,7 +55,7 @@ class Segments:
         first, last = bodies[0][0], bodies[-1][0]
         path = self.folder / f"{first:012d}-{last:012d}.jsonl.zst"
         content = b"\n".join(body for _, body in bodies) + b"\n"
-        platform.write_atomic(path, zstandard.ZstdCompressor(level=6, write_checksum=True).compress(content))
+        platform.write_atomic(path, zstandard.ZstdCompressor(level=3, write_checksum=True).compress(content))
         return Segment(path=path, first=first, last=last)
 
     def read(self, after: int, limit: int) -> Iterator[tuple[int, bytes]]:

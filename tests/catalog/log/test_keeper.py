@@ -16,7 +16,7 @@ import pytest
 
 from tests.building import Parts
 from tests.soak import rounds
-from voxledger.catalog import CatalogBusy, DiskFull, LogCorrupt
+from voxledger.catalog import CatalogBusy, DiskFull, JournalError, LogCorrupt
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -35,7 +35,7 @@ from voxledger.catalog.events import (
     new_id,
     now,
 )
-from voxledger.catalog.log import keeper
+from voxledger.catalog.log import Keeper, sealing, writer
 
 _TABLES = ("clips", "generations", "plays")
 
@@ -159,10 +159,10 @@ def test_states_follow_a_clip_through_its_life(parts: Parts) -> None:
 def test_tables_equal_a_rebuild_row_for_row(parts: Parts, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _busy_life(parts, seed, 80)
     before = _fingerprint_of_tables(parts)
-    monkeypatch.setattr(keeper, "BATCH", 7)
+    monkeypatch.setattr(writer, "BATCH", 7)
     parts.keeper.rebuild()
     assert _fingerprint_of_tables(parts) == before
-    monkeypatch.setattr(keeper, "BATCH", 10_000)
+    monkeypatch.setattr(writer, "BATCH", 10_000)
     parts.keeper.rebuild()
     assert _fingerprint_of_tables(parts) == before
 
@@ -171,7 +171,7 @@ def test_draining_twice_changes_nothing(parts: Parts) -> None:
     _busy_life(parts, 9, 30)
     parts.keeper.drain()
     before = _fingerprint_of_tables(parts)
-    fresh = keeper.Keeper(parts.home, parts.recorder)
+    fresh = Keeper(parts.home, parts.recorder)
     assert fresh.drain() == parts.journal.head()
     assert _fingerprint_of_tables(parts) == before
 
@@ -189,31 +189,31 @@ def test_the_log_holds_the_digest_of_the_acknowledged_bytes(parts: Parts) -> Non
 
 
 def test_sealed_events_leave_the_journal_and_heal_the_log(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "SEAL", 10)
+    monkeypatch.setattr(sealing, "SEAL", 10)
     clips = [parts.clip() for _ in range(25)]
     parts.keeper.drain()
     assert [(segment.first, segment.last) for segment in parts.keeper.segments.all()] == [(1, 10), (11, 20)]
     assert parts.journal.oldest() == 21
     parts.home.log.unlink()
     parts.home.catalog.unlink()
-    assert keeper.Keeper(parts.home, parts.recorder).drain() == 25
+    assert Keeper(parts.home, parts.recorder).drain() == 25
     assert {str(row["id"]) for row in parts.rows("SELECT id FROM clips")} == set(clips)
 
 
 def test_a_missing_segment_is_named_and_nothing_is_made_up(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "SEAL", 10)
+    monkeypatch.setattr(sealing, "SEAL", 10)
     for _ in range(12):
         parts.clip()
     parts.keeper.drain()
     parts.home.log.unlink()
     parts.keeper.segments.all()[0].path.unlink()
     with pytest.raises(LogCorrupt, match="position 1 is neither in the journal nor in a segment") as caught:
-        keeper.Keeper(parts.home, parts.recorder).drain()
+        Keeper(parts.home, parts.recorder).drain()
     assert caught.value.position == 1
 
 
 def test_a_damaged_segment_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "SEAL", 10)
+    monkeypatch.setattr(sealing, "SEAL", 10)
     for _ in range(12):
         parts.clip()
     parts.keeper.drain()
@@ -223,7 +223,7 @@ def test_a_damaged_segment_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatc
     path.write_bytes(content)
     parts.home.log.unlink()
     with pytest.raises(LogCorrupt, match="cannot be read"):
-        keeper.Keeper(parts.home, parts.recorder).drain()
+        Keeper(parts.home, parts.recorder).drain()
 
 
 def test_a_journal_of_another_home_is_refused(parts: Parts, tmp_path: Path) -> None:
@@ -238,6 +238,9 @@ def test_a_journal_of_another_home_is_refused(parts: Parts, tmp_path: Path) -> N
     parts.home.journal.write_bytes(stranger.home.journal.read_bytes())
     for suffix in ("-wal", "-shm"):
         parts.home.journal.with_name(parts.home.journal.name + suffix).unlink(missing_ok=True)
+    with pytest.raises(JournalError, match="belongs to node"):
+        Parts(parts.home.path)
+    parts.home.journal.with_suffix(".mark").unlink()
     swapped = Parts(parts.home.path)
     with pytest.raises(LogCorrupt, match="position 3 in the journal is not the event that the log holds"):
         swapped.keeper.drain()
@@ -332,7 +335,7 @@ def test_every_relation_and_column_has_a_comment(parts: Parts) -> None:
 def test_a_damaged_file_is_moved_aside_and_filled_again(
     parts: Parts, name: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper, "SEAL", 10)
+    monkeypatch.setattr(sealing, "SEAL", 10)
     _busy_life(parts, 6, 40)
     before = _fingerprint_of_tables(parts)
     path = parts.home.path / name
@@ -346,7 +349,7 @@ def test_a_damaged_file_is_moved_aside_and_filled_again(
         content[8192 + 17] ^= 0xFF
         content[17] ^= 0xFF
     path.write_bytes(content)
-    fresh = keeper.Keeper(parts.home, parts.recorder)
+    fresh = Keeper(parts.home, parts.recorder)
     parts.keeper = fresh
     with contextlib.suppress(LogCorrupt):  # damage that only reading finds is told once
         parts.rows("SELECT * FROM clips")

@@ -1,0 +1,139 @@
+"""Answering: the other end of the link, in the process that keeps the log open."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import os
+import secrets
+import socketserver
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import QueryError, VoxledgerError
+from voxledger.catalog.events import new_id
+from voxledger.catalog.log import link
+from voxledger.catalog.log.reading import Reading
+from voxledger.catalog.query.guard import check
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log.keeper import Keeper
+
+_CALLERS = 64
+"""Most calls at a time; another one waits for its turn."""
+_IDLE = 300.0
+"""Seconds after which a caller that says nothing is let go: it keeps a moment of the log alive."""
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def answering(keeper: Keeper) -> Iterator[None]:
+    """Answer calls until the block ends, and say in HOME where."""
+    instance, secret = new_id(), secrets.token_hex(32)
+    with _Server(keeper, instance, secret) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="voxledger-link", daemon=True)
+        thread.start()
+        file = link.path(keeper.home)
+        discovery = link.Discovery(
+            pid=os.getpid(),
+            started=platform.started(os.getpid()) or 0.0,
+            port=server.server_address[1],
+            instance=instance,
+            secret=secret,
+        )
+        platform.write_atomic(file, msgspec.json.encode(discovery), mode=0o600)
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
+            server.shutdown()
+            thread.join(5.0)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    block_on_close = False
+
+    def __init__(self, keeper: Keeper, instance: str, secret: str) -> None:
+        self.keeper = keeper
+        self.instance = instance
+        self.secret = secret
+        self.turns = threading.BoundedSemaphore(_CALLERS)
+        super().__init__(("127.0.0.1", 0), _Call)
+
+
+class _Call(socketserver.StreamRequestHandler):
+    server: _Server
+    timeout = _IDLE
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def handle(self) -> None:
+        """One caller, from hello to the end of the connection."""
+        stream: BinaryIO = _Pair(self.rfile, self.wfile)  # type: ignore[assignment]  # reads from one, writes to the other
+        with contextlib.suppress(OSError, EOFError, msgspec.DecodeError), self.server.turns:
+            hello = link.receive(stream)
+            if hello.get("op") != "hello" or not hmac.compare_digest(str(hello.get("secret")), self.server.secret):
+                return
+            link.send(stream, {"instance": self.server.instance})
+            with contextlib.ExitStack() as moment:
+                self._answer(stream, moment)
+
+    def _answer(self, stream: BinaryIO, moment: contextlib.ExitStack) -> None:
+        reading: Reading | None = None
+        while True:
+            message = link.receive(stream)
+            try:
+                if message["op"] == "begin":
+                    moment.close()
+                    reading = moment.enter_context(
+                        self.server.keeper.reading(
+                            fresh=message["fresh"], patience=message["patience"], as_of=message["as_of"]
+                        )
+                    )
+                    link.send(stream, {})
+                elif message["op"] == "ask":
+                    table = _asked(reading, message)
+                    link.send(stream, {})
+                    with pa.ipc.new_stream(self.wfile, table.schema) as sink:
+                        sink.write_table(table)
+                    stream.flush()
+                elif message["op"] == "drain":
+                    link.send(stream, {"position": self.server.keeper.drain(patience=message["patience"])})
+                elif message["op"] == "rebuild":
+                    reached = self.server.keeper.rebuild(
+                        progress=lambda done, end: link.send(stream, {"progress": (done, end)})
+                    )
+                    link.send(stream, {"position": reached})
+                else:
+                    return
+            except VoxledgerError as error:
+                link.send(stream, link.told(error))
+
+
+def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
+    """Only what is one SELECT on the documented relations is answered: the files are open for writing here."""
+    if reading is None:
+        raise QueryError("nothing was begun")
+    check(message["query"])
+    try:
+        return reading.table(message["query"], message["parameters"])
+    except duckdb.Error as error:
+        raise QueryError(f"DuckDB refused the query: {error}") from None
+
+
+class _Pair:
+    """A socket's two streams as one."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self.read = source.read
+        self.write = sink.write
+        self.flush = sink.flush

@@ -1,0 +1,165 @@
+"""The two DuckDB files of a HOME: opened for a burst and closed again, or kept open by the one process that serves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from voxledger.catalog.duckdb_files import attach, detach, opened, translated
+from voxledger.catalog.errors import CatalogBusy
+from voxledger.catalog.home import Home
+
+_locks: dict[Path, threading.RLock] = {}
+_locks_lock = threading.Lock()
+
+
+def _forget_locks() -> None:
+    """A child inherits locks as they were, held by threads that it does not have."""
+    global _locks_lock  # replaced, because the old one may be held
+    _locks_lock = threading.Lock()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
+
+
+class Files:
+    """Access to `log.duckdb` and `catalog.duckdb`. Threads of one process take turns at writing and, unless the files
+    are kept open, at reading: DuckDB lets a file be open once in a process.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        with _locks_lock:
+            self._turn = _locks.setdefault(home.path, threading.RLock())
+        self._keeping = False
+        self._kept: duckdb.DuckDBPyConnection | None = None
+        self._readers = 0
+        self._changed = threading.Condition()
+
+    @property
+    def kept(self) -> bool:
+        """Whether this process keeps the files open."""
+        return self._keeping
+
+    @contextlib.contextmanager
+    def keeping(self, patience: float) -> Iterator[None]:
+        """Keep both files open until the block ends, so that every use is a matter of milliseconds.
+
+        Raises CatalogBusy when another process holds them for longer than `patience` seconds.
+        """
+        with self.turn(patience):
+            self._keeping = True
+            try:
+                self._kept_open(patience)
+            except BaseException:
+                self._keeping = False
+                raise
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._keeping = False
+                self._let_go()
+
+    @contextlib.contextmanager
+    def turn(self, patience: float) -> Iterator[None]:
+        """This thread's turn: nobody else in this process writes meanwhile."""
+        if not self._turn.acquire(timeout=patience):
+            raise CatalogBusy(
+                f"{self._home.log} has been busy in this process for {patience:g} s; wait for what runs, and try again"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextlib.contextmanager
+    def writing(self, patience: float, *, alone: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with `log` and `catalog` attached for writing. `alone`: nobody reads meanwhile, in any process."""
+        with self.turn(patience):
+            if not self._keeping:
+                with self._burst(patience, read_only=False) as connection:
+                    yield connection
+                return
+            if alone:
+                self._until_nobody_reads(patience)
+            cursor = self._kept_open(patience).cursor()
+            try:
+                with translated(self._paths, self._let_go):
+                    yield cursor
+            finally:
+                cursor.close()
+
+    @contextlib.contextmanager
+    def reading(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that sees both files as they are when it begins, and cannot change them."""
+        if not self._keeping:
+            with self.turn(patience), self._burst(patience, read_only=True) as connection:
+                _search_here(connection)
+                yield connection
+            return
+        with self.turn(patience):
+            cursor = self._kept_open(patience).cursor()
+            _search_here(cursor)
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            # A transaction sees each file as it is when it first looks there: look now, while nobody writes.
+            cursor.execute("SELECT max(last) FROM log.batches")
+            cursor.execute("SELECT max(position) FROM catalog.projections")
+            with self._changed:
+                self._readers += 1
+        try:
+            with translated(self._paths, self._let_go):
+                yield cursor
+        finally:
+            cursor.close()
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    def _until_nobody_reads(self, patience: float) -> None:
+        """New readers wait for the turn, which is ours."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._readers == 0, timeout=patience):
+                raise CatalogBusy(f"{self._readers} queries have been running for {patience:g} s; try again later")
+
+    @property
+    def _paths(self) -> Mapping[str, Path]:
+        return {"log": self._home.log, "catalog": self._home.catalog}
+
+    @contextlib.contextmanager
+    def _burst(self, patience: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = opened(self._paths, patience=patience, read_only=read_only)
+        try:
+            with translated(self._paths, connection.close):
+                yield connection
+        finally:
+            connection.close()
+
+    def _kept_open(self, patience: float) -> duckdb.DuckDBPyConnection:
+        if self._kept is None:
+            self._kept = opened(self._paths, patience=patience, read_only=False)
+        return self._kept
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
+
+
+def swap(connection: duckdb.DuckDBPyConnection, new: Path, old: Path) -> None:
+    """Put a new catalog in the place of the attached one. Call it while nobody reads."""
+    detach(connection, "catalog")
+    old.with_name(old.name + ".wal").unlink(missing_ok=True)
+    new.replace(old)
+    attach(connection, "catalog", old)
+
+
+def _search_here(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("SET search_path = 'catalog,log'")
