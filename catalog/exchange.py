@@ -140,20 +140,18 @@ def _drafts(file: BinaryIO, recorder: Recorder, actor: str) -> Iterator[Draft]:
 
 def _check_sealed(draft: Draft, recorder: Recorder) -> None:
     """A sealed part whose key is here must open: every later fold opens it."""
-    if draft.sealed is None:
-        return
-    key = recorder.vault.key(draft.actor)
-    if key is None:
-        return
+    event = _placed(draft)
     try:
-        personal = msgspec.json.decode(key.open(draft.sealed, about=draft.id))
+        personal = recorder.unsealed(event)
     except (VaultError, ValueError, msgspec.DecodeError) as error:
         raise EventRejected(
             f"the sealed part of event {draft.id} was altered, or sealed for another event", field="sealed"
         ) from error
+    if personal is None:
+        return
     if not isinstance(personal, dict):
         raise EventRejected(f"the sealed part of event {draft.id} is not a JSON object", field="sealed")
-    decode_fact(_placed(draft), personal)
+    decode_fact(event, personal)
 
 
 def _placed(draft: Draft) -> Event:
