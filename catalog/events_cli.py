@@ -238,11 +238,11 @@ def _print_event(told: dict[str, Any]) -> None:
 
 
 def _cell(value: Any) -> str:
-    if value is None or value == []:
-        return "·"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
+    if isinstance(value, dict):
+        value = ", ".join(f"{name}: {inner}" for name, inner in value.items())
+    return "·" if value in (None, "") else str(value)
 
 
 def _moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:

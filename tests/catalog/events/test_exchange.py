@@ -204,6 +204,8 @@ def test_show_opens_what_is_sealed(line: Line) -> None:
     shown = line.run("show", "1")
     assert "The tide is turning." in shown
     assert "GenerationCompleted, version 1" in shown
+    assert "0.8, 0.0, 0.0" in shown
+    assert "top_p: 0.8" in shown
 
 
 def test_show_says_what_it_does_not_understand_or_cannot_read(line: Line, parts: Parts) -> None:
