@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import msgspec
 
 from voxledger.catalog.clip import Clip
@@ -27,56 +25,23 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.queries import load
+from voxledger.catalog.query.asking import asking
+from voxledger.catalog.query.condition import explain
+from voxledger.catalog.query.guard import check
+from voxledger.catalog.query.history import Happening, history
+from voxledger.catalog.query.page import Listing, Page
+from voxledger.catalog.query.result import Result
 from voxledger.catalog.recorder import Recorder
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
-
     from voxledger.catalog.objects import Store
+
+__all__ = ["Catalog", "Result", "check_tag"]
 
 _SQL = load("catalog.sql")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
 _LONGEST_LINK = 7 * 86400
-
-
-class Result:
-    """The answer to a query, whole and detached from the database."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-
-    def arrow(self) -> pa.Table:
-        """As an Arrow table."""
-        return self._table
-
-    def pl(self) -> pl.DataFrame:
-        """As a Polars frame."""
-        import polars
-
-        frame = polars.from_arrow(self._table)
-        assert isinstance(frame, polars.DataFrame)
-        return frame
-
-    def df(self) -> pd.DataFrame:
-        """As a pandas frame; pandas must be installed."""
-        return self._table.to_pandas()
-
-    def rows(self) -> list[dict[str, Any]]:
-        """As a list of dictionaries."""
-        found: list[dict[str, Any]] = self._table.to_pylist()
-        return found
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    def __repr__(self) -> str:
-        return repr(self.pl())
-
-    def _repr_html_(self) -> str:
-        return str(self.pl()._repr_html_())
 
 
 class Catalog:
@@ -130,44 +95,60 @@ class Catalog:
     def clips(
         self,
         *,
+        where: str | None = None,
+        order: str = "-created",
+        limit: int = 50,
+        after: str | None = None,
+        as_of: datetime | None = None,
         actor: str | None = None,
         session: str | None = None,
         emotion: str | None = None,
         language: str | None = None,
         tag: str | None = None,
         state: str | None = None,
-        limit: int = 50,
-    ) -> list[Clip]:
-        """The newest clips that fit all conditions given; language `en` includes `en-GB`."""
-        conditions = {
-            "actor": actor, "session": session, "emotion": emotion, "language": language, "tag": tag, "state": state, "limit": limit,
-        }  # fmt: skip
-        with self.keeper.reading() as reading:
-            rows = reading.rows(_SQL["clips"], conditions)
-        return [self._clip(row) for row in rows]
+    ) -> Page:
+        """A page of the clips that fit all conditions given; `after=page.next` gives the next one.
 
-    def sql(self, query: str, *, fresh: bool = True) -> Result:
+        `where` is one expression over the columns of `clips` (docs/sql.md); language `en` includes `en-GB`. `order` is one
+        of `query.ORDERS`, with a hyphen in front for the largest first; clips without a value come last. Pages neither
+        overlap nor miss a clip while others arrive. `as_of` asks how it was at that moment. Raises QueryError.
+        """
+        filters = {
+            "actor": actor,
+            "session": session,
+            "emotion": emotion,
+            "language": language,
+            "tag": tag,
+            "state": state,
+        }
+        listing = Listing(filters, where, order, past=as_of is not None)
+        with asking(self.keeper, explain=explain, as_of=as_of) as reading:
+            rows, following = listing.page(reading, limit, after)
+        return Page([self._clip(row) for row in rows], following)
+
+    def history(self, reference: str) -> list[Happening]:
+        """Every event about a clip in words, the oldest first; also about one whose attempt failed, by its whole id.
+
+        Raises ClipNotFound.
+        """
+        wanted = reference.strip().lower()
+        identity = wanted if _UUID.fullmatch(wanted) else self.clip(reference).id
+        with self.keeper.reading() as reading:
+            found = history(identity, reading, self.recorder)
+        if not found:
+            raise ClipNotFound(f"nothing was ever recorded about {reference!r} in {self.home.path}")
+        return found
+
+    def sql(self, query: str, *, fresh: bool = True, as_of: datetime | None = None) -> Result:
         """The answer to one SELECT over the documented relations (docs/sql.md). Raises QueryError.
 
-        Reads drain the journal first, so that they see what was just written; `fresh=False` skips that. The query runs
-        in this process with this user's rights, on files opened read-only and without access to other files.
+        Reads drain the journal first, so that they see what was just written; `fresh=False` skips that. `as_of` asks how it
+        was at that moment. The query runs in this process with this user's rights: it reads relations of the catalog and
+        nothing else, but it may take as much time and memory as it likes.
         """
-        try:
-            query.encode()
-            statements = duckdb.extract_statements(query)
-        except UnicodeEncodeError:
-            raise QueryError("this is not SQL: it holds bytes that are no UTF-8") from None
-        except duckdb.Error as error:
-            raise QueryError(f"this is not SQL that DuckDB understands: {_plain(error)}") from None
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise QueryError(
-                "a query is exactly one SELECT; the catalog is changed through commands, never through SQL"
-            )
-        with self.keeper.reading(fresh=fresh) as reading:
-            try:
-                return Result(reading.table(query))
-            except duckdb.Error as error:
-                raise QueryError(f"DuckDB refused the query: {_plain(error)}") from None
+        check(query)
+        with asking(self.keeper, explain="DuckDB refused the query: {}".format, fresh=fresh, as_of=as_of) as reading:
+            return Result(reading.table(query))
 
     def totals(self) -> dict[str, int]:
         """Clips whose audio is there, its length (µs) and size (bytes); of them stored, pinned, marked; and the purged ones."""
@@ -265,10 +246,3 @@ def check_tag(tag: str) -> str:
     if not _TAG.fullmatch(clean):
         raise QueryError(f"{tag!r} cannot be a tag: 1 to 128 printable characters")
     return clean
-
-
-def _plain(error: duckdb.Error) -> str:
-    """DuckDB's message without the blank lines and the stack that may follow."""
-    with contextlib.suppress(IndexError):
-        return re.split(r"\n\s*\n", str(error))[0].strip()
-    return str(error)

@@ -7,15 +7,8 @@ SELECT * FROM clips WHERE id = ?::UUID;
 SELECT * FROM clips WHERE short = ? LIMIT 2;
 
 -- name: clip_by_ending
+-- Clips whose id ends with any other number of digits; looks at every id.
 SELECT * FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), ?) LIMIT 2;
-
--- name: clips
--- The newest clips that fit; a NULL condition fits everything.
-SELECT * FROM clips
-WHERE ($actor IS NULL OR actor = $actor) AND ($session IS NULL OR session = $session)
-    AND ($emotion IS NULL OR emotion = $emotion) AND ($language IS NULL OR language = $language OR starts_with(language, $language || '-'))
-    AND ($tag IS NULL OR list_contains(tags, $tag)) AND ($state IS NULL OR state = $state)
-ORDER BY created DESC, id DESC LIMIT $limit;
 
 -- name: totals
 -- The catalog in one line, for `status`: what is there, and beside it how many are gone.

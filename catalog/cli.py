@@ -16,9 +16,10 @@ from voxledger.catalog.settings import format_span, is_secret, names
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.catalog import Catalog, Result
+    from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
+    from voxledger.catalog.query import Result
     from voxledger.catalog.settings import Loaded
     from voxledger.catalog.status import Status
 

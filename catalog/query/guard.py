@@ -1,0 +1,197 @@
+"""The guard: lets through exactly one SELECT that reads the catalog and reaches nothing else.
+
+A read-only file is not enough, because a SELECT can read any file of this machine, wait for ever or read settings. So
+the parsed tree is walked: what it is made of, which relations it names and which functions it calls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import duckdb
+
+from voxledger.catalog.errors import QueryError
+
+Tree: TypeAlias = dict[str, Any]
+"""A piece of a parsed query, as DuckDB's `json_serialize_sql` gives it."""
+
+LONGEST = 1_000_000
+"""Most characters of a query."""
+TABLE_FUNCTIONS = frozenset({
+    "range", "generate_series", "unnest", "json_each", "json_tree", "clips_at", "duckdb_tables", "duckdb_columns", "duckdb_views",
+    "pg_timezone_names",
+})  # fmt: skip
+"""The table functions that a query may call; a new DuckDB's new ones are refused until someone has looked at them."""
+REFUSED_FUNCTIONS = frozenset({
+    # They change something, or wait.
+    "nextval", "currval", "setval", "setseed", "write_log", "sleep_ms", "pg_sleep",
+    # They read settings, variables or this process.
+    "getenv", "current_setting", "getvariable", "current_query", "current_connection_id", "current_query_id",
+    "current_transaction_id",
+    # They bind a query of their own, which opens the files it names, or take raw memory for a value.
+    "json_serialize_plan", "json_execute_serialized_sql", "query", "query_table", "finalize", "combine", "to_aggregate_state",
+    # They open files, should they ever work outside of FROM.
+    "read_text", "read_blob", "read_csv", "read_json", "read_parquet", "glob",
+})  # fmt: skip
+"""The other functions that a query may not call."""
+HARMLESS_FUNCTIONS = frozenset({
+    "random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "error", "stats", "vector_type",
+})  # fmt: skip
+"""Functions that DuckDB says have side effects, and that may be called: chance, and an error on purpose."""
+
+_QUERIES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+_SOURCES = frozenset({
+    "BASE_TABLE", "TABLE_FUNCTION", "SUBQUERY", "JOIN", "EMPTY", "EXPRESSION_LIST", "PIVOT", "SHOW_REF",
+})  # fmt: skip
+_MODIFIERS = frozenset({"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"})
+_DIRECTIONS = frozenset({"ORDER_DEFAULT", "ASCENDING", "DESCENDING"})
+_SHAPES = _QUERIES | _SOURCES | _MODIFIERS | _DIRECTIONS
+_EXPRESSIONS = frozenset({
+    "CONSTANT", "COLUMN_REF", "FUNCTION", "WINDOW", "STAR", "OPERATOR", "COMPARISON", "CONJUNCTION", "BETWEEN", "CASE", "CAST",
+    "TYPE", "COLLATE", "SUBQUERY", "LAMBDA", "LAMBDA_REF", "POSITIONAL_REFERENCE", "PARAMETER",
+})  # fmt: skip
+_QUALIFIERS = frozenset(
+    [(), ("catalog",), ("log",), ("temp",), ("main",), ("information_schema",)]
+    + [(database, "main") for database in ("catalog", "log", "temp")]
+)
+_PLAIN = re.compile(r"[\w $#@-]+")
+_SYSTEM = re.compile(r"(pg|pragma|duckdb)_")
+_SYSTEM_VIEWS = frozenset({"duckdb_tables", "duckdb_columns", "duckdb_views"})
+_SHOWN = frozenset({'"tables"', "__show_tables_expanded"})
+_BLANK = re.compile(r"\n\s*\n")
+_PIVOT = (
+    "PIVOT without a list of values is several statements; name the values:"
+    " PIVOT clips ON emotion IN ('happy', 'sad') USING count(*)"
+)
+
+_lock = threading.Lock()
+_parsers: dict[int, duckdb.DuckDBPyConnection] = {}
+"""One connection a process; that of a parent process is left alone, because a fork does not carry its threads over."""
+_cursors = threading.local()
+
+
+def check(query: str) -> None:
+    """Raises QueryError unless this is exactly one SELECT that reads relations of the catalog and nothing else."""
+    for piece in pieces(parse(query)):
+        _check_piece(piece)
+
+
+def parse(query: str) -> Tree:
+    """The tree of a query that is exactly one SELECT. Raises QueryError for anything else."""
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        raise QueryError("this is not SQL: it holds bytes that are no UTF-8") from None
+    if len(query) > LONGEST:
+        raise QueryError(f"a query has at most {LONGEST:,} characters, not {len(query):,}")
+    try:
+        statements = duckdb.extract_statements(query)
+        kinds = [statement.type for statement in statements]
+        if kinds == [duckdb.StatementType.MULTI]:
+            raise QueryError(_PIVOT)
+        if kinds != [duckdb.StatementType.SELECT]:
+            raise QueryError(
+                "a query is exactly one SELECT; the catalog is changed through commands, never through SQL"
+            )
+        found: Tree = json.loads(_serialize(query))
+    except duckdb.Error as error:
+        raise QueryError(f"this is not SQL that DuckDB understands: {plain(error)}") from None
+    except RecursionError:
+        raise QueryError("the query is nested too deeply") from None
+    if found["error"]:
+        # DuckDB parsed it and yet cannot write it down; what cannot be looked at is not run.
+        raise QueryError(f"the query is refused, because DuckDB cannot take it apart: {found['error_message']}")
+    tree: Tree = found["statements"][0]["node"]
+    return tree
+
+
+def pieces(tree: Tree) -> Iterator[Tree]:
+    """Every piece of a tree."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, dict):
+            yield piece
+            waiting.extend(piece.values())
+        elif isinstance(piece, list):
+            waiting.extend(piece)
+
+
+def plain(error: duckdb.Error) -> str:
+    """DuckDB's message without the blank lines and the stack that may follow."""
+    return _BLANK.split(str(error))[0].strip()
+
+
+def _serialize(query: str) -> str:
+    process = os.getpid()
+    if getattr(_cursors, "process", None) != process:
+        with _lock:
+            if process not in _parsers:
+                _parsers[process] = duckdb.connect(":memory:", config={"threads": 1})
+            _cursors.cursor, _cursors.process = _parsers[process].cursor(), process
+    row: tuple[str] = _cursors.cursor.execute("SELECT json_serialize_sql($1)", (query,)).fetchone()
+    return row[0]
+
+
+def _check_piece(piece: Tree) -> None:
+    expression, kind = piece.get("class"), piece.get("type")
+    if expression is not None:
+        if expression not in _EXPRESSIONS:
+            raise QueryError(f"the query is refused: it holds an expression of the kind {expression}")
+        if expression in ("FUNCTION", "WINDOW"):
+            _check_function(piece)
+    elif isinstance(kind, str):
+        if kind not in _SHAPES:
+            raise QueryError(f"a query only reads; this one holds {kind.removesuffix('_QUERY_NODE')}")
+        if kind == "BASE_TABLE":
+            _check_relation(piece)
+        elif kind == "TABLE_FUNCTION":
+            _check_table_function(piece["function"])
+        elif kind == "SHOW_REF":
+            _check_shown(piece)
+
+
+def _check_function(function: Tree) -> None:
+    name = function["function_name"].lower()
+    if name in REFUSED_FUNCTIONS:
+        raise QueryError(f"{name}() is refused: a query reads relations of the catalog, and nothing else")
+
+
+def _check_table_function(function: Tree) -> None:
+    name = str(function.get("function_name", "")).lower()
+    if name not in TABLE_FUNCTIONS:
+        raise QueryError(
+            f"{name or 'this source'}() is refused: a query reads relations of the catalog (docs/sql.md), and of table functions"
+            f" only {', '.join(sorted(TABLE_FUNCTIONS))}"
+        )
+
+
+def _check_relation(table: Tree) -> None:
+    *qualifier, name = table["qualified_name"]["path"]
+    _check_name(name)
+    if tuple(part.lower() for part in qualifier) not in _QUALIFIERS:
+        raise QueryError(f"{'.'.join((*qualifier, name))} is refused: relations stand in catalog and log (docs/sql.md)")
+
+
+def _check_name(name: str) -> None:
+    if not _PLAIN.fullmatch(name):
+        raise QueryError(f"{name!r} is refused: it names a file, and a query reads relations of the catalog only")
+    if _SYSTEM.match(name.lower()) and name.lower() not in _SYSTEM_VIEWS:
+        raise QueryError(
+            f"{name} is refused: it tells of this machine; relations are described by `FROM duckdb_columns()`"
+        )
+
+
+def _check_shown(shown: Tree) -> None:
+    """DESCRIBE and SUMMARIZE hold a query, which is walked; SHOW holds a name."""
+    name = shown["table_name"]
+    if shown["show_type"] == "SHOW_SPECIAL":
+        if name not in _SHOWN:
+            raise QueryError(f"SHOW {name} is refused; SHOW TABLES lists the relations")
+    elif name:
+        _check_name(name)

@@ -1,0 +1,74 @@
+"""The history of a clip: every event about it, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from voxledger.catalog.errors import EventRejected, VaultError
+from voxledger.catalog.events import Event, decode_fact
+from voxledger.catalog.queries import load
+from voxledger.catalog.query.wording import wording
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log.reading import Reading
+    from voxledger.catalog.recorder import Recorder
+
+_SQL = load("history.sql", "voxledger.catalog.query")
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """One event in the life of a clip. `actor` is who did it, None once erased; `time` is when, in UTC."""
+
+    position: int
+    time: datetime
+    type: str
+    version: int
+    actor: str | None
+    sentence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {**msgspec.structs.asdict(self), "time": self.time.isoformat()}
+
+
+def history(clip: str, reading: Reading, recorder: Recorder) -> list[Happening]:
+    """Every event about a clip, given by its whole id, in the order in which they were recorded."""
+    return [_happening(row, clip, recorder) for row in reading.rows(_SQL["history"], {"clip": clip})]
+
+
+def _happening(row: Mapping[str, Any], clip: str, recorder: Recorder) -> Happening:
+    event = Event(
+        id=row["id"],
+        source=row["source"],
+        type=row["type"],
+        subject=clip,
+        time=row["time"].astimezone(UTC),
+        position=row["position"],
+        recorded=row["recorded"].astimezone(UTC),
+        actor=row["actor"],
+        version=row["version"],
+        data=msgspec.Raw(row["data"].encode()),
+        sealed=row["sealed"],
+    )
+    key = recorder.vault.key(event.actor)
+    label = key.label if key else None
+    return Happening(
+        position=event.position,
+        time=event.time,
+        type=event.type,
+        version=event.version,
+        actor=label,
+        sentence=_sentence(event, label, recorder),
+    )
+
+
+def _sentence(event: Event, actor: str | None, recorder: Recorder) -> str:
+    """What an event says. One that cannot be read any more is part of the history as well."""
+    try:
+        return wording(decode_fact(event, recorder.unsealed(event)), actor)
+    except (EventRejected, VaultError, ValueError, msgspec.MsgspecError) as error:
+        return f"{event.type} v{event.version}, which cannot be read: {error}"

@@ -1,0 +1,4 @@
+-- name: history
+-- Everything that was ever recorded about one clip, in order.
+SELECT position, id::VARCHAR AS id, source, type, time, recorded, actor, version, data, sealed
+FROM events WHERE subject = $clip ORDER BY position;
