@@ -54,9 +54,11 @@ class Group:
         return call.events
 
     def _lead(self, mine: _Call) -> None:
-        group = [mine] if mine.alone else self._gathered(mine)
+        group = [mine]
         try:
             with self._transaction() as write:
+                if not mine.alone:  # only now: while we waited for other processes, more have come
+                    self._gather(group)
                 events = write.append([draft for call in group for draft in call.drafts])
         except Exception:
             if len(group) == 1:
@@ -71,9 +73,10 @@ class Group:
             call.events = events[start : start + len(call.drafts)]
             start += len(call.drafts)
 
-    def _gathered(self, mine: _Call) -> list[_Call]:
-        """My own call and those that wait, oldest first, as far as they fit."""
-        group, drafts, size = [mine], len(mine.drafts), _size(mine)
+    def _gather(self, group: list[_Call]) -> None:
+        """Add the calls that wait to mine, oldest first, as far as they fit."""
+        [mine] = group
+        drafts, size = len(mine.drafts), _size(mine)
         while self._waiting and drafts < MOST_DRAFTS and size < MOST_BYTES:
             call = self._waiting.popleft()
             if call is mine or call.alone or call.gone or call.events is not None:
@@ -81,7 +84,6 @@ class Group:
             group.append(call)
             drafts += len(call.drafts)
             size += _size(call)
-        return group
 
 
 def _size(call: _Call) -> int:

@@ -21,6 +21,7 @@ from voxledger.catalog.journal.owners import new_owner, owner_gone
 from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount
 from voxledger.catalog.journal.schema import key
 from voxledger.catalog.journal.transaction import Transaction
+from voxledger.catalog.journal.turn import Turn
 from voxledger.catalog.queries import load
 
 MOST_BYTES = 64_000_000
@@ -44,12 +45,15 @@ class Journal:
         self._file = Database(path)
         self._connection = self._file.connection
         self._lock = self._file.lock
-        self._group = Group(self._lock, self.transaction)
+        self._group = Group(self._lock, lambda: self.transaction())
         with contextlib.ExitStack() as failed:
             failed.callback(self._file.close)
             self._mark = MarkFile(path.with_suffix(".mark"))
             failed.callback(self._mark.close)
-            self.node, self._base = opened(self._file, self._mark, base)
+            self._turn = Turn(path.with_suffix(".mark"))
+            failed.callback(self._turn.close)
+            with self._turn.taken():
+                self.node, self._base = opened(self._file, self._mark, base)
             failed.pop_all()
 
     def close(self) -> None:
@@ -65,18 +69,19 @@ class Journal:
                 pass  # closed already, or no room: then what it held ends with this process
             self._file.close()
             self._mark.close()
+            self._turn.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """One durable change: all of it is on disk when the block ends, none of it when the block raises."""
         self._file.check_process()
-        with self._lock:
+        with self._lock, self._turn.taken() as alone:
             with self._file.transaction() as connection:
                 write = Transaction(connection, owner=self.owner, node=self.node, base=self._base)
                 yield write
                 failpoint("journal.before_commit")
             failpoint("journal.after_commit")
-            if write.reached:
+            if write.reached and alone:  # without a turn the mark lags until the next commit
                 position, recorded, epoch, first = write.reached
                 self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
                 failpoint("journal.after_mark")
@@ -104,13 +109,14 @@ class Journal:
                 beginning = epochs.Beginning(reason, first, (free, first - 1) if first > free else None)
                 epochs.begin(write.connection, beginning)
                 end = epochs.end(write.connection, self._base)
-            announce(self._file, self._mark, self.node, end, beginning)
+            with self._turn.taken():
+                announce(self._file, self._mark, self.node, end, beginning)
             return self.epochs()[-1]
 
     def drained(self, position: int, digest: bytes) -> None:
         """Remember outside the log how far the log has come, and the digest of its last event."""
         self._file.check_process()
-        with self._lock:
+        with self._lock, self._turn.taken():
             self._mark.drained(position, digest)
 
     def mark(self) -> Mark | None:

@@ -12,7 +12,6 @@ import logging
 import os
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +25,6 @@ _MAGIC = b"VOXMARK1"
 _LAYOUT = struct.Struct("<8s40s16sQQQQ32s")
 _CHECK = struct.Struct("<I")
 _SIZE = _LAYOUT.size + _CHECK.size
-_TRIES = 20
-_PAUSE = 50e-6
-"""Seconds between tries: the lock is held for a few microseconds at a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +57,10 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarkFile:
-    """`journal.mark`. It only ever goes forwards, and trouble with it never disturbs what the journal does."""
+    """`journal.mark`. It only ever goes forwards, and trouble with it never disturbs what the journal does.
+
+    Whoever writes holds the turn (see `turn`), so that no process puts an older mark over a newer one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -120,17 +119,11 @@ class MarkFile:
         self._change(change)
 
     def _change(self, change: Callable[[_Fields | None], _Fields | None]) -> None:
-        """Read, change and write under the lock. When others keep it, the mark lags until the next commit."""
         try:
-            if not _held(self._handle):
-                return
-            try:
-                fields = change(self._fields())
-                if fields is not None:
-                    body = _LAYOUT.pack(*fields)
-                    _write(self._handle, body + _CHECK.pack(zlib.crc32(body)))
-            finally:
-                _let_go(self._handle)
+            fields = change(self._fields())
+            if fields is not None:
+                body = _LAYOUT.pack(*fields)
+                _write(self._handle, body + _CHECK.pack(zlib.crc32(body)))
         except OSError as error:
             if not self._complained:
                 _log.warning("%s cannot be written (%s); events are recorded all the same", self.path, error)
@@ -147,12 +140,6 @@ class MarkFile:
 
 
 if sys.platform == "win32":
-    # Without a lock that lets readers through, two processes may write in the wrong order: then the mark lags.
-    def _held(handle: int) -> bool:
-        return handle >= 0
-
-    def _let_go(handle: int) -> None:
-        pass
 
     def _read(handle: int) -> bytes:
         os.lseek(handle, 0, os.SEEK_SET)
@@ -162,21 +149,6 @@ if sys.platform == "win32":
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, content)
 else:
-    import fcntl
-
-    def _held(handle: int) -> bool:
-        """Bounded, because a child that was forked in the wrong moment may keep the lock for ever."""
-        for _ in range(_TRIES):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_PAUSE)
-            else:
-                return True
-        return False
-
-    def _let_go(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)
 
     def _read(handle: int) -> bytes:
         return os.pread(handle, _SIZE + 1, 0)
