@@ -9,6 +9,7 @@ import msgspec
 
 from voxledger.catalog.errors import VaultError
 from voxledger.catalog.events import Draft, Event, Fact, new_id, now, packed, split, unpacked
+from voxledger.catalog.events.envelope import check_size
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.vault import ActorKey, Vault
 
@@ -31,6 +32,8 @@ class Recorder:
         identity = event_id or new_id()
         kind = type(fact)
         data, personal = split(fact)
+        # Before packing: what packs well is as large again for every reader.
+        check_size(kind.__name__, len(data) + len(personal or b""))
         return Draft(
             id=identity,
             type=kind.__name__,

@@ -61,15 +61,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             )
         if not self.subject.isascii() and not _is_unicode(self.subject):
             raise EventRejected(f"{self.type}: the subject is not valid Unicode", field="subject")
-        size = len(self.data) + len(self.sealed or b"")
-        if size > LARGEST:
-            raise EventRejected(
-                f"{self.type}: {size:,} bytes are more than an event may have ({LARGEST:,})", field="data"
-            )
+        check_size(self.type, len(self.data) + len(self.sealed or b""))
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
+
+
+def check_size(type: str, size: int) -> None:
+    """Raises EventRejected when an event of so many bytes is too large."""
+    if size > LARGEST:
+        raise EventRejected(f"{type}: {size:,} bytes are more than an event may have ({LARGEST:,})", field="data")
 
 
 def _is_unicode(text: str) -> bool:

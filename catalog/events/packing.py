@@ -12,7 +12,7 @@ import zstandard
 
 _WORDS = (
     b'{"reason":null}{"label":""}{"tag":""}{"actor_label":"","key":"cache/","bucket":"indextts-audio"}'
-    b' and the of to in is it you that was for on are with as his they be at one have this from by not but what all were when'
+    b" and the of to in is it you that was for on are with as his they be at one have this from by not but what all were when"
     b'.wav","text":null,"voice_name":null,"tags":[]}.flac","text":".mp3","text":".opus","text":"'
     b'{"actor_label":"default","session":"default","name":"en-happy","key":"default/default/default-019'
     b'.","voice_name":null,"tags":[]}'
@@ -33,9 +33,7 @@ def packed(personal: bytes) -> bytes:
     try:
         compressor = _local.compressor
     except AttributeError:
-        compressor = _local.compressor = zstandard.ZstdCompressor(
-            dict_data=_DICTIONARY, compression_params=_PARAMETERS
-        )
+        compressor = _local.compressor = zstandard.ZstdCompressor(dict_data=_DICTIONARY, compression_params=_PARAMETERS)
     small: bytes = _MARK + compressor.compress(personal)
     return small if len(small) < len(personal) else personal
 

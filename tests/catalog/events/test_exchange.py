@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_export_keeps_to_types_times_and_positions(parts: Parts) -> None:
 def test_export_goes_on_over_many_pages(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(30):
         parts.record(ClipRated(rating=1), new_id())
-    parts.clip(text="x" * 100_000)
+    parts.clip(text=os.urandom(50_000).hex())
     parts.clip()
     monkeypatch.setattr(exchange, "_PAGE", 7)
     monkeypatch.setattr(exchange, "_PAGE_BYTES", 50_000)
