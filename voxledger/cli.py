@@ -18,6 +18,7 @@ from voxledger.catalog import terminal
 from voxledger.catalog.cli import Commands as CatalogCommands
 from voxledger.catalog.clips_cli import Commands as ClipCommands
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.log_cli import Commands as LogCommands
 from voxledger.catalog.retention_cli import Commands as RetentionCommands
 from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
@@ -57,7 +58,7 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, CatalogCommands,
-        ClipCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        ClipCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
+    from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.retention import Retention
     from voxledger.catalog.status import Status
     from voxledger.synth.studio import Studio
@@ -120,9 +121,17 @@ class Ledger:
         from voxledger.catalog.log import Keeper
         from voxledger.catalog.objects.shipping import ship
 
+        shipped = partial(ship, recorder=self.recorder, bucket=self.settings.store.events)
         return Keeper(
-            self.home, self.recorder, on_sealed=partial(ship, recorder=self.recorder, bucket=self.settings.store.events)
+            self.home, self.recorder, on_sealed=shipped, recover=lambda position: self.archive.recover(position)
         )
+
+    @_once
+    def archive(self) -> Archive:
+        """The copy of the log's segments in the store."""
+        from voxledger.catalog.objects.shipping import Archive
+
+        return Archive(self.store, self.settings.store.events, self.journal, self.home.segments)
 
     @_once
     def store(self) -> Store:

@@ -24,12 +24,15 @@ _PARAMETERS = zstandard.ZstdCompressionParameters.from_level(
 )
 _MARK = b"\x01"
 """Dictionary number 1."""
-_LARGEST = 2_000_000
+_LARGEST = 16_384
+"""Longer JSON stays as it is: whoever bounds memory by the size of sealed bytes must not be surprised by what is in them."""
 _local = threading.local()
 
 
 def packed(personal: bytes) -> bytes:
     """The JSON, packed when that makes it smaller."""
+    if len(personal) > _LARGEST:
+        return personal
     try:
         compressor = _local.compressor
     except AttributeError:
@@ -46,7 +49,7 @@ def unpacked(personal: bytes) -> bytes:
         decompressor = _local.decompressor
     except AttributeError:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor(
-            dict_data=_DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=_LARGEST
+            dict_data=_DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS, max_window_size=1 << 20
         )
     try:
         found: bytes = decompressor.decompress(memoryview(personal)[1:], max_output_size=_LARGEST)

@@ -17,6 +17,7 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.log import answering, link
 from voxledger.catalog.log.files import Files
 from voxledger.catalog.log.folding import Folder
+from voxledger.catalog.log.heads import Head
 from voxledger.catalog.log.reading import Reading
 from voxledger.catalog.log.rebuilding import Progress, Rebuild
 from voxledger.catalog.log.sealing import OnSealed, Sealer
@@ -27,7 +28,7 @@ from voxledger.catalog.recorder import Recorder
 
 PATIENCE = 30.0
 """Seconds a process waits for another one to let go of the log."""
-_BURST = 1.0
+_BURST = 2.0
 """Seconds that a drain holds the log at a time, so that others get their turn."""
 _SQL = load("log.sql", "voxledger.catalog.log")
 
@@ -81,8 +82,9 @@ class Keeper:
             # A damaged file was found while reading it, and moved aside.
             end = self._drain_here(head, patience, progress)
         self._drained = end.position
-        self.journal.drained(*end)
-        self._sealer.seal(end.position, lambda: self._checkpoint(patience))
+        self.journal.drained(end.position, end.digest)
+        head = Head(position=end.position, digest=end.head.hex(), node=self.journal.node)
+        self._sealer.seal(head, lambda: self._checkpoint(patience))
         return end.position
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -9,6 +10,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, Transaction
+from voxledger.catalog.log.heads import Head
 from voxledger.catalog.log.segments import Segment, Segments
 
 SEAL = 10_000
@@ -16,8 +18,8 @@ SEAL = 10_000
 SEALED = "segments"
 """The cursor that says how far segments reach."""
 
-OnSealed: TypeAlias = Callable[[Transaction, Segment], None]
-"""Called in the journal transaction that notes a segment: the place to queue its upload."""
+OnSealed: TypeAlias = Callable[[Transaction, Segment, Head], None]
+"""Called in the journal transaction that notes a segment, with the newest head: the place to queue their uploads."""
 
 
 class Sealer:
@@ -29,18 +31,19 @@ class Sealer:
         self._segments = segments
         self._on_sealed = on_sealed
 
-    def seal(self, drained: int, checkpoint: Callable[[], bool]) -> None:
-        """Seal what is in the log, then prune it from the journal.
+    def seal(self, head: Head, checkpoint: Callable[[], bool]) -> None:
+        """Seal what is in the log, which reaches to `head`; then prune it from the journal.
 
         `checkpoint` makes DuckDB write its log file out and says whether it did: before that nothing is pruned. One process
         seals at a time; the others have nothing to do.
         """
+        drained = head.position
         if not self._waiting(drained):
             return
         with platform.locked(self._home.path / "seal.lock", blocking=False) as mine:
             if not mine:
                 return
-            while self._waiting(drained) and self._one(drained):
+            while self._waiting(drained) and self._one(head):
                 pass
             sealed = self._journal.cursor(SEALED)
             if (self._journal.oldest() or sealed + 1) <= sealed and checkpoint():
@@ -55,11 +58,17 @@ class Sealer:
         """Everything up to here is sealed."""
         return max(self._journal.cursor(SEALED), (self._journal.oldest() or 1) - 1)
 
-    def _one(self, drained: int) -> bool:
+    def _one(self, head: Head) -> bool:
         """Seal one segment; False when the journal does not hold what comes next."""
-        bodies = [pair for pair in self._journal.read(self._start(), SEAL) if pair[0] <= drained]
-        # A segment has no gap: where an epoch begins, the next one begins.
-        bodies = [pair for number, pair in enumerate(bodies) if pair[0] == bodies[0][0] + number]
+        bodies = [pair for pair in self._journal.read(self._start(), SEAL) if pair[0] <= head.position]
+        held = {position for position, _ in bodies}
+        # A segment has no gap and is of one epoch: where an epoch begins, the next one begins.
+        begins = {epoch.first for epoch in self._journal.epochs()}
+        bodies = list(
+            itertools.takewhile(
+                lambda pair: pair[0] == bodies[0][0] or (pair[0] not in begins and pair[0] - 1 in held), bodies
+            )
+        )
         if not bodies:
             return False
         segment = self._segments.seal(bodies)
@@ -67,5 +76,5 @@ class Sealer:
         with self._journal.transaction() as write:
             write.move_cursor(SEALED, segment.last)
             if self._on_sealed:
-                self._on_sealed(write, segment)
+                self._on_sealed(write, segment, head)
         return True

@@ -32,10 +32,13 @@ _SQL = load("log.sql", "voxledger.catalog.log")
 
 
 class End(NamedTuple):
-    """Where the log ends: the position and digest of its newest event, zero where there is none."""
+    """Where the log ends: the position and digest of its newest event, and the chain's digest there; zero where there is
+    none.
+    """
 
     position: int
     digest: bytes
+    head: bytes
 
 
 class Batch(NamedTuple):
@@ -55,6 +58,7 @@ class Writer:
         self._journal = journal
         self._segments = segments
         self._recover = recover
+        self._told = False
 
     def check(self, connection: duckdb.DuckDBPyConnection) -> End:
         """Where the log ends, after making sure that it is whole and that the journal goes on from there.
@@ -63,7 +67,8 @@ class Writer:
         """
         end = self._end(connection)
         mark = self._journal.mark()
-        if mark is not None and end.position < mark.drained and mark.node == self._journal.node:
+        if mark is not None and end.position < mark.drained and mark.node == self._journal.node and not self._told:
+            self._told = True
             _log.warning(
                 "the log had reached position %d, but now ends at %d: its end was torn off; what is missing comes back from"
                 " journal and segments",
@@ -102,8 +107,7 @@ class Writer:
         """Write one batch, chained to the one before, in one transaction."""
         failpoint("log.before_append")
         digests = batch.rows.column("digest").to_pylist()
-        chain = connection.execute(_SQL["chain_head"]).fetchall()
-        previous = bytes(chain[0][0]) if chain else bytes(32)
+        previous = _chain_head(connection)
         head = chained(previous, digests)
         connection.register("arrived", batch.rows)
         try:
@@ -121,7 +125,7 @@ class Writer:
         finally:
             connection.unregister("arrived")
         failpoint("log.after_commit")
-        return End(batch.last, digests[-1])
+        return End(batch.last, digests[-1], head)
 
     def _end(self, connection: duckdb.DuckDBPyConnection) -> End:
         try:
@@ -129,7 +133,9 @@ class Writer:
         except duckdb.CatalogException:
             connection.execute(_SQL["schema"])
             found = []
-        return End(int(found[0][0]), bytes(found[0][1])) if found else End(0, bytes(32))
+        if not found:
+            return End(0, bytes(32), bytes(32))
+        return End(int(found[0][0]), bytes(found[0][1]), _chain_head(connection))
 
     def _fill(self, connection: duckdb.DuckDBPyConnection, last: int) -> None:
         """A log that holds fewer events than positions gets them back. Counting costs no more than reading the file's map."""
@@ -226,6 +232,11 @@ def nothing_to_recover(position: int) -> bool:  # noqa: ARG001  # a Recover
 def chained(previous: bytes, digests: Sequence[bytes]) -> bytes:
     """The digest of a batch: SHA-256 over that of the batch before and those of its events, in order."""
     return hashlib.sha256(previous + b"".join(digests)).digest()
+
+
+def _chain_head(connection: duckdb.DuckDBPyConnection) -> bytes:
+    found = connection.execute(_SQL["chain_head"]).fetchall()
+    return bytes(found[0][0]) if found else bytes(32)
 
 
 def _losing(epoch: Epoch, first: int | None, last: int | None) -> Epoch:

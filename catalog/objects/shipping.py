@@ -1,30 +1,112 @@
-"""Shipping: sealed segments go to the store, the second copy of the truth off this machine."""
+"""Shipping: sealed segments and heads of the chain go to the store, and come back from there when they are missing here."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
+import time
+from pathlib import Path
 
 import msgspec
 
-from voxledger.catalog.journal import UPLOAD, Transaction
-from voxledger.catalog.log.segments import Segment
+from voxledger.catalog import platform
+from voxledger.catalog.errors import StoreError
+from voxledger.catalog.events import now
+from voxledger.catalog.journal import UPLOAD, Journal, Transaction
+from voxledger.catalog.log import Head, Segment
+from voxledger.catalog.log.heads import name, named
+from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.transfer import Upload
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
+_SEGMENT = re.compile(r"(\d{12})-(\d{12})\.jsonl\.zst")
+_FRESH = 60.0
+"""Seconds that a listing is believed: a lost folder of a thousand segments asks a thousand times."""
+_log = logging.getLogger(__name__)
 
-def ship(write: Transaction, segment: Segment, *, recorder: Recorder, bucket: str) -> None:
-    """Queue the upload of a sealed segment, to `NODE/FILE` in the bucket of events."""
-    content = segment.path.read_bytes()
+
+def ship(write: Transaction, segment: Segment, head: Head, *, recorder: Recorder, bucket: str) -> None:
+    """Queue the uploads of a sealed segment, to `NODE/EPOCH/FILE` in the bucket of events, and of the head, to
+    `NODE/heads/FILE`. A cloned HOME has its node's name but an epoch of its own, so that neither overwrites the other.
+    """
+    node = recorder.journal.node
+    epoch = [epoch.epoch for epoch in recorder.journal.epochs() if epoch.first <= segment.first][-1]
+    metadata = {"first": str(segment.first), "last": str(segment.last)}
+    _queue(write, segment.path, f"{node}/{epoch}/{segment.path.name}", "application/zstd", metadata, recorder, bucket)
+    published = msgspec.structs.replace(head, node=node, published=now(), origin="")
+    path = segment.path.with_name(name(head))
+    platform.write_atomic(path, msgspec.json.encode(published))
+    metadata = {"position": str(head.position), "digest": head.digest}
+    _queue(write, path, f"{node}/heads/{path.name}", "application/json", metadata, recorder, bucket)
+
+
+def _queue(
+    write: Transaction,
+    path: Path,
+    key: str,
+    content_type: str,
+    metadata: dict[str, str],
+    recorder: Recorder,
+    bucket: str,
+) -> None:
+    content = path.read_bytes()
     upload = Upload(
         bucket=bucket,
-        key=f"{recorder.journal.node}/{segment.path.name}",
-        path=str(segment.path),
-        content_type="application/zstd",
+        key=key,
+        path=str(path),
+        content_type=content_type,
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        metadata={"first": str(segment.first), "last": str(segment.last)},
+        metadata=metadata,
         event=False,
     )
     system = recorder.vault.actor(SYSTEM)
-    payload = recorder.seal(msgspec.to_builtins(upload), actor=system, about=segment.path.name)
-    write.add_task(UPLOAD, subject=segment.path.name, actor=system.id, payload=payload)
+    payload = recorder.seal(msgspec.to_builtins(upload), actor=system, about=path.name)
+    write.add_task(UPLOAD, subject=path.name, actor=system.id, payload=payload)
+
+
+def published(store: Store, bucket: str, node: str) -> list[Head]:
+    """The heads of a node that lie in the store, by position. Raises StoreError."""
+    found = (
+        named(info.key.rpartition("/")[2], node=node, origin=f"the store ({store.endpoint})")
+        for info in store.list(bucket, f"{node}/heads/")
+    )
+    return sorted((head for head in found if head), key=lambda head: head.position)
+
+
+class Archive:
+    """The copy of the segments in the store."""
+
+    def __init__(self, store: Store, bucket: str, journal: Journal, folder: Path) -> None:
+        self._store = store
+        self._bucket = bucket
+        self._journal = journal
+        self._folder = folder
+        self._listed: tuple[float, list[tuple[int, int, str]]] = (-_FRESH, [])
+
+    def recover(self, position: int) -> bool:
+        """Bring the segment with this position back into HOME; False when the store does not have it, or does not answer."""
+        try:
+            for first, last, key in self._segments():
+                if first <= position <= last:
+                    self._folder.mkdir(parents=True, exist_ok=True)
+                    self._store.download(self._bucket, key, self._folder / key.rpartition("/")[2])
+                    _log.warning("the segment of positions %d to %d came back from the store", first, last)
+                    return True
+        except StoreError as error:
+            _log.warning("no segment can be brought back from the store: %s", error)
+        return False
+
+    def _segments(self) -> list[tuple[int, int, str]]:
+        asked, found = self._listed
+        if time.monotonic() - asked > _FRESH:
+            mine = {epoch.epoch for epoch in self._journal.epochs()}
+            found = []
+            for info in self._store.list(self._bucket, f"{self._journal.node}/"):
+                epoch, _, file = info.key.partition("/")[2].partition("/")
+                name = _SEGMENT.fullmatch(file)
+                if name and epoch in mine:
+                    found.append((int(name[1]), int(name[2]), info.key))
+            self._listed = (time.monotonic(), found)
+        return found

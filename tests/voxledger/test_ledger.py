@@ -124,7 +124,7 @@ def test_a_child_opens_the_same_home_anew(vox: Ledger) -> None:
         "vox.keeper\n"
         "held = threading.Event(); go = threading.Event()\n"
         "def hold():\n"
-        "    with vox.keeper._lock, vox.journal._lock: held.set(); go.wait(20)\n"
+        "    with vox.keeper._files._turn, vox.journal._lock: held.set(); go.wait(20)\n"
         "thread = threading.Thread(target=hold); thread.start(); held.wait()\n"
         "child = os.fork()\n"
         "if child == 0:\n"
