@@ -44,7 +44,12 @@ class Reports:
         with self._keeper.reading(fresh=False) as reading:
             revision = 1 + int(reading.tuples(_SQL["revisions"], (report.week,))[0][0])
         fact = ReportPublished(
-            week=report.week, revision=revision, closed=report.closed, through=report.provenance.position
+            week=report.week,
+            revision=revision,
+            closed=report.closed,
+            through=report.provenance.position,
+            head=report.provenance.chain_digest,
+            head_position=report.provenance.chain_position or None,
         )
         self._recorder.emit(fact, subject=report.week, actor=self._recorder.vault.actor(self._actor))
         return files

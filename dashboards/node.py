@@ -1,4 +1,4 @@
-"""The node: one process that keeps a HOME uploading, draining, delivering and reporting."""
+"""The node: one process that keeps a HOME's log open and answers for it, uploads, drains, delivers and reports."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.home import Home
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Uploader
+    from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ class Door(Protocol):
     @property
     def keeper(self) -> Keeper:
         """Drains."""
+
+    @property
+    def archive(self) -> Archive:
+        """Publishes."""
 
     @property
     def uploader(self) -> Uploader:
@@ -68,6 +73,7 @@ class Node:
             lock = self._door.home.path / "node.lock"
             if not stack.enter_context(platform.locked(lock, blocking=False)):
                 raise HomeError(f"another `voxledger serve` runs on {self._door.home.path}; stop it first")
+            stack.enter_context(self._door.keeper.serving())
             self._door.uploader.start()
             scheduler = self._scheduler()
             scheduler.start()
@@ -89,6 +95,7 @@ class Node:
             ("drain", schedule.drain, self._drain),
             ("deliver", schedule.deliver, self._deliver),
             ("report", schedule.report, self._report),
+            ("publish", schedule.publish, self._publish),
         ):
             scheduler.add_job(
                 self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
@@ -119,6 +126,10 @@ class Node:
         done = self._door.mixpanel.deliver(stop=self._stop)
         if done.sent or done.quarantined:
             _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)
+
+    def _publish(self) -> None:
+        if self._door.archive.publish(self._door.keeper.head()):
+            _log.info("the head of the chain is on its way to the store")
 
     def _report(self) -> None:
         for week in self._door.reports.due(now()):

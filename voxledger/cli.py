@@ -18,6 +18,7 @@ from voxledger.catalog import terminal
 from voxledger.catalog.cli import Commands as CatalogCommands
 from voxledger.catalog.clips_cli import Commands as ClipCommands
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.events_cli import Commands as EventCommands
 from voxledger.catalog.log_cli import Commands as LogCommands
 from voxledger.catalog.retention_cli import Commands as RetentionCommands
 from voxledger.catalog.store_cli import Commands as StoreCommands
@@ -58,7 +59,7 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, CatalogCommands,
-        ClipCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        ClipCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

@@ -131,7 +131,7 @@ class Ledger:
         """The copy of the log's segments in the store."""
         from voxledger.catalog.objects.shipping import Archive
 
-        return Archive(self.store, self.settings.store.events, self.journal, self.home.segments)
+        return Archive(self.store, self.settings.store.events, self.recorder, self.home.segments)
 
     @_once
     def store(self) -> Store:

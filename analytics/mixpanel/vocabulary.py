@@ -22,8 +22,36 @@ RESERVED = frozenset(
 )
 """Property names that mean something to Mixpanel itself; no rule may produce one."""
 
-UNSENT = frozenset({"PurgeStarted", "DeliveryQuarantined"})
-"""Event types that stay at home. Telling Mixpanel what it refused would never end."""
+UNSENT = frozenset(
+    {
+        # Telling Mixpanel what it refused would never end; the rest is housekeeping and nobody's use of the studio.
+        "PurgeStarted",
+        "DeliveryQuarantined",
+        "AccessDenied",
+        "BackupCompleted",
+        "CacheEvicted",
+        "ClipRated",
+        "ClipRestored",
+        "ErasureRequested",
+        "HoldPlaced",
+        "HoldReleased",
+        "ModelPulled",
+        "ModelPushed",
+        "ModelRestored",
+        "ObjectMissing",
+        "ObjectOrphaned",
+        "ObjectVerified",
+        "PolicyChanged",
+        "RestoreCompleted",
+        "RetentionPlanned",
+        "SubjectErased",
+        "TokenIssued",
+        "TokenRevoked",
+        "VoiceRegistered",
+        "VoiceWithdrawn",
+    }
+)
+"""Event types that stay at home."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,9 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
             raise EventRejected(
                 f"{self.type}: the time {self.time.isoformat()} has no time zone; use UTC", field="time"
             )
+        if self.time.tzinfo is not UTC:
+            # The log's columns know moments, not zones, and must give the acknowledged bytes again.
+            msgspec.structs.force_setattr(self, "time", self.time.astimezone(UTC))
         if not EARLIEST <= self.time <= now() + _AHEAD:
             raise EventRejected(
                 f"{self.type}: the time {self.time.isoformat()} lies outside 2000 .. an hour ahead; check the clock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import duckdb
@@ -9,13 +10,14 @@ import msgspec
 import pyarrow as pa
 
 from voxledger.catalog import projections
-from voxledger.catalog.errors import LogCorrupt
+from voxledger.catalog.errors import LogCorrupt, VaultError
 from voxledger.catalog.events import outdated, unpacked, upcast
 from voxledger.catalog.journal import MOST_BYTES
 from voxledger.catalog.log import writer
 from voxledger.catalog.queries import load
-from voxledger.catalog.vault import Vault
+from voxledger.catalog.vault import ActorKey, Vault
 
+_log = logging.getLogger(__name__)
 _SQL = load("log.sql", "voxledger.catalog.log")
 
 
@@ -50,7 +52,7 @@ class Folder:
         )
 
     def _unsealed(self, events: pa.Table) -> list[bytes | None]:
-        keys: dict[str, object] = {}
+        keys: dict[str, ActorKey | None] = {}
         found: list[bytes | None] = []
         for identity, actor, sealed in zip(
             events.column("id").to_pylist(),
@@ -63,9 +65,20 @@ class Folder:
                 continue
             if actor not in keys:
                 keys[actor] = self._vault.key(actor)
-            key = keys[actor]
-            found.append(unpacked(key.open(sealed, about=identity)) if key else None)  # type: ignore[attr-defined]
+            found.append(self._open(keys[actor], sealed, identity))
         return found
+
+    def _open(self, key: ActorKey | None, sealed: bytes, identity: str) -> bytes | None:
+        """What is sealed; None when the key was destroyed, or is not the one it was sealed with: then words are missing, and
+        everything else is there.
+        """
+        if key is None:
+            return None
+        try:
+            return unpacked(key.open(sealed, about=identity))
+        except (VaultError, ValueError) as error:
+            _log.warning("%s; the tables go without its personal fields", error)
+            return None
 
     def _reach(self, connection: duckdb.DuckDBPyConnection, start: int) -> int:
         """The end of what is folded next: whole batches, as many as have BATCH events or MOST_BYTES together."""

@@ -83,9 +83,17 @@ class Keeper:
             end = self._drain_here(head, patience, progress)
         self._drained = end.position
         self.journal.drained(end.position, end.digest)
-        head = Head(position=end.position, digest=end.head.hex(), node=self.journal.node)
-        self._sealer.seal(head, lambda: self._checkpoint(patience))
+        self._sealer.seal(self._head(end), lambda: self._checkpoint(patience))
         return end.position
+
+    def head(self, *, patience: float = PATIENCE) -> Head:
+        """The newest link of the chain, everything acknowledged so far drained before."""
+        with self.reading(patience=patience) as reading:
+            found = reading.tuples(_SQL["chain_head"])
+        return self._head(End(int(found[0][1]), b"", bytes(found[0][0])) if found else End(0, b"", bytes(32)))
+
+    def _head(self, end: End) -> Head:
+        return Head(position=end.position, digest=end.head.hex(), node=self.journal.node)
 
     @contextlib.contextmanager
     def reading(

@@ -13,7 +13,7 @@ import msgspec
 from voxledger.catalog import platform
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.events import now
-from voxledger.catalog.journal import UPLOAD, Journal, Transaction
+from voxledger.catalog.journal import UPLOAD, Transaction
 from voxledger.catalog.log import Head, Segment
 from voxledger.catalog.log.heads import name, named
 from voxledger.catalog.objects.store import Store
@@ -34,9 +34,15 @@ def ship(write: Transaction, segment: Segment, head: Head, *, recorder: Recorder
     epoch = [epoch.epoch for epoch in recorder.journal.epochs() if epoch.first <= segment.first][-1]
     metadata = {"first": str(segment.first), "last": str(segment.last)}
     _queue(write, segment.path, f"{node}/{epoch}/{segment.path.name}", "application/zstd", metadata, recorder, bucket)
-    published = msgspec.structs.replace(head, node=node, published=now(), origin="")
-    path = segment.path.with_name(name(head))
-    platform.write_atomic(path, msgspec.json.encode(published))
+    _publish(write, head, segment.path.parent, recorder, bucket)
+
+
+def _publish(write: Transaction, head: Head, folder: Path, recorder: Recorder, bucket: str) -> None:
+    node = recorder.journal.node
+    path = folder / name(head)
+    platform.write_atomic(
+        path, msgspec.json.encode(msgspec.structs.replace(head, node=node, published=now(), origin=""))
+    )
     metadata = {"position": str(head.position), "digest": head.digest}
     _queue(write, path, f"{node}/heads/{path.name}", "application/json", metadata, recorder, bucket)
 
@@ -76,12 +82,13 @@ def published(store: Store, bucket: str, node: str) -> list[Head]:
 
 
 class Archive:
-    """The copy of the segments in the store."""
+    """The copy of the segments and heads in the store."""
 
-    def __init__(self, store: Store, bucket: str, journal: Journal, folder: Path) -> None:
+    def __init__(self, store: Store, bucket: str, recorder: Recorder, folder: Path) -> None:
         self._store = store
         self._bucket = bucket
-        self._journal = journal
+        self._recorder = recorder
+        self._journal = recorder.journal
         self._folder = folder
         self._listed: tuple[float, list[tuple[int, int, str]]] = (-_FRESH, [])
 
@@ -97,6 +104,14 @@ class Archive:
         except StoreError as error:
             _log.warning("no segment can be brought back from the store: %s", error)
         return False
+
+    def publish(self, head: Head) -> bool:
+        """Queue the upload of a head, unless it was published before; says whether it did."""
+        if not head.position or (self._folder / name(head)).exists():
+            return False
+        with self._journal.transaction() as write:
+            _publish(write, head, self._folder, self._recorder, self._bucket)
+        return True
 
     def _segments(self) -> list[tuple[int, int, str]]:
         asked, found = self._listed
