@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import ClipNotFound, QueryError, StoreError
+from voxledger.catalog.errors import ClipNotFound, QueryError, StoreError, VoxledgerError
 from voxledger.catalog.events import (
     AudioAccessed,
     Channel,
@@ -27,9 +27,10 @@ from voxledger.catalog.log import Keeper
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.asking import asking
 from voxledger.catalog.query.condition import explain
+from voxledger.catalog.query.export import Exported, Progress, check_target, export
 from voxledger.catalog.query.guard import check
 from voxledger.catalog.query.history import Happening, history
-from voxledger.catalog.query.page import Listing, Page
+from voxledger.catalog.query.page import Page, request
 from voxledger.catalog.query.result import Result
 from voxledger.catalog.recorder import Recorder
 
@@ -121,9 +122,9 @@ class Catalog:
             "tag": tag,
             "state": state,
         }
-        listing = Listing(filters, where, order, past=as_of is not None)
+        asked = request(filters, where=where, order=order, limit=limit, after=after)
         with asking(self.keeper, explain=explain, as_of=as_of) as reading:
-            rows, following = listing.page(reading, limit, after)
+            rows, following = asked.answer(reading)
         return Page([self._clip(row) for row in rows], following)
 
     def history(self, reference: str) -> list[Happening]:
@@ -149,6 +150,27 @@ class Catalog:
         check(query)
         with asking(self.keeper, explain="DuckDB refused the query: {}".format, fresh=fresh, as_of=as_of) as reading:
             return Result(reading.table(query))
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        storage_version: str | None = None,
+        as_of: datetime | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> Exported:
+        """Write a detached copy of all documented relations into a DuckDB file, now or as of a moment.
+
+        DuckDB from `storage_version` on (`export.STORAGE_VERSION` by default) reads it. It holds names and texts: erasing
+        somebody later does not reach into it. Raises VoxledgerError when the file is there and not forced.
+        """
+        target = Path(path).expanduser().absolute()
+        if target.resolve().parent == self.home.path.resolve():
+            raise VoxledgerError(f"{target} lies among the files of this HOME; choose another folder")
+        check_target(target, force=force)
+        with asking(self.keeper, explain="DuckDB refused: {}".format, as_of=as_of) as reading:
+            return export(reading, target, storage_version=storage_version, force=force, progress=progress)
 
     def totals(self) -> dict[str, int]:
         """Clips whose audio is there, its length (µs) and size (bytes); of them stored, pinned, marked; and the purged ones."""

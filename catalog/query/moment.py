@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from voxledger.catalog.errors import QueryError
 from voxledger.catalog.settings import parse_span
@@ -34,3 +35,8 @@ def read_moment(text: str, *, zone: tzinfo, now: datetime) -> datetime:
             f"{text[:80]!r} is no moment: write 2026-03-01T12:00:00Z, 2026-03-01 (the end of that day) or 7d (seven days ago)"
         )
     return moment
+
+
+def moment_of(text: str | None, zone: str) -> datetime | None:
+    """What `--as-of` says, None when it says nothing. `zone` is the IANA name in `general.time_zone`."""
+    return None if text is None else read_moment(text, zone=ZoneInfo(zone), now=datetime.now(UTC))

@@ -7,7 +7,7 @@ as little as the first, and clips that arrive meanwhile move nothing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxledger.catalog.clip import Clip
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST = 10_000
 """Most clips of one page."""
+_FEW = 50
+"""As many values DuckDB pushes into a scan as they are (`dynamic_or_filter_threshold`); of more, only their bounds."""
 
 _SQL = load("pages.sql", "voxledger.catalog.query")
 
@@ -36,11 +38,11 @@ class Page(list[Clip]):
 
 
 class _Key(NamedTuple):
-    """What a list may be ordered by: a column, whether it may be NULL, and how its value travels in a token."""
+    """What a list may be ordered by: a column, what kind of value a token holds of it, and whether it may be NULL."""
 
     column: str
-    nullable: bool = False
-    kind: type[str | int | float] = int
+    kind: type[str | int | float]
+    nullable: bool = True
 
     @property
     def value(self) -> str:
@@ -49,7 +51,7 @@ class _Key(NamedTuple):
 
     @property
     def bound(self) -> str:
-        """The value of a token, as the column holds it."""
+        """The value of a token as the column holds it."""
         if self.column in _MOMENTS:
             return "make_timestamptz($_value)"
         return "$_value::FLOAT" if self.kind is float else "$_value"
@@ -61,22 +63,22 @@ class _Key(NamedTuple):
 
 _MOMENTS = frozenset({"created", "last_used", "stored"})
 _KEYS: Mapping[str, _Key] = {
-    "created": _Key("created"),
-    "last_used": _Key("last_used"),
-    "stored": _Key("stored", nullable=True),
-    "duration": _Key("duration_us"),
-    "bytes": _Key("bytes"),
-    "text_length": _Key("text_length"),
-    "plays": _Key("plays"),
-    "reuses": _Key("reuses"),
-    "loudness": _Key("loudness_lufs", nullable=True, kind=float),
-    "name": _Key("name", nullable=True, kind=str),
-    "actor": _Key("actor", nullable=True, kind=str),
-    "session": _Key("session", nullable=True, kind=str),
-    "language": _Key("language", kind=str),
-    "emotion": _Key("emotion", kind=str),
-    "engine": _Key("engine", kind=str),
-    "voice": _Key("voice", nullable=True, kind=str),
+    "created": _Key("created", int, nullable=False),
+    "last_used": _Key("last_used", int, nullable=False),
+    "stored": _Key("stored", int),
+    "duration": _Key("duration_us", int),
+    "bytes": _Key("bytes", int),
+    "text_length": _Key("text_length", int),
+    "plays": _Key("plays", int, nullable=False),
+    "reuses": _Key("reuses", int, nullable=False),
+    "loudness": _Key("loudness_lufs", float),
+    "name": _Key("name", str),
+    "actor": _Key("actor", str),
+    "session": _Key("session", str),
+    "language": _Key("language", str),
+    "emotion": _Key("emotion", str),
+    "engine": _Key("engine", str),
+    "voice": _Key("voice", str),
 }
 ORDERS = tuple(_KEYS)
 """What a list of clips may be ordered by. Ties are ordered by id, clips without a value come last in both directions."""
@@ -89,56 +91,63 @@ class _Step(NamedTuple):
     order: str
 
 
-class Listing(NamedTuple):
-    """Which clips, in which order: what all pages of one list have in common.
+class Request(NamedTuple):
+    """A page that is asked for: everything that can be wrong with it was checked when it was made, by `request`."""
 
-    `filters` are values for the named conditions of pages.sql, `where` is an expression of the caller's. Raises
-    QueryError for an order or a condition that cannot be.
-    """
+    order: str
+    limit: int
+    queries: Sequence[tuple[str, Mapping[str, Any]]]
+    """One for each stretch of the list, in order; asked until the page is full."""
 
-    filters: Mapping[str, Any]
-    where: str | None = None
-    order: str = "-created"
-    past: bool = False
-    """Whether a past state is asked, whose rows have no place in a table."""
-
-    def page(self, reading: Reading, limit: int, after: str | None) -> tuple[list[dict[str, Any]], str | None]:
-        """The rows of a page in order, and the token for the next one. Errors of DuckDB come through as they are."""
-        key = _key(self.order)
-        if not 1 <= limit <= MOST:
-            raise QueryError(f"a page has 1 to {MOST:,} clips, not {limit:,}; more are found with after=")
-        place = None if after is None else read(after, order=self.order)
-        if place is not None and not key.takes(place.value):
-            raise QueryError(f"{after!r} is no token of a list ordered by {self.order}")
-        given = {name: value for name, value in self.filters.items() if value is not None}
-        conditions = [_SQL[name] for name in given] + ([check_condition(self.where)] if self.where else [])
-        found: list[tuple[Any, Any, Any]] = []
-        for step in _steps(key, descending=self.order.startswith("-"), after=place):
-            query = _SQL["piece"].format(
-                place="id" if self.past else "rowid",
-                value=key.value,
-                conditions=" AND ".join((*conditions, step.condition)) or "true",
-                order=step.order,
-            )
-            bounds = {} if place is None else {"_value": place.value, "_id": place.id}
-            used = {name: value for name, value in bounds.items() if f"${name}" in step.condition}
+    def answer(self, reading: Reading) -> tuple[list[dict[str, Any]], str | None]:
+        """The rows of the page in order, and the token for the next one. Errors of DuckDB come through as they are."""
+        found: list[tuple[Any, Any]] = []
+        for query, values in self.queries:
             # One more than the page holds says whether there is a next one.
-            found += reading.tuples(query, {**given, **used, "_limit": limit + 1 - len(found)})
-            if len(found) > limit:
+            found += reading.tuples(query, {**values, "_limit": self.limit + 1 - len(found)})
+            if len(found) > self.limit:
                 break
-        rows = self._rows(reading, [place for place, _, _ in found[:limit]])
-        if len(found) <= limit:
+        rows = _rows(reading, [str(identity) for identity, _ in found[: self.limit]])
+        if len(found) <= self.limit:
             return rows, None
-        _, value, identity = found[limit - 1]
+        identity, value = found[self.limit - 1]
         return rows, Place(self.order, plain(value), str(identity)).token()
 
-    def _rows(self, reading: Reading, places: list[Any]) -> list[dict[str, Any]]:
-        if not places:
-            return []
-        query = _SQL["rows_by_id" if self.past else "rows_by_rowid"].format(columns=_SQL["columns"])
-        rows = reading.rows(query, {"places": places})
-        by_place = {row["_place"]: row for row in rows}
-        return [by_place[place] for place in places]
+
+def request(filters: Mapping[str, Any], *, where: str | None, order: str, limit: int, after: str | None) -> Request:
+    """Ask for a page. `filters` are values for the named conditions of pages.sql, `where` is the caller's own condition.
+
+    Raises QueryError for a condition, an order, a limit or a token that cannot be.
+    """
+    key = _key(order)
+    if not 1 <= limit <= MOST:
+        raise QueryError(f"a page has 1 to {MOST:,} clips, not {limit:,}; more are found with after=")
+    place = None if after is None else read(after, order=order)
+    if place is not None and not key.takes(place.value):
+        raise QueryError(f"{after!r} is no token of a list ordered by {order}")
+    given = {name: value for name, value in filters.items() if value is not None}
+    conditions = [_SQL[name] for name in given] + ([] if where is None else [check_condition(where)])
+    bounds = {} if place is None else {"_value": place.value, "_id": place.id}
+    queries = []
+    for step in _steps(key, descending=order.startswith("-"), after=place):
+        query = _SQL["piece"].format(
+            value=key.value, conditions=" AND ".join((*conditions, step.condition)), order=step.order
+        )
+        used = {name: value for name, value in bounds.items() if f"${name}" in step.condition}
+        queries.append((query, {**given, **used}))
+    return Request(order, limit, queries)
+
+
+def _rows(reading: Reading, ids: list[str]) -> list[dict[str, Any]]:
+    query = _SQL["rows"].format(columns=_SQL["columns"])
+    # A few at a time are looked up by the ids themselves; many are better found in one go over all clips.
+    size = _FEW if len(ids) <= 4 * _FEW else len(ids)
+    by_id = {
+        str(row["id"]): row
+        for start in range(0, len(ids), size)
+        for row in reading.rows(query, {"ids": ids[start : start + size]})
+    }
+    return [by_id[identity] for identity in ids]
 
 
 def _key(order: str) -> _Key:

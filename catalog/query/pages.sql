@@ -1,14 +1,10 @@
 -- name: piece
--- The next clips of a page: where each lies, its value in the order, and its id. Narrow, so that only these columns are read.
-SELECT {place} AS _place, {value} AS _value, id AS _id FROM clips WHERE {conditions} ORDER BY {order} LIMIT $_limit;
+-- The next clips of a page: id, and value in the order. Narrow, so that only these columns are read of all the clips.
+SELECT id AS _id, {value} AS _value FROM clips WHERE {conditions} ORDER BY {order} LIMIT $_limit;
 
--- name: rows_by_rowid
--- What a page shows, of a few clips whose places in the table are known; nothing else is read of the wide columns.
-SELECT rowid AS _place, {columns} FROM clips WHERE rowid IN (SELECT unnest($places::BIGINT[]));
-
--- name: rows_by_id
--- The same by id, for a past state: that is a view, whose rows have no place.
-SELECT id AS _place, {columns} FROM clips WHERE id IN (SELECT unnest($places::UUID[]));
+-- name: rows
+-- What a page shows, of clips whose ids are known.
+SELECT {columns} FROM clips WHERE id IN (SELECT unnest($ids::UUID[]));
 
 -- name: columns
 -- What a Clip is made of.
