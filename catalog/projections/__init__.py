@@ -1,10 +1,14 @@
 """Projections: the tables that SQL sees, folded from the log."""
 
-from voxledger.catalog.projections.projections import SCHEMA, VERSION, create, fold, position
+from voxledger.catalog.projections.projections import (
+    RELATIONS,
+    SCHEMA,
+    VERSION,
+    as_of,
+    awaits_rebuild,
+    create,
+    fold,
+    position,
+)
 
-
-def awaits_rebuild(connection, understood):  # stub
-    return False
-
-
-__all__ = ["SCHEMA", "VERSION", "create", "fold", "position"]
+__all__ = ["RELATIONS", "SCHEMA", "VERSION", "as_of", "awaits_rebuild", "create", "fold", "position"]

@@ -1,17 +1,20 @@
-"""Projections: the tables folded from the log. Set-based SQL, one fold a kind of event."""
+"""Projections: the tables folded from the log. Set-based SQL, one file a relation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib.resources import files
+from collections.abc import Callable
+from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from voxledger.catalog.duckdb_files import transaction
+from voxledger.catalog.events import REGISTRY, is_understood
+from voxledger.catalog.projections.stages import STAGES, STEPS
 from voxledger.catalog.queries import load
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
 SCHEMA = pa.schema(
@@ -19,46 +22,53 @@ SCHEMA = pa.schema(
         ("position", pa.int64()),
         ("id", pa.string()),
         ("type", pa.string()),
+        ("version", pa.int16()),
         ("subject", pa.string()),
         ("time", pa.timestamp("us", tz="UTC")),
+        ("recorded", pa.timestamp("us", tz="UTC")),
         ("actor", pa.string()),
         ("data", pa.string()),
         ("personal", pa.string()),
     ]
 )
-"""What a fold reads: events in order, their personal fields opened (NULL where the key is gone)."""
-
-_SQL = load("projections.sql", "voxledger.catalog.projections")
-_FOLDS: Mapping[str, frozenset[str]] = {
-    "GenerationCompleted": frozenset({"GenerationCompleted"}),
-    "GenerationFailed": frozenset({"GenerationFailed"}),
-    "GenerationCancelled": frozenset({"GenerationCancelled"}),
-    "GenerationReused": frozenset({"GenerationReused"}),
-    "AudioAccessed": frozenset({"AudioAccessed"}),
-    "upload": frozenset({"AudioStored", "AudioUploadFailed"}),
-    "tag": frozenset({"ClipTagged", "ClipUntagged"}),
-    "pin": frozenset({"ClipPinned", "ClipUnpinned"}),
-    "mark": frozenset({"ClipMarked", "ClipUnmarked"}),
-    "purge": frozenset({"PurgeStarted", "ClipPurged"}),
-}
-"""Each fold with the event types it reads, in the order in which they run: clips exist before anything happens to
-them.
+"""What a fold reads: events in order, in their type's present version where it is understood, their personal fields
+opened (NULL where the key is gone).
 """
 
+RELATIONS = (
+    "clips", "generations", "plays", "ratings", "uploads", "holds", "marks", "purges", "voices", "models", "deliveries", "reports",
+    "changes", "events", "batches", "projections", "unknown",
+)  # fmt: skip
+"""What SQL sees, in the order of docs/sql.md. `events` and `batches` are the log's own."""
+_WITH_CLOCK = frozenset({"clips", "holds", "voices"})
+"""Relations that say whether something has ended by itself, which depends on when that is asked."""
+_ELSEWHERE = frozenset({"events", "batches", "projections"})
+_UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty tables in the attached database `catalog`."""
+
+def _sql(file: str, query: str) -> str:
+    return load(f"{file}.sql", "voxledger.catalog.projections")[query]
+
+
+def create(connection: duckdb.DuckDBPyConnection, *, begun: int = 0) -> None:
+    """Make the empty tables in the attached database `catalog`.
+
+    `begun` is where the log ends at this moment when it is folded anew: actors erased up to there call for no further
+    rebuild.
+    """
     connection.execute("USE catalog")
-    connection.execute(_SQL["schema"])
-    connection.execute(files("voxledger.catalog.projections").joinpath("comments.sql").read_text(encoding="utf-8"))
-    connection.execute("USE memory")
-    connection.execute(_SQL["start"], (VERSION,))
+    try:
+        for file, query in _DEFINITIONS:
+            connection.execute(_sql(file, query))
+    finally:
+        connection.execute("USE memory")
+    connection.execute(_sql("projections", "start"), {"version": VERSION, "begun": begun})
 
 
 def position(connection: duckdb.DuckDBPyConnection) -> tuple[int, int] | None:
     """Version and position of the attached database `catalog`; None when its tables are not there yet."""
     try:
-        rows = connection.execute(_SQL["position"]).fetchall()
+        rows = connection.execute(_sql("projections", "position")).fetchall()
     except duckdb.CatalogException:
         return None
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
@@ -66,13 +76,77 @@ def position(connection: duckdb.DuckDBPyConnection) -> tuple[int, int] | None:
 
 def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) -> None:
     """Fold events (of `SCHEMA`) into the tables and move the position, in one transaction."""
-    present: Iterable[str] = set(events.column("type").unique().to_pylist())
-    connection.register("folding", events)
+    folding, strange = _sorted_out(events)
+    present = frozenset(folding.column("type").unique().to_pylist())
+    connection.register("folding", folding)
+    connection.register("strange", strange)
     try:
         with transaction(connection):
-            for name, types in _FOLDS.items():
-                if types.intersection(present):
-                    connection.execute(_SQL[name])
-            connection.execute(_SQL["move"], (through,))
+            for stage in STAGES:
+                if stage.is_due(connection, present):
+                    for query in stage.queries:
+                        connection.execute(_sql(stage.file, query))
+            if strange.num_rows:
+                connection.execute(_sql("unknown", "fold"))
+            connection.execute(_sql("projections", "move"), (through,))
     finally:
         connection.unregister("folding")
+        connection.unregister("strange")
+
+
+def as_of(connection: duckdb.DuckDBPyConnection, position: int) -> None:
+    """Let this connection see every relation as it stood after a position, through temporary views of the same names.
+
+    The connection has the databases `catalog` and `log` attached and `search_path` set to both.
+    """
+    found = connection.execute(_sql("projections", "moment"), (position,)).fetchall()
+    moment = f", moment := TIMESTAMPTZ '{found[0][0]}'" if found else ""
+    for name in RELATIONS:
+        if name not in _ELSEWHERE:
+            clock = moment if name in _WITH_CLOCK else ""
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM catalog.{name}_at({int(position)}{clock})")
+    for query in ("events_at", "batches_at", "projections_at"):
+        connection.execute(_sql("projections", query).replace("$position", str(int(position))))
+
+
+def awaits_rebuild(connection: duckdb.DuckDBPyConnection, understood: Callable[[str, int], bool]) -> bool:
+    """Whether folding the log anew would give other tables.
+
+    That is so when events were not understood that `understood` (type, version) knows by now, and when somebody was
+    erased whose words these tables held.
+    """
+    if any(bool(row[0]) for row in connection.execute(_sql("projections", "stale")).fetchall()):
+        return True
+    return any(understood(kind, version) for kind, version in connection.execute(_sql("unknown", "kinds")).fetchall())
+
+
+def _sorted_out(events: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The events that can be folded; and position, type, version of the others, with the reason."""
+    kinds = events.select(["type", "version"]).group_by(["type", "version"]).aggregate([]).to_pylist()
+    unknown = [kind for kind in kinds if not is_understood(kind["type"], kind["version"])]
+    reasons: Any = pa.nulls(events.num_rows, pa.string())
+    for kind in unknown:
+        found = pc.and_(pc.equal(events.column("type"), kind["type"]), pc.equal(events.column("version"), kind["version"]))
+        reasons = pc.if_else(found, "not understood", reasons)
+    about_clips = pc.is_in(events.column("type"), pa.array(sorted(_ABOUT_CLIPS)))
+    possible = pc.match_substring_regex(events.column("subject"), _UUID)
+    lost = pc.and_(pc.and_(about_clips, pc.invert(possible)), pc.is_null(reasons))
+    reasons = pc.if_else(lost, "no clip", reasons)
+    strange = events.select(["position", "type", "version"]).append_column("reason", reasons)
+    return events.filter(pc.is_null(reasons)), strange.filter(pc.is_valid(reasons))
+
+
+_ABOUT_CLIPS = STEPS | {name for name in REGISTRY if name.startswith("Generation")}
+_DEFINITIONS = (
+    ("projections", "schema"),
+    ("clips", "tables"),
+    ("steps", "tables"),
+    ("changes", "relation"),
+    ("generations", "relation"),
+    *((name, "relation") for name in RELATIONS if name not in _ELSEWHERE | {"clips", "generations", "changes"}),
+    ("clips_at", "relation"),
+    ("clips_comments", "comments"),
+    ("projections", "comments"),
+    *((name, "comments") for name in RELATIONS if name not in _ELSEWHERE | {"clips"}),
+)
+"""The statements that make an empty catalog, in order."""
