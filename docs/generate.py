@@ -19,12 +19,12 @@ from voxledger.catalog.events import REGISTRY, personal_fields
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.log import Keeper
+from voxledger.catalog.projections import RELATIONS
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import Vault
 from voxledger.cli import build
 
 HERE = Path(__file__).parent
-_ORDER = ("clips", "generations", "plays", "events", "batches", "projections")
 
 
 def sql_page() -> str:
@@ -34,10 +34,15 @@ def sql_page() -> str:
         vault, journal = Vault(home.vault), Journal(home.journal)
         keeper = Keeper(home, Recorder(journal, vault))
         with keeper.reading() as reading:
-            tables = dict(reading.tuples("SELECT table_name, comment FROM duckdb_tables()"))
+            tables = dict(
+                reading.tuples(
+                    "SELECT table_name, comment FROM duckdb_tables() WHERE schema_name = 'main'"
+                    " UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
+                )
+            )
             columns = reading.tuples(
                 "SELECT table_name, column_name, data_type, comment FROM duckdb_columns()"
-                " WHERE database_name IN ('catalog', 'log') AND NOT internal ORDER BY table_name, column_index"
+                " WHERE database_name IN ('catalog', 'log') AND schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
             )
         journal.close()
         vault.close()
@@ -55,7 +60,7 @@ def sql_page() -> str:
         "FROM events WHERE subject = (SELECT id::VARCHAR FROM clips ORDER BY created DESC LIMIT 1);",
         "```",
     ]
-    for table in _ORDER:
+    for table in RELATIONS:
         lines += ["", f"## {table}", "", tables[table], "", "| column | type | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{column}` | {kind} | {comment} |" for name, column, kind, comment in columns if name == table]
     return "\n".join(lines) + "\n"

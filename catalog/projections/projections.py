@@ -126,7 +126,9 @@ def _sorted_out(events: pa.Table) -> tuple[pa.Table, pa.Table]:
     unknown = [kind for kind in kinds if not is_understood(kind["type"], kind["version"])]
     reasons: Any = pa.nulls(events.num_rows, pa.string())
     for kind in unknown:
-        found = pc.and_(pc.equal(events.column("type"), kind["type"]), pc.equal(events.column("version"), kind["version"]))
+        found = pc.and_(
+            pc.equal(events.column("type"), kind["type"]), pc.equal(events.column("version"), kind["version"])
+        )
         reasons = pc.if_else(found, "not understood", reasons)
     about_clips = pc.is_in(events.column("type"), pa.array(sorted(_ABOUT_CLIPS)))
     possible = pc.match_substring_regex(events.column("subject"), _UUID)
