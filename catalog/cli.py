@@ -1,4 +1,4 @@
-"""Commands about the whole of a HOME: `sql`, `status` and `config`."""
+"""Commands about the whole of a HOME: `sql`, `status`, `config` and `export`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from rich.panel import Panel
 
 from voxledger.catalog import terminal
+from voxledger.catalog.export_cli import Commands as ExportCommands
 from voxledger.catalog.settings import format_span, is_secret, names
 from voxledger.catalog.terminal import Opener
 
@@ -52,33 +53,45 @@ class Commands:
         app.command(self.sql)
         app.command(self.status)
         app.command(self.config)
+        ExportCommands(self._opened).add_to(app)
 
     def sql(
         self,
         query: Annotated[str, Parameter(allow_leading_hyphen=True)],
         /,
         *,
+        as_of: str | None = None,
         format: Literal["table", "json", "jsonl", "csv"] = "table",
     ) -> None:
         """Ask the catalog with one SELECT.
 
-        Relations: clips, generations, plays, events, batches (docs/sql.md). Nothing can be changed this way.
+        The relations are those of docs/sql.md: clips, generations, plays, events and more (`SHOW TABLES`). Nothing can be
+        changed this way, and no other file can be read.
 
         **Examples**
 
             voxledger sql "SELECT emotion, count(*), round(sum(duration_s), 1) FROM clips GROUP BY 1 ORDER BY 2 DESC"
             voxledger sql "FROM generations WHERE outcome = 'failed'" --format json
+            voxledger sql "SELECT state, count(*) FROM clips GROUP BY 1" --as-of 7d
             voxledger sql - --format csv < query.sql > answer.csv
 
         Parameters
         ----------
         query
             One SELECT in DuckDB's dialect; `-` reads standard input.
+        as_of
+            As everything stood then: 2026-03-01T12:00:00Z, 2026-03-01 (the end of that day), or 7d (seven days ago). Days, and
+            times without an offset, are those of general.time_zone.
         format
             table for people; json is one array, jsonl one object a line.
         """
+        from voxledger.catalog.query.moment import moment_of
+
         with self._opened() as door:
-            result = door.catalog.sql(sys.stdin.read() if query == "-" else query)
+            result = door.catalog.sql(
+                sys.stdin.read() if query == "-" else query,
+                as_of=moment_of(as_of, door.loaded.settings.general.time_zone),
+            )
         if format == "table":
             _print_rows(result)
         elif format == "json":

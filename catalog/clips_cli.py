@@ -1,8 +1,10 @@
-"""Commands about clips: `clips`, and `clips show | tag | untag | pin | unpin | play`."""
+"""Commands about clips: `clips`, and `clips show | history | tag | untag | pin | unpin | play`."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter, validators
@@ -13,14 +15,18 @@ from voxledger.catalog.terminal import Opener
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.clip import Clip
+    from voxledger.catalog.query import Page
+    from voxledger.catalog.settings import Loaded
 
 
-State = Literal["local", "stored", "upload failed", "marked", "purging", "purged"]
+State = Literal["local", "stored", "upload failed", "missing", "marked", "purging", "purged"]
 Emotion = Literal["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm", "neutral"]
 
 
 class Door(AbstractContextManager["Door"], Protocol):
     """What these commands need of a ledger."""
+
+    loaded: Loaded
 
     @property
     def catalog(self) -> Catalog:
@@ -37,7 +43,7 @@ class Commands:
         """Register them."""
         clips = App(name="clips", help="Find clips, and pin, tag or play one.")
         clips.default(self.clips)
-        for command in (self.show, self.tag, self.untag, self.pin, self.unpin, self.play):
+        for command in (self.show, self.history, self.tag, self.untag, self.pin, self.unpin, self.play):
             clips.command(command)
         app.command(clips)
 
@@ -50,16 +56,26 @@ class Commands:
         language: str | None = None,
         tag: str | None = None,
         state: State | None = None,
+        where: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+        order: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-created",
         limit: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 20,
+        after: str | None = None,
+        as_of: str | None = None,
         json: bool = False,
     ) -> None:
-        """List the newest clips.
+        """List clips, the newest first unless another order is asked for.
+
+        When there are more than were asked for, the last line names the token that `--after` takes for the next page. Pages
+        neither overlap nor miss a clip while others arrive. With `--json`, standard output holds clips and nothing else; the
+        token goes to standard error, as `{"next": "…"}`.
 
         **Examples**
 
             voxledger clips
             voxledger clips --emotion sad --language zh --limit 50
-            voxledger clips --state local --json
+            voxledger clips --where "plays = 0 AND duration_s > 10" --order -bytes
+            voxledger clips --as-of 2026-03-01 --tag on-air
+            voxledger clips --state local --json | jq -r .path
 
         Parameters
         ----------
@@ -75,25 +91,38 @@ class Commands:
             Only with this tag.
         state
             Only in this state.
+        where
+            Only where this expression over the columns of `clips` (docs/sql.md) is true.
+        order
+            created, last_used, stored, duration, bytes, text_length, plays, reuses, loudness, name, actor, session, language,
+            emotion, engine or voice; a hyphen in front puts the largest first. Clips without a value come last.
         limit
             How many at most.
+        after
+            Go on after an earlier page: the token that it ended with.
+        as_of
+            As it was then: 2026-03-01T12:00:00Z, 2026-03-01 (the end of that day), or 7d (seven days ago). Days, and times
+            without an offset, are those of general.time_zone.
         json
             Print one JSON document a line.
         """
+        from voxledger.catalog.query.moment import moment_of
+        from voxledger.catalog.query.page import pages
+
+        filters: dict[str, Any] = {
+            "actor": actor, "session": session, "emotion": emotion, "language": language, "tag": tag, "state": state,
+            "where": where,
+        }  # fmt: skip
         with self._opened() as door:
-            found = door.catalog.clips(
-                actor=actor, session=session, emotion=emotion, language=language, tag=tag, state=state, limit=limit + 1
-            )
+            moment = moment_of(as_of, door.loaded.settings.general.time_zone)
+            ask = partial(door.catalog.clips, **filters, order=order, as_of=moment)
+            found = pages(ask, limit=limit, after=after)
         if json:
-            terminal.print_json_lines(clip.as_dict() for clip in found[:limit])
-        elif not found and any((actor, session, emotion, language, tag, state)):
-            terminal.console.print("No clip fits these conditions.")
-        elif not found:
-            terminal.console.print('There are no clips yet. [dim]`voxledger say "Hello."` makes one.[/]')
+            terminal.print_json_lines(clip.as_dict() for clip in found)
+            if found.next:
+                sys.stderr.write(f'{{"next": "{found.next}"}}\n')
         else:
-            _print_clips(found[:limit])
-            if len(found) > limit:
-                terminal.console.print(f"[dim]the newest {limit:,}; --limit shows more[/]")
+            _print_page(found, filtered=bool(after or as_of or any(filters.values())))
 
     def show(self, clip: str, /, *, json: bool = False) -> None:
         """Show everything about one clip.
@@ -132,6 +161,30 @@ class Commands:
                     name.replace("_lufs", ", LUFS").replace("_", " "), terminal.text("yes" if value is True else value)
                 )
         terminal.console.print(facts)
+
+    def history(self, clip: str, /, *, json: bool = False) -> None:
+        """Tell everything that happened to one clip, the oldest first.
+
+        **Examples**
+
+            voxledger clips history 8f3a91c2
+            voxledger clips history 8f3a91c2 --json | jq -r .sentence
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it; the whole id also of one whose attempt failed.
+        json
+            Print one JSON document a line.
+        """
+        from voxledger.catalog.query.shown import print_history
+
+        with self._opened() as door:
+            found = door.catalog.history(clip)
+        if json:
+            terminal.print_json_lines(happening.as_dict() for happening in found)
+        else:
+            print_history(found)
 
     def tag(self, clip: str, /, *tags: str) -> None:
         """Put tags on a clip.
@@ -215,57 +268,17 @@ class Commands:
             door.catalog.clip(clip).play()
 
 
-def _print_clips(found: list[Clip]) -> None:
-    """As many columns as the terminal has room for: a cut id helps nobody."""
-    wide = terminal.console.width >= 110
-    columns = [
-        "id",
-        "made",
-        "length",
-        "language",
-        "emotion",
-        *(["actor", "session"] if wide else []),
-        "name",
-        "state",
-        *(["tags"] if wide else []),
-    ]
-    made = terminal.table("", *columns, right=("length",))
-    least = {
-        "id": 8,
-        "made": 11,
-        "length": 7,
-        "language": 8,
-        "emotion": 11,
-        "state": 13 if any(clip.pinned for clip in found) else 8,
-    }
-    for column in made.columns:
-        column.no_wrap, column.overflow = True, "ellipsis"
-        column.min_width = least.get(str(column.header))
-        if column.header == "name" and not wide:
-            column.max_width = max(4, terminal.console.width - sum(least.values()) - 3 * len(columns))
-    colours = {
-        "stored": "green",
-        "local": "yellow",
-        "upload failed": "red",
-        "marked": "magenta",
-        "purging": "dim",
-        "purged": "dim",
-    }
-    for clip in found:
-        cells: dict[str, Any] = {
-            "id": f"[bold]{clip.short}[/]",
-            "made": clip.created.astimezone().strftime("%m-%d %H:%M"),
-            "length": terminal.length(clip.duration),
-            "language": clip.language,
-            "emotion": clip.emotion,
-            "actor": terminal.text(clip.actor or "·"),
-            "session": terminal.text(clip.session or "·"),
-            "name": terminal.text(clip.name or "·"),
-            "state": f"[{colours[clip.state]}]{clip.state}[/]" + (" [cyan]pinned[/]" if clip.pinned else ""),
-            "tags": terminal.text(", ".join(clip.tags)),
-        }
-        made.add_row(*(cells[column] for column in columns))
-    terminal.console.print(made)
+def _print_page(found: Page, *, filtered: bool) -> None:
+    from voxledger.catalog.query.shown import print_clips
+
+    if found:
+        print_clips(found)
+    elif filtered:
+        terminal.console.print("No clip fits these conditions.")
+    else:
+        terminal.console.print('There are no clips yet. [dim]`voxledger say "Hello."` makes one.[/]')
+    if found.next:
+        terminal.console.print(f"[dim]there are more; the next ones:[/] --after {found.next}", soft_wrap=True)
 
 
 def _print_change(what: str, clip: Clip) -> None:

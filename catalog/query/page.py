@@ -7,7 +7,7 @@ as little as the first, and clips that arrive meanwhile move nothing.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxledger.catalog.clip import Clip
@@ -136,6 +136,17 @@ def request(filters: Mapping[str, Any], *, where: str | None, order: str, limit:
         used = {name: value for name, value in bounds.items() if f"${name}" in step.condition}
         queries.append((query, {**given, **used}))
     return Request(order, limit, queries)
+
+
+def pages(clips: Callable[..., Page], *, limit: int, after: str | None) -> Page:
+    """As many clips as wanted, however many pages that takes; `clips` gives one page."""
+    found = Page([], after)
+    while len(found) < limit:
+        page = clips(limit=min(limit - len(found), MOST), after=found.next)
+        found = Page(found + page, page.next)
+        if page.next is None:
+            break
+    return found
 
 
 def _rows(reading: Reading, ids: list[str]) -> list[dict[str, Any]]:

@@ -89,7 +89,20 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("sql", "SELECT 1; SELECT 2"), "exactly one SELECT"),
         (("sql", "SELEC 1"), "not SQL that DuckDB understands"),
         (("sql", "SELECT * FROM clps"), 'Did you mean "clips"'),
-        (("sql", "SELECT * FROM read_text('/etc/passwd')"), "refused"),
+        (("sql", "SELECT * FROM read_text('/etc/passwd')"), "read_text() is refused"),
+        (("sql", "FROM '/etc/passwd'"), "it names a file"),
+        (("sql", "PIVOT clips ON emotion USING count(*)"), "name the values"),
+        (("sql", "SELECT 1", "--as-of", "yesterday"), "is no moment"),
+        (("clips", "--as-of", "2026-13-01"), "is no moment"),
+        (("clips", "--order", "lenght"), "cannot be ordered by 'lenght'; orders are created"),
+        (("clips", "--order", "-duratoin"), "did you mean 'duration'"),
+        (("clips", "--after", "pGarbage"), "no token of a page"),
+        (("clips", "--where", "emotio = 'sad'"), "clips have no column emotio; did you mean emotion"),
+        (("clips", "--where", "true) OR (true"), "not SQL that DuckDB understands"),
+        (("clips", "--where", "id IN (SELECT id FROM clips)"), "without another SELECT"),
+        (("clips", "history", "00000000"), "there is no clip"),
+        (("export", "duckdb", "/no/such/folder/x.duckdb"), "does not exist"),
+        (("export", "duckdb", "x.duckdb", "--storage-version", "old"), "no storage version"),
         (("batch", "nothing.jsonl"), "nothing.jsonl cannot be read"),
         (("report", "weekly", "--week", "2026-99"), "ISO week"),
         (("mixpanel", "flush"), "set mixpanel.token"),
@@ -145,11 +158,21 @@ def test_column_names_are_never_read_as_markup(run: Run) -> None:
     assert "[/x][red]y" in out
 
 
-@pytest.mark.parametrize("limit", ["-1", "0", "1" + "0" * 30])
+@pytest.mark.parametrize("limit", ["-1", "0", "many"])
 def test_a_limit_that_makes_no_sense_is_refused(run: Run, limit: str) -> None:
     code, _, err = run("clips", "--limit", limit)
     assert code != 0
     assert "Traceback" not in err
+
+
+def test_a_limit_beyond_all_clips_lists_them_all(run: Run) -> None:
+    run("say", "One of all.", "--no-wait", "--json")
+    code, out, err = run("clips", "--limit", "1" + "0" * 30, "--json")
+    assert (code, err) == (0, "")
+    assert (
+        len(out.splitlines())
+        == json.loads(run("sql", "SELECT count(*) AS n FROM clips", "--format", "json")[1])[0]["n"]
+    )
 
 
 def test_sql_answers_in_every_format(run: Run) -> None:
@@ -159,6 +182,59 @@ def test_sql_answers_in_every_format(run: Run) -> None:
     assert json.loads(run("sql", query, "--format", "jsonl")[1]) == {"emotion": "neutral", "n": 1}
     assert run("sql", query, "--format", "csv")[1] == "emotion,n\nneutral,1\n"
     assert "1 row" in run("sql", query)[1]
+
+
+def test_clips_are_listed_in_pages_and_orders(run: Run) -> None:
+    session = "pages"
+    for text in ("One.", "Two, longer.", "Three, the longest of them all."):
+        run("say", text, "--session", session, "--no-wait", "--json")
+    asked = ("clips", "--session", session, "--order", "-duration", "--json")
+    whole = [json.loads(line)["id"] for line in run(*asked)[1].splitlines()]
+    assert len(whole) == 3
+    code, out, err = run(*asked, "--limit", "2")
+    assert code == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == whole[:2]
+    token = json.loads(err)["next"]
+    code, out, err = run(*asked, "--limit", "2", "--after", token)
+    assert [json.loads(line)["id"] for line in out.splitlines()] == whole[2:]
+    assert err == ""
+    assert f"--after {token}" in run("clips", "--session", session, "--order", "-duration", "--limit", "2")[1]
+    found = run("clips", "--session", session, "--where", "-1 < plays AND text LIKE 'Two%'", "--json")[1]
+    assert [json.loads(line)["id"] for line in found.splitlines()] == whole[1:2]
+    assert "No clip fits" in run("clips", "--where", "plays > 1000")[1]
+
+
+def test_the_past_can_be_asked(run: Run) -> None:
+    run("say", "Made just now.", "--no-wait", "--json")
+    assert json.loads(run("sql", "SELECT count(*) AS n FROM clips", "--as-of", "1d", "--format", "json")[1]) == [
+        {"n": 0}
+    ]
+    assert "No clip fits" in run("clips", "--as-of", "2020-01-01")[1]
+    assert json.loads(run("clips", "--as-of", "0s", "--limit", "1", "--json")[1])["emotion"]
+
+
+def test_the_history_of_a_clip_is_told(run: Run) -> None:
+    short = json.loads(run("say", "What becomes of me?", "--json")[1])["short"]
+    run("clips", "tag", short, "draft")
+    told = [json.loads(line) for line in run("clips", "history", short, "--json")[1].splitlines()]
+    assert [event["type"] for event in told] == ["GenerationCompleted", "AudioStored", "ClipTagged"]
+    assert told[2]["sentence"] == f"tagged draft by {told[2]['actor']}"
+    shown = run("clips", "history", short)[1]
+    assert "uploaded to indextts-audio after 1 attempt" in shown
+
+
+def test_the_catalog_is_exported_for_other_tools(run: Run, tmp_path: Path) -> None:
+    import duckdb
+
+    run("say", "For the dashboards.", "--no-wait", "--json")
+    file = tmp_path / "copy.duckdb"
+    made = json.loads(run("export", "duckdb", str(file), "--storage-version", "v1.2.0", "--json")[1])
+    with duckdb.connect(str(file), read_only=True) as connection:
+        assert connection.sql("SELECT count(*) FROM clips").fetchall() == [(made["rows"]["clips"],)]
+    assert "is there already" in run("export", "duckdb", str(file))[2].replace("\n", " ")
+    code, out, _ = run("export", "duckdb", str(file), "--force")
+    assert code == 0
+    assert "for DuckDB 1.4.0 and newer" in out.replace("\n", " ")
 
 
 def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
