@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -67,7 +68,7 @@ def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: 
         raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
     period = _period(wanted, now)
     with keeper.reading() as reading:
-        return _build(reading, period, settings)
+        return _build(reading, period, settings, keeper.home.cache)
 
 
 def _period(week: Week, now: datetime) -> _Period:
@@ -82,7 +83,7 @@ def _period(week: Week, now: datetime) -> _Period:
     )
 
 
-def _build(reading: Reading, period: _Period, settings: Settings) -> WeeklyReport:
+def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -> WeeklyReport:
     week = period.week
     seen = metrics.first_seen(reading, period.stop)
     frame = metrics.with_newcomers(metrics.attempts(reading, period.start, period.stop), seen, period.start)
@@ -117,7 +118,7 @@ def _build(reading: Reading, period: _Period, settings: Settings) -> WeeklyRepor
         loudness=msgspec.convert(_rows(reading, "loudness", period), tuple[LoudnessBin, ...]),
         storage=_storage(reading, period, totals),
         retention=_retention(reading, period, totals),
-        samples=read_samples(reading, period.start, period.stop, settings.report.samples),
+        samples=read_samples(reading, period.start, period.stop, settings.report.samples, cache),
         quality=Quality(
             position=origin["position"],
             waiting_clips=totals["waiting_clips"],

@@ -57,15 +57,16 @@ def choose(candidates: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     return chosen
 
 
-def read_samples(reading: Reading, start: datetime, stop: datetime, count: int) -> tuple[Sample, ...]:
-    """The samples of a period, the most telling first. Purged clips and those without a local path are left out."""
+def read_samples(reading: Reading, start: datetime, stop: datetime, count: int, cache: Path) -> tuple[Sample, ...]:
+    """The samples of a period, the most telling first. Purged clips and those that do not lie in `cache` are left out."""
     if not count:
         return ()
     period = {"start": start, "stop": stop}
     found = reading.frame(_SQL["candidates"], {**period, "each": count}).to_dicts()
     chosen = choose(found, count)
     rows = reading.frame(_SQL["samples"], {**period, "chosen": chosen}).to_dicts()
-    samples = {row["clip"]: msgspec.convert(row, Sample, strict=False) for row in rows}
+    placed = [{**row, "path": row["path"] and str(cache / row["path"])} for row in rows]
+    samples = {row["clip"]: msgspec.convert(row, Sample, strict=False) for row in placed}
     return tuple(samples[clip] for clip in chosen)
 
 

@@ -83,14 +83,14 @@ def built(parts: Parts) -> WeeklyReport:
 
 
 @pytest.fixture
-def lively(parts: Parts, tmp_path: Path) -> Parts:
+def lively(parts: Parts) -> Parts:
     """Two weeks with all sections, every text of a person a nasty one, and audio that is really there."""
     for place, nasty in enumerate(NASTY):
-        audio = tmp_path / f"{place}.wav"
+        audio = parts.home.cache / f"{place}.wav"
         audio.write_bytes(b"RIFF" + bytes([place]) * 400)
         clip = parts.clip(
             actor=nasty, time=MONDAY + timedelta(hours=place), name=nasty, text=nasty * 9, tags=(nasty,), voice_name=nasty,
-            language=nasty, engine=nasty, features=(nasty,), emotion=nasty, path=str(audio), bytes=404,
+            language=nasty, engine=nasty, features=(nasty,), emotion=nasty, key=audio.name, bytes=404,
             sha256=hashlib.sha256(audio.read_bytes()).hexdigest(),
         )  # fmt: skip
         parts.clip(actor=nasty, time=MONDAY - timedelta(days=3), language=nasty)
