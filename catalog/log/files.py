@@ -110,8 +110,8 @@ class Files:
             _search_here(cursor)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             # A transaction sees each file as it is when it first looks there: look now, while nobody writes.
-            cursor.execute("SELECT max(last) FROM log.batches")
-            cursor.execute("SELECT max(position) FROM catalog.projections")
+            cursor.execute("SELECT max(last) FROM log.batches").fetchall()
+            cursor.execute("SELECT max(position) FROM catalog.projections").fetchall()
             with self._changed:
                 self._readers += 1
         try:

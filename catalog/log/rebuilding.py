@@ -102,7 +102,7 @@ class Rebuild:
             for stale in (self._new, self._new.with_name(self._new.name + ".wal")):
                 stale.unlink(missing_ok=True)
             attach(target, "catalog", self._new)
-        projections.create(target)
+        projections.create(target, begun=_last(log))
         return 0
 
     def _fold(

@@ -173,9 +173,7 @@ def test_without_events_there_is_a_report_all_the_same(parts: Parts):
 
 def test_storage_retention_and_provenance(fortnight: Parts):
     clips = [
-        fortnight.clip(
-            time=MONDAY + timedelta(hours=5), bytes=10, name=name, path=None if name == "gone" else "/nowhere"
-        )
+        fortnight.clip(time=MONDAY + timedelta(hours=5), bytes=10, name=name)
         for name in ("late", "soon", "spared", "gone", "stored")
     ]
     late, soon, spared, gone, stored = clips
