@@ -18,7 +18,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import Draft, Event
 from voxledger.catalog.journal import Cursor
-from voxledger.catalog.log import PATIENCE, Keeper
+from voxledger.catalog.log import PATIENCE, Keeper, Reading
 from voxledger.catalog.queries import load
 
 BATCH_BYTES = 64_000_000
@@ -92,13 +92,20 @@ class Subscription:
         if limit < 1 or self._journal.head() <= after:
             return Batch(after=after, through=after, events=())
         with self._keeper.reading(patience=patience) as reading:
-            rows = reading.tuples(_SQL["batch"], {"after": after, "last": after + limit, "bytes": max_bytes})
-        if not rows or rows[0][0] != after + 1 or rows[-1][0] != after + len(rows):
+            start = self._start(reading, after)
+            rows = reading.tuples(_SQL["batch"], {"after": start, "last": start + limit, "bytes": max_bytes})
+            lost = reading.tuples(_SQL["lost"], {"after": start, "last": rows[-1][0] if rows else start})[0][0]
+        if not rows or rows[0][0] != start + 1 or rows[-1][0] != start + len(rows) + lost:
             raise LogCorrupt(
                 f"the log misses events after position {after}, where {self.name!r} stands; see `voxledger verify`",
                 position=after + 1,
             )
         return Batch(after=after, through=rows[-1][0], events=tuple(_event(row) for row in rows))
+
+    def _start(self, reading: Reading, after: int) -> int:
+        """Where the next events begin: positions that are known to be lost are passed over."""
+        found = reading.tuples(_SQL["passed"], {"after": after})[0][0]
+        return after if found is None else int(found)
 
     def advance(self, through: int, *, note: str | None = None, drafts: Sequence[Draft] = ()) -> list[Event]:
         """The other side has acknowledged up to `through`; record it, and `drafts`, in one durable transaction.

@@ -8,3 +8,12 @@ FROM (
     WHERE position > $after AND position <= $last)
 WHERE size <= $bytes OR position = $after + 1
 ORDER BY position;
+
+-- name: passed
+-- The end of the stretch of lost positions that begins right after a position; NULL when none does.
+SELECT max(lost_last) FROM log.epochs WHERE $after + 1 BETWEEN lost_first AND lost_last;
+
+-- name: lost
+-- How many positions of a stretch are known to be lost.
+SELECT coalesce(sum(least(lost_last, $last) - lost_first + 1), 0)::BIGINT FROM log.epochs
+WHERE lost_first > $after AND lost_first <= $last;

@@ -163,16 +163,17 @@ class Keeper:
         until = time.monotonic() + _BURST
         end = self._writer.check(connection)
         folded = self._folded(connection, end.position)
-        while end.position < head and (batch := self._writer.next(end.position)):
-            follows = folded == end.position
-            end = self._writer.append(connection, batch)
-            if follows:
-                projections.fold(connection, self._folder.opened(batch.rows), end.position)
-                folded = end.position
-            if progress:
-                progress(end.position, head)
-            if time.monotonic() > until:
-                return end, folded
+        with contextlib.closing(self._writer.batches(end.position, head)) as batches:
+            for batch in batches:
+                follows = folded == end.position
+                end = self._writer.append(connection, batch)
+                if follows:
+                    projections.fold(connection, self._folder.opened(batch.rows), end.position)
+                    folded = end.position
+                if progress:
+                    progress(end.position, head)
+                if time.monotonic() > until:
+                    return end, folded
         if folded is None:
             return end, None
         for events, reached in self._folder.pieces(connection, folded, end.position):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
@@ -80,6 +81,21 @@ class Writer:
             self._compare(connection, end)
         return end
 
+    def batches(self, last: int, head: int) -> Iterator[Batch]:
+        """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready."""
+        if head - last <= BATCH:
+            batch = self.next(last) if last < head else None
+            while batch:
+                yield batch
+                batch = self.next(batch.last) if batch.last < head else None
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="voxledger-ahead") as ahead:
+            batch = self.next(last)
+            while batch:
+                coming = ahead.submit(self.next, batch.last) if batch.last < head else None
+                yield batch
+                batch = coming.result() if coming else None
+
     def next(self, last: int) -> Batch | None:
         """What follows a position: from the journal, else from a segment, here or in the store. None when nothing does.
 
@@ -130,9 +146,10 @@ class Writer:
     def _end(self, connection: duckdb.DuckDBPyConnection) -> End:
         try:
             found = connection.execute(_SQL["last"]).fetchall()
+            connection.execute("FROM log.epochs LIMIT 0").fetchall()
         except duckdb.CatalogException:
-            connection.execute(_SQL["schema"])
-            found = []
+            connection.execute(_SQL["schema"])  # of what is missing: a new log, or one of before there were epochs
+            found = connection.execute(_SQL["last"]).fetchall()
         if not found:
             return End(0, bytes(32), bytes(32))
         return End(int(found[0][0]), bytes(found[0][1]), _chain_head(connection))
