@@ -190,4 +190,4 @@ def _encoded(event: Event) -> bytes:
     try:
         return encode(event)
     except UnicodeEncodeError as error:
-        raise EventRejected(f"{event.type} {event.id} holds text that is not valid Unicode: {error.reason}") from None
+        raise EventRejected(f"{event.type}: its id or its actor is not valid Unicode: {error.reason}") from None

@@ -35,7 +35,7 @@ for number in range({count}):
 
 
 def _emitter(parts: Parts, name: str, count: int) -> subprocess.Popen[str]:
-    code = _EMITTER.format(tests=str(Path(__file__).parents[2]), home=str(parts.home.path), name=name, count=count)
+    code = _EMITTER.format(tests=str(Path(__file__).parents[3]), home=str(parts.home.path), name=name, count=count)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
