@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 
@@ -30,11 +31,12 @@ from voxledger.catalog.query.condition import explain
 from voxledger.catalog.query.export import Exported, Progress, check_target, export
 from voxledger.catalog.query.guard import check
 from voxledger.catalog.query.history import Happening, history
-from voxledger.catalog.query.page import Page, request
+from voxledger.catalog.query.page import COLUMNS, Page, request
 from voxledger.catalog.query.result import Result
 from voxledger.catalog.recorder import Recorder
 
 if TYPE_CHECKING:
+    from voxledger.catalog.log.reading import Reading
     from voxledger.catalog.objects import Store
 
 __all__ = ["Catalog", "Result", "check_tag"]
@@ -73,20 +75,17 @@ class Catalog:
 
         Raises ClipNotFound when there is none, or several.
         """
-        wanted = reference.strip().lower()
-        if _UUID.fullmatch(wanted):
-            query = "clip"
-        else:
-            wanted = wanted.replace("-", "")
-            query = "clip_by_short" if len(wanted) == 8 else "clip_by_ending"
-            if not re.fullmatch(r"[0-9a-f]{4,32}", wanted):
-                raise ClipNotFound(
-                    f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
-                )
+        digits = reference.strip().lower()
+        digits = digits if _UUID.fullmatch(digits) else digits.replace("-", "")
+        if not (_UUID.fullmatch(digits) or re.fullmatch(r"[0-9a-f]{4,32}", digits)):
+            raise ClipNotFound(
+                f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
+            )
         with self.keeper.reading() as reading:
-            rows = reading.rows(_SQL[query], [wanted])
-        if len(rows) > 1:
-            raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
+            ids = _ids(reading, digits)
+            if len(ids) > 1:
+                raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
+            rows = reading.rows(_SQL["clip"].format(columns=COLUMNS), ids) if ids else []
         if not rows:
             raise ClipNotFound(
                 f"there is no clip {reference!r} in {self.home.path}; `voxledger clips` lists the newest"
@@ -260,6 +259,17 @@ class Catalog:
                 "path": self.home.cache / row["key"] if row["key"] and row["path"] else None,
             }
         ).bound(self)
+
+
+def _ids(reading: Reading, digits: str) -> list[str]:
+    """The ids that end with these hex digits, two at least when there are several."""
+    if len(digits) >= 32:
+        return [str(UUID(digits))]
+    if len(digits) >= 8:
+        found = reading.tuples(_SQL["ids_by_tail"], [int(digits[-8:], 16)])
+    else:
+        found = reading.tuples(_SQL["ids_by_ending"], [16 ** len(digits) - 1, int(digits, 16)])
+    return [str(identity) for (identity,) in found if str(identity).replace("-", "").endswith(digits)]
 
 
 def check_tag(tag: str) -> str:

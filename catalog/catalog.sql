@@ -1,14 +1,14 @@
 -- name: clip
 -- One clip by its whole id.
-SELECT * FROM clips WHERE id = ?::UUID;
+SELECT {columns} FROM clips WHERE id = ?::UUID;
 
--- name: clip_by_short
--- Clips whose id ends like this; more than one means that people must say more.
-SELECT * FROM clips WHERE short = ? LIMIT 2;
+-- name: ids_by_tail
+-- The ids that end with these 32 bits, which are the 8 digits that people see.
+SELECT id FROM clips WHERE tail = ?;
 
--- name: clip_by_ending
--- Clips whose id ends with any other number of digits; looks at every id.
-SELECT * FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), ?) LIMIT 2;
+-- name: ids_by_ending
+-- Two ids whose last bits are these; a second one means that people must say more.
+SELECT id FROM clips WHERE tail & ? = ? LIMIT 2;
 
 -- name: totals
 -- The catalog in one line, for `status`: what is there, and beside it how many are gone.

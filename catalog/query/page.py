@@ -25,6 +25,8 @@ _FEW = 50
 """As many values DuckDB pushes into a scan as they are (`dynamic_or_filter_threshold`); of more, only their bounds."""
 
 _SQL = load("pages.sql", "voxledger.catalog.query")
+COLUMNS = _SQL["columns"]
+"""What a query for clips selects."""
 
 
 class Page(list[Clip]):
@@ -150,7 +152,7 @@ def pages(clips: Callable[..., Page], *, limit: int, after: str | None) -> Page:
 
 
 def _rows(reading: Reading, ids: list[str]) -> list[dict[str, Any]]:
-    query = _SQL["rows"].format(columns=_SQL["columns"])
+    query = _SQL["rows"].format(columns=COLUMNS)
     # A few at a time are looked up by the ids themselves; many are better found in one go over all clips.
     size = _FEW if len(ids) <= 4 * _FEW else len(ids)
     by_id = {

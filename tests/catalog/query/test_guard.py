@@ -321,7 +321,8 @@ def test_every_function_with_side_effects_was_looked_at() -> None:
 def test_our_own_questions_go_through(package: str, file: str) -> None:
     """A running node checks them like anybody's."""
     assert files(package).joinpath(file).is_file()
-    for query in load(file, package).values():
+    for template in load(file, package).values():
+        query = template.replace("{columns}", "*")
         if duckdb.extract_statements(query)[0].type == duckdb.StatementType.SELECT:
             check(query)
 
