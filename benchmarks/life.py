@@ -25,11 +25,12 @@ from voxledger.catalog.recorder import Recorder
 
 ACTORS = tuple(f"actor-{number:02d}" for number in range(40))
 TAGS = ("draft", "final", "chapter-1", "chapter-2", "on-air", "retake")
-_WORDS = (
-    "the tide is turning and nobody in the harbour has seen it yet because lamps burn low along water while "
-    "ships wait for morning under slow rain that fell all night over roofs chimneys and quiet gardens where children "
-    "sleep without fear of storms or voices calling from far away across fields rivers bridges towns"
-).split()
+_TEXT = """
+the tide is turning and nobody in the harbour has seen it yet because lamps burn low along water while ships wait for morning
+under slow rain that fell all night over roofs chimneys and quiet gardens where children sleep without fear of storms or voices
+calling from far away across fields rivers bridges towns
+"""
+_WORDS = _TEXT.split()
 _LANGUAGES = ("en-US", "en-GB", "de", "zh", "ja", "es", "fr", "ar")
 _FORMATS = ("wav", "flac", "opus", "mp3")
 _MODES = ("none", "vector", "vector", "words")
@@ -78,7 +79,11 @@ class Life:
                 transfer_us=draw.randrange(2_000, 90_000), waited_us=draw.randrange(1_000, 900_000), key="ann/default/tide.wav",
             )  # fmt: skip
             return stored, self._due.pop()
-        clip = self._clips[int(len(self._clips) * (1 - draw.random() ** 2))] if draw.random() < 0.5 else draw.choice(self._clips)
+        clip = (
+            self._clips[int(len(self._clips) * (1 - draw.random() ** 2))]
+            if draw.random() < 0.5
+            else draw.choice(self._clips)
+        )
         return self._small(chance), clip
 
     def _small(self, chance: float) -> Fact:
@@ -123,7 +128,8 @@ def completed(draw: random.Random, clip: str) -> GenerationCompleted:
         "text_hash": hashlib.md5(text.encode()).hexdigest(), "seed": draw.randrange(2**31), "take": 1, "sampling": {},
         "format": format_, "sample_rate": 22050, "channels": 1, "duration_us": draw.randrange(800_000, 20_000_000),
         "bytes": draw.randrange(20_000, 400_000), "sha256": draw.randbytes(32).hex(), "loudness_lufs": round(draw.uniform(-18, -14), 2),
-        "true_peak_dbtp": round(draw.uniform(-6, -1), 2), "queue_us": draw.randrange(10, 5000), "synthesis_us": draw.randrange(9_000, 90_000),
+        "true_peak_dbtp": round(draw.uniform(-6, -1), 2), "queue_us": draw.randrange(10, 5000),
+        "synthesis_us": draw.randrange(9_000, 90_000),
         "audio_us": draw.randrange(2_000, 20_000), "encode_us": draw.randrange(500, 9_000), "segments": draw.randrange(1, 5),
         "bucket": "indextts-audio", "fingerprint": draw.randbytes(16).hex(), "actor_label": actor, "session": session, "name": name,
         "key": key, "path": f"cache/{key}", "text": text, "voice_name": None, "tags": (),
