@@ -32,6 +32,10 @@ _PRAGMAS = (
 )
 _PAUSES = (0.001, 0.005)
 """Seconds between two tries, at random: SQLite's own busy handler lets late-comers starve."""
+_SLACK = 8192
+"""Free pages that stay in the file for the next events (64 MB)."""
+_SHRINK = 2000
+"""Most pages that are given back to the disk at a time, so that nobody waits long for it."""
 _T = TypeVar("_T")
 
 
@@ -88,6 +92,14 @@ class Database:
                 raise
             finally:
                 self._open = False
+
+    def shrink(self) -> None:
+        """Give a part of much free room back to the disk. What goes wrong here was not asked for, and can wait."""
+        with self.lock, contextlib.suppress(sqlite3.Error):
+            free = self.connection.execute("PRAGMA freelist_count").fetchone()[0] - _SLACK
+            if free > 0:
+                # It answers with a row of no columns for each page; only executescript goes through all of them.
+                self.connection.executescript(f"PRAGMA incremental_vacuum({min(free, _SHRINK)})")
 
     def read(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
         """A small question, answered with what this thread has itself not yet committed."""

@@ -6,6 +6,7 @@ there be a gap before the first one, and the epoch says which positions are miss
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import sys
@@ -132,8 +133,10 @@ def all_epochs(rows: list[tuple[str, int, int, Reason, int | None, int | None]])
 
 
 def place(path: Path) -> str:
-    """Where a journal lies: the machine and the file itself. A copy lies elsewhere, whatever its name is."""
-    return f"{_machine()}/{path.stat().st_ino}"
+    """Where a journal lies: machine, file system, and the file itself. A copy lies elsewhere, whatever its name is."""
+    found = path.stat()
+    volume = os.statvfs(path).f_fsid if hasattr(os, "statvfs") else found.st_dev
+    return f"{_machine()}/{volume}/{found.st_ino}"
 
 
 def _machine() -> str:

@@ -85,6 +85,8 @@ class Journal:
                 position, recorded, epoch, first = write.reached
                 self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
                 failpoint("journal.after_mark")
+            if write.pruned:
+                self._file.shrink()
 
     def emit(self, *drafts: Draft) -> list[Event]:
         """Record events durably and in order, all of them or none.

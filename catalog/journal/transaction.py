@@ -23,10 +23,6 @@ KNOWN = 1_000_000
 _SQL = load("journal.sql", "voxledger.catalog.journal")
 _AT_ONCE = 100
 _KNOWN = {size: _SQL["known"].replace(":ids", ",".join(f"?{n + 1}" for n in range(size))) for size in (1, _AT_ONCE)}
-_SLACK = 8192
-"""Free pages that stay in the file for the next events (64 MB)."""
-_SHRINK = 2000
-"""Most pages that one prune gives back to the disk, so that it never holds the others up for long."""
 
 
 class Transaction:
@@ -36,6 +32,7 @@ class Transaction:
         self.connection = connection
         self.reached: epochs.End | None = None
         """Where the journal ends once this is committed; None when no event was added."""
+        self.pruned = False
         self._owner = owner
         self._node = node
         self._base = base
@@ -148,14 +145,12 @@ class Transaction:
     def prune(self, through: int) -> int:
         """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went.
 
-        Their ids stay known, the newest million of them. A file that has much room to spare shrinks a little.
+        Their ids stay known, the newest million of them.
         """
         self.connection.execute(_SQL["remember"], (through,))
         gone = self.connection.execute(_SQL["prune"], (through,)).rowcount
         self.connection.execute(_SQL["forget_known"], (KNOWN,))
-        free = self.connection.execute("PRAGMA freelist_count").fetchone()[0] - _SLACK
-        if free > 0:
-            self.connection.execute(f"PRAGMA incremental_vacuum({min(free, _SHRINK)})").fetchall()
+        self.pruned = self.pruned or gone > 0
         return gone
 
     def move_cursor(self, name: str, position: int, *, note: str | None = None) -> None:

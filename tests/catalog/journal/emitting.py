@@ -20,7 +20,13 @@ def numbered(number: int) -> str:
 
 def draft(identity: str | None = None, *, subject: str = "clip", data: bytes = b"{}") -> Draft:
     return Draft(
-        id=identity or new_id(), type="ClipTagged", subject=subject, time=now(), actor="ann", version=1, data=data
+        id=new_id() if identity is None else identity,
+        type="ClipTagged",
+        subject=subject,
+        time=now(),
+        actor="ann",
+        version=1,
+        data=data,
     )
 
 
