@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.events import REGISTRY, is_understood
-from voxledger.catalog.projections.stages import STAGES, STEPS
+from voxledger.catalog.projections.stages import STAGES, STEPS, WAITED
 from voxledger.catalog.queries import load
 
 VERSION = 2
@@ -43,7 +42,6 @@ RELATIONS = (
 _WITH_CLOCK = frozenset({"clips", "holds", "voices"})
 """Relations that say whether something has ended by itself, which depends on when that is asked."""
 _ELSEWHERE = frozenset({"events", "batches", "projections"})
-_UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
 def _sql(file: str, query: str) -> str:
@@ -76,14 +74,19 @@ def position(connection: duckdb.DuckDBPyConnection) -> tuple[int, int] | None:
 
 def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) -> None:
     """Fold events (of `SCHEMA`) into the tables and move the position, in one transaction."""
-    folding, strange = _sorted_out(events)
-    present = frozenset(folding.column("type").unique().to_pylist())
-    connection.register("folding", folding)
-    connection.register("strange", strange)
+    connection.register("folding", events)
     try:
+        strange = _strange(connection)
+        connection.register("strange", strange)
+        if strange.num_rows:
+            events = events.filter(pc.invert(pc.is_in(events.column("position"), strange.column("position"))))
+            connection.register("folding", events)
+        present = set(events.column("type").unique().to_pylist())
+        if "GenerationCompleted" in present and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
+            present.add(WAITED)
         with transaction(connection):
             for stage in STAGES:
-                if stage.is_due(connection, present):
+                if stage.types & present:
                     for query in stage.queries:
                         connection.execute(_sql(stage.file, query))
             if strange.num_rows:
@@ -120,22 +123,14 @@ def awaits_rebuild(connection: duckdb.DuckDBPyConnection, understood: Callable[[
     return any(understood(kind, version) for kind, version in connection.execute(_sql("unknown", "kinds")).fetchall())
 
 
-def _sorted_out(events: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The events that can be folded; and position, type, version of the others, with the reason."""
-    kinds = events.select(["type", "version"]).group_by(["type", "version"]).aggregate([]).to_pylist()
-    unknown = [kind for kind in kinds if not is_understood(kind["type"], kind["version"])]
-    reasons: Any = pa.nulls(events.num_rows, pa.string())
-    for kind in unknown:
-        found = pc.and_(
-            pc.equal(events.column("type"), kind["type"]), pc.equal(events.column("version"), kind["version"])
-        )
-        reasons = pc.if_else(found, "not understood", reasons)
-    about_clips = pc.is_in(events.column("type"), pa.array(sorted(_ABOUT_CLIPS)))
-    possible = pc.match_substring_regex(events.column("subject"), _UUID)
-    lost = pc.and_(pc.and_(about_clips, pc.invert(possible)), pc.is_null(reasons))
-    reasons = pc.if_else(lost, "no clip", reasons)
-    strange = events.select(["position", "type", "version"]).append_column("reason", reasons)
-    return events.filter(pc.is_null(reasons)), strange.filter(pc.is_valid(reasons))
+def _strange(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Position, type and version of the registered events that cannot be folded, with the reason."""
+    kinds = connection.execute(_sql("unknown", "arrived")).fetchall()
+    values = {
+        "unknown": [f"{kind} {version}" for kind, version in kinds if not is_understood(kind, version)],
+        "about_clips": sorted(_ABOUT_CLIPS),
+    }
+    return connection.sql(_sql("unknown", "strange"), params=values).to_arrow_table()
 
 
 _ABOUT_CLIPS = STEPS | {name for name in REGISTRY if name.startswith("Generation")}

@@ -17,6 +17,10 @@ CREATE TABLE folded.early (
     words VARCHAR
 );
 
+-- name: waiting
+-- Whether events wait for their clips.
+SELECT EXISTS (FROM catalog.folded.early);
+
 -- name: read
 -- What happened to clips in this batch, one row an event: the fields of all these types side by side, read from JSON once.
 CREATE OR REPLACE TEMP TABLE steps AS
@@ -32,5 +36,4 @@ FROM (
     FROM (SELECT * EXCLUDE (personal), personal AS sealed FROM folding
         WHERE type IN ('AudioStored', 'AudioUploadFailed', 'AudioAccessed', 'CacheEvicted', 'GenerationReused', 'ClipTagged',
             'ClipUntagged', 'ClipRated', 'ClipPinned', 'ClipUnpinned', 'HoldPlaced', 'HoldReleased', 'ClipMarked', 'ClipUnmarked',
-            'PurgeStarted', 'ClipPurged', 'PurgeFailed', 'ClipRestored', 'ObjectMissing', 'ObjectVerified')))
-ORDER BY position;
+            'PurgeStarted', 'ClipPurged', 'PurgeFailed', 'ClipRestored', 'ObjectMissing', 'ObjectVerified')));
