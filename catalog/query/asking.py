@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.log.reading import Reading
 
+_REFUSED = "DuckDB refused the query: "
+"""How a running node begins when DuckDB would not answer there."""
+
 
 @contextlib.contextmanager
 def asking(
@@ -38,5 +41,9 @@ def asking(
                 raise  # perhaps a damaged file: the keeper looks, and mends it
             except duckdb.Error as error:
                 raise QueryError(explain(plain(error))) from None
+            except QueryError as error:
+                if not str(error).startswith(_REFUSED):
+                    raise
+                raise QueryError(explain(plain(str(error).removeprefix(_REFUSED)))) from None
     except duckdb.Error as error:
         raise QueryError(explain(plain(error))) from error

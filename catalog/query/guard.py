@@ -23,8 +23,11 @@ Tree: TypeAlias = dict[str, Any]
 LONGEST = 1_000_000
 """Most characters of a query."""
 TABLE_FUNCTIONS = frozenset({
-    "range", "generate_series", "unnest", "json_each", "json_tree", "clips_at", "duckdb_tables", "duckdb_columns", "duckdb_views",
+    "range", "generate_series", "unnest", "json_each", "json_tree", "duckdb_tables", "duckdb_columns", "duckdb_views",
     "pg_timezone_names",
+    # Relations as they stood after a position, from the projections.
+    "clips_at", "generations_at", "plays_at", "ratings_at", "uploads_at", "holds_at", "marks_at", "purges_at", "voices_at",
+    "models_at", "deliveries_at", "reports_at",
 })  # fmt: skip
 """The table functions that a query may call; a new DuckDB's new ones are refused until someone has looked at them."""
 REFUSED_FUNCTIONS = frozenset({
@@ -122,7 +125,7 @@ def pieces(tree: Tree) -> Iterator[Tree]:
             waiting.extend(piece)
 
 
-def plain(error: duckdb.Error) -> str:
+def plain(error: duckdb.Error | str) -> str:
     """DuckDB's message without the blank lines and the stack that may follow."""
     return _BLANK.split(str(error))[0].strip()
 
