@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,10 +71,10 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int = 0o644, written: Callable[[], None] = lambda: None) -> None:
     """Write a file so that it is there whole or not at all: temporary file, fsync, rename, fsync of the folder.
 
-    Raises OSError; the temporary file is removed then.
+    `written` is called when the temporary file holds everything. Raises OSError; the temporary file is removed then.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
@@ -83,6 +83,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
             file.write(content)
             fsync_file(file)
         temporary.chmod(mode)
+        written()
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

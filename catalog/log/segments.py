@@ -12,6 +12,7 @@ import zstandard
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import LogCorrupt
+from voxledger.catalog.failpoints import failpoint
 
 _NAME = re.compile(r"(\d{12})-(\d{12})\.jsonl\.zst")
 
@@ -55,7 +56,10 @@ class Segments:
         first, last = bodies[0][0], bodies[-1][0]
         path = self.folder / f"{first:012d}-{last:012d}.jsonl.zst"
         content = b"\n".join(body for _, body in bodies) + b"\n"
-        platform.write_atomic(path, zstandard.ZstdCompressor(level=3, write_checksum=True).compress(content))
+        for left in self.folder.glob(f".{path.name}.*.part"):  # by a process that was killed while it sealed this
+            left.unlink(missing_ok=True)
+        packed = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(content)
+        platform.write_atomic(path, packed, written=lambda: failpoint("segment.after_write"))
         return Segment(path=path, first=first, last=last)
 
     def read(self, after: int, limit: int) -> Iterator[tuple[int, bytes]]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.events import REGISTRY, is_understood
+from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.projections.stages import STAGES, STEPS, WAITED
 from voxledger.catalog.queries import load
 
@@ -92,6 +93,8 @@ def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) 
             if strange.num_rows:
                 connection.execute(_sql("unknown", "fold"))
             connection.execute(_sql("projections", "move"), (through,))
+            failpoint("fold.before_commit")
+        failpoint("fold.after_commit")
     finally:
         connection.unregister("folding")
         connection.unregister("strange")
