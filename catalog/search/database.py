@@ -5,6 +5,7 @@ again from the log, so whatever cannot be used is thrown away.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -58,8 +59,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
     """The index to be filled; made when it is not there. One process at a time, which is the caller's care."""
     with _translated(path):
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # it holds texts and names in plain
+        _make(path)
         connection = _connect(path)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -111,6 +111,21 @@ def discard(path: Path, why: str) -> None:
             raise SearchError(f"{found} cannot be removed ({error.strerror}); remove it, it is filled anew") from error
 
 
+def _make(path: Path) -> None:
+    """It holds texts and names in plain: only its owner may read it."""
+    try:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_room(path) from error
+        raise SearchError(f"{path} cannot be made: {error.strerror or error}") from error
+
+
+def _no_room(path: Path) -> DiskFull:
+    return DiskFull(f"the disk is full: {path} could not be written; nothing else was touched. Free some space")
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=30.0)
 
@@ -124,7 +139,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextlib.contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """What SQLite and the system say, in our words."""
+    """What SQLite says, in our words."""
     try:
         yield
     except sqlite3.Error as error:
@@ -132,11 +147,7 @@ def _translated(path: Path) -> Iterator[None]:
         if code in _DAMAGED or "no such" in str(error):
             raise Unusable(f"{path} is damaged ({error})") from error
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and platform.is_full(path.parent)):
-            raise DiskFull(
-                f"the disk is full: {path} could not be written; nothing else was touched. Free some space"
-            ) from error
+            raise _no_room(path) from error
         if code in _REFUSED:
             raise SearchError(f"{path} cannot be opened ({error}); run as the owner of this HOME") from error
         raise SearchError(f"{path} cannot be used: {error}") from error
-    except OSError as error:
-        raise SearchError(f"{path} cannot be used: {error.strerror or error}") from error

@@ -52,7 +52,10 @@ class Erased(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What happened after `after`, up to and including `through`; `event` is the last one up to there."""
+    """What happened after `after`, up to and including `through`; `event` is the last one up to there.
+
+    `stale`: somebody was erased, and the tables must be rebuilt before they say what is left of the tags.
+    """
 
     after: int
     through: int
@@ -60,6 +63,7 @@ class Piece:
     made: list[Made] = field(repr=False)
     retagged: list[Retagged] = field(repr=False)
     erased: list[Erased]
+    stale: bool
 
 
 def read(keeper: Keeper, after: int, event: str, head: int, *, patience: float = PATIENCE) -> Piece | None:
@@ -75,11 +79,19 @@ def read(keeper: Keeper, after: int, event: str, head: int, *, patience: float =
         through = reading.tuples(_SQL["reach"], limits)[0][0] or end
         piece = {"after": after, "through": through}
         known = reading.tuples(_SQL["event"], {"position": through})
+        told = reading.tuples(_SQL["told"], piece)
+        erased = [Erased(place, scope, target) for place, kind, _, scope, target in told if kind == "SubjectErased"]
+        clips = {subject for _, kind, subject, _, _ in told if kind != "SubjectErased"}
+        actors = [gone.target for gone in erased if gone.scope == "actor"]
+        if actors:
+            clips |= {row[0] for row in reading.tuples(_SQL["tagged_by"], {"actors": actors, "through": through})}
+        retagged = reading.tuples(_SQL["retagged"], {"after": after, "clips": sorted(clips)}) if clips else []
         return Piece(
             after=after,
             through=through,
             event=known[0][0] if known else "",
             made=[Made(*row) for row in reading.tuples(_SQL["made"], piece)],
-            retagged=[Retagged(*row) for row in reading.tuples(_SQL["retagged"], piece)],
-            erased=[Erased(*row) for row in reading.tuples(_SQL["erased"], piece)],
+            retagged=[Retagged(*row) for row in retagged],
+            erased=erased,
+            stale=bool(actors and reading.tuples(_SQL["stale"])),
         )

@@ -1,34 +1,39 @@
 -- name: reach
 -- The end of the next piece of the log: the position before the first clip that is too many, or too long; NULL = all fit.
 SELECT min(position) - 1 FROM (
-    SELECT position, row_number() OVER made AS clips, sum(text_length) OVER made AS characters
-    FROM generations
-    WHERE outcome = 'completed' AND position > $after AND position <= $end
+    SELECT position, row_number() OVER made AS clips, sum(coalesce(text_length, 0)) OVER made AS characters
+    FROM clips WHERE position > $after AND position <= $end
     WINDOW made AS (ORDER BY position))
 WHERE clips > 1 AND (clips > $clips OR characters > $characters);
 
 -- name: made
 -- The clips of a piece as they are now; those whose personal fields are gone cannot be found.
-SELECT generations.position, unhex(replace(clips.id::VARCHAR, '-', '')), epoch_us(clips.created), clips.actor_id, clips.emotion,
-    clips.language, clips.voice, clips.voice_sha256, coalesce(clips.name, ''), to_json(clips.tags)::VARCHAR, coalesce(clips.text, '')
-FROM generations JOIN clips ON clips.id = generations.clip
-WHERE generations.outcome = 'completed' AND generations.position > $after AND generations.position <= $through
-    AND (clips.name IS NOT NULL OR clips.text IS NOT NULL)
-ORDER BY generations.position;
+SELECT position, unhex(replace(id::VARCHAR, '-', '')), epoch_us(created), actor_id, coalesce(emotion, ''), coalesce(language, ''),
+    voice, voice_sha256, coalesce(name, ''), to_json(tags)::VARCHAR, coalesce(text, '')
+FROM clips
+WHERE position > $after AND position <= $through AND (name IS NOT NULL OR text IS NOT NULL)
+ORDER BY position;
+
+-- name: told
+-- What a piece says about clips that the index may hold already: other tags, or that somebody was erased (an actor, or a
+-- voice by its SHA-256).
+SELECT position, type, subject, data ->> 'scope', data ->> 'target' FROM events
+WHERE type IN ('ClipTagged', 'ClipUntagged', 'SubjectErased') AND position > $after AND position <= $through
+ORDER BY position;
+
+-- name: tagged_by
+-- The clips of which these actors said something: when an actor is erased, their tags go from the clips of others too.
+SELECT DISTINCT subject FROM events
+WHERE type IN ('ClipTagged', 'ClipUntagged') AND actor IN (SELECT unnest($actors::VARCHAR[])) AND position <= $through;
+
+-- name: stale
+-- Whether the tables still hold words of somebody who was erased.
+SELECT stale FROM projections WHERE stale;
 
 -- name: retagged
--- Clips made before a piece whose tags changed in it, with the tags that they have now.
-SELECT generations.position, to_json(clips.tags)::VARCHAR
-FROM clips JOIN generations ON generations.clip = clips.id
-WHERE generations.outcome = 'completed' AND generations.position <= $after AND clips.id IN (
-    SELECT try_cast(subject AS UUID) FROM events
-    WHERE type IN ('ClipTagged', 'ClipUntagged') AND position > $after AND position <= $through)
-ORDER BY generations.position;
-
--- name: erased
--- Who was erased in a piece: an actor, or a voice by its SHA-256.
-SELECT position, data ->> 'scope', data ->> 'target' FROM events
-WHERE type = 'SubjectErased' AND position > $after AND position <= $through
+-- Where these clips were made, if that was before a piece, with the tags that they have now.
+SELECT position, to_json(tags)::VARCHAR FROM clips
+WHERE position <= $after AND id IN (SELECT try_cast(unnest($clips::VARCHAR[]) AS UUID))
 ORDER BY position;
 
 -- name: event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -39,6 +40,8 @@ class Filler:
                     self._retag(position, tags)
                 for position, scope, target in piece.erased:
                     self._erase("a" if scope == "actor" else "s", target, position)
+                if piece.erased:  # with them go tags of clips that stay
+                    execute(SQL["erasing"], (BEGIN_WIPING,))
                 execute(SQL["move"], {"position": piece.through, "event": piece.event, "epoch": epoch})
         except BaseException:
             self._facets.clear()  # some may have been rolled back
@@ -71,7 +74,7 @@ class Filler:
     def _keep(self, made: list[Made]) -> None:
         """Add clips. One position comes once, even where a hub heard of a clip twice."""
         clips = {clip.position: clip for clip in made}.values()
-        tokens = [tokens_of(clip) for clip in clips]
+        tokens = [facets_of(clip.actor, clip.emotion, clip.language, clip.voice, clip.voice_sha256) for clip in clips]
         self._connection.executemany(
             SQL["keep_document"],
             (
@@ -148,13 +151,14 @@ def as_words(name: str, tags: str, text: str) -> tuple[str, str, str]:
     return indexed(name), told, indexed(text)
 
 
-def tokens_of(clip: Made) -> str:
+@lru_cache(maxsize=20_000)
+def facets_of(actor: str, emotion: str, language: str, voice: str | None, voice_sha256: str | None) -> str:
     """A clip's facets, one word each: emotion, actor, voice by name and by content, language with and without region."""
-    tokens = [facet("e", clip.emotion), facet("a", clip.actor)]
-    if clip.voice:
-        tokens.append(facet("v", clip.voice))
-    if clip.voice_sha256:
-        tokens.append(facet("s", clip.voice_sha256))
-    parts = clip.language.split("-")
+    tokens = [facet("e", emotion), facet("a", actor)]
+    if voice:
+        tokens.append(facet("v", voice))
+    if voice_sha256:
+        tokens.append(facet("s", voice_sha256))
+    parts = language.split("-")
     tokens.extend(facet("l", "-".join(parts[: end + 1])) for end in range(len(parts)))
     return " ".join(tokens)

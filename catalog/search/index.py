@@ -172,10 +172,15 @@ class SearchIndex:
         head = self._keeper.drain(patience=patience)
         if place.position > head:
             raise Unusable(f"{self.path} is ahead of the log, which was restored or replaced")
+        rebuilt = False
         while (place.position < head or place.epoch != epoch) and head and not stop.is_set():
             piece = feed.read(self._keeper, place.position, place.event, head, patience=patience)
             if piece is None:
                 raise Unusable(f"{self.path} belongs to another log")
+            if piece.stale and not rebuilt:
+                self._keeper.rebuild(patience=patience, progress=progress)
+                rebuilt = True
+                continue
             filler.apply(piece, epoch)
             place = database.place(connection)
             if progress:
@@ -186,21 +191,23 @@ class SearchIndex:
         return place.position
 
     def _find(self, asked: pages.Request) -> Found:
-        """A page without clips whose actor's key is gone: their words leave the index as soon as that is seen."""
-        while True:
-            with database.reading(self.path) as connection:
-                found = pages.find(connection, asked)
-                if all(self._vault.key(hit.actor) for hit in found.hits):
-                    return found
-                actors = database.actors(connection)
-            gone = {actor for actor in actors if self._vault.key(actor) is None}
+        """A page without clips whose actor's key is gone; as soon as that is seen, their words leave the index."""
+        found, gone = self._look(asked)
+        if gone:
             with self._alone() as held:
-                if not held:
-                    return msgspec.structs.replace(
-                        found, hits=tuple(hit for hit in found.hits if hit.actor not in gone)
-                    )
-                with database.writing(self.path) as writer:
-                    Filler(writer).forget(gone, database.place(writer).position)
+                if held:
+                    with database.writing(self.path) as connection:
+                        Filler(connection).forget(gone, database.place(connection).position)
+            found, gone = self._look(asked)
+        return msgspec.structs.replace(found, hits=tuple(hit for hit in found.hits if hit.actor not in gone))
+
+    def _look(self, asked: pages.Request) -> tuple[Found, set[str]]:
+        """A page, and all actors without a key if one of them is on it."""
+        with database.reading(self.path) as connection:
+            found = pages.find(connection, asked)
+            if all(self._vault.key(hit.actor) for hit in found.hits):
+                return found, set()
+            return found, {actor for actor in database.actors(connection) if self._vault.key(actor) is None}
 
     def _replace(self, why: str) -> bool:
         """Throw a file away that cannot be used; False when another process is at work on it."""

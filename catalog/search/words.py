@@ -165,9 +165,9 @@ def _fold_cluster(cluster: str) -> str:
 
 @cache
 def _marks() -> str:
-    """All combining marks, as ranges of a character class."""
+    """All combining marks, as ranges of a character class; with them the half-width marks of Katakana, letters by name."""
     marks = [code for code in range(0x300, 0x20000) if unicodedata.category(chr(code))[0] == "M"]
-    return _ranges([*marks, *range(0xE0100, 0xE01F0)])
+    return _ranges([*marks, 0xFF9E, 0xFF9F, *range(0xE0100, 0xE01F0)])
 
 
 @cache
