@@ -34,7 +34,7 @@ _PAUSES = (0.001, 0.005)
 """Seconds between two tries, at random: SQLite's own busy handler lets late-comers starve."""
 _SLACK = 8192
 """Free pages that stay in the file for the next events (64 MB)."""
-_SHRINK = 2000
+_SHRINK = 500
 """Most pages that are given back to the disk at a time, so that nobody waits long for it."""
 _T = TypeVar("_T")
 

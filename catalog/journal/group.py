@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,31 +14,44 @@ from voxledger.catalog.journal.transaction import Transaction
 MOST_DRAFTS = 1000
 MOST_BYTES = 8_000_000
 """A group is closed when it reaches one of these, so that nobody waits long for others' events."""
+_PATIENCE = 0.05
+"""Seconds that a thread waits for a leader; then it looks after itself."""
 
 
 class _Call:
-    """One thread's call: its drafts, and the events once they are on disk."""
+    """One thread's call: its drafts, and its events or its error once they are decided."""
 
-    __slots__ = ("alone", "drafts", "events", "gone")
+    __slots__ = ("drafts", "error", "events", "gone", "woken")
 
     def __init__(self, drafts: Sequence[Draft]) -> None:
         self.drafts = drafts
         self.events: list[Event] | None = None
-        self.alone = False
+        self.error: Exception | None = None
         self.gone = False
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+    @property
+    def decided(self) -> bool:
+        return self.events is not None or self.error is not None
+
+    def wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake already
+            self.woken.release()
 
 
 class Group:
-    """Whoever gets the journal's lock commits what the others, who wait for the lock, have brought.
+    """One thread leads: it commits what the others have brought, and answers them.
 
-    A call is answered under the lock only, and every thread looks after its own: when it gets the lock and nobody has
-    answered it, it commits itself. So an interrupted or failed leader leaves nobody waiting. Nothing is recorded twice,
-    because ids that are known are not recorded again.
+    Nobody depends on the leader: a thread that is not answered in time takes the journal's lock itself, which is also
+    what happens when the leader was interrupted. Nothing is recorded twice then, because known ids are not recorded
+    again.
     """
 
     def __init__(self, lock: threading.RLock, transaction: Callable[[], AbstractContextManager[Transaction]]) -> None:
         self._lock = lock
         self._transaction = transaction
+        self._leader = threading.Lock()
         self._waiting: deque[_Call] = deque()
 
     def emit(self, drafts: Sequence[Draft]) -> list[Event]:
@@ -45,33 +59,57 @@ class Group:
         call = _Call(drafts)
         self._waiting.append(call)
         try:
-            with self._lock:
-                if call.events is None:
+            while not call.decided:
+                leader = self._leader
+                if leader.acquire(blocking=False):
+                    try:
+                        self._lead(call)
+                    finally:
+                        leader.release()
+                        self._wake_next()
+                elif not call.woken.acquire(timeout=_PATIENCE):
                     self._lead(call)
+                    # An interrupt in the wrong moment leaves it taken for ever.
+                    self._leader = threading.Lock()
         finally:
             call.gone = True
+        if call.error is not None:
+            raise call.error
         assert call.events is not None
         return call.events
 
     def _lead(self, mine: _Call) -> None:
-        group = [mine]
-        try:
-            with self._transaction() as write:
-                if not mine.alone:  # only now: while we waited for other processes, more have come
-                    self._gather(group)
-                events = write.append([draft for call in group for draft in call.drafts])
-        except Exception:
-            if len(group) == 1:
-                raise
-            # Whose fault it was shows when everyone tries alone.
+        with self._lock:
+            if mine.decided:
+                return
+            group = [mine]
+            try:
+                with self._transaction() as write:
+                    self._gather(group)  # only now: while we waited for other processes, more have come
+                    events = write.append([draft for call in group for draft in call.drafts])
+            except Exception as error:  # noqa: BLE001  # it is raised in the thread that it belongs to
+                self._one_by_one(group, error)
+            else:
+                start = 0
+                for call in group:
+                    call.events = events[start : start + len(call.drafts)]
+                    start += len(call.drafts)
             for call in group:
-                call.alone = True
-            self._lead(mine)
+                call.wake()
+
+    def _one_by_one(self, group: list[_Call], error: Exception) -> None:
+        """A group has failed. Whose fault it was shows when each call is tried alone."""
+        if len(group) == 1:
+            group[0].error = error
             return
-        start = 0
         for call in group:
-            call.events = events[start : start + len(call.drafts)]
-            start += len(call.drafts)
+            try:
+                with self._transaction() as write:
+                    events = write.append(call.drafts)
+            except Exception as own:  # noqa: BLE001  # as above
+                call.error = own
+            else:
+                call.events = events
 
     def _gather(self, group: list[_Call]) -> None:
         """Add the calls that wait to mine, oldest first, as far as they fit."""
@@ -79,11 +117,16 @@ class Group:
         drafts, size = len(mine.drafts), _size(mine)
         while self._waiting and drafts < MOST_DRAFTS and size < MOST_BYTES:
             call = self._waiting.popleft()
-            if call is mine or call.alone or call.gone or call.events is not None:
+            if call is mine or call.gone or call.decided:
                 continue
             group.append(call)
             drafts += len(call.drafts)
             size += _size(call)
+
+    def _wake_next(self) -> None:
+        """Somebody who still waits leads next."""
+        with contextlib.suppress(IndexError):  # another thread may empty it meanwhile
+            self._waiting[0].wake()
 
 
 def _size(call: _Call) -> int:

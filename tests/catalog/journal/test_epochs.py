@@ -17,12 +17,13 @@ from voxledger.catalog import JournalError
 from voxledger.catalog.journal import Epoch, Journal
 
 
-def grown(path: Path, count: int) -> None:
-    """Open, emit, close."""
+def grown(path: Path, count: int) -> str:
+    """Open, emit, close; gives the node."""
     journal = Journal(path)
     for _ in range(count):
         journal.emit(draft())
     journal.close()
+    return journal.node
 
 
 def shape(epoch: Epoch) -> tuple[str, int, int | None, int | None]:
@@ -97,8 +98,7 @@ def test_a_torn_end_is_noticed(tmp_path: Path) -> None:
 
 def test_a_missing_journal_goes_on_after_the_mark(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "journal.sqlite"
-    grown(path, 5)
-    node = Journal(path).node
+    node = grown(path, 5)
     path.unlink()
     journal = Journal(path, base=lambda: 3)
     assert journal.node == node
@@ -150,8 +150,7 @@ def test_a_journal_of_another_home_is_refused_and_left_alone(tmp_path: Path) -> 
     ours, theirs = tmp_path / "ours" / "journal.sqlite", tmp_path / "theirs" / "journal.sqlite"
     for path in (ours, theirs):
         path.parent.mkdir()
-        grown(path, 3)
-    nodes = [Journal(path).node for path in (ours, theirs)]
+    nodes = [grown(path, 3) for path in (ours, theirs)]
     shutil.copyfile(theirs, ours)
     before = ours.read_bytes(), ours.with_suffix(".mark").read_bytes()
     with pytest.raises(JournalError) as caught:
