@@ -72,6 +72,11 @@ class Home:
         return self.path / "catalog.duckdb"
 
     @cached_property
+    def search(self) -> Path:
+        """The index of words (SQLite, 0600); disposable."""
+        return self.path / "search.sqlite"
+
+    @cached_property
     def vault(self) -> Path:
         """The keys that seal personal fields (SQLite, 0600)."""
         return self.path / "vault.sqlite"

@@ -163,6 +163,8 @@ class Schedule(_Section, frozen=True, kw_only=True):
     """Between two looks at what waits for Mixpanel."""
     report: Span = 600.0
     """Between two looks for closed weeks without a report."""
+    search: Span = 5.0
+    """Between two looks for events that the search index lacks."""
     publish: Span = 86400.0
     """Between two heads of the chain that are put into the store, where the owner of HOME cannot change them."""
 

@@ -59,9 +59,9 @@ def status(
     catalog: Catalog,
     settings: Settings,
     *,
-    subscriptions: Sequence[tuple[str, str | None]],
+    subscriptions: Sequence[Behind],
 ) -> Status:
-    """Look at a HOME. `subscriptions`: the names of those that should exist, each with a reason if it stands still."""
+    """Look at a HOME. `subscriptions`: those that should exist, each with its lag, and a reason if it stands still."""
     totals = catalog.totals()
     journal.take_back()
     head = journal.head()
@@ -87,7 +87,7 @@ def status(
         ),
         parked=parked[:20],
         subscriptions=tuple(
-            Behind(name=name, waiting=head - journal.cursor(name), note=reason or notes.get(name)) for name, reason in subscriptions
+            msgspec.structs.replace(behind, note=behind.note or notes.get(behind.name)) for behind in subscriptions
         ),
         free_disk=platform.free_disk(home.path),
         min_free_disk=settings.general.min_free_disk,

@@ -1,4 +1,4 @@
-"""The node: one process that keeps a HOME's log open and answers for it, uploads, drains, delivers and reports."""
+"""The node: one process that keeps a HOME's log open and answers for it, uploads, drains, indexes, delivers and reports."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Uploader
     from voxledger.catalog.objects.shipping import Archive
+    from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ class Door(Protocol):
     @property
     def archive(self) -> Archive:
         """Publishes."""
+
+    @property
+    def search(self) -> SearchIndex:
+        """Indexes."""
 
     @property
     def uploader(self) -> Uploader:
@@ -86,7 +91,7 @@ class Node:
     def _scheduler(self) -> BackgroundScheduler:
         """Every job runs at once and then at its interval; one that is late runs once, never twice at a time."""
         scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(4)},
+            executors={"default": ThreadPoolExecutor(6)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone="UTC",
         )
@@ -95,6 +100,7 @@ class Node:
             ("drain", schedule.drain, self._drain),
             ("deliver", schedule.deliver, self._deliver),
             ("report", schedule.report, self._report),
+            ("search", schedule.search, self._index),
             ("publish", schedule.publish, self._publish),
         ):
             scheduler.add_job(
@@ -126,6 +132,9 @@ class Node:
         done = self._door.mixpanel.deliver(stop=self._stop)
         if done.sent or done.quarantined:
             _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)
+
+    def _index(self) -> None:
+        self._door.search.advance(stop=self._stop, wipe=5.0)
 
     def _publish(self) -> None:
         if self._door.archive.publish(self._door.keeper.head()):

@@ -21,6 +21,7 @@ from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events_cli import Commands as EventCommands
 from voxledger.catalog.log_cli import Commands as LogCommands
 from voxledger.catalog.retention_cli import Commands as RetentionCommands
+from voxledger.catalog.search_cli import Commands as SearchCommands
 from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
@@ -59,7 +60,7 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, CatalogCommands,
-        ClipCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        ClipCommands, SearchCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.retention import Retention
+    from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.status import Status
     from voxledger.synth.studio import Studio
 
@@ -163,6 +164,13 @@ class Ledger:
         )
 
     @_once
+    def search(self) -> SearchIndex:
+        """Finds words in texts, names and tags."""
+        from voxledger.catalog.search import SearchIndex
+
+        return SearchIndex(self.keeper)
+
+    @_once
     def studio(self) -> Studio:
         """Makes clips. Raises VoxledgerError when the extra `synth` is not installed."""
         try:
@@ -207,10 +215,14 @@ class Ledger:
 
     def status(self) -> Status:
         """What is there, what waits, and why."""
-        from voxledger.catalog.status import status
+        from voxledger.catalog.status import Behind, status
 
         reason = None if self.settings.mixpanel.token else "mixpanel.token is not set, so nothing is sent"
-        return status(self.home, self.journal, self.catalog, self.settings, subscriptions=[("mixpanel", reason)])
+        subscriptions = [
+            Behind(name="mixpanel", waiting=self.journal.head() - self.journal.cursor("mixpanel"), note=reason),
+            Behind(name="search", waiting=self.search.waiting(), note="the next search catches up"),
+        ]
+        return status(self.home, self.journal, self.catalog, self.settings, subscriptions=subscriptions)
 
     def _recorded(self) -> None:
         """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""
