@@ -41,8 +41,8 @@ WITH before AS (
     FROM holds_at(p) WHERE released IS NULL GROUP BY clip
 ), standing AS (
     SELECT c.* REPLACE (
-        CASE WHEN retagged.clip IS NULL THEN c.tags ELSE nullif(to_json(list_sort(list_concat(
-            list_filter(folded.tag_list(c.tags), lambda tag: NOT list_contains(retagged.came, tag)), retagged.went)))::VARCHAR, '[]')
+        CASE WHEN retagged.clip IS NULL THEN c.tags ELSE nullif(to_json(list_sort(list_distinct(list_concat(
+            list_filter(folded.tag_list(c.tags), lambda tag: NOT list_contains(retagged.came, tag)), retagged.went))))::VARCHAR, '[]')
             END AS tags,
         CASE WHEN c.changed > p THEN before.pinned ELSE c.pinned END AS pinned,
         CASE WHEN c.changed > p THEN before.pin_reason ELSE c.pin_reason END AS pin_reason,

@@ -103,8 +103,8 @@ FROM (
         'mark_plan': nullif(coalesce(last_value(mark_plan IGNORE NULLS) OVER life, was.mark_plan), ''),
         'mark_rule': nullif(coalesce(last_value(mark_rule IGNORE NULLS) OVER life, was.mark_rule), ''),
         'delete_after': nullif(coalesce(last_value(delete_after IGNORE NULLS) OVER life, was.delete_after), '-infinity'),
-        'purge_started': coalesce(CASE turn WHEN 0 THEN was.purge_started END, min(purge_started) OVER within),
-        'purged': coalesce(CASE turn WHEN 0 THEN was.purged END, min(purged) OVER within),
+        'purge_started': coalesce(CASE turn WHEN 0 THEN was.purge_started END, first_value(purge_started IGNORE NULLS) OVER within),
+        'purged': coalesce(CASE turn WHEN 0 THEN was.purged END, first_value(purged IGNORE NULLS) OVER within),
         'restored': coalesce(last_value(restored IGNORE NULLS) OVER life, was.restored)
     } AS became
     FROM (SELECT *, count(restored) OVER (PARTITION BY clip ORDER BY position) AS turn FROM said WHERE NOT alone)

@@ -18,7 +18,8 @@ SELECT * EXCLUDE (turn) FROM (
     SELECT clip, turn, min(position) FILTER (deleting) AS position, arg_min(actor_id, position) FILTER (deleting) AS actor_id,
         arg_max(plan, position) FILTER (deleting) AS plan, arg_max(rule, position) FILTER (deleting) AS rule,
         arg_max(bucket, position) FILTER (deleting) AS bucket,
-        min(time) FILTER (kind = 'PurgeStarted') AS started, min(time) FILTER (kind = 'ClipPurged') AS purged,
+        arg_min(time, position) FILTER (kind = 'PurgeStarted') AS started,
+        arg_min(time, position) FILTER (kind = 'ClipPurged') AS purged,
         arg_min(bytes, position) FILTER (kind = 'ClipPurged') AS bytes, count(*) FILTER (kind = 'PurgeFailed') AS failures,
         arg_max(failure, position) FILTER (kind = 'PurgeFailed') AS failure,
         min(time) FILTER (kind = 'ClipRestored') AS restored, min(source) FILTER (kind = 'ClipRestored') AS restored_from
