@@ -10,7 +10,8 @@ import secrets
 import socketserver
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedIOBase
+from typing import TYPE_CHECKING
 
 import duckdb
 import msgspec
@@ -78,7 +79,7 @@ class _Call(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """One caller, from hello to the end of the connection."""
-        stream: BinaryIO = _Pair(self.rfile, self.wfile)  # type: ignore[assignment]  # reads from one, writes to the other
+        stream = _Pair(self.rfile, self.wfile)
         with contextlib.suppress(OSError, EOFError, msgspec.DecodeError), self.server.turns:
             hello = link.receive(stream)
             if hello.get("op") != "hello" or not hmac.compare_digest(str(hello.get("secret")), self.server.secret):
@@ -87,7 +88,7 @@ class _Call(socketserver.StreamRequestHandler):
             with contextlib.ExitStack() as moment:
                 self._answer(stream, moment)
 
-    def _answer(self, stream: BinaryIO, moment: contextlib.ExitStack) -> None:
+    def _answer(self, stream: link.Stream, moment: contextlib.ExitStack) -> None:
         reading: Reading | None = None
         while True:
             message = link.receive(stream)
@@ -133,7 +134,18 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
 class _Pair:
     """A socket's two streams as one."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self.read = source.read
-        self.write = sink.write
-        self.flush = sink.flush
+    def __init__(self, source: BufferedIOBase, sink: BufferedIOBase) -> None:
+        self._source = source
+        self._sink = sink
+
+    def read(self, size: int, /) -> bytes:
+        """From one."""
+        return self._source.read(size)
+
+    def write(self, content: bytes, /) -> int:
+        """To the other."""
+        return self._sink.write(content)
+
+    def flush(self) -> None:
+        """At once."""
+        self._sink.flush()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +28,19 @@ _CONNECT = 2.0
 """Seconds for the node to take the call: it is on this machine."""
 _LENGTH = struct.Struct(">I")
 Message: TypeAlias = dict[str, Any]
+
+
+class Stream(Protocol):
+    """Both directions of a connection."""
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, fewer at the end."""
+
+    def write(self, content: bytes, /) -> int:
+        """Take bytes over; they are sent with `flush` at the latest."""
+
+    def flush(self) -> None:
+        """Send what was written."""
 
 
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,14 +154,14 @@ class Link:
             ) from error
 
 
-def send(stream: BinaryIO, message: Message) -> None:
+def send(stream: Stream, message: Message) -> None:
     """Write one message."""
     body = msgspec.msgpack.encode(message, enc_hook=str)
     stream.write(_LENGTH.pack(len(body)) + body)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> Message:
+def receive(stream: Stream) -> Message:
     """Read one message. Raises EOFError when the other side has hung up, msgspec.DecodeError for what is none."""
     length = stream.read(_LENGTH.size)
     if len(length) < _LENGTH.size:

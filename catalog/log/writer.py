@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
@@ -81,7 +81,7 @@ class Writer:
             self._compare(connection, end)
         return end
 
-    def batches(self, last: int, head: int) -> Iterator[Batch]:
+    def batches(self, last: int, head: int) -> Generator[Batch, None, None]:
         """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready."""
         if head - last <= BATCH:
             batch = self.next(last) if last < head else None
