@@ -18,11 +18,10 @@ from voxledger.catalog.failpoints import failpoint
 
 PATIENCE = 30.0
 """Seconds a writer keeps trying for its turn before it gives up."""
-_PRAGMAS = (
-    # These two count only before the first table is made. Five full events fit into a page of 8192 bytes, two into the
-    # usual 4096; and a file that once was large can shrink.
-    "page_size = 8192",
-    "auto_vacuum = INCREMENTAL",
+_WHEN_NEW = ("page_size = 8192", "auto_vacuum = INCREMENTAL")
+"""Set before there is any table. Five full events fit into a page of 8192 bytes, two into the usual 4096; and a file that
+once was large can shrink. On a file with tables the second one would write."""
+_ALWAYS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "fullfsync = ON",
@@ -52,15 +51,16 @@ class Database:
         with self._translating():
             self.connection = self._connect()
             try:
-                for pragma in _PRAGMAS:
-                    self._set(pragma)
+                new = self._pragma("page_count") == [(0,)]
+                for pragma in (_WHEN_NEW if new else ()) + _ALWAYS:
+                    self._pragma(pragma)
                 self._file = self._identity()
             except BaseException:
                 self.connection.close()
                 raise
 
-    def _set(self, pragma: str) -> None:
-        self.patiently(lambda: self.connection.execute(f"PRAGMA {pragma}"))
+    def _pragma(self, pragma: str) -> list[Any]:
+        return self.patiently(lambda: self.connection.execute(f"PRAGMA {pragma}").fetchall())
 
     def close(self) -> None:
         """Close both connections. Idempotent."""
@@ -100,6 +100,12 @@ class Database:
             if free > 0:
                 # It answers with a row of no columns for each page; only executescript goes through all of them.
                 self.connection.executescript(f"PRAGMA incremental_vacuum({min(free, _SHRINK)})")
+
+    def rewrite(self) -> None:
+        """Write the file anew, so that from now on it can shrink. Where others are busy or the disk is full, it stays."""
+        with self.lock, contextlib.suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self.connection.execute("VACUUM")
 
     def read(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
         """A small question, answered with what this thread has itself not yet committed."""

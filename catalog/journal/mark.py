@@ -80,6 +80,8 @@ class MarkFile:
 
     def read(self) -> Mark | None:
         """What the mark says; None when there is none that can be read."""
+        if self._handle < 0:
+            raise JournalError("this ledger is closed; open it again with voxledger.open()")
         found = self._fields()
         if found is None:
             return None
@@ -119,6 +121,8 @@ class MarkFile:
         self._change(change)
 
     def _change(self, change: Callable[[_Fields | None], _Fields | None]) -> None:
+        if self._handle < 0:
+            return
         try:
             fields = change(self._fields())
             if fields is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -55,8 +54,7 @@ def opened(file: Database, marks: MarkFile, base: Callable[[], int]) -> Opened:
     announce(file, marks, node, end, beginning)
     if migrated:
         _log.info("%s was brought to schema %d", file.path, schema.SCHEMA)
-        with contextlib.suppress(sqlite3.OperationalError), file.lock:  # busy or full: then it shrinks less, no more
-            file.connection.execute("VACUUM")
+        file.rewrite()
     return Opened(node, start)
 
 
