@@ -111,5 +111,5 @@ SELECT coalesce(max(position), 0) AS position FROM log.events WHERE recorded <= 
 -- Where the log ends, from the few rows that say so.
 SELECT max(last) FROM log.batches;
 
--- name: id_at
-SELECT id::VARCHAR FROM log.events WHERE position = ?;
+-- name: subject_at
+SELECT TRY_CAST(subject AS UUID)::VARCHAR FROM log.events WHERE position = ?;

@@ -131,11 +131,11 @@ def _last(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _same_log(target: duckdb.DuckDBPyConnection, log: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the newest attempt that was folded is the event that the log holds there."""
+    """Whether the newest attempt that was folded is about the clip that the log names there."""
     newest = target.execute(
-        "SELECT position, id::VARCHAR FROM catalog.generations ORDER BY position DESC LIMIT 1"
+        "SELECT position, clip::VARCHAR FROM catalog.generations ORDER BY position DESC LIMIT 1"
     ).fetchall()
     if not newest:
         return True
-    found = log.execute(_SQL["id_at"], (newest[0][0],)).fetchall()
+    found = log.execute(_SQL["subject_at"], (newest[0][0],)).fetchall()
     return bool(found) and found[0][0] == newest[0][1]
