@@ -1,0 +1,143 @@
+"""What the processes of these tests do until somebody ends them. They say what was acknowledged, each word as soon as it is true."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.building import Parts, completed
+from voxledger.catalog.events import (
+    AudioAccessed,
+    AudioStored,
+    ClipMarked,
+    ClipPinned,
+    ClipPurged,
+    ClipRated,
+    ClipRestored,
+    ClipTagged,
+    ClipUnmarked,
+    ClipUnpinned,
+    ClipUntagged,
+    Draft,
+    Fact,
+    GenerationFailed,
+    GenerationReused,
+    HoldPlaced,
+    HoldReleased,
+    PurgeStarted,
+    now,
+)
+from voxledger.catalog.log import sealing, writer
+
+Say = Callable[..., None]
+
+
+def identity(life: int, number: int) -> str:
+    """The id of the n-th event of a life: who reads it knows where it came from."""
+    return f"{life:08x}-0000-7000-8000-{number:012x}"
+
+
+def small(seal: int, batch: int) -> None:
+    """Segments and batches so small that a short life has many."""
+    sealing.SEAL, writer.BATCH = seal, batch
+
+
+class Speaker:
+    """Emits calls of one to three numbered events about a few clips: anything that can happen to them, in any order."""
+
+    def __init__(self, parts: Parts, say: Say, life: int) -> None:
+        self._parts, self._say, self._life = parts, say, life
+        self._draw = random.Random(life)
+        self._clips: list[str] = []
+        self.number = 0
+
+    def speak(self) -> None:
+        """One call. `tried` tells the last number of it, `told` each event once it is acknowledged."""
+        drafts = [self._next() for _ in range(self._draw.randint(1, 3))]
+        self._say("tried", self._life, self.number)
+        for event in self._parts.journal.emit(*drafts):
+            self._say("told", self._life, event.position, event.id)
+
+    def _next(self) -> Draft:
+        self.number += 1
+        event = identity(self._life, self.number)
+        fact: Fact | None = self._draw.choice(_facts(self._draw)) if self._clips else None
+        if fact is None:
+            self._clips.append(event)
+            fact = completed(tags=tuple(self._draw.sample("abc", 2)))
+        parts, subject = self._parts, self._draw.choice(self._clips[-5:])
+        return parts.recorder.draft(
+            fact,
+            subject=event if event in self._clips else subject,
+            actor=parts.vault.actor(self._draw.choice(["ann", "bob"])),
+            event_id=event,
+        )
+
+
+def _facts(draw: random.Random) -> list[Fact | None]:
+    tag, hold = draw.choice("abc"), draw.choice(["h1", "h2"])
+    return [
+        None,
+        None,
+        ClipTagged(tag=tag),
+        ClipUntagged(tag=tag),
+        ClipPinned(reason=draw.choice([None, "good"])),
+        ClipUnpinned(),
+        ClipRated(rating=draw.randint(1, 5)),
+        HoldPlaced(hold=hold, kind="ordinary", until=None, review=None, reason="why"),
+        HoldReleased(hold=hold, kind="ordinary", reason=None),
+        AudioStored(bucket="b", bytes=1, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k"),
+        AudioAccessed(channel="cli", purpose="play"),
+        ClipMarked(plan="p", rule="r", delete_after=now()),
+        ClipUnmarked(plan="p", reason="used"),
+        PurgeStarted(plan="p", rule="r", bucket="b"),
+        ClipPurged(plan="p", rule="r", bucket="b", bytes=1),
+        ClipRestored(bucket="b", source="backup", plan=None, bytes=1, key="k"),
+        GenerationReused(channel="cli", features=(), engine="espeak", language="en", emotion="happy", text_length=3,
+                         duration_us=5, saved_us=7, actor_label="ann"),
+        GenerationFailed(channel="cli", engine="espeak", language=None, failure="timeout", stage="engine", emotion="sad",
+                         text_length=3, elapsed_us=9, actor_label="bob"),
+    ]  # fmt: skip
+
+
+def all_steps(home: Path, say: Say, /, *, life: int, rounds: int) -> None:
+    """Emits, drains, seals, prunes and rebuilds, each of them in every round, and ends by itself."""
+    small(seal=8, batch=9)
+    parts = Parts(home)
+    speaker = Speaker(parts, say, life)
+    for _ in range(rounds):
+        for call in range(8):
+            speaker.speak()
+            if call % 4 == 3:
+                parts.keeper.drain()
+        parts.keeper.rebuild()
+    parts.close()
+
+
+def write(home: Path, say: Say, /, *, life: int) -> None:
+    """Emits for ever."""
+    parts = Parts(home)
+    speaker = Speaker(parts, say, life)
+    while True:
+        speaker.speak()
+
+
+def keep(home: Path, say: Say, /, *, seal: int, batch: int, rebuild: int) -> None:
+    """Drains whatever comes, for ever, and rebuilds after every so many drains."""
+    small(seal, batch)
+    parts = Parts(home)
+    for turn in itertools.count(1):
+        for _ in _until_there_is_more(parts):
+            parts.keeper.drain()
+        if turn % rebuild == 0:
+            parts.keeper.rebuild()
+
+
+def _until_there_is_more(parts: Parts) -> Iterator[None]:
+    head = parts.journal.head()
+    yield
+    while parts.journal.head() == head:
+        time.sleep(0.001)
