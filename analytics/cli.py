@@ -15,10 +15,13 @@ from voxledger.catalog.terminal import Opener
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
+    from voxledger.catalog.settings import Settings
 
 
 class Door(AbstractContextManager["Door"], Protocol):
     """What these commands need of a ledger."""
+
+    settings: Settings
 
     @property
     def reports(self) -> Reports:
@@ -45,7 +48,9 @@ class Commands:
         mixpanel.command(self.flush)
         app.command(mixpanel)
 
-    def weekly(self, *, week: str | None = None, out: Path | None = None, json: bool = False) -> None:
+    def weekly(
+        self, *, week: str | None = None, as_of: str | None = None, out: Path | None = None, json: bool = False
+    ) -> None:
         """Report a week: what was generated, by whom, with which emotions, and what it takes up.
 
         **Examples**
@@ -53,11 +58,14 @@ class Commands:
             voxledger report weekly
             voxledger report weekly --out report/
             voxledger report weekly --week 2026-W46 --json
+            voxledger report weekly --as-of 2026-11-20
 
         Parameters
         ----------
         week
             An ISO week; by default the running one, marked as not closed.
+        as_of
+            As it would have been made then: 2026-03-01T12:00:00Z, 2026-03-01 (the end of that day), or 7d (seven days ago).
         out
             A folder for the report as one HTML file, as Markdown and as JSON; without it the report is printed.
         json
@@ -67,14 +75,17 @@ class Commands:
 
         from voxledger.analytics.report import render_json, render_markdown
 
+        from voxledger.catalog.query.moment import moment_of
+
         with self._opened() as door:
+            moment = moment_of(as_of, door.settings.general.time_zone)
             if out is not None:
-                files = door.reports.publish(out, week=week)
+                files = door.reports.publish(out, week=week, as_of=moment)
                 if not json:
                     for file in files:
                         terminal.console.print(f"written: [bold]{file}[/]", soft_wrap=True)
                     return
-            report = door.reports.weekly(week)
+            report = door.reports.weekly(week, as_of=moment)
         if json:
             print(render_json(report))
         else:

@@ -29,18 +29,28 @@ class Reports:
         self._keeper = keeper
         self._actor = actor
 
-    def weekly(self, week: str | Week | None = None, *, at: datetime | None = None) -> WeeklyReport:
-        """The report of a week such as `2026-W47`; without one, of the running week, marked as not closed."""
-        return build(self._keeper, self._settings, week=self._week(week), now=at or now())
+    def weekly(
+        self, week: str | Week | None = None, *, at: datetime | None = None, as_of: datetime | None = None
+    ) -> WeeklyReport:
+        """The report of a week such as `2026-W47`; without one, of the running week, marked as not closed.
 
-    def publish(self, folder: Path | None = None, *, week: str | Week | None = None) -> Sequence[Path]:
+        `as_of` gives the report as it would have been made at that moment, from what had been recorded by then.
+        """
+        return build(self._keeper, self._settings, week=self._week(week), now=as_of or at or now(), as_of=as_of)
+
+    def publish(
+        self, folder: Path | None = None, *, week: str | Week | None = None, as_of: datetime | None = None
+    ) -> Sequence[Path]:
         """Write the report as HTML, Markdown and JSON and record it. The HTML file comes first.
 
-        `folder` defaults to `report.folder`, or HOME/reports.
+        `folder` defaults to `report.folder`, or HOME/reports. A report `as_of` an earlier moment is written and not recorded:
+        it was not published then.
         """
-        report = self.weekly(week)
+        report = self.weekly(week, as_of=as_of)
         target = folder or (Path(self._settings.report.folder) if self._settings.report.folder else self._home.reports)
         files = write(report, target, load_audio(report))
+        if as_of is not None:
+            return files
         with self._keeper.reading(fresh=False) as reading:
             revision = 1 + int(reading.tuples(_SQL["revisions"], (report.week,))[0][0])
         fact = ReportPublished(

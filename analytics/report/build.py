@@ -55,7 +55,9 @@ class _Period(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
 
 
-def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: datetime) -> WeeklyReport:
+def build(
+    keeper: Keeper, settings: Settings, *, week: Week | None = None, now: datetime, as_of: datetime | None = None
+) -> WeeklyReport:
     """The report of a week, by default of the one that runs. Everything acknowledged so far is in it.
 
     The week is read in `general.time_zone`. A week that runs is compared with the same stretch of the week before.
@@ -67,7 +69,7 @@ def build(keeper: Keeper, settings: Settings, *, week: Week | None = None, now: 
     if wanted.start.astimezone(UTC) > now.astimezone(UTC):
         raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
     period = _period(wanted, now)
-    with keeper.reading() as reading:
+    with keeper.reading(as_of=as_of) as reading:
         return _build(reading, period, settings, keeper.home.cache)
 
 

@@ -201,6 +201,15 @@ def test_storage_retention_and_provenance(fortnight: Parts):
     assert report.provenance.chain_digest == bytes(newest).hex()
 
 
+def test_a_report_of_the_past_knows_nothing_of_what_was_recorded_since(fortnight: Parts):
+    before = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+    newest = fortnight.rows("SELECT max(recorded) AS moment FROM events")[0]["moment"]
+    clip = fortnight.clip(time=MONDAY + timedelta(hours=5))
+    fortnight.record(ClipMarked(plan="p", rule="old", delete_after=LATER), clip, time=MONDAY + timedelta(hours=6))
+    assert values(build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER))["clips"] == values(before)["clips"] + 1
+    assert build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER, as_of=newest) == before
+
+
 def test_a_report_is_the_same_whenever_it_is_made(fortnight: Parts):
     first, second = (build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER) for _ in range(2))
     assert first == second
