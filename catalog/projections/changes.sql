@@ -9,6 +9,7 @@ CREATE TABLE folded.changes (
     kind VARCHAR NOT NULL,
     actor_id VARCHAR NOT NULL,
     tag VARCHAR,
+    reason VARCHAR,
     pinned BOOLEAN NOT NULL,
     pin_reason VARCHAR,
     rating TINYINT,
@@ -40,6 +41,7 @@ COMMENT ON COLUMN changes.clip IS 'Which clip.';
 COMMENT ON COLUMN changes.kind IS 'Type of the event.';
 COMMENT ON COLUMN changes.actor_id IS 'Opaque id of who did it.';
 COMMENT ON COLUMN changes.tag IS 'Tag that the event put on or took off; NULL for any other event, when nothing changed, or once erased.';
+COMMENT ON COLUMN changes.reason IS 'Reason given for a pin or a hold; NULL when there is none, or once erased.';
 COMMENT ON COLUMN changes.pinned IS 'Before the event: whether a pin kept the clip.';
 COMMENT ON COLUMN changes.pin_reason IS 'Before the event: why it was pinned.';
 COMMENT ON COLUMN changes.rating IS 'Before the event: the newest rating.';

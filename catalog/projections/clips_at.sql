@@ -63,8 +63,8 @@ WITH before AS (
         CASE WHEN c.changed > p THEN before.purged ELSE c.purged END AS purged,
         CASE WHEN c.changed > p THEN before.restored ELSE c.restored END AS restored,
         CASE WHEN c.changed > p THEN before.previous ELSE c.changed END AS changed,
-        coalesce(holding.holds, 0) AS holds,
-        coalesce(holding.legal_holds, 0) AS legal_holds,
+        coalesce(holding.holds, 0)::INTEGER AS holds,
+        coalesce(holding.legal_holds, 0)::INTEGER AS legal_holds,
         holding.held_until AS held_until)
     FROM folded.clips AS c
         LEFT JOIN before ON before.clip = c.id

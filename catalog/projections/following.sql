@@ -30,7 +30,7 @@ FROM touched WHERE place IS NULL ORDER BY position;
 -- name: say
 -- What each step says about its clip. NULL says nothing; times that are taken back are told by -infinity, texts by ''.
 CREATE OR REPLACE TEMP TABLE said AS
-SELECT position, recorded, clip, kind, actor_id, place, alone, made, changed, was,
+SELECT position, recorded, clip, kind, actor_id, words AS reason, place, alone, made, changed, was,
     CASE kind WHEN 'ClipPinned' THEN true WHEN 'ClipUnpinned' THEN false END AS pinned,
     CASE kind WHEN 'ClipPinned' THEN coalesce(words, '') WHEN 'ClipUnpinned' THEN '' END AS pin_reason,
     rating,
@@ -58,7 +58,7 @@ FROM (SELECT *, kind = 'ClipRestored' AND source IS DISTINCT FROM 'grace' AS is_
 -- name: follow_one
 -- Each clip before and after its step, for those that this batch touches once: most of them.
 CREATE OR REPLACE TEMP TABLE followed AS
-SELECT position, changed AS previous, recorded, clip, kind, actor_id, place, made, true AS is_last, was, was AS before, {
+SELECT position, changed AS previous, recorded, clip, kind, actor_id, reason, place, made, true AS is_last, was, was AS before, {
         'pinned': coalesce(pinned, was.pinned),
         'pin_reason': nullif(coalesce(pin_reason, was.pin_reason), ''),
         'rating': coalesce(rating, was.rating),
@@ -84,7 +84,7 @@ FROM said WHERE alone;
 -- The same for clips with several steps, each of which finds what those before it left. A restore begins another `turn`; within one
 -- the first word on a purge counts.
 INSERT INTO followed
-SELECT position, greatest(lag(position, 1, changed) OVER life, made) AS previous, recorded, clip, kind, actor_id, place, made,
+SELECT position, greatest(lag(position, 1, changed) OVER life, made) AS previous, recorded, clip, kind, actor_id, reason, place, made,
     lead(position) OVER life IS NULL AS is_last, was, lag(became, 1, was) OVER life AS before, became
 FROM (
     SELECT *, {
@@ -124,7 +124,7 @@ WHERE kind <> before;
 -- name: record
 -- What each step found. Events that came before their clip are part of how it began, and no change.
 INSERT INTO catalog.folded.changes BY NAME
-SELECT position, previous, recorded, clip, kind, actor_id, tag, unnest(before)
+SELECT position, previous, recorded, clip, kind, actor_id, tag, reason, unnest(before)
 FROM followed LEFT JOIN (SELECT position, tag FROM retagged) USING (position)
 WHERE position > made ORDER BY position;
 

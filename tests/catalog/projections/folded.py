@@ -39,7 +39,15 @@ class History:
         )
 
     def raw(
-        self, kind: str, subject: str, data: str, personal: str | None = None, *, version: int = 1, actor: str = "ann", hours: float = 0
+        self,
+        kind: str,
+        subject: str,
+        data: str,
+        personal: str | None = None,
+        *,
+        version: int = 1,
+        actor: str = "ann",
+        hours: float = 0,
     ) -> int:
         """One more event of any kind."""
         position = len(self.rows) + 1

@@ -26,13 +26,17 @@ def _hold(draw: Draw) -> Fact:
     if draw.random() < 0.4:
         return events.HoldReleased(hold=hold, kind=kind, reason=draw.choice((None, "over")))
     until = draw.choice((None, START + timedelta(seconds=draw.randrange(200))))
-    return events.HoldPlaced(hold=hold, kind=kind, until=None if kind == "legal" else until, review=None, reason="case 7")
+    return events.HoldPlaced(
+        hold=hold, kind=kind, until=None if kind == "legal" else until, review=None, reason="case 7"
+    )
 
 
 def _mark(draw: Draw) -> Fact:
     if draw.random() < 0.4:
         return events.ClipUnmarked(plan="p", reason=draw.choice(("pinned", "used", "undone", "policy")))
-    return events.ClipMarked(plan=draw.choice("pq"), rule=draw.choice(("", "r")), delete_after=START + timedelta(days=draw.randrange(9)))
+    return events.ClipMarked(
+        plan=draw.choice("pq"), rule=draw.choice(("", "r")), delete_after=START + timedelta(days=draw.randrange(9))
+    )
 
 
 def _purge(draw: Draw) -> Fact:
@@ -108,7 +112,12 @@ def life(draw: Draw, steps: int, *, erased: tuple[str, ...] = ()) -> History:
             clip = coming.pop(draw.randrange(len(coming)))
             known.append(clip)
             tags = tuple(draw.sample("abc", draw.randrange(3)))
-            history.add(completed(actor_label=actor, tags=tags, key=f"{actor}/x/tide-{clip}.wav"), clip, actor=actor, hours=hours)
+            history.add(
+                completed(actor_label=actor, tags=tags, key=f"{actor}/x/tide-{clip}.wav"),
+                clip,
+                actor=actor,
+                hours=hours,
+            )
         elif chance < 0.25:
             fact, subject = _elsewhere(draw)
             history.add(fact, subject, actor=actor)

@@ -1,0 +1,161 @@
+"""Relations beside the clips: marks, purges, holds, voices, models, uploads, deliveries, reports."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.building import completed
+from tests.catalog.projections.folded import START, Folded, History
+from voxledger.catalog.events import (
+    AudioStored,
+    AudioUploadFailed,
+    ClipMarked,
+    ClipPurged,
+    ClipRestored,
+    ClipUnmarked,
+    DeliveryQuarantined,
+    HoldPlaced,
+    HoldReleased,
+    ModelPulled,
+    ModelPushed,
+    PurgeFailed,
+    PurgeStarted,
+    ReportPublished,
+    SubjectErased,
+    VoiceRegistered,
+    VoiceWithdrawn,
+    new_id,
+)
+
+_SHA = "5f" * 32
+REGISTERED = VoiceRegistered(
+    sha256=_SHA, bytes=4, duration_us=5, speech_us=3, sample_rate=16_000, channels=1, loudness_lufs=-20.0, consent="own",
+    consent_sha256=None, scope="internal", expires=START + timedelta(seconds=3), bucket="v", name="Änne", key="k", consent_path=None,
+)  # fmt: skip
+
+
+def at(position: int) -> object:
+    return START + timedelta(seconds=position)
+
+
+def test_a_mark_ends_with_the_next_word_on_it() -> None:
+    clip, history = new_id(), History()
+    history.add(completed(), clip)
+    mark = ClipMarked(plan="p", rule="r", delete_after=START)
+    for fact in (mark, ClipUnmarked(plan="p", reason="used"), mark, mark, PurgeStarted(plan="p", rule="r", bucket="b")):
+        history.add(fact, clip)
+    found = Folded(history).rows("SELECT position, ended, ending FROM marks ORDER BY position")
+    assert [(row["position"], row["ended"], row["ending"]) for row in found] == [
+        (2, at(3), "used"),
+        (4, at(5), "replaced"),
+        (5, at(6), "purge"),
+    ]
+
+
+def test_a_purge_gathers_the_answers_of_the_store() -> None:
+    clip, history = new_id(), History()
+    failed = PurgeFailed(plan="p", bucket="b", failure="AccessDenied")
+    for fact in (
+        PurgeStarted(plan="p", rule="r", bucket="b"),
+        failed,
+        failed,
+        ClipPurged(plan="p", rule="r", bucket="b", bytes=9),
+        ClipRestored(bucket="b", source="versioning", plan=None, bytes=9, key="k"),
+        PurgeStarted(plan="q", rule="", bucket="b"),
+    ):
+        history.add(fact, clip)
+    first, second = Folded(history).rows("FROM purges ORDER BY position")
+    assert (first["started"], first["purged"], first["failures"], first["failure"]) == (at(1), at(4), 2, "AccessDenied")
+    assert (first["bytes"], first["rule"], first["restored"], first["restored_from"]) == (9, "r", at(5), "versioning")
+    assert (second["plan"], second["rule"], second["purged"], second["failures"]) == ("q", None, None, 0)
+
+
+def test_a_hold_is_open_over_or_released() -> None:
+    clip, history = new_id(), History()
+    for hold, until in (("open", None), ("over", START), ("off", None), ("again", START), ("again", None)):
+        history.add(HoldPlaced(hold=hold, kind="ordinary", until=until, review=None, reason="why"), clip)
+    history.add(HoldReleased(hold="off", kind="ordinary", reason="done"), clip, actor="bob")
+    folded = Folded(history)
+    states = {row["hold"]: row["state"] for row in folded.rows("FROM holds")}
+    assert states == {"open": "open", "over": "ended", "off": "released", "again": "open"}
+    assert len(folded.rows("FROM holds")) == 4
+    row = folded.row("FROM holds WHERE hold = 'off'")
+    assert (row["released"], row["released_by"], row["release_reason"], row["reason"]) == (at(6), "bob", "done", "why")
+
+
+def test_a_hold_of_the_past_is_measured_by_the_clock_of_then() -> None:
+    clip, history = new_id(), History()
+    history.add(completed(), clip)
+    history.add(
+        HoldPlaced(hold="h", kind="ordinary", until=START + timedelta(seconds=3), review=None, reason="why"), clip
+    )
+    history.add(HoldReleased(hold="other", kind="ordinary", reason=None), clip)
+    folded = Folded(history)
+    assert (folded.clip(clip)["held"], folded.row("FROM holds")["state"]) == (False, "ended")
+    folded.as_of(2)
+    assert (folded.clip(clip)["held"], folded.row("FROM holds")["state"]) == (True, "open")
+    folded.as_of(3)
+    assert (folded.clip(clip)["held"], folded.row("FROM holds")["state"]) == (False, "ended")
+
+
+def test_a_voice_stands_until_consent_ends() -> None:
+    history = History()
+    history.add(REGISTERED, _SHA)
+    history.add(VoiceWithdrawn(sha256=_SHA, clips=3, name="Änne", reason="asked"), _SHA)
+    history.add(REGISTERED, _SHA)
+    folded = Folded(history)
+    row = folded.row("FROM voices")
+    assert (row["position"], row["withdrawn"], row["state"], row["name"]) == (3, None, "expired", "Änne")
+    states = []
+    for position in (1, 2, 3):
+        folded.as_of(position)
+        states.append((folded.row("FROM voices")["state"], folded.row("FROM voices")["withdrawal_reason"]))
+    assert states == [("registered", None), ("withdrawn", "asked"), ("expired", None)]
+
+
+def test_an_erased_voice_loses_its_name_everywhere() -> None:
+    clip, history = new_id(), History()
+    history.add(REGISTERED, _SHA)
+    history.add(completed(voice_sha256=_SHA, voice_name="Änne"), clip)
+    history.add(
+        SubjectErased(request="e", scope="voice", target=_SHA, clips=1, voices=1, objects=1, bytes=1, reports=0,
+                      key_destroyed=False, outcomes={}),
+        "e",
+    )  # fmt: skip
+    folded = Folded(history)
+    row = folded.row("FROM voices")
+    assert (row["state"], row["name"], row["key"], row["erased"]) == ("erased", None, None, at(3))
+    assert folded.clip(clip)["voice"] is None
+
+
+def test_a_model_version_is_one_row_with_its_ways() -> None:
+    model = {"model": "m", "model_version": "1", "manifest": _SHA, "files": 2, "bytes": 8, "elapsed_us": 3}
+    history = History()
+    history.add(ModelPushed(sent_bytes=5, **model), "m@1")
+    history.add(ModelPulled(fetched_bytes=8, **model), "m@1")
+    history.add(ModelPushed(sent_bytes=1, **model), "m@1")
+    row = Folded(history).row("FROM models")
+    assert (row["pushed"], row["pulled"], row["restored"]) == (at(3), at(2), None)
+    assert (row["sent_bytes"], row["fetched_bytes"], row["bytes"], row["manifest"]) == (6, 8, 8, _SHA)
+
+
+def test_answers_of_other_sides_are_rows() -> None:
+    clip, event, history = new_id(), new_id(), History()
+    history.add(AudioUploadFailed(bucket="b", failure="AccessDenied", attempts=3, key="k"), clip)
+    history.add(AudioStored(bucket="b", bytes=9, etag="e", attempts=1, transfer_us=7, waited_us=8, key="k"), clip)
+    history.add(
+        DeliveryQuarantined(subscription="mixpanel", refused_type="ClipRated", field="time", reason="too old"), event
+    )
+    history.add(
+        ReportPublished(week="2026-W10", revision=2, closed=True, through=3, head=_SHA, head_position=3), "2026-W10"
+    )
+    folded = Folded(history)
+    uploads = folded.rows("SELECT outcome, bytes, etag, failure, transfer_us FROM uploads ORDER BY position")
+    assert [tuple(row.values()) for row in uploads] == [
+        ("refused", None, None, "AccessDenied", None),
+        ("stored", 9, "e", None, 7),
+    ]
+    delivery = folded.row("FROM deliveries")
+    assert (delivery["event"], delivery["refused_type"], delivery["reason"]) == (event, "ClipRated", "too old")
+    report = folded.row("FROM reports")
+    assert (report["week"], report["revision"], report["closed"], report["head"]) == ("2026-W10", 2, True, _SHA)
