@@ -40,6 +40,8 @@ def ship(write: Transaction, segment: Segment, head: Head, *, recorder: Recorder
 def _publish(write: Transaction, head: Head, folder: Path, recorder: Recorder, bucket: str) -> None:
     node = recorder.journal.node
     path = folder / name(head)
+    if path.exists():
+        return  # a head says one thing for ever, and is on its way already
     platform.write_atomic(
         path, msgspec.json.encode(msgspec.structs.replace(head, node=node, published=now(), origin=""))
     )
