@@ -9,4 +9,15 @@ FULL = bool(os.environ.get("VOXLEDGER_SOAK"))
 
 def rounds(full: int) -> range:
     """The rounds of a loop: `full` of them in a soak, else a tenth, at least one."""
-    return range(full if FULL else max(1, full // 10))
+    return range(count(full))
+
+
+def count(full: int) -> int:
+    """How many: `full` in a soak, else a tenth, at least one."""
+    return full if FULL else max(1, full // 10)
+
+
+def told_of_soak(loop: str, **found: object) -> None:
+    """One line for docs/soak.md of what a loop went through; the run with `-s` or `-rP` shows it."""
+    values = (f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in found.items())
+    print(f"soak: {loop}: {', '.join(values)}")

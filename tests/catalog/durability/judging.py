@@ -14,6 +14,7 @@ import duckdb
 
 from tests.building import Parts
 from tests.catalog.durability.lives import identity
+from tests.soak import FULL
 from voxledger.catalog import projections
 from voxledger.catalog.log import Keeper, verify
 from voxledger.catalog.log.segments import Segments
@@ -31,6 +32,12 @@ def fingerprint(keeper: Keeper, *, but: Iterable[str] = ()) -> dict[str, str]:
                 rows = reading.tuples(f"FROM {name} ORDER BY ALL")
                 found[name] = f"{len(rows)} rows, {hashlib.sha256(repr(rows).encode()).hexdigest()[:16]}"
     return found
+
+
+def check_same(found: dict[str, str], meant: dict[str, str], otherwise: str) -> None:
+    """The relations of two fingerprints are equal; names those that are not."""
+    differ = {name: (found.get(name), meant[name]) for name in meant if found.get(name) != meant[name]}
+    assert not differ, otherwise
 
 
 def check_pruning(path: Path) -> int:
@@ -86,8 +93,8 @@ def check_told(parts: Parts, said: Iterable[list[str]]) -> int:
 
 
 def check_whole(parts: Parts) -> int:
-    """The chain is intact, the tables are what the log says, and both come back from journal and segments alone. Gives
-    how many events there are.
+    """The chain is intact, the tables are what folding the log anew gives, and both come back from journal and segments
+    alone. Gives how many events there are.
     """
     found = fingerprint(parts.keeper)
     verdict = verify.verify(parts.keeper)
@@ -95,10 +102,11 @@ def check_whole(parts: Parts) -> int:
     assert (verdict.told, verdict.waiting) == ((), 0)
     assert verdict.position == verdict.events == parts.journal.head()
     assert [epoch.reason for epoch in parts.journal.epochs()] == ["created"]
-    parts.keeper.rebuild()
-    assert fingerprint(parts.keeper) == found, "the tables are not what a rebuild gives"
+    if FULL:  # what follows folds everything anew as well
+        parts.keeper.rebuild()
+        check_same(fingerprint(parts.keeper), found, "the tables are not what a rebuild gives")
     for file in parts.home.path.glob("*.duckdb*"):
         file.unlink()
     parts.keeper = Keeper(parts.home, parts.recorder)
-    assert fingerprint(parts.keeper) == found, "journal and segments do not hold everything"
+    check_same(fingerprint(parts.keeper), found, "journal and segments do not hold everything")
     return verdict.events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.building import Parts, completed
@@ -103,8 +103,8 @@ def _facts(draw: random.Random) -> list[Fact | None]:
     ]  # fmt: skip
 
 
-def all_steps(home: Path, say: Say, /, *, life: int, rounds: int) -> None:
-    """Emits, drains, seals, prunes and rebuilds, each of them in every round, and ends by itself."""
+def all_steps(home: Path, say: Say, /, *, life: int, rounds: int, rebuild: bool) -> None:
+    """Emits, drains, seals, prunes and, if asked to, rebuilds, each of them in every round, and ends by itself."""
     small(seal=8, batch=9)
     parts = Parts(home)
     speaker = Speaker(parts, say, life)
@@ -113,16 +113,18 @@ def all_steps(home: Path, say: Say, /, *, life: int, rounds: int) -> None:
             speaker.speak()
             if call % 4 == 3:
                 parts.keeper.drain()
-        parts.keeper.rebuild()
+        if rebuild:
+            parts.keeper.rebuild()
     parts.close()
 
 
-def write(home: Path, say: Say, /, *, life: int) -> None:
-    """Emits for ever."""
-    parts = Parts(home)
+def write(home: Path, say: Say, /, *, life: int, pause: float) -> None:
+    """Emits for ever, with pauses of so many seconds at most, so that it does not outrun who drains."""
+    parts, draw = Parts(home), random.Random(life)
     speaker = Speaker(parts, say, life)
     while True:
         speaker.speak()
+        time.sleep(draw.random() * pause)
 
 
 def keep(home: Path, say: Say, /, *, seal: int, batch: int, rebuild: int) -> None:
@@ -130,14 +132,9 @@ def keep(home: Path, say: Say, /, *, seal: int, batch: int, rebuild: int) -> Non
     small(seal, batch)
     parts = Parts(home)
     for turn in itertools.count(1):
-        for _ in _until_there_is_more(parts):
-            parts.keeper.drain()
+        position = parts.keeper.drain()
         if turn % rebuild == 0:
             parts.keeper.rebuild()
-
-
-def _until_there_is_more(parts: Parts) -> Iterator[None]:
-    head = parts.journal.head()
-    yield
-    while parts.journal.head() == head:
-        time.sleep(0.001)
+        say("kept", position)
+        while parts.journal.head() == position:
+            time.sleep(0.001)
