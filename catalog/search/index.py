@@ -43,7 +43,7 @@ class SearchIndex:
 
     def __init__(self, keeper: Keeper, *, path: Path | None = None) -> None:
         """`path` is HOME/search.sqlite unless it is said otherwise."""
-        self.path = path or keeper.home.path / "search.sqlite"
+        self.path = path or keeper.home.search
         self._keeper = keeper
         self._journal = keeper.journal
         self._vault = keeper.recorder.vault
