@@ -31,8 +31,10 @@ STORAGE_VERSION = "v1.4.0"
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the rows written and the rows there are."""
 
-_SLICE = 50_000
+_SLICE = 200_000
 """Rows that are in memory at a time, more or less."""
+_MEMORY = "500MB"
+"""What the file that is written may keep in memory; what is read has its own."""
 _KEYS = ("position", "id", "first")
 """What relations are cut along, the first one that they have: unique, and in the order in which rows came."""
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+")
@@ -108,6 +110,7 @@ def _write(reading: Reading, file: Path, version: str, progress: Progress | None
         for relation in relations:
             copy.execute(_definition(relation))
             for rows in _slices(reading, relation, sizes[relation.name]):
+                # Each slice for itself: DuckDB would keep all of a longer transaction in memory.
                 copy.register("arrived", rows)
                 copy.execute(f"INSERT INTO {_quoted(relation.name)} BY NAME SELECT * FROM arrived")  # noqa: S608
                 copy.unregister("arrived")
@@ -122,6 +125,7 @@ def _copy(file: Path, version: str) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET enable_progress_bar = false")  # it would write to standard output
         try:
             connection.execute(f"ATTACH {_text(str(file))} AS detached (STORAGE_VERSION {_text(version)})")

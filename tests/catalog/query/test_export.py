@@ -29,7 +29,7 @@ def full(parts: Parts) -> Parts:
     return parts
 
 
-@pytest.mark.parametrize("size", [7, 50_000])
+@pytest.mark.parametrize("size", [7, 200_000])
 def test_the_copy_holds_every_relation_row_for_row(
     full: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
