@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
 
+import duckdb
 import msgspec
 from life import Life, drafts
 from log_growth import Grown
@@ -23,7 +24,7 @@ from log_peers import PEERS
 from rich.console import Console
 from rich.table import Table
 
-from voxledger.catalog.events import AudioAccessed, Draft, digest, encode, new_id
+from voxledger.catalog.events import AudioAccessed, Draft, encode, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.log import Keeper
@@ -129,7 +130,7 @@ def _renamed(draft: Draft) -> Draft:
 
 
 def small_events(base: Path) -> None:
-    """Draining events of less than 200 bytes of content."""
+    """Draining events of less than 200 bytes of content, beside appending the same columns to DuckDB and nothing else."""
     home = Home.open(base / "small")
     recorder = Recorder(Journal(home.journal), Vault(home.vault))
     keeper = Keeper(home, recorder)
@@ -141,15 +142,18 @@ def small_events(base: Path) -> None:
     start = time.perf_counter()
     keeper.drain()
     rate = _SMALL / (time.perf_counter() - start)
+    with keeper.reading() as reading:
+        rows = reading.table("SELECT * FROM log.events WHERE position > 1")
     start = time.perf_counter()
-    bodies = recorder.journal.read(recorder.journal.head() - 5000, 5000)
-    for _, body in bodies:
-        digest(body)
-        msgspec.json.decode(body)
-    floor = len(bodies) / (time.perf_counter() - start)
-    table = _table("Draining small events (AudioAccessed), with projections and segments", "what", "events/s", "ratio")
-    table.add_row("read, hash and parse alone (a floor)", f"{floor:,.0f}", "1.00")
-    table.add_row("drain", f"{rate:,.0f}", f"{rate / floor:.2f}")
+    with duckdb.connect(str(base / "bare.duckdb")) as connection:
+        connection.register("rows", rows)
+        connection.execute("CREATE TABLE events AS FROM rows")
+    limit = _SMALL / (time.perf_counter() - start)
+    table = _table(
+        f"Draining {_SMALL:,} small events (AudioAccessed), with tables and segments", "what", "events/s", "ratio"
+    )
+    table.add_row("the columns into DuckDB, ready made (the limit)", f"{limit:,.0f}", "1.00")
+    table.add_row("drain", f"{rate:,.0f}", f"{rate / limit:.2f}")
     console.print(table)
     recorder.journal.close()
 
