@@ -145,11 +145,16 @@ class Keeper:
         return None if self._files.kept else link.to_node(self.home, patience)
 
     def _drain_here(self, head: int, patience: float, progress: Progress | None) -> End:
+        rebuilt = False
         while True:
             with self._files.writing(patience) as connection:
                 end, folded = self._burst(connection, head, progress)
+                # What was folded just now may show that the tables must be folded anew. Once: it must never go round.
+                if folded == end.position and not rebuilt and projections.awaits_rebuild(connection, is_understood):
+                    folded = None
             if folded is None:
                 self._rebuild.run(patience=patience, progress=progress, wanted=self._is_stale)
+                rebuilt = True
             elif end.position >= head and folded >= end.position:
                 return end
             time.sleep(0.002)  # DuckDB's lock knows no queue
@@ -168,6 +173,7 @@ class Keeper:
                 if follows:
                     projections.fold(connection, self._folder.opened(batch.rows), end.position)
                     folded = end.position
+                    self.journal.drained(end.position, end.digest)  # so that nobody loses it again in silence
                 if progress:
                     progress(end.position, head)
                 if time.monotonic() > until:
@@ -187,11 +193,13 @@ class Keeper:
         """How far the tables are; None when they are of another version, or ahead of the log."""
         state = projections.position(connection)
         if state is None:
-            projections.create(connection)
-            return 0
+            projections.create(connection, begun=last)
+            state = (projections.VERSION, 0)
         version, reached = state
-        stale = version != projections.VERSION or reached > last
-        return None if stale or projections.awaits_rebuild(connection, is_understood) else reached
+        if version != projections.VERSION or reached > last or projections.awaits_rebuild(connection, is_understood):
+            return None
+        self._writer.tell_of_tables(reached)
+        return reached
 
     def _is_stale(self) -> bool:
         with self._files.writing(PATIENCE) as connection:
