@@ -27,9 +27,9 @@ INSERT INTO catalog.folded.early BY NAME
 SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, rating, tag, words
 FROM touched WHERE place IS NULL ORDER BY position;
 
--- name: say
+-- name: said
 -- What each step says about its clip. NULL says nothing; times that are taken back are told by -infinity, texts by ''.
-CREATE OR REPLACE TEMP TABLE said AS
+CREATE OR REPLACE TEMP VIEW said AS
 SELECT position, recorded, clip, kind, actor_id, words AS reason, place, alone, made, changed, was,
     CASE kind WHEN 'ClipPinned' THEN true WHEN 'ClipUnpinned' THEN false END AS pinned,
     CASE kind WHEN 'ClipPinned' THEN coalesce(words, '') WHEN 'ClipUnpinned' THEN '' END AS pin_reason,
@@ -111,20 +111,7 @@ FROM (
     WINDOW life AS (PARTITION BY clip ORDER BY position), within AS (PARTITION BY clip, turn ORDER BY position))
 WINDOW life AS (PARTITION BY clip ORDER BY position);
 
--- name: tags
--- Each tag of each clip at every step that changed something about it: putting on what is there and taking off what is not change nothing.
-CREATE OR REPLACE TEMP TABLE retagged AS
-SELECT position, clip, tag, kind FROM (
-    SELECT position, clip, tag, kind,
-        lag(kind, 1, CASE WHEN list_contains(from_json(tags, '["VARCHAR"]'), tag) THEN 'ClipTagged' ELSE 'ClipUntagged' END)
-            OVER (PARTITION BY clip, tag ORDER BY position) AS before
-    FROM touched WHERE place IS NOT NULL AND tag IS NOT NULL AND kind IN ('ClipTagged', 'ClipUntagged'))
-WHERE kind <> before;
-
 -- name: record
 -- What each step found. Events that came before their clip are part of how it began, and no change.
 INSERT INTO catalog.folded.changes BY NAME
-SELECT position, previous, recorded, clip, kind, actor_id, tag, reason, unnest(before)
-FROM followed LEFT JOIN (SELECT position, tag FROM retagged) USING (position)
-WHERE position > made ORDER BY position;
-
+SELECT position, previous, recorded, clip, kind, actor_id, reason, unnest(before) FROM followed WHERE position > made ORDER BY position;

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.events import REGISTRY, is_understood
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.projections.stages import STAGES, STEPS, WAITED
+from voxledger.catalog.projections.stages import SEVERAL, STAGES, STEPS, WAITED
 from voxledger.catalog.queries import load
 
 VERSION = 2
@@ -82,9 +82,7 @@ def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) 
         if strange.num_rows:
             events = events.filter(pc.invert(pc.is_in(events.column("position"), strange.column("position"))))
             connection.register("folding", events)
-        present = set(events.column("type").unique().to_pylist())
-        if "GenerationCompleted" in present and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
-            present.add(WAITED)
+        present = _present(connection, events)
         with transaction(connection):
             for stage in STAGES:
                 if stage.types & present:
@@ -124,6 +122,18 @@ def awaits_rebuild(connection: duckdb.DuckDBPyConnection, understood: Callable[[
     if any(bool(row[0]) for row in connection.execute(_sql("projections", "stale")).fetchall()):
         return True
     return any(understood(kind, version) for kind, version in connection.execute(_sql("unknown", "kinds")).fetchall())
+
+
+def _present(connection: duckdb.DuckDBPyConnection, events: pa.Table) -> set[str]:
+    """The event types of a batch, and what else decides about the stages that it needs."""
+    present = set(events.column("type").unique().to_pylist())
+    if "GenerationCompleted" in present and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
+        present.add(WAITED)
+    if present & STEPS:
+        touched = events.column("subject").filter(pc.is_in(events.column("type"), pa.array(sorted(STEPS))))
+        if pc.count_distinct(touched).as_py() < len(touched):
+            present.add(SEVERAL)
+    return present
 
 
 def _strange(connection: duckdb.DuckDBPyConnection) -> pa.Table:

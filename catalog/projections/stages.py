@@ -15,6 +15,8 @@ STEPS = frozenset(
 """What happens to a clip after it was made; the query `read` of steps.sql names the same types."""
 WAITED = "an event that waited for its clip"
 """Stands for a type in a batch that brings clips while events wait that came before their clips."""
+SEVERAL = "several events of one clip"
+"""Stands for a type in a batch that touches a clip more than once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,26 @@ def _stage(file: str, queries: Iterable[str], *types: str) -> Stage:
     return Stage(file=file, queries=tuple(queries), types=frozenset(types))
 
 
-_FOLLOWING = ("touched", "no_longer_early", "early", "say", "follow_one", "follow_many", "tags", "record")
-_UPDATING = ("uses", "audio", "keeping", "tags", "changed")
+_USES = ("AudioAccessed", "GenerationReused")
+_AUDIO = (
+    "AudioStored",
+    "AudioUploadFailed",
+    "CacheEvicted",
+    "ClipPurged",
+    "ClipRestored",
+    "ObjectMissing",
+    "ObjectVerified",
+)
+_KEEPING = (
+    "ClipPinned",
+    "ClipUnpinned",
+    "ClipRated",
+    "ClipMarked",
+    "ClipUnmarked",
+    "PurgeStarted",
+    "ClipPurged",
+    "ClipRestored",
+)
 _ERASURE = ("erased", "stale", "clips", "pins", "others", "voices")
 
 STAGES = (
@@ -44,8 +64,14 @@ STAGES = (
     _stage("marks", ["fold"], "ClipMarked", "ClipUnmarked", "PurgeStarted", "ClipRestored"),
     _stage("purges", ["fold"], "PurgeStarted", "ClipPurged", "PurgeFailed", "ClipRestored"),
     _stage("holds", ["fold"], "HoldPlaced", "HoldReleased"),
-    _stage("following", _FOLLOWING, *STEPS, WAITED),
-    _stage("updating", _UPDATING, *STEPS, WAITED),
+    _stage("following", ["touched", "no_longer_early", "early", "said", "follow_one"], *STEPS, WAITED),
+    _stage("following", ["follow_many"], SEVERAL, WAITED),
+    _stage("following", ["record"], *STEPS, WAITED),
+    _stage("updating", ["uses"], *_USES, WAITED),
+    _stage("updating", ["audio"], *_AUDIO, WAITED),
+    _stage("updating", ["keeping"], *_KEEPING, WAITED),
+    _stage("tags", ["effects", "record", "update"], "ClipTagged", "ClipUntagged", WAITED),
+    _stage("updating", ["changed"], *STEPS, WAITED),
     _stage("holds", ["update"], "HoldPlaced", "HoldReleased", WAITED),
     _stage("voices", ["fold"], "VoiceRegistered", "VoiceWithdrawn"),
     _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored"),

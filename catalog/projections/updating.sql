@@ -20,14 +20,6 @@ FROM followed WHERE clips.rowid = followed.place AND is_last
     IS DISTINCT FROM (was.pinned, was.pin_reason, was.rating, was.ratings, was.mark_plan,
         was.mark_rule, was.delete_after, was.purge_started, was.purged, was.restored);
 
--- name: tags
-UPDATE catalog.folded.clips SET tags = nullif(to_json(list_sort(list_concat(
-    list_filter(coalesce(from_json(tags, '["VARCHAR"]'), []), lambda tag: NOT list_contains(news.gone, tag)), news.come)))::VARCHAR, '[]')
-FROM (
-    SELECT clip, coalesce(list(tag) FILTER (kind = 'ClipTagged'), []) AS come, list(tag) AS gone
-    FROM (SELECT clip, tag, arg_max(kind, position) AS kind FROM retagged GROUP BY ALL) GROUP BY clip) AS news
-WHERE clips.id = news.clip;
-
 -- name: changed
 UPDATE catalog.folded.clips SET changed = greatest(followed.position, followed.made)
 FROM followed WHERE clips.rowid = followed.place AND is_last;
