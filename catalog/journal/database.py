@@ -43,6 +43,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._name = os.fspath(path)
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self._open = False
@@ -72,26 +73,29 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One durable change: on disk when the block ends, undone when it raises."""
-        self.check_process()
-        with self.lock, self._translating():
-            if self._open:
-                raise JournalError(f"a change to {self.path} is open in this thread already; finish it first")
-            self._open = True
-            try:
-                if self.connection.in_transaction:  # left by an interrupt in the wrong moment
-                    self.connection.execute("ROLLBACK")
-                self._check_file()
-                failpoint("journal.before_begin")
-                self.patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
-                yield self.connection
-                self.patiently(lambda: self.connection.execute("COMMIT"))
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
-            finally:
-                self._open = False
+        """One durable change: on disk when the block ends, undone when it raises. Called with the lock held."""
+        self.check_free()
+        self._open = True
+        try:
+            if self.connection.in_transaction:  # left by an interrupt in the wrong moment
+                self.connection.execute("ROLLBACK")
+            self._check_file()
+            failpoint("journal.before_begin")
+            self.patiently(lambda: self.connection.execute("BEGIN IMMEDIATE"))
+            yield self.connection
+            self.patiently(lambda: self.connection.execute("COMMIT"))
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise _translated(error, self.path) from error
+            raise
+        finally:
+            self._open = False
+
+    def _undo(self) -> None:
+        with self._translating():
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
 
     def shrink(self) -> None:
         """Give a part of much free room back to the disk. What goes wrong here was not asked for, and can wait."""
@@ -133,6 +137,11 @@ class Database:
         """Whether this process opened it, and not one that it was forked from."""
         return self._pid == os.getpid()
 
+    def check_free(self) -> None:
+        """The lock lets its own thread in again, but changes do not nest."""
+        if self._open:
+            raise JournalError(f"a change to {self.path} is open in this thread already; finish it first")
+
     def check_process(self) -> None:
         """SQLite's connections do not survive a fork, and locks may be inherited held."""
         if not self.is_mine:
@@ -158,7 +167,7 @@ class Database:
         return sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=0)
 
     def _identity(self) -> tuple[int, int]:
-        found = os.stat(self.path)  # noqa: PTH116  # before every change; Path.stat() is slower
+        found = os.stat(self._name)  # noqa: PTH116  # before every change; Path.stat() is slower
         return found.st_dev, found.st_ino
 
     def _check_file(self) -> None:

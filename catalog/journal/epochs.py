@@ -112,9 +112,8 @@ def begin(connection: sqlite3.Connection, beginning: Beginning, *, after: int = 
 
 def end(connection: sqlite3.Connection, base: int) -> End:
     """Where the journal ends. Read anew in each transaction: another process may have begun an epoch."""
-    epoch, first, since = connection.execute(_SQL["epoch"]).fetchone()
-    position, recorded = connection.execute(_SQL["newest"]).fetchone() or (base, 0)
-    return End(position, max(recorded, since), epoch, first)
+    epoch, first, since, position, recorded = connection.execute(_SQL["end"]).fetchone()
+    return End(base, since, epoch, first) if position is None else End(position, max(recorded, since), epoch, first)
 
 
 def all_epochs(rows: list[tuple[str, int, int, Reason, int | None, int | None]]) -> list[Epoch]:

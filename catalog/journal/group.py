@@ -125,8 +125,9 @@ class Group:
 
     def _wake_next(self) -> None:
         """Somebody who still waits leads next."""
-        with contextlib.suppress(IndexError):  # another thread may empty it meanwhile
-            self._waiting[0].wake()
+        if self._waiting:
+            with contextlib.suppress(IndexError):  # another thread may empty it meanwhile
+                self._waiting[0].wake()
 
 
 def _size(call: _Call) -> int:

@@ -52,7 +52,7 @@ class Journal:
             failed.callback(self._mark.close)
             self._turn = Turn(path.with_suffix(".mark"))
             failed.callback(self._turn.close)
-            with self._turn.taken():
+            with self._in_turn():
                 self.node, self._base = opened(self._file, self._mark, base)
             failed.pop_all()
 
@@ -75,18 +75,23 @@ class Journal:
     def transaction(self) -> Iterator[Transaction]:
         """One durable change: all of it is on disk when the block ends, none of it when the block raises."""
         self._file.check_process()
-        with self._lock, self._turn.taken() as alone:
-            with self._file.transaction() as connection:
-                write = Transaction(connection, owner=self.owner, node=self.node, base=self._base)
-                yield write
-                failpoint("journal.before_commit")
-            failpoint("journal.after_commit")
-            if write.reached and alone:  # without a turn the mark lags until the next commit
-                position, recorded, epoch, first = write.reached
-                self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
-                failpoint("journal.after_mark")
-            if write.pruned:
-                self._file.shrink()
+        with self._lock:
+            self._file.check_free()
+            try:
+                alone = self._turn.take()
+                with self._file.transaction() as connection:
+                    write = Transaction(connection, owner=self.owner, node=self.node, base=self._base)
+                    yield write
+                    failpoint("journal.before_commit")
+                failpoint("journal.after_commit")
+                if write.reached and alone:  # without a turn the mark lags until the next commit
+                    position, recorded, epoch, first = write.reached
+                    self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
+                    failpoint("journal.after_mark")
+                if write.pruned:
+                    self._file.shrink()
+            finally:
+                self._turn.give()
 
     def emit(self, *drafts: Draft) -> list[Event]:
         """Record events durably and in order, all of them or none.
@@ -111,14 +116,14 @@ class Journal:
                 beginning = epochs.Beginning(reason, first, (free, first - 1) if first > free else None)
                 epochs.begin(write.connection, beginning)
                 end = epochs.end(write.connection, self._base)
-            with self._turn.taken():
+            with self._in_turn():
                 announce(self._file, self._mark, self.node, end, beginning)
             return self.epochs()[-1]
 
     def drained(self, position: int, digest: bytes) -> None:
         """Remember outside the log how far the log has come, and the digest of its last event."""
         self._file.check_process()
-        with self._lock, self._turn.taken():
+        with self._lock, self._in_turn():
             self._mark.drained(position, digest)
 
     def mark(self) -> Mark | None:
@@ -244,6 +249,15 @@ class Journal:
     def cursors(self) -> list[Cursor]:
         """All subscriptions."""
         return [Cursor(**dict(zip(Cursor.__struct_fields__, row, strict=True))) for row in self._read("cursors")]
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        self._file.check_free()
+        try:
+            self._turn.take()
+            yield
+        finally:
+            self._turn.give()
 
     def _read(self, query: str, *values: object) -> list[Any]:
         return self._file.read(_SQL[query], values)

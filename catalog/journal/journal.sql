@@ -88,9 +88,13 @@ UPDATE meta SET value = '2' WHERE key = 'schema';
 -- Where the journal ends, and when that was recorded.
 SELECT position, recorded FROM events ORDER BY position DESC LIMIT 1;
 
--- name: epoch
--- The epoch that is now: its name, its first position, and the time it began.
-SELECT epoch, first, since FROM epochs ORDER BY number DESC LIMIT 1;
+-- name: end
+-- Where the next event goes: the epoch that is now, with its first position and the time it began, and the newest event.
+SELECT
+    epoch, first, since,
+    (SELECT position FROM events ORDER BY position DESC LIMIT 1),
+    (SELECT recorded FROM events ORDER BY position DESC LIMIT 1)
+FROM epochs ORDER BY number DESC LIMIT 1;
 
 -- name: epochs
 SELECT epoch, first, since, reason, lost_first, lost_last FROM epochs ORDER BY number;

@@ -13,7 +13,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +71,7 @@ class MarkFile:
                 f"{path} cannot be used: {error.strerror}; make it a file that this user may write, or delete it"
             ) from error
         self._complained = False
+        self._last: tuple[bytes, _Fields | None] = (b"", None)
 
     def close(self) -> None:
         """Let the file go. Idempotent."""
@@ -97,50 +98,57 @@ class MarkFile:
 
     def advance(self, *, node: str, epoch: str, first: int, position: int, recorded: int) -> None:
         """Everything up to a position is acknowledged, or an epoch has begun after it."""
-        names = node.encode().ljust(40, b"\0"), epoch.encode().ljust(16, b"\0")
-        told = _Fields(_MAGIC, *names, first, position, recorded, 0, bytes(32))
-
-        def change(held: _Fields | None) -> _Fields | None:
-            if held is None:
-                return told
+        held = self._fields()
+        drained, digest = 0, bytes(32)
+        names = _padded(node, epoch)
+        if held is not None:
             # A journal that finds another node's mark refuses to open: that finding must stay.
             newer = position > held.position
-            begins = position == held.position and first > position and told.epoch != held.epoch
-            if held.node != told.node or not (newer or begins):
-                return None
-            return told._replace(drained=held.drained, digest=held.digest)
-
-        self._change(change)
+            begins = position == held.position and first > position and names[1] != held.epoch
+            if held.node != names[0] or not (newer or begins):
+                return
+            drained, digest = held.drained, held.digest
+        self._put(_Fields(_MAGIC, *names, first, position, recorded, drained, digest))
 
     def drained(self, position: int, digest: bytes) -> None:
         """The log holds everything up to a position, and its event there has this digest."""
 
-        def change(held: _Fields | None) -> _Fields | None:
-            return held._replace(drained=position, digest=digest) if held and position > held.drained else None
+        held = self._fields()
+        if held is not None and position > held.drained:
+            self._put(held._replace(drained=position, digest=digest))
 
-        self._change(change)
-
-    def _change(self, change: Callable[[_Fields | None], _Fields | None]) -> None:
-        if self._handle < 0:
-            return
+    def _put(self, fields: _Fields) -> None:
+        body = _LAYOUT.pack(*fields)
+        content = body + _CHECK.pack(zlib.crc32(body))
         try:
-            fields = change(self._fields())
-            if fields is not None:
-                body = _LAYOUT.pack(*fields)
-                _write(self._handle, body + _CHECK.pack(zlib.crc32(body)))
+            _write(self._handle, content)
         except OSError as error:
             if not self._complained:
                 _log.warning("%s cannot be written (%s); events are recorded all the same", self.path, error)
             self._complained = True
+        else:
+            self._last = content, fields
 
     def _fields(self) -> _Fields | None:
-        content = _read(self._handle)
+        if self._handle < 0:
+            return None
+        try:
+            content = _read(self._handle)
+        except OSError:
+            return None
+        if content == self._last[0]:
+            return self._last[1]
         if len(content) != _SIZE or not content.startswith(_MAGIC):
             return None
         body = content[: _LAYOUT.size]
         if _CHECK.pack(zlib.crc32(body)) != content[_LAYOUT.size :]:
             return None
         return _Fields._make(_LAYOUT.unpack(body))
+
+
+@lru_cache(maxsize=16)
+def _padded(node: str, epoch: str) -> tuple[bytes, bytes]:
+    return node.encode().ljust(40, b"\0"), epoch.encode().ljust(16, b"\0")
 
 
 if sys.platform == "win32":

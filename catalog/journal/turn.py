@@ -7,13 +7,11 @@ in time is gone without, and one that is held by a process that ends is free.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 PATIENCE = 5.0
@@ -26,6 +24,7 @@ class Turn:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle = _opened(path)
+        self._held = False
         self._waiter: _Waiter | None = None
         _all.add(self)
 
@@ -37,21 +36,24 @@ class Turn:
             os.close(self._handle)
         self._waiter, self._handle = None, -1
 
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[bool]:
-        """Hold the turn during the block; yields False when others keep it for too long."""
+    def take(self) -> bool:
+        """Wait for the turn; False when others keep it for too long. `give` ends it either way."""
         if self._handle < 0:
-            yield False
-        elif _lock(self._handle, wait=False):
-            try:
-                yield True
-            finally:
-                _unlock(self._handle)
-        else:
-            if self._waiter is None:
-                self._waiter = _Waiter(self._path)
-            with self._waiter.waited(PATIENCE) as held:
-                yield held
+            return False
+        if _lock(self._handle, wait=False):
+            self._held = True
+            return True
+        if self._waiter is None:
+            self._waiter = _Waiter(self._path)
+        return self._waiter.take(PATIENCE)
+
+    def give(self) -> None:
+        """Let the next one have it."""
+        if self._held:
+            self._held = False
+            _unlock(self._handle)
+        elif self._waiter:
+            self._waiter.give()
 
     def forget(self) -> None:
         """In a forked child: it would keep a turn beyond the end of the process that took it."""
@@ -78,6 +80,7 @@ class _Waiter:
 
     def __init__(self, path: Path) -> None:
         self.handle = _opened(path)
+        self._ask: _Ask | None = None
         self._asked: queue.SimpleQueue[_Ask | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="voxledger-turn", daemon=True).start()
 
@@ -85,13 +88,14 @@ class _Waiter:
         """Let the thread end, and close its file, as soon as it waits no longer."""
         self._asked.put(None)
 
-    @contextlib.contextmanager
-    def waited(self, seconds: float) -> Iterator[bool]:
-        ask = _Ask()
-        self._asked.put(ask)
-        try:
-            yield ask.answer.acquire(timeout=seconds)
-        finally:
+    def take(self, seconds: float) -> bool:
+        self._ask = _Ask()
+        self._asked.put(self._ask)
+        return self._ask.answer.acquire(timeout=seconds)
+
+    def give(self) -> None:
+        ask, self._ask = self._ask, None
+        if ask:
             with ask.mutex:
                 ask.over = True
                 if ask.granted:

@@ -138,6 +138,18 @@ def test_emitting_within_a_change_of_the_same_thread_is_refused(journal: Journal
     assert journal.emit(draft("after"))[0].position == 1
 
 
+def test_a_refused_change_leaves_the_open_one_alone(journal: Journal) -> None:
+    with journal.transaction() as write:
+        write.append([draft("outer")])
+        for refused in (lambda: journal.emit(draft("inner")), lambda: journal.drained(1, bytes(32))):
+            with pytest.raises(JournalError, match="open in this thread already"):
+                refused()
+    assert recorded(journal) == {1: "outer"}
+    mark = journal.mark()
+    assert mark is not None
+    assert (mark.position, mark.drained) == (1, 0)
+
+
 def test_a_change_left_open_by_an_interrupt_is_undone_by_the_next(journal: Journal) -> None:
     journal._connection.execute("BEGIN IMMEDIATE")
     journal._connection.execute("INSERT INTO events VALUES (1, x'00', 0, x'00')")
