@@ -22,7 +22,7 @@ from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.log import link
 from voxledger.catalog.log.reading import Reading
-from voxledger.catalog.query.guard import check
+from voxledger.catalog.query.guard import check, plain
 
 if TYPE_CHECKING:
     from voxledger.catalog.log.keeper import Keeper
@@ -128,7 +128,7 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
     try:
         return reading.table(message["query"], message["parameters"])
     except duckdb.Error as error:
-        raise QueryError(f"DuckDB refused the query: {error}") from None
+        raise QueryError(f"DuckDB refused the query: {plain(error)}") from None
 
 
 class _Pair:
