@@ -84,8 +84,9 @@ def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterato
         if not _DAMAGED.search(message):
             raise
         let_go()
-        path = next((path for path in files.values() if str(path) in message), list(files.values())[-1])
-        set_aside(path, message)
+        path = _mended(files, message)
+        if path is None:
+            raise LogCorrupt(f"DuckDB found damage ({message}), but every file can be read; ask again") from error
         raise LogCorrupt(f"{path} is damaged and was moved aside; ask again, and it is filled anew") from error
 
 
@@ -162,6 +163,29 @@ def _move_aside(path: Path) -> None:
         except duckdb.Error as error:
             if _DAMAGED.search(str(error)) and path.exists():
                 set_aside(path, str(error))
+
+
+def _mended(files: Mapping[str, Path], message: str) -> Path | None:
+    """Move the damaged one of these files aside. DuckDB does not always name it: then all are read, from end to end."""
+    with platform.locked(next(iter(files.values())).with_name("mend.lock")):
+        for path in sorted(files.values(), key=lambda path: str(path) not in message):
+            why = _damage(path)
+            if why is not None:
+                set_aside(path, why)
+                return path
+    return None
+
+
+def _damage(path: Path) -> str | None:
+    """What DuckDB says of a file when every value in it is read; None when nothing is wrong with it."""
+    try:
+        with duckdb.connect(str(path), read_only=True, config={"memory_limit": MEMORY}) as connection:
+            for schema, table in connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
+                connection.execute(f'SELECT bit_xor(hash(found)) FROM "{schema}"."{table}" AS found').fetchall()
+    except duckdb.Error as error:
+        if _DAMAGED.search(str(error)):
+            return str(error)
+    return None
 
 
 def set_aside(path: Path, why: str) -> None:

@@ -118,6 +118,7 @@ class _Check:
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
         """Every batch with its events, in order."""
+        self._reading.tuples(_SQL["rest"])
         end = int(self._reading.tuples(_SQL["end"])[0][0])
         for batches in self._windows():
             first, last = batches[0].first, batches[-1].last

@@ -59,7 +59,7 @@ class Writer:
         self._journal = journal
         self._segments = segments
         self._recover = recover
-        self._told = False
+        self._told: set[str] = set()
 
     def check(self, connection: duckdb.DuckDBPyConnection) -> End:
         """Where the log ends, after making sure that it is whole and that the journal goes on from there.
@@ -67,19 +67,21 @@ class Writer:
         Raises LogCorrupt for a journal that contradicts the log; one that merely lags behind it begins a new epoch.
         """
         end = self._end(connection)
-        mark = self._journal.mark()
-        if mark is not None and end.position < mark.drained and mark.node == self._journal.node and not self._told:
-            self._told = True
-            _log.warning(
-                "the log had reached position %d, but now ends at %d: its end was torn off; what is missing comes back from"
-                " journal and segments",
-                mark.drained,
-                end.position,
-            )
+        self._tell(
+            end.position,
+            "the log had reached position %d, but now ends at %d: its end was torn off; what is missing comes back from"
+            " journal and segments",
+        )
         if end.position:
             self._fill(connection, end.position)
             self._compare(connection, end)
         return end
+
+    def tell_of_tables(self, reached: int) -> None:
+        """Say so when the tables, which are at this position, had been further."""
+        self._tell(
+            reached, "the tables had reached position %d, but now end at %d: the rest is folded again from the log"
+        )
 
     def batches(self, last: int, head: int) -> Generator[Batch, None, None]:
         """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready."""
@@ -142,6 +144,14 @@ class Writer:
             connection.unregister("arrived")
         failpoint("log.after_commit")
         return End(batch.last, digests[-1], head)
+
+    def _tell(self, reached: int, words: str) -> None:
+        """Warn, once, that something ends before the position that log and tables are known to have reached."""
+        mark = self._journal.mark()
+        if mark is None or reached >= mark.drained or mark.node != self._journal.node or words in self._told:
+            return
+        self._told.add(words)
+        _log.warning(words, mark.drained, reached)
 
     def _end(self, connection: duckdb.DuckDBPyConnection) -> End:
         try:

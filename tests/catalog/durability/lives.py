@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
+import logging
 import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
+import msgspec
+
 from tests.building import Parts, completed
+from tests.catalog.durability.judging import TABLES, fingerprint, identity
+from voxledger.catalog import LogCorrupt
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -30,14 +38,9 @@ from voxledger.catalog.events import (
     PurgeStarted,
     now,
 )
-from voxledger.catalog.log import sealing, writer
+from voxledger.catalog.log import sealing, verify, writer
 
 Say = Callable[..., None]
-
-
-def identity(life: int, number: int) -> str:
-    """The id of the n-th event of a life: who reads it knows where it came from."""
-    return f"{life:08x}-0000-7000-8000-{number:012x}"
 
 
 def small(seal: int, batch: int) -> None:
@@ -116,6 +119,71 @@ def all_steps(home: Path, say: Say, /, *, life: int, rounds: int, rebuild: bool)
         if rebuild:
             parts.keeper.rebuild()
     parts.close()
+
+
+def backlog(home: Path, say: Say, /, *, life: int, first: int, then: int) -> None:
+    """Drains some events and closes; then drains more in many small batches."""
+    parts = Parts(home)
+    speaker = Speaker(parts, say, life)
+    while speaker.number < first:
+        speaker.speak()
+    parts.keeper.drain()
+    small(seal=10_000, batch=7)
+    while speaker.number < first + then:
+        speaker.speak()
+    parts.keeper.drain()
+    parts.close()
+
+
+def look(home: Path, say: Say, /) -> None:
+    """Opens HOME as anybody would, and tells what it finds, as JSON."""
+    told = Told()
+    parts = Parts(home)
+    for again in (True, True, False):
+        try:
+            tables, verdict = fingerprint(parts.keeper), verify.verify(parts.keeper)
+            break
+        except LogCorrupt as error:
+            told.words.append(str(error))
+            if not (again and "ask again" in str(error)):
+                raise
+    findings = [msgspec.to_builtins(found) for found in verdict.findings]
+    say("found", json.dumps({"tables": tables, "findings": findings, "told": told.words, "events": verdict.events}))
+    parts.close()
+
+
+def raw(home: Path, say: Say, /) -> None:
+    """What is in the two files as DuckDB alone sees them, every row of it: a hash, or what DuckDB says."""
+    found: dict[str, str] = {}
+    for name, relations in {"log": ("events", "batches", "epochs"), "catalog": TABLES[:-1]}.items():
+        try:
+            with duckdb.connect(str(home / f"{name}.duckdb")) as connection:
+                connection.execute(f"ATTACH IF NOT EXISTS '{home / 'log.duckdb'}' AS log")
+                rows = [
+                    connection.sql(f"FROM {name}.{relation} ORDER BY ALL").to_arrow_table().to_pylist()
+                    for relation in relations
+                    if relation != "events" or name == "log"
+                ]
+                if name == "catalog":
+                    rows.append(connection.sql("FROM catalog.projections").to_arrow_table().to_pylist())
+            found[name] = hashlib.sha256(repr(rows).encode()).hexdigest()
+        except duckdb.Error as error:
+            found[name] = str(error)
+    say("found", json.dumps(found))
+
+
+class Told(logging.Handler):
+    """Keeps what is said at the level of a warning or above."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.words: list[str] = []
+        logging.getLogger("voxledger").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage()
+        if "was copied or moved here" not in words:  # that is right, and not what these tests are about
+            self.words.append(words)
 
 
 def write(home: Path, say: Say, /, *, life: int, pause: float) -> None:

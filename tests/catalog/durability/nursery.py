@@ -37,6 +37,12 @@ class Child:
         lines = self._said.read_text().splitlines(keepends=True)
         return [line.split() for line in lines if line.endswith("\n")]
 
+    def found(self) -> dict[str, Any]:
+        """What a child that ends well has found, said as JSON in its last line."""
+        assert self.wait() == 0, "it failed; see above"
+        found: dict[str, Any] = json.loads(self._said.read_text().splitlines()[-1].removeprefix("found "))
+        return found
+
     def until(self, word: str, count: int = 1) -> None:
         """Wait until it has said lines that begin with a word so often. It must not end before."""
         deadline = time.monotonic() + PATIENCE
