@@ -19,5 +19,7 @@ def count(full: int) -> int:
 
 def told_of_soak(loop: str, **found: object) -> None:
     """One line for docs/soak.md of what a loop went through; the run with `-s` or `-rP` shows it."""
-    values = (f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in found.items())
+    values = (
+        f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in found.items()
+    )
     print(f"soak: {loop}: {', '.join(values)}")

@@ -12,7 +12,7 @@ import pytest
 from tests.building import Parts
 from tests.catalog.durability.judging import check_pruning, check_told, check_whole
 from tests.catalog.durability.nursery import Child, Nursery
-from tests.soak import FULL, rounds, told_of_soak
+from tests.soak import FULL, told_of_soak
 from voxledger.catalog import failpoints
 
 TIMES = (1, 2, 3, 4) if FULL else (2,)
