@@ -238,14 +238,16 @@ class Ledger:
             _log.warning("the log could not be brought up to date: %s", error)
 
     def _logged(self) -> int:
-        """The last position of a log whose journal is gone."""
-        if not self.home.log.exists():
-            return 0
+        """The last position of a log whose journal is gone; where its file is gone too, what segments say."""
         from voxledger.catalog.duckdb_files import attached
+        from voxledger.catalog.log.segments import Segments
 
+        sealed = max((segment.last for segment in Segments(self.home.segments).all()), default=0)
+        if not self.home.log.exists():
+            return sealed
         with attached({"log": self.home.log}, patience=30.0, read_only=True) as connection:
             rows = connection.execute("SELECT max(position) FROM log.events").fetchall()
-        return int(rows[0][0] or 0)
+        return max(sealed, int(rows[0][0] or 0))
 
 
 def _login_name() -> str:
