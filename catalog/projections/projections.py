@@ -37,12 +37,12 @@ opened (NULL where the key is gone).
 
 RELATIONS = (
     "clips", "generations", "plays", "ratings", "uploads", "holds", "marks", "purges", "voices", "models", "deliveries", "reports",
-    "changes", "events", "batches", "projections", "unknown",
+    "changes", "events", "batches", "epochs", "projections", "unknown",
 )  # fmt: skip
-"""What SQL sees, in the order of docs/sql.md. `events` and `batches` are the log's own."""
+"""What SQL sees, in the order of docs/sql.md. `events`, `batches` and `epochs` are the log's own."""
 _WITH_CLOCK = frozenset({"clips", "holds", "voices"})
 """Relations that say whether something has ended by itself, which depends on when that is asked."""
-_ELSEWHERE = frozenset({"events", "batches", "projections"})
+_ELSEWHERE = frozenset({"events", "batches", "epochs", "projections"})
 
 
 def _sql(file: str, query: str) -> str:
@@ -109,7 +109,7 @@ def as_of(connection: duckdb.DuckDBPyConnection, position: int) -> None:
         if name not in _ELSEWHERE:
             clock = moment if name in _WITH_CLOCK else ""
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM catalog.{name}_at({int(position)}{clock})")
-    for query in ("events_at", "batches_at", "projections_at"):
+    for query in ("events_at", "batches_at", "epochs_at", "projections_at"):
         connection.execute(_sql("projections", query).replace("$position", str(int(position))))
 
 

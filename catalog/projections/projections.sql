@@ -39,6 +39,9 @@ CREATE OR REPLACE TEMP VIEW events AS FROM log.events WHERE position <= $positio
 -- name: batches_at
 CREATE OR REPLACE TEMP VIEW batches AS FROM log.batches WHERE last <= $position;
 
+-- name: epochs_at
+CREATE OR REPLACE TEMP VIEW epochs AS FROM log.epochs WHERE first <= $position;
+
 -- name: projections_at
 CREATE OR REPLACE TEMP VIEW projections AS
 SELECT * REPLACE (least(position, $position) AS position) FROM catalog.projections;

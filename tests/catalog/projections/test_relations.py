@@ -9,7 +9,7 @@ from tests.catalog.projections.folded import Folded, History
 from voxledger.catalog import projections
 from voxledger.catalog.projections import RELATIONS
 
-_OURS = tuple(name for name in RELATIONS if name not in ("events", "batches"))
+_OURS = tuple(name for name in RELATIONS if name not in ("events", "batches", "epochs"))
 
 
 @pytest.fixture
