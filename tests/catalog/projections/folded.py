@@ -71,6 +71,7 @@ class Folded:
         self.connection.execute("SET TimeZone = 'UTC'; ATTACH ':memory:' AS catalog; ATTACH ':memory:' AS log")
         self.connection.execute("CREATE TABLE log.events (position BIGINT, recorded TIMESTAMPTZ)")
         self.connection.execute("CREATE TABLE log.batches (first BIGINT, last BIGINT)")
+        self.connection.execute("CREATE TABLE log.epochs (epoch VARCHAR, first BIGINT)")
         projections.create(self.connection)
         self.history = history
         self.position = 0
