@@ -37,6 +37,7 @@ _BATCHES = 100
 _PROCESSES = 8
 _PER_PROCESS = 250
 _SMALL = 200_000
+_MOST_FULL = 1_000_000
 console = Console()
 
 
@@ -159,8 +160,8 @@ def small_events(base: Path) -> None:
 
 
 def growth(base: Path, sizes: list[int]) -> None:
-    """A log of full generation events, and a life in full, at each size."""
-    full = [_child("grow", base / "full", size, "full") for size in sizes]
+    """A log of full generation events (up to a million), and a life in full, at each size."""
+    full = [_child("grow", base / "full", size, "full") for size in sizes if size <= _MOST_FULL]
     shutil.rmtree(base / "full", ignore_errors=True)
     table = _table(
         "Nothing but full generation events",
