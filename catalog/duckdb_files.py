@@ -21,7 +21,7 @@ MEMORY = "1200MB"
 CHECKPOINT = "256MB"
 """A write-ahead log of this size is written into the file. At DuckDB's own 16 MB each batch would be compressed twice."""
 _log = logging.getLogger(__name__)
-_FULL = re.compile(r"No space left|disk is full|Disk quota|could not write all", re.IGNORECASE)
+_FULL = re.compile(r"No space left|disk is full|Disk quota|File too large|could not write all", re.IGNORECASE)
 _HELD = re.compile(
     r"(set|Conflicting) lock|used by another process|different configuration|file handle conflict|already attached",
     re.IGNORECASE,
@@ -31,6 +31,8 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 """What DuckDB says of a file that is not whole; anything else is no reason to touch it."""
+_HEADERS = 3 * 4096
+"""A file that is shorter than its headers holds nothing."""
 _GIVEN_UP = re.compile(r"has been invalidated", re.IGNORECASE)
 """What DuckDB says when an earlier error makes it refuse everything until the file is opened anew."""
 _NEWER = re.compile(r"can only read versions|newer version of DuckDB", re.IGNORECASE)
@@ -77,7 +79,9 @@ def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterato
         message = str(error)
         if _FULL.search(message):
             let_go()
-            raise _no_room(next(iter(files.values()))) from error
+            raise no_room(
+                next((path for path in files.values() if str(path) in message), next(iter(files.values())))
+            ) from error
         if _GIVEN_UP.search(message) and not _DAMAGED.search(message):
             let_go()
             raise
@@ -134,6 +138,8 @@ def _attach(
             connection.execute(f"ATTACH '{_quoted(path)}' AS {name}{' (READ_ONLY)' if read_only else ''}")
         except duckdb.Error as error:
             message = str(error)
+            if _FULL.search(message):
+                _sweep(path)
             if time.monotonic() > deadline:
                 raise CatalogBusy(_busy(path, message, patience)) from error
             if _DAMAGED.search(message):
@@ -145,9 +151,16 @@ def _attach(
             return
 
 
+def _sweep(path: Path) -> None:
+    """What was begun on a full disk is no file yet: it must not look like a damaged one later."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size < _HEADERS:
+            path.unlink()
+
+
 def _refused(path: Path, message: str) -> HomeError:
     if _FULL.search(message):
-        return _no_room(path)
+        return no_room(path)
     if _NEWER.search(message):
         return HomeError(f"{path} was written by a newer DuckDB; upgrade Voxledger. Nothing was changed")
     if "Permission denied" in message or "Operation not permitted" in message:
@@ -204,7 +217,8 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def _no_room(path: Path) -> DiskFull:
+def no_room(path: Path) -> DiskFull:
+    """The error for a file that could not be written for want of room."""
     return DiskFull(
         f"the disk is full: {path} could not be written; what was recorded is safe in the journal. Free some space"
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 import duckdb
 
 from voxledger.catalog import projections
+from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.errors import CatalogBusy, LogCorrupt
 from voxledger.catalog.events import is_understood
 from voxledger.catalog.failpoints import failpoint
@@ -193,7 +194,9 @@ class Keeper:
         """How far the tables are; None when they are of another version, or ahead of the log."""
         state = projections.position(connection)
         if state is None:
-            projections.create(connection, begun=last)
+            with transaction(connection):
+                projections.create(connection, begun=last)
+                failpoint("create.before_commit")
             state = (projections.VERSION, 0)
         version, reached = state
         if version != projections.VERSION or reached > last or projections.awaits_rebuild(connection, is_understood):

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import duckdb
 
 from voxledger.catalog import platform, projections
-from voxledger.catalog.duckdb_files import attach, detach, opened
-from voxledger.catalog.errors import CatalogBusy
+from voxledger.catalog.duckdb_files import attach, detach, opened, transaction, translated
+from voxledger.catalog.errors import CatalogBusy, LogCorrupt
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log.files import Files, swap
@@ -44,13 +44,18 @@ class Rebuild:
         with self._mine(patience):
             if not wanted():
                 return -1
-            with self._target() as target:
-                reached = self._ahead(target, patience, progress)
+            try:
+                with self._target() as target:
+                    reached = self._ahead(target, patience, progress)
+            except LogCorrupt:
+                self._discard()  # it may be this file that is damaged
+                raise
             with self._files.writing(patience, alone=True) as connection:
                 # Nobody writes any more: the rest is little, and after it nothing can be missing.
                 last = _last(connection)
                 with self._target() as target:
                     self._fold(target, connection, reached, last, time.monotonic() + 3600, progress)
+                    target.execute("CHECKPOINT catalog")  # closing would do it, but not say when it cannot
                 failpoint("rebuild.before_swap")
                 swap(connection, self._new, self._home.catalog)
                 failpoint("rebuild.after_swap")
@@ -74,9 +79,14 @@ class Rebuild:
     def _target(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = opened({"catalog": self._new}, patience=5.0, read_only=False)
         try:
-            yield connection
+            with translated({"catalog": self._new}, connection.close):
+                yield connection
         finally:
             connection.close()
+
+    def _discard(self) -> None:
+        for stale in (self._new, self._new.with_name(self._new.name + ".wal")):
+            stale.unlink(missing_ok=True)
 
     def _ahead(self, target: duckdb.DuckDBPyConnection, patience: float, progress: Progress | None) -> int:
         """Fold nearly everything, in bursts between which others may write; gives the position reached."""
@@ -97,12 +107,12 @@ class Rebuild:
         if state and state[0] == projections.VERSION and state[1] <= _last(log) and _same_log(target, log):
             _log.info("the rebuild goes on from position %d", state[1])
             return state[1]
-        if state:
-            detach(target, "catalog")
-            for stale in (self._new, self._new.with_name(self._new.name + ".wal")):
-                stale.unlink(missing_ok=True)
-            attach(target, "catalog", self._new)
-        projections.create(target, begun=_last(log))
+        detach(target, "catalog")
+        self._discard()
+        attach(target, "catalog", self._new)
+        with transaction(target):
+            projections.create(target, begun=_last(log))
+            failpoint("create.before_commit")
         return 0
 
     def _fold(

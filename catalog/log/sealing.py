@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from voxledger.catalog import platform
+from voxledger.catalog.duckdb_files import no_room
+from voxledger.catalog.errors import HomeError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, Transaction
@@ -40,7 +44,7 @@ class Sealer:
         drained = head.position
         if not self._waiting(drained):
             return
-        with platform.locked(self._home.path / "seal.lock", blocking=False) as mine:
+        with self._translated(), platform.locked(self._home.path / "seal.lock", blocking=False) as mine:
             if not mine:
                 return
             while self._waiting(drained) and self._one(head):
@@ -50,6 +54,19 @@ class Sealer:
                 failpoint("prune.before_commit")
                 self._journal.prune(min(sealed, drained))
                 failpoint("prune.after_commit")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What the system says when a segment cannot be written, in our words; everything is in the journal still."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise no_room(self._segments.folder) from error
+            raise HomeError(
+                f"{self._segments.folder} cannot be written: {error.strerror or error}; what was recorded is safe in the"
+                " journal. Make the folder writable for this user"
+            ) from error
 
     def _waiting(self, drained: int) -> bool:
         return drained - self._start() >= SEAL

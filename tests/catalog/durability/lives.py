@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
 import logging
 import random
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 import msgspec
 
 from tests.building import Parts, completed
-from tests.catalog.durability.judging import TABLES, fingerprint, identity
-from voxledger.catalog import LogCorrupt
+from tests.catalog.durability.judging import fingerprint, identity
+from voxledger.catalog import LogCorrupt, VoxledgerError, platform
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -55,14 +57,17 @@ class Speaker:
         self._parts, self._say, self._life = parts, say, life
         self._draw = random.Random(life)
         self._clips: list[str] = []
+        self._drafts: list[Draft] = []
         self.number = 0
 
     def speak(self) -> None:
-        """One call. `tried` tells the last number of it, `told` each event once it is acknowledged."""
-        drafts = [self._next() for _ in range(self._draw.randint(1, 3))]
-        self._say("tried", self._life, self.number)
-        for event in self._parts.journal.emit(*drafts):
+        """One call; one that failed is repeated. `tried` tells its last number, `told` each event once it is acknowledged."""
+        if not self._drafts:
+            self._drafts = [self._next() for _ in range(self._draw.randint(1, 3))]
+            self._say("tried", self._life, self.number)
+        for event in self._parts.journal.emit(*self._drafts):
             self._say("told", self._life, event.position, event.id)
+        self._drafts = []
 
     def _next(self) -> Draft:
         self.number += 1
@@ -135,6 +140,55 @@ def backlog(home: Path, say: Say, /, *, life: int, first: int, then: int) -> Non
     parts.close()
 
 
+def cramped(home: Path, say: Say, /, *, step: str, how: str, rooms: list[int]) -> None:
+    """Does a step where there is too little room for it, and again where there is enough; once for each of `rooms`."""
+    small(seal=8, batch=20)
+    parts = Parts(home)
+    speaker = Speaker(parts, say, 1)
+    steps: dict[str, Callable[[], object]] = {
+        "emit": lambda: [speaker.speak() for _ in range(20)],
+        "drain": parts.keeper.drain,
+        "rebuild": parts.keeper.rebuild,
+    }
+    for room in rooms:
+        for _ in range(10):
+            speaker.speak()
+        with _limited(room) if how == "limit" else _filled(home / "segments", room):
+            for _ in range(2):
+                try:
+                    steps[step]()
+                    say("went", room)
+                except VoxledgerError as error:
+                    say("refused", room, type(error).__name__, error)
+        steps[step]()
+    parts.keeper.drain()
+    parts.close()
+
+
+@contextlib.contextmanager
+def _limited(size: int) -> Iterator[None]:
+    """No file may grow beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextlib.contextmanager
+def _filled(folder: Path, room: int) -> Iterator[None]:
+    """The disk under a folder has only so much room left."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while (left := platform.free_disk(folder) - room) > 0:
+            file.write(bytes(min(left, 1 << 20)))
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
 def look(home: Path, say: Say, /) -> None:
     """Opens HOME as anybody would, and tells what it finds, as JSON."""
     told = Told()
@@ -153,20 +207,17 @@ def look(home: Path, say: Say, /) -> None:
 
 
 def raw(home: Path, say: Say, /) -> None:
-    """What is in the two files as DuckDB alone sees them, every row of it: a hash, or what DuckDB says."""
+    """What is in the two files as DuckDB alone sees them, every row of every table: a hash, or what DuckDB says."""
     found: dict[str, str] = {}
-    for name, relations in {"log": ("events", "batches", "epochs"), "catalog": TABLES[:-1]}.items():
+    for name in ("log", "catalog"):
+        hashed = hashlib.sha256()
         try:
             with duckdb.connect(str(home / f"{name}.duckdb")) as connection:
-                connection.execute(f"ATTACH IF NOT EXISTS '{home / 'log.duckdb'}' AS log")
-                rows = [
-                    connection.sql(f"FROM {name}.{relation} ORDER BY ALL").to_arrow_table().to_pylist()
-                    for relation in relations
-                    if relation != "events" or name == "log"
-                ]
-                if name == "catalog":
-                    rows.append(connection.sql("FROM catalog.projections").to_arrow_table().to_pylist())
-            found[name] = hashlib.sha256(repr(rows).encode()).hexdigest()
+                tables = "SELECT schema_name, table_name FROM duckdb_tables() ORDER BY ALL"
+                for schema, table in connection.execute(tables).fetchall():
+                    rows = connection.sql(f"FROM {schema}.{table} ORDER BY ALL").to_arrow_table().to_pylist()
+                    hashed.update(repr((table, rows)).encode())
+            found[name] = hashed.hexdigest()
         except duckdb.Error as error:
             found[name] = str(error)
     say("found", json.dumps(found))

@@ -63,7 +63,7 @@ def test_a_file_of_a_newer_duckdb_is_left_alone(tmp_path: Path, name: str) -> No
     parts = Parts(tmp_path)
     parts.clip()
     before = path.read_bytes()
-    with pytest.raises(HomeError, match="was written by a newer DuckDB; upgrade Voxledger. Nothing was changed"):
+    with pytest.raises(HomeError, match=r"was written by a newer DuckDB; upgrade Voxledger\. Nothing was changed"):
         parts.keeper.drain()
     assert path.read_bytes() == before
     assert not list(tmp_path.glob("*.damaged-*"))
