@@ -65,7 +65,10 @@ class Speaker:
         if not self._drafts:
             self._drafts = [self._next() for _ in range(self._draw.randint(1, 3))]
             self._say("tried", self._life, self.number)
-        for event in self._parts.journal.emit(*self._drafts):
+        begun = time.monotonic()
+        events = self._parts.journal.emit(*self._drafts)
+        self._say("took", f"{time.monotonic() - begun:.4f}")
+        for event in events:
             self._say("told", self._life, event.position, event.id)
         self._drafts = []
 
@@ -244,6 +247,72 @@ def write(home: Path, say: Say, /, *, life: int, pause: float) -> None:
     while True:
         speaker.speak()
         time.sleep(draw.random() * pause)
+
+
+def pour(home: Path, say: Say, /, *, life: int, events: int, at_once: int) -> None:
+    """Emits so many small events, so many with a call, and ends."""
+    parts = Parts(home)
+    actor, clip, number = parts.vault.actor("ann"), identity(life, 0), 0
+    while number < events:
+        drafts = []
+        for _ in range(min(at_once, events - number)):
+            number += 1
+            fact = completed() if number == 1 else ClipRated(rating=1 + number % 5)
+            event = identity(life, number)
+            drafts.append(parts.recorder.draft(fact, subject=clip, actor=actor, event_id=event))
+        say("tried", life, number)
+        parts.journal.emit(*drafts)
+        say("poured", life, number)
+    parts.close()
+
+
+def fill(home: Path, say: Say, /, *, size: int) -> None:
+    """Emits full events, and some that are large, until the journal has this size (bytes)."""
+    parts, draw = Parts(home), random.Random(size)
+    actor, number = parts.vault.actor("ann"), 0
+    while (home / "journal.sqlite").stat().st_size < size:
+        drafts = []
+        for _ in range(1000):
+            number += 1
+            event = identity(1, number)
+            text = draw.randbytes(50_000).hex() if number % 100 == 0 else f"The tide turned {number} times."
+            drafts.append(parts.recorder.draft(completed(text=text), subject=event, actor=actor, event_id=event))
+        parts.journal.emit(*drafts)
+    say("filled", number)
+    parts.close()
+
+
+def drain_all(home: Path, say: Say, /) -> None:
+    """Drains what is there, and says how much memory that took (bytes)."""
+    parts = Parts(home)
+    position = parts.keeper.drain()
+    say("drained", position, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    parts.close()
+
+
+def ask(home: Path, say: Say, /, *, until: int, patience: float) -> None:
+    """Asks again and again how much there is, until there is enough, and how long each answer took."""
+    parts = Parts(home)
+    position = 0
+    while position < until:
+        begun = time.monotonic()
+        with parts.keeper.reading(patience=patience) as reading:
+            (found,) = reading.tuples(
+                "SELECT (SELECT count(*) FROM events), (SELECT max(position) FROM events), (SELECT count(*) FROM ratings),"
+                " (SELECT sum(ratings)::BIGINT FROM clips), (SELECT position FROM projections)"
+            )
+        say("asked", f"{time.monotonic() - begun:.4f}", *(number or 0 for number in found))
+        position = found[1] or 0
+    parts.close()
+
+
+def serve(home: Path, say: Say, /) -> None:
+    """Keeps the files open and answers, for ever."""
+    parts = Parts(home)
+    with parts.keeper.serving():
+        say("serving")
+        while True:
+            time.sleep(1)
 
 
 def keep(home: Path, say: Say, /, *, seal: int, batch: int, rebuild: int) -> None:

@@ -63,9 +63,9 @@ class Child:
             self._ended = self._nursery.ask({"poll": self.pid})["status"]
         return self._ended
 
-    def wait(self) -> int:
+    def wait(self, patience: float = PATIENCE) -> int:
         """Its exit status, once it has ended."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while (status := self.poll()) is None:
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)

@@ -47,6 +47,16 @@ def left(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Left:
     return Left(home, raw, found["tables"])
 
 
+@pytest.fixture(scope="module")
+def sealed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Left:
+    """A HOME whose processes have ended well: segments, a pruned journal, and nothing that waits."""
+    home = tmp_path_factory.mktemp("sealed") / "home"
+    assert nursery.start("all_steps", home, life=1, rounds=2, rebuild=False).wait() == 0
+    found = _look(nursery, home)
+    assert list((home / "segments").iterdir())
+    return Left(home, {}, found["tables"])
+
+
 def cut(content: bytearray, draw: random.Random) -> None:
     """A part of the end is gone: a few bytes, or any number."""
     del content[-draw.randint(1, draw.choice([40, len(content)])) :]
@@ -88,3 +98,36 @@ def test_a_damaged_file_is_mended_and_never_in_silence(
         shutil.rmtree(home)
         shutil.rmtree(tmp_path / "raw")
     told_of_soak(f"{harm.__name__} {file}", damages=damages, told=told, lost=0, seconds=time.monotonic() - begun)
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("log.duckdb*", "the log had reached position"),
+        ("catalog.duckdb*", "the tables had reached position"),
+        ("*.duckdb*", "the log had reached position"),
+        ("journal.mark", None),
+        ("journal.sqlite*", "journal.sqlite was missing and is made anew"),
+        ("segments/*", None),
+    ],
+)
+def test_a_deleted_file_is_replaced_and_never_in_silence(
+    tmp_path: Path, nursery: Nursery, sealed: Left, gone: str, told: str | None
+) -> None:
+    home = shutil.copytree(sealed.home, tmp_path / "home")
+    files = list(home.glob(gone))
+    assert files
+    for file in files:
+        file.unlink()
+    found = _look(nursery, home)
+    but = {"epochs"} if "journal" in gone else set()  # another journal is another epoch
+    check_same(
+        {name: value for name, value in found["tables"].items() if name not in but},
+        {name: value for name, value in sealed.tables.items() if name not in but},
+        "what was there is not there any more",
+    )
+    assert found["findings"] == []
+    if told:
+        assert any(told in words for words in found["told"])
+    else:
+        assert found["told"] == []
