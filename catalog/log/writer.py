@@ -84,35 +84,35 @@ class Writer:
         )
 
     def batches(self, last: int, head: int) -> Generator[Batch, None, None]:
-        """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready."""
-        if head - last <= BATCH:
-            batch = self.next(last) if last < head else None
-            while batch:
-                yield batch
-                batch = self.next(batch.last) if batch.last < head else None
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="voxledger-ahead") as ahead:
-            batch = self.next(last)
-            while batch:
-                coming = ahead.submit(self.next, batch.last) if batch.last < head else None
-                yield batch
-                batch = coming.result() if coming else None
-
-    def next(self, last: int) -> Batch | None:
-        """What follows a position: from the journal, else from a segment, here or in the store. None when nothing does.
+        """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready.
 
         Raises LogCorrupt when events are missing that nothing accounts for.
         """
+        if head - last <= BATCH:
+            while last < head:
+                batch = self._next(last)
+                last = batch.last
+                yield batch
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="voxledger-ahead") as ahead:
+            coming = ahead.submit(self._next, last)
+            while last < head:
+                batch = coming.result()
+                last = batch.last
+                if last < head:
+                    coming = ahead.submit(self._next, last)
+                yield batch
+
+    def _next(self, last: int) -> Batch:
+        """What follows a position: from the journal, else from a segment, here or in the store."""
         found: Bodies = self._journal.read(last, BATCH)
         if not found or found[0][0] != last + 1:
             sealed = self._sealed(last, BATCH)
             if sealed:
                 _log.warning("positions from %d on were missing in the log and came back from a segment", last + 1)
                 found = sealed
-        if not found:
-            return None
-        epochs = self._between(last, found[0][0])
-        if found[0][0] != last + 1 and not epochs:
+        epochs = self._between(last, found[0][0]) if found else ()
+        if not found or (found[0][0] != last + 1 and not epochs):
             raise LogCorrupt(
                 f"position {last + 1} is neither in the journal nor in a segment; restore the segments folder from the store",
                 position=last + 1,
