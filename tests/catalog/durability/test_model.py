@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import shutil
 import tempfile
@@ -138,6 +139,9 @@ def seen(clip: Clip, moment: datetime) -> Clip:
 hours = st.sampled_from([0, 0, -5, -1])
 tags = st.sampled_from("abc")
 plans = st.sampled_from("pq")
+holds = st.sampled_from(["h1", "h2"])
+kinds = st.sampled_from(["ordinary", "legal"])
+clips = st.integers(0, 99)
 
 
 class Histories(RuleBasedStateMachine):
@@ -151,19 +155,26 @@ class Histories(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="voxledger-model-"))
         self.before = (sealing.SEAL, writer.BATCH)
         sealing.SEAL = 15
-        self.parts = Parts(self.folder)
         self.clips: dict[str, Clip] = {}
         self.waiting: dict[str, list[tuple[Fact, datetime]]] = {}
         self.remembered: dict[int, list[Clip]] = {}
         self.last: Draft | None = None
         self.attempts = self.plays = 0
 
+    def open(self, serving: bool) -> None:
+        """Open HOME, as a process that keeps its files open or as one that does not."""
+        self.opened = contextlib.ExitStack()
+        self.parts = Parts(self.folder)
+        self.opened.callback(self.parts.close)
+        if serving:
+            self.opened.enter_context(self.parts.keeper.serving())
+
     def teardown(self) -> None:
         try:
             self.check()
             assert verify(self.parts.keeper).intact
         finally:
-            self.parts.close()
+            self.opened.close()
             sealing.SEAL, writer.BATCH = self.before
             shutil.rmtree(self.folder)
 
@@ -191,9 +202,10 @@ class Histories(RuleBasedStateMachine):
         else:
             happened(self.clips[subject], fact, when)
 
-    @initialize(batch=st.sampled_from([4, 20_000]))
-    def begin(self, batch: int) -> None:
+    @initialize(batch=st.sampled_from([20_000, 4]), serving=st.sampled_from([True, True, False]))
+    def begin(self, batch: int, serving: bool) -> None:
         writer.BATCH = batch
+        self.open(serving)
         self.waiting[new_id()] = []
         self.make(("a",), 0, False)
 
@@ -208,36 +220,45 @@ class Histories(RuleBasedStateMachine):
         for fact, earlier in self.waiting.pop(clip, []):
             happened(self.clips[clip], fact, earlier)
 
-    @rule(tag=tags, on=st.booleans(), which=st.integers(0, 99))
-    def tag(self, tag: str, on: bool, which: int) -> None:
-        self.say(ClipTagged(tag=tag) if on else ClipUntagged(tag=tag), which, 0)
+    @rule(tag=tags, which=clips)
+    def tag(self, tag: str, which: int) -> None:
+        self.say(ClipTagged(tag=tag), which, 0)
 
-    @rule(reason=st.sampled_from([None, "good"]), on=st.booleans(), which=st.integers(0, 99))
-    def pin(self, reason: str | None, on: bool, which: int) -> None:
-        self.say(ClipPinned(reason=reason) if on else ClipUnpinned(), which, 0)
+    @rule(tag=tags, which=clips)
+    def untag(self, tag: str, which: int) -> None:
+        self.say(ClipUntagged(tag=tag), which, 0)
 
-    @rule(rating=st.integers(1, 5), which=st.integers(0, 99))
+    @rule(reason=st.sampled_from([None, "good"]), which=clips)
+    def pin(self, reason: str | None, which: int) -> None:
+        self.say(ClipPinned(reason=reason), which, 0)
+
+    @rule(which=clips)
+    def unpin(self, which: int) -> None:
+        self.say(ClipUnpinned(), which, 0)
+
+    @rule(rating=st.integers(1, 5), which=clips)
     def rate(self, rating: int, which: int) -> None:
         self.say(ClipRated(rating=rating), which, 0)
 
-    @rule(
-        hold=st.sampled_from(["h1", "h2"]),
-        kind=st.sampled_from(["ordinary", "legal"]),
-        until=st.sampled_from([None, -1, 1]),
-        on=st.booleans(),
-        which=st.integers(0, 99),
-    )
-    def hold(self, hold: str, kind: Any, until: int | None, on: bool, which: int) -> None:
-        end = None if until is None or kind == "legal" else now() + timedelta(days=until)
-        placed = HoldPlaced(hold=hold, kind=kind, until=end, review=None, reason="why")
-        self.say(placed if on else HoldReleased(hold=hold, kind=kind, reason=None), which, 0)
+    @rule(hold=holds, kind=kinds, days=st.sampled_from([None, -1, 1]), which=clips)
+    def hold(self, hold: str, kind: Any, days: int | None, which: int) -> None:
+        end = None if days is None or kind == "legal" else now() + timedelta(days=days)
+        self.say(HoldPlaced(hold=hold, kind=kind, until=end, review=None, reason="why"), which, 0)
 
-    @rule(plan=plans, on=st.booleans(), which=st.integers(0, 99), hour=hours)
-    def mark(self, plan: str, on: bool, which: int, hour: int) -> None:
-        marked = ClipMarked(plan=plan, rule=f"rule of {plan}", delete_after=now() + timedelta(days=1))
-        self.say(marked if on else ClipUnmarked(plan=plan, reason="undone"), which, hour)
+    @rule(hold=holds, kind=kinds, which=clips)
+    def release(self, hold: str, kind: Any, which: int) -> None:
+        self.say(HoldReleased(hold=hold, kind=kind, reason=None), which, 0)
 
-    @rule(plan=plans, step=st.sampled_from(["start", "fail", "end"]), which=st.integers(0, 99), hour=hours)
+    @rule(plan=plans, which=clips, hour=hours)
+    def mark(self, plan: str, which: int, hour: int) -> None:
+        end = now() + timedelta(days=1)
+        self.say(ClipMarked(plan=plan, rule=f"rule of {plan}", delete_after=end), which, hour)
+
+    @rule(plan=plans, which=clips, hour=hours)
+    def unmark(self, plan: str, which: int, hour: int) -> None:
+        self.say(ClipUnmarked(plan=plan, reason="undone"), which, hour)
+
+    @rule(plan=plans, step=st.sampled_from(["start", "fail", "end"]), which=clips, hour=hours)
     def purge(self, plan: str, step: str, which: int, hour: int) -> None:
         steps: dict[str, Fact] = {
             "start": PurgeStarted(plan=plan, rule="r", bucket="b"),
@@ -246,21 +267,25 @@ class Histories(RuleBasedStateMachine):
         }
         self.say(steps[step], which, hour)
 
-    @rule(source=st.sampled_from(["grace", "backup", "cache"]), which=st.integers(0, 99), hour=hours)
+    @rule(source=st.sampled_from(["grace", "backup", "cache"]), which=clips, hour=hours)
     def restore(self, source: Any, which: int, hour: int) -> None:
         self.say(ClipRestored(bucket="b", source=source, plan=None, bytes=1, key="k"), which, hour)
 
-    @rule(reused=st.booleans(), which=st.integers(0, 99), hour=hours)
-    def use(self, reused: bool, which: int, hour: int) -> None:
-        reuse = GenerationReused(
+    @rule(which=clips, hour=hours)
+    def play(self, which: int, hour: int) -> None:
+        self.say(AudioAccessed(channel="cli", purpose="play"), which, hour)
+
+    @rule(which=clips, hour=hours)
+    def reuse(self, which: int, hour: int) -> None:
+        reused = GenerationReused(
             channel="cli", features=(), engine="espeak", language="en", emotion="happy", text_length=3, duration_us=5,
             saved_us=7, actor_label="ann",
         )  # fmt: skip
-        self.say(reuse if reused else AudioAccessed(channel="cli", purpose="play"), which, hour)
+        self.say(reused, which, hour)
 
     @rule(
         what=st.sampled_from(["stored", "refused", "evicted", "verified", "missing"]),
-        which=st.integers(0, 99),
+        which=clips,
         hour=hours,
     )
     def store(self, what: str, which: int, hour: int) -> None:
@@ -280,15 +305,15 @@ class Histories(RuleBasedStateMachine):
         assert self.last is not None
         assert self.parts.journal.emit(self.last)[0].position == head == self.parts.journal.head()
 
-    @rule(how=st.sampled_from(["drain", "drain", "rebuild", "reopen"]))
-    def settle(self, how: str) -> None:
+    @rule(how=st.sampled_from(["drain", "drain", "rebuild", "reopen"]), serving=st.booleans())
+    def settle(self, how: str, serving: bool) -> None:
         if how == "drain":
             self.parts.keeper.drain()
         elif how == "rebuild":
             self.parts.keeper.rebuild()
         else:
-            self.parts.close()
-            self.parts = Parts(self.folder)
+            self.opened.close()
+            self.open(serving)
 
     @rule()
     def check(self) -> None:
@@ -300,7 +325,7 @@ class Histories(RuleBasedStateMachine):
         self.remembered[self.parts.journal.head()] = copy.deepcopy(list(self.clips.values()))
 
     @precondition(lambda self: self.remembered)
-    @rule(which=st.integers(0, 99), by_time=st.booleans())
+    @rule(which=clips, by_time=st.booleans())
     def look_back(self, which: int, by_time: bool) -> None:
         """The past at a position that was looked at when it was the present."""
         position = list(self.remembered)[which % len(self.remembered)]
