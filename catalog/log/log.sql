@@ -46,7 +46,7 @@ COMMENT ON COLUMN log.events.digest IS 'SHA-256 of the acknowledged bytes.';
 COMMENT ON TABLE log.batches IS 'The batches in which events reached the log, each chained to the one before.';
 COMMENT ON COLUMN log.batches.first IS 'First position of the batch.';
 COMMENT ON COLUMN log.batches.last IS 'Last position of the batch.';
-COMMENT ON COLUMN log.batches.digest IS 'SHA-256 over the previous digest and those of the events, in order.';
+COMMENT ON COLUMN log.batches.digest IS 'The chain after its last event: event by event, SHA-256 over the digest before and that of the event.';
 COMMENT ON COLUMN log.batches.previous IS 'Digest of the batch before; 32 zero bytes for the first.';
 COMMENT ON COLUMN log.batches.bytes IS 'Acknowledged bytes of its events.';
 COMMENT ON COLUMN log.batches.drained IS 'When the batch was written here.';

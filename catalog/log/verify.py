@@ -72,7 +72,7 @@ def verify(
     come from outside HOME: only they show that somebody who owns the folder has made a new, consistent chain.
     """
     with keeper.reading(fresh=False) as reading:
-        check = _Check(reading, keeper.segments)
+        check = _Check(reading, keeper.segments, {head.position for head in heads})
         check.run(progress)
         check.compare(heads)
         position, drained = check.position, keeper.journal.mark()
@@ -94,9 +94,11 @@ def verify(
 class _Check:
     """One pass over the log, window by window."""
 
-    def __init__(self, reading: Reading, segments: Segments) -> None:
+    def __init__(self, reading: Reading, segments: Segments, wanted: Iterable[int]) -> None:
+        """`wanted` are the positions of the heads that are to be compared."""
         self._reading = reading
         self._sealed = _Sealed(segments, self.found)
+        self._wanted = sorted(wanted)
         self.findings: list[Finding] = []
         self.told = [(int(first), int(last), str(reason)) for first, last, reason in reading.tuples(_SQL["told"])]
         self.events = self.batches = self.position = 0
@@ -133,14 +135,14 @@ class _Check:
     def compare(self, heads: Iterable[Head]) -> None:
         """Hold the chain against heads that were kept elsewhere."""
         for head in heads:
-            here = self._reading.tuples(_SQL["head_at"], {"position": head.position})
+            here = self._heads.get(head.position)
             where = f"{head.origin or 'a head'} says {head.digest[:16]}… after position {head.position}"
-            if not here:
-                self.found("head", head.position, head.position, f"{where}, and no batch of this log ends there")
-            elif bytes(here[0][0]).hex() != head.digest:
+            if here is None:
                 self.found(
-                    "head", 1, head.position, f"{where}, this log {bytes(here[0][0]).hex()[:16]}…: it is another chain"
+                    "head", head.position, head.position, f"{where}, and this log has no whole chain up to there"
                 )
+            elif here.hex() != head.digest:
+                self.found("head", 1, head.position, f"{where}, this log {here.hex()[:16]}…: it is another chain")
 
     def _windows(self) -> Iterator[list[_Batch]]:
         """Batches in order, about WINDOW events at a time."""
@@ -176,9 +178,18 @@ class _Check:
         fine = True
         for position in range(batch.first, batch.last + 1):
             fine &= self._event(position, rows.pop(position, []), sealed.get(position), noted)
-        if fine and chained(batch.previous, noted) != batch.digest:
+        if fine and self._chained(batch, noted) != batch.digest:
             self.found("altered", batch.first, batch.last, "the batch is not what its digest says")
         self.position, self.head = batch.last, batch.digest
+
+    def _chained(self, batch: _Batch, noted: list[bytes]) -> bytes:
+        """The chain's digest after a batch, noting it at every position on the way that is wanted."""
+        head, start = batch.previous, 0
+        for position in (wanted for wanted in self._wanted if batch.first <= wanted <= batch.last):
+            end = position - batch.first + 1
+            self._heads[position] = head = chained(head, noted[start:end])
+            start = end
+        return chained(head, noted[start:])
 
     def _event(self, position: int, rows: list[tuple[bytes, bytes]], sealed: bytes | None, noted: list[bytes]) -> bool:
         """Judge one position; False when something about it was found."""

@@ -19,10 +19,6 @@ FROM log.events WHERE position BETWEEN $first AND $last ORDER BY position;
 -- Positions that lie in no batch, the first thousand of them.
 SELECT position, count(*) FROM log.events WHERE position > $last OR position < 1 GROUP BY 1 ORDER BY 1 LIMIT 1000;
 
--- name: head_at
--- The chain's digest after a position, where a batch ends there.
-SELECT digest FROM log.batches WHERE last = $position;
-
 -- name: rest
 -- Every value of the log that nothing else here looks at, so that a damaged block of the file is noticed.
 SELECT (SELECT bit_xor(hash(batches)) FROM log.batches AS batches), (SELECT bit_xor(hash(epochs)) FROM log.epochs AS epochs);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
@@ -256,9 +256,13 @@ def nothing_to_recover(position: int) -> bool:  # noqa: ARG001  # a Recover
     return False
 
 
-def chained(previous: bytes, digests: Sequence[bytes]) -> bytes:
-    """The digest of a batch: SHA-256 over that of the batch before and those of its events, in order."""
-    return hashlib.sha256(previous + b"".join(digests)).digest()
+def chained(head: bytes, digests: Iterable[bytes]) -> bytes:
+    """The chain's digest after some more events: each step is SHA-256 over the digest before and that of the event. So it
+    says the same of a position, whatever batches the events came in.
+    """
+    for one in digests:
+        head = hashlib.sha256(head + one).digest()
+    return head
 
 
 def _chain_head(connection: duckdb.DuckDBPyConnection) -> bytes:

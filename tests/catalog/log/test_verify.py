@@ -123,9 +123,23 @@ def test_only_a_head_from_outside_shows_a_chain_made_anew(drained: Parts) -> Non
     assert verdict.heads == 1
 
 
-def test_a_head_that_no_batch_ends_at_is_told(drained: Parts) -> None:
-    assert _found(verify(drained.keeper, [Head(position=11, digest="ab" * 32)])) == [("head", 11, 11)]
+def test_a_head_beyond_the_end_is_told(drained: Parts) -> None:
+    assert _found(verify(drained.keeper, [Head(position=13, digest="ab" * 32)])) == [("head", 13, 13)]
     assert verify(drained.keeper, [drained.keeper.head()]).intact
+
+
+def test_heads_hold_whatever_batches_the_events_come_in(drained: Parts) -> None:
+    rows = drained.rows("SELECT last, digest FROM batches ORDER BY last")
+    heads = [Head(position=row["last"], digest=row["digest"].hex()) for row in rows]
+    for file in drained.home.path.glob("log.duckdb*"):
+        file.unlink()
+    drained.keeper = Keeper(drained.home, drained.recorder)
+    assert drained.rows("SELECT count(*) AS n FROM batches") == [{"n": 1}]
+    assert verify(drained.keeper, heads).intact
+    wrong = Head(position=8, digest=heads[0].digest)
+    assert _found(verify(drained.keeper, [*heads, wrong])) == [("head", 1, 8)]
+    _tamper(drained, "UPDATE events SET subject = 'x' WHERE position = 5")
+    assert ("head", 8, 8) in _found(verify(drained.keeper, heads))
 
 
 def test_a_damaged_segment_is_named(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
