@@ -265,6 +265,11 @@ def chained(head: bytes, digests: Iterable[bytes]) -> bytes:
     return head
 
 
+def chained_at_once(head: bytes, digests: Iterable[bytes]) -> bytes:
+    """How batches were chained before heads could be held against any position: logs of then are as good."""
+    return hashlib.sha256(head + b"".join(digests)).digest()
+
+
 def _chain_head(connection: duckdb.DuckDBPyConnection) -> bytes:
     found = connection.execute(_SQL["chain_head"]).fetchall()
     return bytes(found[0][0]) if found else bytes(32)

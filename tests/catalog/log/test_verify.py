@@ -12,7 +12,7 @@ from voxledger.catalog.log import Head, Keeper, sealing
 from voxledger.catalog.log.columns import bodies
 from voxledger.catalog.log.heads import name, named, parse
 from voxledger.catalog.log.verify import Verdict, verify
-from voxledger.catalog.log.writer import chained
+from voxledger.catalog.log.writer import chained, chained_at_once
 from voxledger.cli import main
 
 
@@ -112,6 +112,22 @@ def test_inserted_events_are_named(drained: Parts) -> None:
 def test_a_batch_that_follows_no_other_is_named(drained: Parts) -> None:
     _tamper(drained, "UPDATE batches SET previous = from_hex(repeat('00', 32)) WHERE last = 8")
     assert ("chain", 5, 8) in _found(verify(drained.keeper))
+
+
+def test_a_log_chained_batch_by_batch_as_it_once_was_is_intact(drained: Parts) -> None:
+    with duckdb.connect(str(drained.home.log)) as connection:
+        previous = bytes(32)
+        for first, last in connection.execute("SELECT first, last FROM batches ORDER BY last").fetchall():
+            found = connection.execute(
+                "SELECT digest FROM events WHERE position BETWEEN ? AND ? ORDER BY position", (first, last)
+            ).fetchall()
+            head = chained_at_once(previous, [bytes(row[0]) for row in found])
+            connection.execute("UPDATE batches SET digest = ?, previous = ? WHERE last = ?", (head, previous, last))
+            previous = head
+    assert verify(drained.keeper).intact
+    drained.clip()
+    drained.keeper.drain()
+    assert verify(drained.keeper).intact, "the new way goes on from there"
 
 
 def test_only_a_head_from_outside_shows_a_chain_made_anew(drained: Parts) -> None:
