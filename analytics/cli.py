@@ -74,7 +74,6 @@ class Commands:
         from rich.markdown import Markdown
 
         from voxledger.analytics.report import render_json, render_markdown
-
         from voxledger.catalog.query.moment import moment_of
 
         with self._opened() as door:
