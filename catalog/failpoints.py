@@ -27,7 +27,7 @@ KNOWN = frozenset(
         "log.after_append",
         "log.before_commit",
         "log.after_commit",
-        "create.before_commit",
+        "create.after_statement",
         "fold.before_commit",
         "fold.after_commit",
         "segment.after_write",

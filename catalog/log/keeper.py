@@ -196,7 +196,6 @@ class Keeper:
         if state is None:
             with transaction(connection):
                 projections.create(connection, begun=last)
-                failpoint("create.before_commit")
             state = (projections.VERSION, 0)
         version, reached = state
         if version != projections.VERSION or reached > last or projections.awaits_rebuild(connection, is_understood):

@@ -112,7 +112,6 @@ class Rebuild:
         attach(target, "catalog", self._new)
         with transaction(target):
             projections.create(target, begun=_last(log))
-            failpoint("create.before_commit")
         return 0
 
     def _fold(

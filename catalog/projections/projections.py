@@ -59,6 +59,7 @@ def create(connection: duckdb.DuckDBPyConnection, *, begun: int = 0) -> None:
     try:
         for file, query in _DEFINITIONS:
             connection.execute(_sql(file, query))
+            failpoint("create.after_statement")
     finally:
         connection.execute("USE memory")
     connection.execute(_sql("projections", "start"), {"version": VERSION, "begun": begun})

@@ -297,12 +297,18 @@ def ask(home: Path, say: Say, /, *, until: int, patience: float) -> None:
     while position < until:
         begun = time.monotonic()
         with parts.keeper.reading(patience=patience) as reading:
-            (found,) = reading.tuples(
-                "SELECT (SELECT count(*) FROM events), (SELECT max(position) FROM events), (SELECT count(*) FROM ratings),"
-                " (SELECT sum(ratings)::BIGINT FROM clips), (SELECT position FROM projections)"
-            )
-        say("asked", f"{time.monotonic() - begun:.4f}", *(number or 0 for number in found))
-        position = found[1] or 0
+            found = [  # one by one: they are all of one moment
+                reading.tuples(f"SELECT {query}")[0][0] or 0
+                for query in (
+                    "count(*) FROM events",
+                    "max(position) FROM events",
+                    "count(*) FROM ratings",
+                    "sum(ratings)::BIGINT FROM clips",
+                    "position FROM projections",
+                )
+            ]
+        say("asked", f"{time.monotonic() - begun:.4f}", *found)
+        position = found[1]
     parts.close()
 
 

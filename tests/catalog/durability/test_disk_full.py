@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tests.building import Parts
 from tests.catalog.durability.judging import check_told, check_whole
 from tests.catalog.durability.nursery import Nursery
-from tests.soak import FULL
+from tests.soak import FULL, told_of_soak
 
 KILO = 1024
 
@@ -35,14 +36,20 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def _lived(nursery: Nursery, home: Path, step: str, how: str, rooms: list[int]) -> list[list[str]]:
     """A child that meets the end of its room; gives how it was refused. What it leaves is whole."""
+    begun = time.monotonic()
     child = nursery.start("cramped", home, step=step, how=how, rooms=rooms)
-    assert child.wait() == 0, "an error came through that is none of ours, or it did not recover"
+    assert child.wait(900) == 0, "an error came through that is none of ours, or it did not recover"
     parts = Parts(home)
     assert check_told(parts, child.said()) == 0
     assert not [path for path in home.rglob("*") if "damaged" in path.name or path.suffix == ".part"]
-    check_whole(parts)
+    events = check_whole(parts)
     parts.close()
-    return [line for line in child.said() if line[0] == "refused"]
+    refused = [line for line in child.said() if line[0] == "refused"]
+    told_of_soak(
+        f"{step} with too little room ({how})", rooms=len(rooms), refused=len(refused), events=events, lost=0, doubled=0,
+        seconds=time.monotonic() - begun,
+    )  # fmt: skip
+    return refused
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ def _lived(nursery: Nursery, home: Path, step: str, how: str, rooms: list[int]) 
 )
 def test_a_full_disk_is_told_and_loses_nothing(nursery: Nursery, disk: Path, step: str, rooms: list[int]) -> None:
     if FULL:
-        rooms = [room + more for room in rooms for more in range(0, 100 * KILO, 8 * KILO)]
+        rooms = [room + more for room in rooms for more in range(0, 96 * KILO, 16 * KILO)]
     _check_told(_lived(nursery, disk / "home", step, "disk", rooms))
 
 
@@ -70,7 +77,7 @@ def test_a_full_disk_under_the_segments_prunes_nothing(nursery: Nursery, tmp_pat
 def test_a_limit_on_files_is_told_and_loses_nothing(nursery: Nursery, tmp_path: Path, step: str) -> None:
     rooms = [4 * KILO, 64 * KILO, 512 * KILO, 1500 * KILO]
     if FULL:
-        rooms = [room + more for room in rooms for more in range(0, 100 * KILO, 8 * KILO)]
+        rooms = [room + more for room in rooms for more in range(0, 96 * KILO, 16 * KILO)]
     refused = _lived(nursery, tmp_path / "home", step, "limit", rooms)
     assert refused
     assert {line[2] for line in refused} <= {"DiskFull", "JournalError"}

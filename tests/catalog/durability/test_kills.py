@@ -15,8 +15,8 @@ from tests.catalog.durability.nursery import Child, Nursery
 from tests.soak import FULL, told_of_soak
 from voxledger.catalog import failpoints
 
-OFTEN = {"journal": 7}
-"""A journal comes by its places several times before it is open; the others are counted one by one."""
+OFTEN = {"journal": 7, "create": 20}
+"""A journal comes by its places several times before it is open, and tables are many; the others are counted one by one."""
 REBUILT = {"rebuild", "create"}
 """Rooms that are not entered twice unless something is rebuilt."""
 
