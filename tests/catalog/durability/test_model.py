@@ -323,7 +323,7 @@ def test_the_tables_say_what_a_plain_model_says() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=count(125),
+            max_examples=count(150),
             stateful_step_count=50,
             derandomize=True,
             deadline=None,
