@@ -144,6 +144,10 @@ def _attach(
                 raise CatalogBusy(_busy(path, message, patience)) from error
             if _DAMAGED.search(message):
                 _move_aside(path)
+                if read_only:  # there is nothing to read then, until a writer has filled a new one
+                    raise LogCorrupt(
+                        f"{path} is damaged and was moved aside; ask again, and it is filled anew"
+                    ) from error
             elif not _HELD.search(message):
                 raise _refused(path, message) from error
             time.sleep(random.uniform(0.005, 0.03))  # noqa: S311  # jitter, not a secret
@@ -227,4 +231,7 @@ def no_room(path: Path) -> DiskFull:
 def _busy(path: Path, message: str, patience: float) -> str:
     holder = re.search(r"\(PID (\d+)\)", message)
     who = f"process {holder[1]}" if holder else "another process"
-    return f"{path} has been held by {who} for {patience:g} s; close what has it open (a DuckDB shell, DBeaver, …) and try again"
+    return (
+        f"{path} has been held by {who} for {patience:g} s; close what has it open (DuckDB, DBeaver, a node that hangs, …),"
+        " then try again"
+    )

@@ -7,7 +7,9 @@ import hmac
 import logging
 import os
 import secrets
+import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _CALLERS = 64
 """Most calls at a time; another one waits for its turn."""
+_GREETING = 2.0
+"""Seconds for a caller to say who it is."""
 _IDLE = 300.0
 """Seconds after which a caller that says nothing is let go: it keeps a moment of the log alive."""
 _log = logging.getLogger(__name__)
@@ -56,6 +60,7 @@ def answering(keeper: Keeper) -> Iterator[None]:
             file.unlink(missing_ok=True)
             server.shutdown()
             thread.join(5.0)
+            server.hang_up()
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -68,7 +73,19 @@ class _Server(socketserver.ThreadingTCPServer):
         self.instance = instance
         self.secret = secret
         self.turns = threading.BoundedSemaphore(_CALLERS)
+        self.calls: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Call)
+
+    def hang_up(self) -> None:
+        """End the calls that go on, so that nobody holds a moment of the log any more."""
+        for call in tuple(self.calls):
+            with contextlib.suppress(OSError):
+                call.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # socketserver's own names
+        """One line, and no stack trace: it could hold what somebody asked."""
+        kind = sys.exc_info()[0]
+        _log.error("a call to the node failed (%s)", kind.__name__ if kind else "unknown")
 
 
 class _Call(socketserver.StreamRequestHandler):
@@ -77,15 +94,30 @@ class _Call(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
 
+    def setup(self) -> None:
+        """Known to the server, so that it can hang up."""
+        super().setup()
+        self.server.calls.add(self.connection)
+
+    def finish(self) -> None:
+        """Over, one way or another."""
+        self.server.calls.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
+
     def handle(self) -> None:
         """One caller, from hello to the end of the connection."""
         stream = _Pair(self.rfile, self.wfile)
-        with contextlib.suppress(OSError, EOFError, msgspec.DecodeError), self.server.turns:
+        with contextlib.suppress(OSError, EOFError, msgspec.DecodeError):
+            self.connection.settimeout(_GREETING)
             hello = link.receive(stream)
-            if hello.get("op") != "hello" or not hmac.compare_digest(str(hello.get("secret")), self.server.secret):
+            secret = str(hello.get("secret")).encode(errors="replace")
+            if hello.get("op") != "hello" or not hmac.compare_digest(secret, self.server.secret.encode()):
                 return
-            link.send(stream, {"instance": self.server.instance})
-            with contextlib.ExitStack() as moment:
+            self.connection.settimeout(_IDLE)
+            # Only who is known gets a turn, so that no stranger can take them all.
+            with self.server.turns, contextlib.ExitStack() as moment:
+                link.send(stream, {"instance": self.server.instance})
                 self._answer(stream, moment)
 
     def _answer(self, stream: link.Stream, moment: contextlib.ExitStack) -> None:
@@ -93,7 +125,8 @@ class _Call(socketserver.StreamRequestHandler):
         while True:
             message = link.receive(stream)
             try:
-                if message["op"] == "begin":
+                operation = message.get("op")
+                if operation == "begin":
                     moment.close()
                     reading = moment.enter_context(
                         self.server.keeper.reading(
@@ -101,15 +134,15 @@ class _Call(socketserver.StreamRequestHandler):
                         )
                     )
                     link.send(stream, {})
-                elif message["op"] == "ask":
+                elif operation == "ask":
                     table = _asked(reading, message)
                     link.send(stream, {})
                     with pa.ipc.new_stream(self.wfile, table.schema) as sink:
                         sink.write_table(table)
                     stream.flush()
-                elif message["op"] == "drain":
+                elif operation == "drain":
                     link.send(stream, {"position": self.server.keeper.drain(patience=message["patience"])})
-                elif message["op"] == "rebuild":
+                elif operation == "rebuild":
                     reached = self.server.keeper.rebuild(
                         progress=lambda done, end: link.send(stream, {"progress": (done, end)})
                     )
@@ -118,6 +151,9 @@ class _Call(socketserver.StreamRequestHandler):
                     return
             except VoxledgerError as error:
                 link.send(stream, link.told(error))
+            except duckdb.Error as error:
+                reading = None
+                link.send(stream, link.told(_mended(error, moment)))
 
 
 def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
@@ -127,8 +163,21 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
     check(message["query"])
     try:
         return reading.table(message["query"], message["parameters"])
+    except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException):
+        raise  # perhaps a damaged file, and no mistake of who asked
     except duckdb.Error as error:
         raise QueryError(f"DuckDB refused the query: {plain(error)}") from None
+
+
+def _mended(error: duckdb.Error, moment: contextlib.ExitStack) -> VoxledgerError:
+    """Let the reading end with this error, so that a damaged file is moved aside; gives what to tell."""
+    try:
+        with moment.pop_all():
+            raise error
+    except VoxledgerError as known:
+        return known
+    except duckdb.Error as unknown:
+        return QueryError(f"DuckDB refused the query: {plain(unknown)}")
 
 
 class _Pair:

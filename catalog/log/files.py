@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from voxledger.catalog.duckdb_files import attach, detach, opened, translated
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.home import Home
 
+_LEAVE = 20.0
+"""Seconds that those who ask have to leave when a node stops; DuckDB does not heed an interrupt everywhere."""
 _locks: dict[Path, threading.RLock] = {}
 _locks_lock = threading.Lock()
 
@@ -40,7 +43,7 @@ class Files:
             self._turn = _locks.setdefault(home.path, threading.RLock())
         self._keeping = False
         self._kept: duckdb.DuckDBPyConnection | None = None
-        self._readers = 0
+        self._readers: set[duckdb.DuckDBPyConnection] = set()
         self._changed = threading.Condition()
 
     @property
@@ -64,9 +67,19 @@ class Files:
         try:
             yield
         finally:
+            self._hurry()
             with self._turn:
                 self._keeping = False
                 self._let_go()
+
+    def _hurry(self) -> None:
+        """Break off what is being asked, and wait until nobody uses the connection any more: closing it under them crashes."""
+        deadline = time.monotonic() + _LEAVE
+        with self._changed:
+            while self._readers and time.monotonic() < deadline:
+                for cursor in self._readers:
+                    cursor.interrupt()  # again and again: a question may begin right after
+                self._changed.wait(0.05)
 
     @contextlib.contextmanager
     def turn(self, patience: float) -> Iterator[None]:
@@ -113,21 +126,23 @@ class Files:
             cursor.execute("SELECT max(last) FROM log.batches").fetchall()
             cursor.execute("SELECT max(position) FROM catalog.projections").fetchall()
             with self._changed:
-                self._readers += 1
+                self._readers.add(cursor)
         try:
             with translated(self._paths, self._let_go):
                 yield cursor
         finally:
             cursor.close()
             with self._changed:
-                self._readers -= 1
+                self._readers.discard(cursor)
                 self._changed.notify_all()
 
     def _until_nobody_reads(self, patience: float) -> None:
         """New readers wait for the turn, which is ours."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._readers == 0, timeout=patience):
-                raise CatalogBusy(f"{self._readers} queries have been running for {patience:g} s; try again later")
+            if not self._changed.wait_for(lambda: not self._readers, timeout=patience):
+                raise CatalogBusy(
+                    f"queries ({len(self._readers)}) have been running for {patience:g} s; wait for them, and try again"
+                )
 
     @property
     def _paths(self) -> Mapping[str, Path]:

@@ -12,7 +12,7 @@ import duckdb
 from voxledger.catalog import projections
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.errors import CatalogBusy, LogCorrupt
-from voxledger.catalog.events import is_understood
+from voxledger.catalog.events import is_understood, now
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import answering, link
@@ -59,7 +59,7 @@ class Keeper:
         self._folder = Folder(recorder.vault)
         self._sealer = Sealer(home, self.journal, self.segments, on_sealed)
         self._rebuild = Rebuild(home, self._files, self._folder)
-        self._drained = -1
+        self._drained: tuple[int, tuple[tuple[int, int], ...]] = (-1, ())
 
     def drain(self, *, patience: float = PATIENCE, progress: Progress | None = None) -> int:
         """Bring log and projections up to the journal's head as it is now; gives the position reached.
@@ -68,13 +68,12 @@ class Keeper:
         LogCorrupt when journal and log contradict each other.
         """
         head = self.journal.head()
-        if head == self._drained and self.home.log.exists() and self.home.catalog.exists():
-            return self._drained
+        if (head, self._seen()) == self._drained:
+            return head
         node = self._node(patience)
         if node is not None:
             with node:
-                self._drained = node.drain(patience)
-            return self._drained
+                return node.drain(patience)
         try:
             end = self._drain_here(head, patience, progress)
         except LogCorrupt as error:
@@ -82,10 +81,20 @@ class Keeper:
                 raise
             # A damaged file was found while reading it, and moved aside.
             end = self._drain_here(head, patience, progress)
-        self._drained = end.position
         self.journal.drained(end.position, end.digest)
         self._sealer.seal(self._head(end), lambda: self._checkpoint(patience))
+        self._drained = end.position, self._seen()
         return end.position
+
+    def _seen(self) -> tuple[tuple[int, int], ...]:
+        """Which files these are, and when they were last written: another process may have put a new one there that it has
+        not filled yet.
+        """
+        try:
+            found = [path.stat() for path in (self.home.log, self.home.catalog)]
+        except FileNotFoundError:
+            return ()
+        return tuple((file.st_ino, file.st_mtime_ns) for file in found)
 
     def head(self, *, patience: float = PATIENCE) -> Head:
         """The newest link of the chain, everything acknowledged so far drained before."""
@@ -116,7 +125,7 @@ class Keeper:
         with self._files.reading(patience) as connection:
             if as_of is not None:
                 found = connection.execute(_SQL["at"], (as_of,)).fetchall()
-                projections.as_of(connection, int(found[0][0]))
+                projections.as_of(connection, int(found[0][0]), min(as_of, now()))
             if not self._files.kept:
                 connection.execute("SET enable_external_access = false")
                 connection.execute("SET lock_configuration = true")
@@ -156,7 +165,7 @@ class Keeper:
             if folded is None:
                 self._rebuild.run(patience=patience, progress=progress, wanted=self._is_stale)
                 rebuilt = True
-            elif end.position >= head and folded >= end.position:
+            elif folded >= end.position and (end.position >= head or self._writer.is_lost(end.position + 1)):
                 return end
             time.sleep(0.002)  # DuckDB's lock knows no queue
 

@@ -89,28 +89,35 @@ class Writer:
         Raises LogCorrupt when events are missing that nothing accounts for.
         """
         if head - last <= BATCH:
-            while last < head:
-                batch = self._next(last)
+            while last < head and (batch := self._next(last)):
                 last = batch.last
                 yield batch
             return
         with ThreadPoolExecutor(1, thread_name_prefix="voxledger-ahead") as ahead:
             coming = ahead.submit(self._next, last)
-            while last < head:
-                batch = coming.result()
+            while last < head and (batch := coming.result()):
                 last = batch.last
                 if last < head:
                     coming = ahead.submit(self._next, last)
                 yield batch
 
-    def _next(self, last: int) -> Batch:
-        """What follows a position: from the journal, else from a segment, here or in the store."""
+    def is_lost(self, position: int) -> bool:
+        """Whether nobody has this position, nor any after it: it was lost with a journal, and the new one is empty yet."""
+        if self._journal.oldest() is not None:
+            return False
+        lost = self._journal.epochs()[-1]
+        return lost.lost_first is not None and lost.lost_first <= position <= (lost.lost_last or 0)
+
+    def _next(self, last: int) -> Batch | None:
+        """What follows a position: from the journal, else from a segment, here or in the store; None where all is lost."""
         found: Bodies = self._journal.read(last, BATCH)
         if not found or found[0][0] != last + 1:
             sealed = self._sealed(last, BATCH)
             if sealed:
                 _log.warning("positions from %d on were missing in the log and came back from a segment", last + 1)
                 found = sealed
+        if not found and self.is_lost(last + 1):
+            return None
         epochs = self._between(last, found[0][0]) if found else ()
         if not found or (found[0][0] != last + 1 and not epochs):
             raise LogCorrupt(

@@ -118,12 +118,14 @@ class Archive:
     def _segments(self) -> list[tuple[int, int, str]]:
         asked, found = self._listed
         if time.monotonic() - asked > _FRESH:
-            mine = {epoch.epoch for epoch in self._journal.epochs()}
+            epochs = self._journal.epochs()
+            mine = {epoch.epoch for epoch in epochs}
             found = []
             for info in self._store.list(self._bucket, f"{self._journal.node}/"):
                 epoch, _, file = info.key.partition("/")[2].partition("/")
                 name = _SEGMENT.fullmatch(file)
-                if name and epoch in mine:
+                # An epoch that this journal does not know is that of a clone, unless it ended before this journal began.
+                if name and (epoch in mine or int(name[2]) < epochs[0].first):
                     found.append((int(name[1]), int(name[2]), info.key))
             self._listed = (time.monotonic(), found)
         return found

@@ -27,7 +27,7 @@ SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, acto
     folded.state(purged, purge_started, delete_after, missing, stored, upload_failure) AS state
 FROM folded.clips;
 
-CREATE MACRO clips_at(p, moment := now()) AS TABLE
+CREATE MACRO clips_at(p, moment := NULL::TIMESTAMPTZ) AS TABLE
 WITH before AS (
     SELECT * FROM folded.changes WHERE position > p AND previous <= p
 ), retagged AS (
@@ -80,6 +80,6 @@ SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, acto
     replace(key, chr(1), id::VARCHAR) AS key, cached, CASE WHEN cached THEN replace(key, chr(1), id::VARCHAR) END AS path,
     folded.tag_list(tags) AS tags, pinned, pin_reason, rating, ratings, plays, reuses, last_used, stored, upload_failure,
     verified, missing, mark_plan, mark_rule, delete_after, purge_started, purged, restored, holds, legal_holds, held_until,
-    folded.held(holds, legal_holds, held_until, moment) AS held, changed,
+    folded.held(holds, legal_holds, held_until, coalesce(moment, now())) AS held, changed,
     folded.state(purged, purge_started, delete_after, missing, stored, upload_failure) AS state
 FROM standing;

@@ -12,10 +12,10 @@ CREATE TABLE folded.hold_steps (
     review TIMESTAMPTZ,
     reason VARCHAR
 );
-CREATE MACRO holds_at(p, moment := now()) AS TABLE
+CREATE MACRO holds_at(p, moment := NULL::TIMESTAMPTZ) AS TABLE
 SELECT position, hold, clip, kind, placed, actor_id, until, review, reason, ended AS released, ended_by AS released_by,
     ended_reason AS release_reason,
-    CASE WHEN ended IS NOT NULL THEN 'released' WHEN until <= moment THEN 'ended' ELSE 'open' END AS state
+    CASE WHEN ended IS NOT NULL THEN 'released' WHEN until <= coalesce(moment, now()) THEN 'ended' ELSE 'open' END AS state
 FROM (
     SELECT position, hold, clip, kind, step, time AS placed, actor_id, until, review, reason, lead(step) OVER life AS next,
         lead(time) OVER life AS ended, lead(actor_id) OVER life AS ended_by, lead(reason) OVER life AS ended_reason

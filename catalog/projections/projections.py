@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
@@ -99,16 +100,19 @@ def fold(connection: duckdb.DuckDBPyConnection, events: pa.Table, through: int) 
         connection.unregister("strange")
 
 
-def as_of(connection: duckdb.DuckDBPyConnection, position: int) -> None:
+def as_of(connection: duckdb.DuckDBPyConnection, position: int, moment: datetime | None = None) -> None:
     """Let this connection see every relation as it stood after a position, through temporary views of the same names.
 
-    The connection has the databases `catalog` and `log` attached and `search_path` set to both.
+    `moment` (aware) is the clock by which holds and consents had ended; without it, when the event at the position was
+    recorded. The connection has the databases `catalog` and `log` attached and `search_path` set to both.
     """
-    found = connection.execute(_sql("projections", "moment"), (position,)).fetchall()
-    moment = f", moment := TIMESTAMPTZ '{found[0][0]}'" if found else ""
+    found = (
+        [(moment.isoformat(),)] if moment else connection.execute(_sql("projections", "moment"), (position,)).fetchall()
+    )
+    moment_given = f", moment := TIMESTAMPTZ '{found[0][0]}'" if found else ""
     for name in RELATIONS:
         if name not in _ELSEWHERE:
-            clock = moment if name in _WITH_CLOCK else ""
+            clock = moment_given if name in _WITH_CLOCK else ""
             connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM catalog.{name}_at({int(position)}{clock})")
     for query in ("events_at", "batches_at", "epochs_at", "projections_at"):
         connection.execute(_sql("projections", query).replace("$position", str(int(position))))

@@ -22,10 +22,10 @@ CREATE TABLE folded.voice_steps (
     consent_path VARCHAR,
     reason VARCHAR
 );
-CREATE MACRO voices_at(p, moment := now()) AS TABLE
+CREATE MACRO voices_at(p, moment := NULL::TIMESTAMPTZ) AS TABLE
 SELECT * EXCLUDE (kind, next, reason), CASE
         WHEN erased IS NOT NULL THEN 'erased' WHEN withdrawn IS NOT NULL THEN 'withdrawn'
-        WHEN expires <= moment THEN 'expired' ELSE 'registered' END AS state
+        WHEN expires <= coalesce(moment, now()) THEN 'expired' ELSE 'registered' END AS state
 FROM (
     SELECT sha256, kind, position, time AS registered, name, actor_id, bytes, duration_us, speech_us, sample_rate, channels,
         loudness_lufs, consent, consent_sha256, consent_path, scope, expires, bucket, key, reason,

@@ -16,7 +16,7 @@ import pytest
 
 from tests.building import Parts
 from tests.soak import rounds
-from voxledger.catalog import CatalogBusy, DiskFull, JournalError, LogCorrupt
+from voxledger.catalog import CatalogBusy, DiskFull, JournalError, LogCorrupt, projections
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -253,6 +253,17 @@ def test_a_missing_catalog_is_rebuilt(parts: Parts) -> None:
     before = _fingerprint_of_tables(parts)
     parts.home.catalog.unlink()
     assert _fingerprint_of_tables(parts) == before
+
+
+def test_a_catalog_that_another_process_has_begun_anew_is_filled_before_it_answers(parts: Parts) -> None:
+    clips = {parts.clip() for _ in range(5)}
+    assert len(parts.rows("SELECT id FROM clips")) == 5
+    parts.home.catalog.unlink()
+    begun = Parts(parts.home.path)  # stands for a process that is killed right after it has made the tables
+    with begun.keeper._files.writing(5.0) as connection:
+        projections.create(connection, begun=5)
+    begun.close()
+    assert {str(row["id"]) for row in parts.rows("SELECT id FROM clips")} == clips
 
 
 def test_a_catalog_of_another_version_is_rebuilt(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,6 @@ def test_a_lost_log_comes_back_from_the_store_and_the_journal(
     assert vox.uploader.flush(timeout=60) == 0
     head = vox.keeper.head()
     _forget(vox)
-    vox.keeper._drained = -1
     assert {str(row["id"]) for row in vox.catalog.sql("SELECT id FROM clips").rows()} == clips
     assert "came back from the store" in caplog.text
     verdict = verify(vox.keeper, published(vox.store, bucket, vox.journal.node))
@@ -101,6 +100,5 @@ def test_without_the_store_the_loss_is_named(open_ledger: Ledger, bucket: str) -
     for info in list(vox.store.list(bucket)):
         vox.store.delete(bucket, info.key)
     _forget(vox)
-    vox.keeper._drained = -1
     with pytest.raises(LogCorrupt, match="position 1 is neither in the journal nor in a segment"):
         vox.keeper.drain()

@@ -109,7 +109,9 @@ class Folded:
         """One clip."""
         return self.row(f"SELECT * FROM clips WHERE id = '{clip}'")
 
-    def everything(self, *, but: Iterable[str] = ("events", "batches", "epochs", "projections")) -> dict[str, list[str]]:
+    def everything(
+        self, *, but: Iterable[str] = ("events", "batches", "epochs", "projections")
+    ) -> dict[str, list[str]]:
         """All rows of all relations, in an order of their own."""
         return {
             name: [repr(row) for row in self.rows(f"FROM {name} ORDER BY ALL")]

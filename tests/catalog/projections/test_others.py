@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import time
+from datetime import UTC, datetime, timedelta
 
 from tests.building import completed
 from tests.catalog.projections.folded import START, Folded, History
+from voxledger.catalog import projections
 from voxledger.catalog.events import (
     AudioStored,
     AudioUploadFailed,
@@ -96,6 +98,37 @@ def test_a_hold_of_the_past_is_measured_by_the_clock_of_then() -> None:
     assert (folded.clip(clip)["held"], folded.row("FROM holds")["state"]) == (True, "open")
     folded.as_of(3)
     assert (folded.clip(clip)["held"], folded.row("FROM holds")["state"]) == (False, "ended")
+
+
+def test_a_hold_ends_by_itself_while_the_tables_stay_open() -> None:
+    """`now()` must be asked at every question, not when the tables were made."""
+    clip, history = new_id(), History()
+    until = datetime.now(UTC) + timedelta(seconds=1.5)
+    history.add(completed(), clip)
+    history.add(HoldPlaced(hold="h", kind="ordinary", until=until, review=None, reason="why"), clip)
+    folded = Folded(history)
+    queries = (
+        "SELECT held FROM clips",
+        "SELECT held FROM clips_at(99)",
+        "SELECT state = 'open' FROM holds",
+        "SELECT state = 'open' FROM holds_at(99)",
+    )
+    assert [list(folded.row(query).values()) for query in queries] == [[True]] * 4
+    while datetime.now(UTC) <= until:
+        time.sleep(0.02)
+    assert [list(folded.row(query).values()) for query in queries] == [[False]] * 4
+
+
+def test_the_past_is_measured_by_the_moment_that_is_asked_for() -> None:
+    """Nothing needs to happen for a hold to have ended."""
+    clip, history = new_id(), History()
+    history.add(completed(), clip)
+    history.add(HoldPlaced(hold="h", kind="ordinary", until=START + timedelta(days=1), review=None, reason="why"), clip)
+    folded = Folded(history)
+    projections.as_of(folded.connection, 2, START + timedelta(hours=1))
+    assert folded.clip(clip)["held"]
+    projections.as_of(folded.connection, 2, START + timedelta(days=2))
+    assert not folded.clip(clip)["held"]
 
 
 def test_a_voice_stands_until_consent_ends() -> None:
