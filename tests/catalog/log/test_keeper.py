@@ -255,6 +255,26 @@ def test_a_missing_catalog_is_rebuilt(parts: Parts) -> None:
     assert _fingerprint_of_tables(parts) == before
 
 
+def test_a_journal_lost_with_undrained_events_stops_nobody_from_reading(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = {parts.clip() for _ in range(3)}
+    parts.keeper.drain()
+    parts.clip()
+    parts.close()
+    for file in parts.home.path.glob("journal.sqlite*"):
+        file.unlink()
+    again = Parts(parts.home.path)
+    assert "was missing and is made anew" in caplog.text
+    assert {str(row["id"]) for row in again.rows("SELECT id FROM clips")} == clips
+    clips.add(again.clip())
+    assert {str(row["id"]) for row in again.rows("SELECT id FROM clips")} == clips
+    assert again.rows("SELECT lost_first, lost_last FROM epochs WHERE lost_first IS NOT NULL") == [
+        {"lost_first": 4, "lost_last": 4}
+    ]
+    again.close()
+
+
 def test_a_catalog_that_another_process_has_begun_anew_is_filled_before_it_answers(parts: Parts) -> None:
     clips = {parts.clip() for _ in range(5)}
     assert len(parts.rows("SELECT id FROM clips")) == 5

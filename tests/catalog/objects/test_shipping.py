@@ -92,6 +92,32 @@ def test_a_head_is_published_once(open_ledger: Ledger, bucket: str) -> None:
     assert [found.position for found in published(vox.store, bucket, vox.journal.node)] == [3]
 
 
+def test_what_the_store_holds_survives_the_loss_of_journal_log_and_segments(
+    open_ledger: Ledger, s3: S3Server, bucket: str
+) -> None:
+    vox = open_ledger
+    _speak(vox, 25)
+    vox.keeper.drain()
+    assert vox.uploader.flush(timeout=60) == 0
+    home, found = vox.home, s3.settings()
+    vox.close()
+    for file in (home.log, home.catalog, *home.segments.iterdir(), *home.path.glob("journal.sqlite*")):
+        file.unlink()
+    with voxledger.open(
+        home.path,
+        store_endpoint=found.endpoint,
+        store_access_key=found.access_key,
+        store_secret_key=found.secret_key,
+        store_events=bucket,
+        general_actor="ann",
+    ) as again:
+        (clip,) = _speak(again, 1)
+        rows = again.catalog.sql("SELECT position, id FROM clips ORDER BY position").rows()
+        assert [row["position"] for row in rows] == [*range(1, 21), 26]
+        assert str(rows[-1]["id"]) == clip
+        assert verify(again.keeper).told == ((21, 25, "recreated"),)
+
+
 def test_without_the_store_the_loss_is_named(open_ledger: Ledger, bucket: str) -> None:
     vox = open_ledger
     _speak(vox, 12)
