@@ -101,7 +101,9 @@ class Commands:
         else:
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(result.arrow().column_names)
-            writer.writerows(row.values() for row in result.rows())
+            writer.writerows(
+                [value.hex() if isinstance(value, bytes) else value for value in row.values()] for row in result.rows()
+            )
 
     def status(self, *, json: bool = False) -> None:
         """Say what is there, what waits, and why.

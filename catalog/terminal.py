@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TypeAlias, TypeVar
 
 from rich import box
@@ -24,11 +24,18 @@ errors = Console(stderr=True, highlight=False)
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output, for machines."""
-    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = json.dumps(value, ensure_ascii=False, default=_plain)
     try:
         sys.stdout.write(shown + "\n")
     except UnicodeEncodeError:  # a terminal that knows ASCII only, or half a surrogate pair
-        sys.stdout.write(json.dumps(value, default=str) + "\n")
+        sys.stdout.write(json.dumps(value, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> str:
+    """What JSON has no type for: bytes as hex, moments in ISO 8601, anything else as it prints."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def print_json_lines(values: Iterable[Any]) -> None:

@@ -92,10 +92,11 @@ class Ledger:
             with ExitStack() as steps:  # each of them, whatever the one before does; the last one entered goes first
                 steps.callback(self.vault.close)
                 steps.callback(self.journal.close)
-                steps.callback(self._drain_at_end)
-                for name in ("store", "studio"):
-                    if name in self.__dict__:
-                        steps.callback(self.__dict__[name].close)
+                if "store" in self.__dict__:
+                    steps.callback(self.store.close)
+                steps.callback(self._drain_at_end)  # which may need the store, where a segment is missing here
+                if "studio" in self.__dict__:
+                    steps.callback(self.studio.close)
                 if "uploader" in self.__dict__:
                     patience = self.settings.store.close_wait if wait is None else wait
                     steps.callback(self.uploader.close, timeout=patience)

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from io import BufferedIOBase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
@@ -141,12 +141,9 @@ class _Call(socketserver.StreamRequestHandler):
                         sink.write_table(table)
                     stream.flush()
                 elif operation == "drain":
-                    link.send(stream, {"position": self.server.keeper.drain(patience=message["patience"])})
+                    link.send(stream, {"position": self.server.keeper.drain(**_followed(stream, message))})
                 elif operation == "rebuild":
-                    reached = self.server.keeper.rebuild(
-                        progress=lambda done, end: link.send(stream, {"progress": (done, end)})
-                    )
-                    link.send(stream, {"position": reached})
+                    link.send(stream, {"position": self.server.keeper.rebuild(**_followed(stream, message))})
                 else:
                     return
             except VoxledgerError as error:
@@ -167,6 +164,14 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
         raise  # perhaps a damaged file, and no mistake of who asked
     except duckdb.Error as error:
         raise QueryError(f"DuckDB refused the query: {plain(error)}") from None
+
+
+def _followed(stream: link.Stream, message: link.Message) -> dict[str, Any]:
+    """How long work is to be done: with the caller's patience, and telling how far it is."""
+    return {
+        "patience": message["patience"],
+        "progress": lambda done, end: link.send(stream, {"progress": (done, end)}),
+    }
 
 
 def _mended(error: duckdb.Error, moment: contextlib.ExitStack) -> VoxledgerError:

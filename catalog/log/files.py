@@ -131,8 +131,8 @@ class Files:
             with translated(self._paths, self._let_go):
                 yield cursor
         finally:
-            cursor.close()
-            with self._changed:
+            with self._changed:  # so that nobody interrupts what is closed
+                cursor.close()
                 self._readers.discard(cursor)
                 self._changed.notify_all()
 

@@ -73,7 +73,7 @@ class Keeper:
         node = self._node(patience)
         if node is not None:
             with node:
-                return node.drain(patience)
+                return node.drain(patience, progress)
         try:
             end = self._drain_here(head, patience, progress)
         except LogCorrupt as error:
@@ -139,7 +139,7 @@ class Keeper:
         node = self._node(patience)
         if node is not None:
             with node:
-                return node.rebuild(progress)
+                return node.rebuild(patience, progress)
         self.drain(patience=patience)
         return self._rebuild.run(patience=patience, progress=progress)
 

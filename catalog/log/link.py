@@ -108,9 +108,9 @@ class Link:
             self._stream.close()
         self._socket.close()
 
-    def drain(self, patience: float) -> int:
+    def drain(self, patience: float, progress: Callable[[int, int], None] | None) -> int:
         """Have the node drain; gives the position reached."""
-        return int(self._asked({"op": "drain", "patience": patience})["position"])
+        return self._followed({"op": "drain", "patience": patience}, progress)
 
     def begin(self, *, fresh: bool, patience: float, as_of: datetime | None) -> None:
         """From here on, answers are of one moment."""
@@ -125,9 +125,12 @@ class Link:
         with self._translated():
             return pa.ipc.open_stream(self._stream).read_all()
 
-    def rebuild(self, progress: Callable[[int, int], None] | None) -> int:
+    def rebuild(self, patience: float, progress: Callable[[int, int], None] | None) -> int:
         """Have the node rebuild its tables; gives the position reached."""
-        answer = self._asked({"op": "rebuild"})
+        return self._followed({"op": "rebuild", "patience": patience}, progress)
+
+    def _followed(self, message: Message, progress: Callable[[int, int], None] | None) -> int:
+        answer = self._asked(message)
         while "position" not in answer:
             if progress:
                 progress(*answer["progress"])

@@ -113,9 +113,10 @@ class Writer:
         found: Bodies = self._journal.read(last, BATCH)
         if not found or found[0][0] != last + 1:
             sealed = self._sealed(last, BATCH)
-            if sealed:
+            if sealed and "segment" not in self._told:
+                self._told.add("segment")
                 _log.warning("positions from %d on were missing in the log and came back from a segment", last + 1)
-                found = sealed
+            found = sealed or found
         if not found and self.is_lost(last + 1):
             return None
         epochs = self._between(last, found[0][0]) if found else ()

@@ -21,6 +21,8 @@ from voxledger.catalog.objects.transfer import Upload
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 _SEGMENT = re.compile(r"(\d{12})-(\d{12})\.jsonl\.zst")
+PUBLISHED = "heads"
+"""The cursor that says up to where heads were published."""
 _FRESH = 60.0
 """Seconds that a listing is believed: a lost folder of a thousand segments asks a thousand times."""
 _log = logging.getLogger(__name__)
@@ -38,13 +40,16 @@ def ship(write: Transaction, segment: Segment, head: Head, *, recorder: Recorder
 
 
 def _publish(write: Transaction, head: Head, folder: Path, recorder: Recorder, bucket: str) -> None:
+    """Once for each head: the cursor moves in the same transaction, so what was not queued is not taken for queued."""
     node = recorder.journal.node
+    if head.position <= recorder.journal.cursor(PUBLISHED):
+        return
     path = folder / name(head)
-    if path.exists():
-        return  # a head says one thing for ever, and is on its way already
-    platform.write_atomic(
-        path, msgspec.json.encode(msgspec.structs.replace(head, node=node, published=now(), origin=""))
-    )
+    if not path.exists():  # a head says one thing for ever; the file of a change that was not committed will do
+        platform.write_atomic(
+            path, msgspec.json.encode(msgspec.structs.replace(head, node=node, published=now(), origin=""))
+        )
+    write.move_cursor(PUBLISHED, head.position)
     metadata = {"position": str(head.position), "digest": head.digest}
     _queue(write, path, f"{node}/heads/{path.name}", "application/json", metadata, recorder, bucket)
 
@@ -109,7 +114,7 @@ class Archive:
 
     def publish(self, head: Head) -> bool:
         """Queue the upload of a head, unless it was published before; says whether it did."""
-        if not head.position or (self._folder / name(head)).exists():
+        if head.position <= self._journal.cursor(PUBLISHED):
             return False
         with self._journal.transaction() as write:
             _publish(write, head, self._folder, self._recorder, self._bucket)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -60,15 +60,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         return self.matches > MOST
 
 
+_Place = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Moment = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+
+
 class _Token(msgspec.Struct, frozen=True, array_like=True):
     """Where a page ended. `top` keeps out what came later, so that nothing moves between pages."""
 
     asked: str
     ranked: bool
-    top: int
-    since: int | None
-    end: int
-    matches: int
+    top: _Place
+    since: _Moment | None
+    end: _Place
+    matches: _Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,13 @@ def test_a_relation_has_the_same_columns_at_any_moment(empty: Folded, name: str)
 
 def test_relations_of_the_log_are_those_that_are_there(parts: Parts) -> None:
     parts.clip()
-    for name in RELATIONS:
-        parts.rows(f"FROM {name} LIMIT 1")
+    assert {name for name in RELATIONS if parts.rows(f"FROM {name} LIMIT 1")} >= {
+        "clips",
+        "generations",
+        "events",
+        "batches",
+        "epochs",
+    }
 
 
 def test_temporary_views_hide_every_relation(empty: Folded) -> None:

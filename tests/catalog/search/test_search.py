@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.building import Parts
@@ -150,6 +152,11 @@ def test_a_place_of_another_search_is_refused(parts: Parts, index: SearchIndex) 
     for _ in range(3):
         parts.clip()
     token = index.search("tide", limit=1).next
+    assert token is not None
+    told = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    forged = base64.urlsafe_b64encode(msgspec.json.encode([*told[:2], 2**63, *told[3:]])).decode().rstrip("=")
+    with pytest.raises(SearchError, match="no place to go on from"):
+        index.search("tide", limit=1, after=forged)
     for query, wrong in (("turning", token), ("tide", "nonsense"), ("tide", "é"), ("tide", "")):
         with pytest.raises(SearchError, match="place"):
             index.search(query, limit=1, after=wrong)
