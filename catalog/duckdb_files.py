@@ -68,6 +68,15 @@ def opened(files: Mapping[str, Path], *, patience: float, read_only: bool) -> du
     return connection
 
 
+def is_fault(error: duckdb.Error) -> bool:
+    """Whether the trouble is with a file or with DuckDB itself, and no mistake of who asked.
+
+    A block whose checksum is wrong is a bare duckdb.Error, of no class below it.
+    """
+    kinds = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
+    return type(error) is duckdb.Error or isinstance(error, kinds)
+
+
 @contextlib.contextmanager
 def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterator[None]:
     """Turns DuckDB's word for a full disk or a damaged file into ours. `let_go` closes what has the files open: it is

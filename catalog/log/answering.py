@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from voxledger.catalog import platform
+from voxledger.catalog.duckdb_files import is_fault
 from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.log import link
@@ -160,9 +161,9 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
     check(message["query"])
     try:
         return reading.table(message["query"], message["parameters"])
-    except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException):
-        raise  # perhaps a damaged file, and no mistake of who asked
     except duckdb.Error as error:
+        if is_fault(error):
+            raise
         raise QueryError(f"DuckDB refused the query: {plain(error)}") from None
 
 

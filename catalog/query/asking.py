@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from voxledger.catalog.duckdb_files import is_fault
 from voxledger.catalog.errors import QueryError
 from voxledger.catalog.query.guard import plain
 
@@ -37,9 +38,9 @@ def asking(
         with keeper.reading(fresh=fresh, **past) as reading:
             try:
                 yield reading
-            except (duckdb.IOException, duckdb.SerializationException):
-                raise  # perhaps a damaged file: the keeper looks, and mends it
             except duckdb.Error as error:
+                if is_fault(error):
+                    raise  # perhaps a damaged file: the keeper looks, and mends it
                 raise QueryError(explain(plain(error))) from None
             except QueryError as error:
                 if not str(error).startswith(_REFUSED):
