@@ -30,6 +30,7 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.home import Home
+from voxledger.catalog.interrupts import held_back
 from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
 from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.objects.transfer import Upload
@@ -115,16 +116,18 @@ class Attempt:
                 effective=self.effective,
                 settings=self._around.settings.synth,
             )
-            clip, path = self._write(made)
-            self._record(clip, made, fingerprint)
+            with held_back():
+                clip, path = self._write(made)
+                self._record(clip, made, fingerprint)
+                self._around.on_recorded()
         except BaseException as error:
             # An interrupt may come after the commit: then the clip is acknowledged, and its file stays.
-            if not self._is_recorded():
-                if path is not None:
-                    path.unlink(missing_ok=True)
-                self._give_up(error, fingerprint)
+            with held_back():
+                if not self._is_recorded():
+                    if path is not None:
+                        path.unlink(missing_ok=True)
+                    self._give_up(error, fingerprint)
             raise
-        self._around.on_recorded()
         return clip
 
     def _is_recorded(self) -> bool:

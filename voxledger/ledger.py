@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voxledger.catalog.errors import CatalogBusy, SettingsError, VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
+from voxledger.catalog.interrupts import held_back
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Loaded, load
@@ -75,7 +76,9 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        # Whoever interrupts does not want to wait: the uploads go on with the next process.
+        with held_back():
+            self.close(wait=0 if isinstance(error, KeyboardInterrupt) else None)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.home.path}>"
