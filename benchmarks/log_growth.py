@@ -17,6 +17,7 @@ import msgspec
 from life import ACTORS, Life, drafts
 
 import voxledger
+from voxledger.catalog.log import sealing
 from voxledger.catalog.log.verify import verify
 from voxledger.ledger import Ledger
 
@@ -34,17 +35,19 @@ class Grown(msgspec.Struct, kw_only=True):
     payload: float = 0.0
     emit: float = 0.0
     drain: float = 0.0
+    sealed: float = 0.0
+    """Drained into log and tables; and the same when sealing and pruning are counted in."""
     bytes_an_event: float = 0.0
     figures: dict[str, float] = {}
     memory_mb: float = 0.0
 
 
 def grow(home: Path, size: int, *, full: bool, step: Callable[[int], None] = lambda done: None) -> Grown:
-    """Fill a new HOME through the journal, draining after each chunk; sealing is part of it."""
+    """Fill a new HOME through the journal; after each chunk it is drained, then sealed and pruned."""
     shutil.rmtree(home, ignore_errors=True)
     found = Grown(events=size)
     life = Life(start=_START, step=(datetime.now(UTC) - _START) / (size + 1), full=full)
-    emitting = draining = 0.0
+    emitting = draining = sealing = 0.0
     with _opened(home) as vox:
         done = 0
         while done < size:
@@ -52,21 +55,37 @@ def grow(home: Path, size: int, *, full: bool, step: Callable[[int], None] = lam
             made = list(drafts(vox.recorder, life, wanted))
             found.payload = sum(len(draft.data) + len(draft.sealed or b"") for draft in made[:1000]) / min(1000, wanted)
             start = time.perf_counter()
-            for at in range(0, wanted, 100):
+            *made, last = made
+            for at in range(0, len(made), 100):
                 vox.journal.emit(*made[at : at + 100])
             emitted = time.perf_counter()
             del made
+            with unsealed():
+                vox.keeper.drain(patience=600)
+            drained = time.perf_counter()
+            vox.journal.emit(last)
             vox.keeper.drain(patience=600)
             emitting += emitted - start
-            draining += time.perf_counter() - emitted
+            draining += drained - emitted
+            sealing += time.perf_counter() - drained
             done += wanted
             step(done)
-        found.emit, found.drain = size / emitting, size / draining
+        found.emit, found.drain, found.sealed = size / emitting, size / draining, size / (draining + sealing)
         found.bytes_an_event = (home / "log.duckdb").stat().st_size / size + (
             home / "catalog.duckdb"
         ).stat().st_size / size
         found.clips = int(vox.catalog.sql("SELECT count(*) AS n FROM clips").rows()[0]["n"])
     return found
+
+
+@contextmanager
+def unsealed() -> Iterator[None]:
+    """Drains in this block seal nothing, and so prune nothing: the next one does."""
+    before, sealing.SEAL = sealing.SEAL, sys.maxsize
+    try:
+        yield
+    finally:
+        sealing.SEAL = before
 
 
 def ask(home: Path, *, rebuild: bool, search: bool) -> dict[str, float]:
@@ -80,7 +99,8 @@ def ask(home: Path, *, rebuild: bool, search: bool) -> dict[str, float]:
         middle = sorted(row["created"] for row in some)[len(some) // 2]
         figures["clip by id, file closed"] = _ms(lambda at: vox.catalog.clip(ids[at % len(ids)]), 20)
         with vox.keeper.serving():
-            figures["clip by id, in the node"] = _ms(lambda at: vox.catalog.clip(ids[at % len(ids)]), 60)
+            figures["clip by id, in the node, first time"] = _ms(lambda at: vox.catalog.clip(ids[at % len(ids)]), 60)
+            figures["clip by id, in the node, again"] = _ms(lambda at: vox.catalog.clip(ids[at % len(ids)]), 60)
             figures["clip by its last 8 digits, in the node"] = _ms(
                 lambda at: vox.catalog.clip(ids[at % len(ids)][-8:]), 20
             )

@@ -46,8 +46,13 @@ def held_back() -> Iterator[None]:
             before(signal.SIGINT, None)
 
 
-def come_between_steps() -> None:
-    """For a command line: from now on an interrupt never hits an import or the inside of a lock; it comes right after."""
+@contextmanager
+def between_steps() -> Iterator[None]:
+    """For a command line: in this block an interrupt never hits an import or the inside of a lock; it comes right after."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     asked = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -60,9 +65,14 @@ def come_between_steps() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise KeyboardInterrupt
 
-    if hasattr(signal, "setitimer") and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGALRM, interrupt)
-        signal.signal(signal.SIGINT, interrupt)
+    again = signal.signal(signal.SIGALRM, interrupt)
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, again)
 
 
 def _fragile(frame: FrameType | None) -> bool:

@@ -19,7 +19,7 @@ from voxledger.catalog.cli import Commands as CatalogCommands
 from voxledger.catalog.clips_cli import Commands as ClipCommands
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events_cli import Commands as EventCommands
-from voxledger.catalog.interrupts import come_between_steps
+from voxledger.catalog.interrupts import between_steps
 from voxledger.catalog.log_cli import Commands as LogCommands
 from voxledger.catalog.retention_cli import Commands as RetentionCommands
 from voxledger.catalog.search_cli import Commands as SearchCommands
@@ -80,9 +80,9 @@ def build() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2 or 1."""
-    come_between_steps()
     try:
-        code = build().meta(arguments)
+        with between_steps():
+            code = build().meta(arguments)
     except VoxledgerError as error:
         terminal.errors.print("[red bold]error:[/] ", terminal.text(error), sep="", soft_wrap=True)
         sys.exit(1)

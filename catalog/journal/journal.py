@@ -24,7 +24,7 @@ from voxledger.catalog.journal.transaction import Transaction
 from voxledger.catalog.journal.turn import Turn
 from voxledger.catalog.queries import load
 
-MOST_BYTES = 64_000_000
+MOST_BYTES = 24_000_000
 """So many bytes are read at a time: an event may have 1 MB, and 20,000 of them would not fit."""
 _PIECE = 2000
 """Most events that one transaction of `Journal.prune` drops, so that nobody who emits waits long."""
@@ -162,7 +162,7 @@ class Journal:
         return found
 
     def read(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """The next acknowledged bytes after a position, in order: at most `limit` events and about 64 MB, at least one."""
+        """The next acknowledged bytes after a position, in order: at most `limit` events and about 24 MB, at least one."""
         found: list[tuple[int, bytes]] = []
         size = 0
         with self._file.reading(_SQL["after"], (after, limit)) as rows:

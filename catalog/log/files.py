@@ -122,9 +122,8 @@ class Files:
             cursor = self._kept_open(patience).cursor()
             _search_here(cursor)
             cursor.execute("BEGIN TRANSACTION READ ONLY")
-            # A transaction sees each file as it is when it first looks there: look now, while nobody writes.
-            cursor.execute("SELECT max(last) FROM log.batches").fetchall()
-            cursor.execute("SELECT max(position) FROM catalog.projections").fetchall()
+            # A transaction sees each file as it is when it first names it: do that now, while nobody writes.
+            cursor.execute("SELECT 1 FROM log.batches, catalog.projections WHERE false").fetchall()
             with self._changed:
                 self._readers.add(cursor)
         try:

@@ -16,6 +16,7 @@ from voxledger.catalog.events import is_understood, now
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import answering, link
+from voxledger.catalog.log.ahead import Ahead, Ready
 from voxledger.catalog.log.files import Files
 from voxledger.catalog.log.folding import Folder
 from voxledger.catalog.log.heads import Head
@@ -156,38 +157,42 @@ class Keeper:
 
     def _drain_here(self, head: int, patience: float, progress: Progress | None) -> End:
         rebuilt = False
-        while True:
-            with self._files.writing(patience) as connection:
-                end, folded = self._burst(connection, head, progress)
-                # What was folded just now may show that the tables must be folded anew. Once: it must never go round.
-                if folded == end.position and not rebuilt and projections.awaits_rebuild(connection, is_understood):
-                    folded = None
-            if folded is None:
-                self._rebuild.run(patience=patience, progress=progress, wanted=self._is_stale)
-                rebuilt = True
-            elif folded >= end.position and (end.position >= head or self._writer.is_lost(end.position + 1)):
-                return end
-            time.sleep(0.002)  # DuckDB's lock knows no queue
+        with Ahead(self._ready) as ahead:
+            while True:
+                with self._files.writing(patience) as connection:
+                    end, folded = self._burst(connection, head, ahead, progress)
+                    # What was folded just now may show that the tables must be folded anew. Once: it must never go round.
+                    if folded == end.position and not rebuilt and projections.awaits_rebuild(connection, is_understood):
+                        folded = None
+                if folded is None:
+                    self._rebuild.run(patience=patience, progress=progress, wanted=self._is_stale)
+                    rebuilt = True
+                elif folded >= end.position and (end.position >= head or self._writer.is_lost(end.position + 1)):
+                    return end
+                time.sleep(0.002)  # DuckDB's lock knows no queue
+
+    def _ready(self, last: int) -> Ready | None:
+        batch = self._writer.following(last)
+        return batch and (batch, self._folder.opened(batch.rows))
 
     def _burst(
-        self, connection: duckdb.DuckDBPyConnection, head: int, progress: Progress | None
+        self, connection: duckdb.DuckDBPyConnection, head: int, ahead: Ahead, progress: Progress | None
     ) -> tuple[End, int | None]:
         """Append and fold for a second; gives where the log ends and how far the tables are, None if they are stale."""
         until = time.monotonic() + _BURST
         end = self._writer.check(connection)
         folded = self._folded(connection, end.position)
-        with contextlib.closing(self._writer.batches(end.position, head)) as batches:
-            for batch in batches:
-                follows = folded == end.position
-                end = self._writer.append(connection, batch)
-                if follows:
-                    projections.fold(connection, self._folder.opened(batch.rows), end.position)
-                    folded = end.position
-                    self.journal.drained(end.position, end.digest)  # so that nobody loses it again in silence
-                if progress:
-                    progress(end.position, head)
-                if time.monotonic() > until:
-                    return end, folded
+        for batch, events in ahead.batches(end.position, head):
+            follows = folded == end.position
+            end = self._writer.append(connection, batch)
+            if follows:
+                projections.fold(connection, events, end.position)
+                folded = end.position
+                self.journal.drained(end.position, end.digest)  # so that nobody loses it again in silence
+            if progress:
+                progress(end.position, head)
+            if time.monotonic() > until:
+                return end, folded
         if folded is None:
             return end, None
         for events, reached in self._folder.pieces(connection, folded, end.position):

@@ -11,8 +11,8 @@ CREATE TABLE IF NOT EXISTS log.events (
     actor VARCHAR NOT NULL,
     version SMALLINT NOT NULL,
     data VARCHAR NOT NULL USING COMPRESSION zstd,
-    sealed BLOB,
-    digest BLOB NOT NULL
+    sealed BLOB USING COMPRESSION uncompressed,
+    digest BLOB NOT NULL USING COMPRESSION uncompressed
 );
 CREATE TABLE IF NOT EXISTS log.batches (
     first BIGINT NOT NULL,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
 
@@ -21,8 +20,8 @@ from voxledger.catalog.log.columns import arrange
 from voxledger.catalog.log.segments import Segments
 from voxledger.catalog.queries import load
 
-BATCH = 20_000
-"""Most events of one transaction."""
+BATCH = 50_000
+"""Most events of one transaction; large ones end it sooner, by what the journal gives at a time."""
 
 Recover: TypeAlias = Callable[[int], bool]
 """Brings the segment that holds a position back from the store, if it is there; says whether it did."""
@@ -53,7 +52,7 @@ class Batch(NamedTuple):
 
 
 class Writer:
-    """Appends to `log.events` and `log.batches`. Every call works in a burst of writing that the caller has opened."""
+    """Appends to `log.events` and `log.batches`, in a burst of writing that the caller has opened."""
 
     def __init__(self, journal: Journal, segments: Segments, recover: Recover) -> None:
         self._journal = journal
@@ -83,24 +82,6 @@ class Writer:
             reached, "the tables had reached position %d, but now end at %d: the rest is folded again from the log"
         )
 
-    def batches(self, last: int, head: int) -> Generator[Batch, None, None]:
-        """What follows a position, up to a head. While one batch is dealt with, another thread gets the next one ready.
-
-        Raises LogCorrupt when events are missing that nothing accounts for.
-        """
-        if head - last <= BATCH:
-            while last < head and (batch := self._next(last)):
-                last = batch.last
-                yield batch
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="voxledger-ahead") as ahead:
-            coming = ahead.submit(self._next, last)
-            while last < head and (batch := coming.result()):
-                last = batch.last
-                if last < head:
-                    coming = ahead.submit(self._next, last)
-                yield batch
-
     def is_lost(self, position: int) -> bool:
         """Whether nobody has this position, nor any after it: it was lost with a journal, and the new one is empty yet."""
         if self._journal.oldest() is not None:
@@ -108,8 +89,11 @@ class Writer:
         lost = self._journal.epochs()[-1]
         return lost.lost_first is not None and lost.lost_first <= position <= (lost.lost_last or 0)
 
-    def _next(self, last: int) -> Batch | None:
-        """What follows a position: from the journal, else from a segment, here or in the store; None where all is lost."""
+    def following(self, last: int) -> Batch | None:
+        """What follows a position: from the journal, else from a segment, here or in the store; None where all is lost.
+
+        Needs no burst. Raises LogCorrupt when events are missing that nothing accounts for.
+        """
         found: Bodies = self._journal.read(last, BATCH)
         if not found or found[0][0] != last + 1:
             sealed = self._sealed(last, BATCH)

@@ -11,7 +11,7 @@ CREATE TABLE folded.clips (
     actor_id VARCHAR NOT NULL,
     session VARCHAR,
     name VARCHAR,
-    text VARCHAR USING COMPRESSION zstd,
+    text VARCHAR,
     text_length INTEGER,
     text_hash BLOB,
     channel VARCHAR,

@@ -111,6 +111,43 @@ FROM (
     WINDOW life AS (PARTITION BY clip ORDER BY position), within AS (PARTITION BY clip, turn ORDER BY position))
 WINDOW life AS (PARTITION BY clip ORDER BY position);
 
+-- name: follow_uses
+-- The same where clips were only used, which most that happens to them is: three columns change, and counting is all there is to it.
+CREATE OR REPLACE TEMP TABLE followed AS
+WITH counted AS (
+    SELECT position, greatest(lag(position, 1, changed) OVER life, made) AS previous, lead(position) OVER life IS NULL AS is_last,
+        sum(plays) OVER life AS played, sum(reuses) OVER life AS reused, max(used) OVER life AS last_used,
+        max(used) OVER earlier AS used_before
+    FROM (SELECT position, clip, changed, made, plays, reuses, used FROM said)
+    WINDOW life AS (PARTITION BY clip ORDER BY position),
+        earlier AS (PARTITION BY clip ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+)
+SELECT position, previous, recorded, clip, kind, actor_id, reason, place, made, is_last, was, {
+        'pinned': was.pinned,
+        'pin_reason': was.pin_reason,
+        'rating': was.rating,
+        'ratings': was.ratings,
+        'plays': was.plays + played::BIGINT - plays,
+        'reuses': was.reuses + reused::BIGINT - reuses,
+        'last_used': greatest(was.last_used, used_before),
+        'cached': was.cached,
+        'stored': was.stored,
+        'upload_failure': was.upload_failure,
+        'verified': was.verified,
+        'missing': was.missing,
+        'mark_plan': was.mark_plan,
+        'mark_rule': was.mark_rule,
+        'delete_after': was.delete_after,
+        'purge_started': was.purge_started,
+        'purged': was.purged,
+        'restored': was.restored
+    } AS before, {
+        'plays': was.plays + played::BIGINT,
+        'reuses': was.reuses + reused::BIGINT,
+        'last_used': greatest(was.last_used, counted.last_used)
+    } AS became
+FROM said JOIN counted USING (position);
+
 -- name: record
 -- What each step found. Events that came before their clip are part of how it began, and no change.
 INSERT INTO catalog.folded.changes BY NAME

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.events import REGISTRY, is_understood
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.projections.stages import SEVERAL, STAGES, STEPS, WAITED
+from voxledger.catalog.projections.stages import CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
 from voxledger.catalog.queries import load
 
 VERSION = 2
@@ -134,7 +134,11 @@ def _present(connection: duckdb.DuckDBPyConnection, events: pa.Table) -> set[str
     present = set(events.column("type").unique().to_pylist())
     if "GenerationCompleted" in present and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
         present.add(WAITED)
-    if present & STEPS:
+    steps = present & STEPS
+    if steps and steps <= USES and WAITED not in present:
+        present.add(USED)
+    elif steps or WAITED in present:
+        present.add(CHANGED)
         touched = events.column("subject").filter(pc.is_in(events.column("type"), pa.array(sorted(STEPS))))
         if pc.count_distinct(touched).as_py() < len(touched):
             present.add(SEVERAL)

@@ -16,7 +16,12 @@ STEPS = frozenset(
 WAITED = "an event that waited for its clip"
 """Stands for a type in a batch that brings clips while events wait that came before their clips."""
 SEVERAL = "several events of one clip"
-"""Stands for a type in a batch that touches a clip more than once."""
+"""Stands for a type in a batch that touches a clip more than once, and not only by uses."""
+USED = "uses of clips"
+"""Stands for a type in a batch that does nothing to clips but use them."""
+CHANGED = "changes of clips"
+"""Stands for a type in a batch that does more."""
+USES = frozenset({"AudioAccessed", "GenerationReused"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,6 @@ def _stage(file: str, queries: Iterable[str], *types: str) -> Stage:
     return Stage(file=file, queries=tuple(queries), types=frozenset(types))
 
 
-_USES = ("AudioAccessed", "GenerationReused")
 _AUDIO = (
     "AudioStored",
     "AudioUploadFailed",
@@ -64,10 +68,12 @@ STAGES = (
     _stage("marks", ["fold"], "ClipMarked", "ClipUnmarked", "PurgeStarted", "ClipRestored"),
     _stage("purges", ["fold"], "PurgeStarted", "ClipPurged", "PurgeFailed", "ClipRestored"),
     _stage("holds", ["fold"], "HoldPlaced", "HoldReleased"),
-    _stage("following", ["touched", "no_longer_early", "early", "said", "follow_one"], *STEPS, WAITED),
+    _stage("following", ["touched", "no_longer_early", "early", "said"], *STEPS, WAITED),
+    _stage("following", ["follow_uses"], USED),
+    _stage("following", ["follow_one"], CHANGED),
     _stage("following", ["follow_many"], SEVERAL, WAITED),
     _stage("following", ["record"], *STEPS, WAITED),
-    _stage("updating", ["uses"], *_USES, WAITED),
+    _stage("updating", ["uses"], *USES, WAITED),
     _stage("updating", ["audio"], *_AUDIO, WAITED),
     _stage("updating", ["keeping"], *_KEEPING, WAITED),
     _stage("tags", ["effects", "record", "update"], "ClipTagged", "ClipUntagged", WAITED),

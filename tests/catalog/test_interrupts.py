@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -61,9 +62,9 @@ def test_another_thread_holds_nothing_back() -> None:
 
 _COMMAND = """
 import os, signal, sys, threading
-from voxledger.catalog.interrupts import come_between_steps
+from voxledger.catalog.interrupts import between_steps
 
-come_between_steps()
+with between_steps():
 {body}
 """
 
@@ -73,7 +74,7 @@ def _run(tmp_path: Path, body: str) -> str:
         "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nready = True\n", encoding="utf-8"
     )
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    code = _COMMAND.format(body=body)
+    code = _COMMAND.format(body=textwrap.indent(body, "    "))
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ, check=False
     )
