@@ -77,7 +77,7 @@ class Commands:
         from voxledger.catalog.query.moment import moment_of
 
         with self._opened() as door:
-            moment = moment_of(as_of, door.settings.general.time_zone)
+            moment = moment_of("--as-of", as_of, door.settings.general.time_zone)
             if out is not None:
                 files = door.reports.publish(out, week=week, as_of=moment)
                 if not json:

@@ -62,6 +62,7 @@ class Commands:
         *,
         as_of: str | None = None,
         format: Literal["table", "json", "jsonl", "csv"] = "table",
+        json: bool = False,
     ) -> None:
         """Ask the catalog with one SELECT.
 
@@ -84,18 +85,20 @@ class Commands:
             times without an offset, are those of general.time_zone.
         format
             table for people; json is one array, jsonl one object a line.
+        json
+            Print one JSON document: the same as `--format json`.
         """
         from voxledger.catalog.query.moment import moment_of
 
         with self._opened() as door:
             result = door.catalog.sql(
                 sys.stdin.read() if query == "-" else query,
-                as_of=moment_of(as_of, door.loaded.settings.general.time_zone),
+                as_of=moment_of("--as-of", as_of, door.loaded.settings.general.time_zone),
             )
-        if format == "table":
-            _print_rows(result)
-        elif format == "json":
+        if json or format == "json":
             terminal.print_json(result.rows())
+        elif format == "table":
+            _print_rows(result)
         elif format == "jsonl":
             terminal.print_json_lines(result.rows())
         else:

@@ -114,7 +114,7 @@ class Commands:
             "where": where,
         }  # fmt: skip
         with self._opened() as door:
-            moment = moment_of(as_of, door.loaded.settings.general.time_zone)
+            moment = moment_of("--as-of", as_of, door.loaded.settings.general.time_zone)
             ask = partial(door.catalog.clips, **filters, order=order, as_of=moment)
             found = pages(ask, limit=limit, after=after)
         if json:

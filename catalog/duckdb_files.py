@@ -18,6 +18,10 @@ from voxledger.catalog.events import now
 
 MEMORY = "1200MB"
 """What DuckDB may use; beyond that it spills."""
+ROW_GROUP = 24_576
+"""Rows of a row group, a multiple of 2,048. A checkpoint merges groups that are not full by writing all of them anew: of the usual
+122,880 rows that takes seconds, and as much room again in the file.
+"""
 CHECKPOINT = "256MB"
 """A write-ahead log of this size is written into the file. At DuckDB's own 16 MB each batch would be compressed twice."""
 _log = logging.getLogger(__name__)
@@ -136,15 +140,16 @@ def detach(connection: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     """Attach one more file for writing; it is made when it is not there."""
-    connection.execute(f"ATTACH '{_quoted(path)}' AS {name}")
+    connection.execute(f"ATTACH '{_quoted(path)}' AS {name} (ROW_GROUP_SIZE {ROW_GROUP})")
 
 
 def _attach(
     connection: duckdb.DuckDBPyConnection, name: str, path: Path, deadline: float, patience: float, *, read_only: bool
 ) -> None:
+    access = "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {ROW_GROUP}"
     while True:
         try:
-            connection.execute(f"ATTACH '{_quoted(path)}' AS {name}{' (READ_ONLY)' if read_only else ''}")
+            connection.execute(f"ATTACH '{_quoted(path)}' AS {name} ({access})")
         except duckdb.Error as error:
             message = str(error)
             if _FULL.search(message):

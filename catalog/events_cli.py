@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Protocol
-from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.events import now
-from voxledger.catalog.settings import parse_span
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -81,7 +79,7 @@ class Commands:
         type
             Only events of this type; may be repeated.
         since
-            Only what happened from then on: a span back from now (7d, 12h) or a date or time (2026-11-01).
+            Only what happened from then on: 2026-03-01T12:00:00Z, 2026-03-01 (the start of that day) or 7d (seven days ago).
         until
             Only what happened before then, written likewise.
         after
@@ -91,16 +89,18 @@ class Commands:
         """
         from voxledger.catalog import exchange
         from voxledger.catalog.events.cloudevent_files import written
+        from voxledger.catalog.query.moment import moment_of
 
         with self._opened() as door, terminal.progress() as bar, _target(out) as file:
-            zone = ZoneInfo(door.loaded.settings.general.time_zone)
+            zone = door.loaded.settings.general.time_zone
+            _check_types(type, door.keeper)
             task = bar.add_task("exporting", total=None)
             events = _Counted(
                 exchange.exported(
                     door.keeper,
                     types=type,
-                    since=_moment("--since", since, zone),
-                    until=_moment("--until", until, zone),
+                    since=moment_of("--since", since, zone, day="start"),
+                    until=moment_of("--until", until, zone, day="start"),
                     after=after,
                     progress=lambda at, end: bar.update(task, completed=at - after, total=end - after),
                 )
@@ -245,20 +245,19 @@ def _cell(value: Any) -> str:
     return "·" if value in (None, "") else str(value)
 
 
-def _moment(option: str, text: str | None, zone: ZoneInfo) -> datetime | None:
-    """A span back from now, or a date or time; one without a time zone is meant in the HOME's."""
-    if text is None:
-        return None
-    try:
-        return now() - timedelta(seconds=parse_span(text))
-    except (ValueError, OverflowError):
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            raise VoxledgerError(
-                f"{option} {text!r} is neither a span such as 7d nor a time such as 2026-11-01"
-            ) from None
-    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+def _check_types(names: tuple[str, ...], keeper: Keeper) -> None:
+    """A name that is neither a type of ours nor one of the log's is a slip."""
+    from voxledger.catalog import exchange
+    from voxledger.catalog.events import REGISTRY
+
+    known = set(REGISTRY)
+    if any(name not in known for name in names):
+        known |= {name for name, _ in exchange.counts(keeper)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; `voxledger events types` lists them"
+            raise VoxledgerError(f"--type {name!r} is no type of event{hint}")
 
 
 @contextmanager

@@ -81,7 +81,7 @@ class Commands:
             made = door.catalog.export(
                 file,
                 storage_version=storage_version,
-                as_of=moment_of(as_of, door.loaded.settings.general.time_zone),
+                as_of=moment_of("--as-of", as_of, door.loaded.settings.general.time_zone),
                 force=force,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from voxledger.catalog import terminal
 from voxledger.catalog.clips_cli import Emotion
-from voxledger.catalog.errors import SearchError
-from voxledger.catalog.settings import parse_span
+from voxledger.catalog.query.moment import moment_of
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.search import Found, Hit, SearchIndex, Snippet
+    from voxledger.catalog.settings import Loaded
 
 _STATES = {
     "stored": "green",
@@ -32,6 +32,8 @@ _MARKED = "bold yellow"
 
 class Door(AbstractContextManager["Door"], Protocol):
     """What this command needs of a ledger."""
+
+    loaded: Loaded
 
     @property
     def search(self) -> SearchIndex:
@@ -83,7 +85,7 @@ class Commands:
         language
             Only clips in this language; en includes en-GB.
         since
-            Only clips made since: a span before now (7d, 12h) or a day (2026-01-31).
+            Only clips made since: 2026-03-01T12:00:00Z, 2026-03-01 (the start of that day) or 7d (seven days ago).
         newest
             Newest first, however few match.
         limit
@@ -102,9 +104,10 @@ class Commands:
                 bar.update(bars[0], completed=position, total=end)
 
             index = door.search
+            moment = moment_of("--since", since, door.loaded.settings.general.time_zone, day="start")
             found = index.search(
                 " ".join(query),
-                emotion=emotion, voice=voice, language=language, since=None if since is None else _moment(since),
+                emotion=emotion, voice=voice, language=language, since=moment,
                 limit=limit, after=after, newest=newest, progress=show,
             )  # fmt: skip
             clips = index.clips(found)
@@ -118,18 +121,6 @@ class Commands:
         options = {"--emotion": emotion, "--voice": voice, "--language": language, "--since": since}
         filtered = [name for name, value in options.items() if value is not None]
         _print_end(found, " ".join(query), filtered)
-
-
-def _moment(since: str) -> datetime:
-    """A span before now, or a day or moment, in this machine's time zone where it names none."""
-    try:
-        return datetime.now(UTC) - timedelta(seconds=parse_span(since))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return datetime.fromisoformat(since).astimezone()
-    except (ValueError, OverflowError, OSError):
-        raise SearchError(f"--since {since!r} is neither a span like 7d or 12h nor a day like 2026-01-31") from None
 
 
 def _print_hits(found: Found, clips: dict[str, dict[str, Any]]) -> None:

@@ -7,11 +7,14 @@ import hmac
 import logging
 import os
 import secrets
+import selectors
 import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,8 @@ _GREETING = 2.0
 """Seconds for a caller to say who it is."""
 _IDLE = 300.0
 """Seconds after which a caller that says nothing is let go: it keeps a moment of the log alive."""
+_BEAT = 5.0
+"""Seconds after which a caller that waits hears that we are alive."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +69,15 @@ def answering(keeper: Keeper) -> Iterator[None]:
             server.hang_up()
 
 
+@dataclass
+class _Waiting:
+    """A caller that waits for an answer: how to tell it something, how to break off what it asked, when it last heard."""
+
+    stream: link.Stream
+    interrupt: Callable[[], None]
+    heard: float
+
+
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
@@ -75,7 +89,20 @@ class _Server(socketserver.ThreadingTCPServer):
         self.secret = secret
         self.turns = threading.BoundedSemaphore(_CALLERS)
         self.calls: set[socket.socket] = set()
+        self.waiting: dict[socket.socket, _Waiting] = {}
+        self.speaking = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Call)
+
+    def service_actions(self) -> None:
+        """Many times a second: callers that wait hear that we are alive; where one has gone, nobody would read the answer."""
+        with self.speaking:
+            for call, waiting in self.waiting.items():
+                if _is_gone(call):
+                    waiting.interrupt()
+                elif time.monotonic() - waiting.heard > _BEAT:
+                    waiting.heard = time.monotonic()
+                    with contextlib.suppress(OSError):
+                        link.send(waiting.stream, link.BUSY)
 
     def hang_up(self) -> None:
         """End the calls that go on, so that nobody holds a moment of the log any more."""
@@ -129,14 +156,18 @@ class _Call(socketserver.StreamRequestHandler):
                 operation = message.get("op")
                 if operation == "begin":
                     moment.close()
-                    reading = moment.enter_context(
-                        self.server.keeper.reading(
-                            fresh=message["fresh"], patience=message["patience"], as_of=message["as_of"]
+                    with self._attended(stream):
+                        reading = moment.enter_context(
+                            self.server.keeper.reading(
+                                fresh=message["fresh"], patience=message["patience"], as_of=message["as_of"]
+                            )
                         )
-                    )
                     link.send(stream, {})
                 elif operation == "ask":
-                    table = _asked(reading, message)
+                    if reading is None:
+                        raise QueryError("nothing was begun")
+                    with self._attended(stream, reading.interrupt):
+                        table = _asked(reading, message)
                     link.send(stream, {})
                     with pa.ipc.new_stream(self.wfile, table.schema) as sink:
                         sink.write_table(table)
@@ -153,11 +184,20 @@ class _Call(socketserver.StreamRequestHandler):
                 reading = None
                 link.send(stream, link.told(_mended(error, moment)))
 
+    @contextlib.contextmanager
+    def _attended(self, stream: link.Stream, interrupt: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """The caller waits for what is done in this block, which sends nothing to it."""
+        with self.server.speaking:
+            self.server.waiting[self.connection] = _Waiting(stream, interrupt, time.monotonic())
+        try:
+            yield
+        finally:
+            with self.server.speaking:
+                del self.server.waiting[self.connection]
 
-def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
+
+def _asked(reading: Reading, message: link.Message) -> pa.Table:
     """Only what is one SELECT on the documented relations is answered: the files are open for writing here."""
-    if reading is None:
-        raise QueryError("nothing was begun")
     check(message["query"])
     try:
         return reading.table(message["query"], message["parameters"])
@@ -165,6 +205,16 @@ def _asked(reading: Reading | None, message: link.Message) -> pa.Table:
         if is_fault(error):
             raise
         raise QueryError(f"DuckDB refused the query: {plain(error)}") from None
+
+
+def _is_gone(call: socket.socket) -> bool:
+    """Whether the other side has closed the connection. While it waits for an answer it sends nothing."""
+    with selectors.DefaultSelector() as selector:
+        try:
+            selector.register(call, selectors.EVENT_READ)
+            return bool(selector.select(0)) and not call.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):
+            return True
 
 
 def _followed(stream: link.Stream, message: link.Message) -> dict[str, Any]:

@@ -130,7 +130,10 @@ class Keeper:
             if not self._files.kept:
                 connection.execute("SET enable_external_access = false")
                 connection.execute("SET lock_configuration = true")
-            yield Reading(lambda query, parameters: connection.sql(query, params=parameters).to_arrow_table())
+            yield Reading(
+                lambda query, parameters: connection.sql(query, params=parameters).to_arrow_table(),
+                connection.interrupt,
+            )
 
     def rebuild(self, *, patience: float = PATIENCE, progress: Progress | None = None) -> int:
         """Fold the whole log anew into a new file and swap it in; the old tables serve until then.

@@ -28,6 +28,8 @@ _CONNECT = 2.0
 """Seconds for the node to take the call: it is on this machine."""
 _LENGTH = struct.Struct(">I")
 Message: TypeAlias = dict[str, Any]
+BUSY: Message = {"busy": True}
+"""What the node says now and then to a caller that waits for an answer."""
 
 
 class Stream(Protocol):
@@ -144,7 +146,9 @@ class Link:
 
     def _call(self, message: Message) -> Message:
         send(self._stream, message)
-        return _checked(receive(self._stream))
+        while (answer := receive(self._stream)) == BUSY:
+            pass  # a question takes as long as it takes; only a node that says nothing at all is given up
+        return _checked(answer)
 
     @contextlib.contextmanager
     def _translated(self) -> Any:

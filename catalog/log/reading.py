@@ -23,8 +23,10 @@ class Reading:
     node answers. A query that cannot be answered raises duckdb.Error here and QueryError when the node answered.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, interrupt: Callable[[], None] = lambda: None) -> None:
+        """`interrupt` breaks off the question that is being answered."""
         self._ask = ask
+        self.interrupt = interrupt
 
     def table(self, query: str, parameters: Parameters = None) -> pa.Table:
         """The answer as an Arrow table."""

@@ -19,7 +19,7 @@ import pytest
 from tests.building import Parts
 from voxledger.catalog import CatalogBusy, LogCorrupt, QueryError
 from voxledger.catalog.events import ClipPinned
-from voxledger.catalog.log import Keeper, link
+from voxledger.catalog.log import Keeper, answering, link
 
 _SERVER = """
 import sys; sys.path[:0] = [{root!r}]
@@ -29,6 +29,15 @@ with parts.keeper.serving():
     print("serving", flush=True)
     sys.stdin.read()
 parts.close()
+"""
+
+_ASKER = """
+import sys; sys.path[:0] = [{root!r}]
+from pathlib import Path; from tests.building import Parts
+parts = Parts(Path({home!r}))
+with parts.keeper.reading() as reading:
+    print("asking", flush=True)
+    reading.rows("SELECT count(*) FROM range(100000000000) AS a WHERE sin(a.range) > 2")
 """
 
 
@@ -204,6 +213,33 @@ def test_a_node_stops_though_somebody_keeps_a_reading_open(parts: Parts, node: s
         assert node.returncode == 0
         with pytest.raises(CatalogBusy, match="did not answer"):
             reading.table("SELECT 1")
+
+
+def test_a_long_question_is_waited_for(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.clip()
+    other = Keeper(parts.home, parts.recorder)
+    monkeypatch.setattr(answering, "_BEAT", 0.1)
+    slow = "SELECT count(*) AS n FROM range(100000000) AS a WHERE sin(a.range) > 2"
+    with parts.keeper.serving(), other.reading() as reading:
+        reading._ask.__self__._socket.settimeout(0.5)  # type: ignore[attr-defined]
+        start = time.monotonic()
+        assert reading.rows(slow) == [{"n": 0}]
+        assert time.monotonic() - start > 0.7
+
+
+def test_a_question_ends_with_who_asked_it(parts: Parts, node: subprocess.Popen[str]) -> None:
+    parts.clip()
+    code = _ASKER.format(root=str(Path(__file__).parents[3]), home=str(parts.home.path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as asker:
+        assert asker.stdout is not None
+        assert asker.stdout.readline() == "asking\n"
+        time.sleep(0.3)
+        with pytest.raises(CatalogBusy, match="queries \\(1\\) have been running"):
+            parts.keeper.rebuild(patience=0.2)
+        asker.kill()
+    parts.keeper.rebuild(patience=10)
+    assert len(parts.rows("SELECT * FROM clips")) == 1
+    _ended(node)
 
 
 def test_strangers_take_nobodys_turn(parts: Parts, node: subprocess.Popen[str]) -> None:

@@ -14,21 +14,22 @@ from cyclopts import App, Parameter
 
 from tests.building import Parts
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import SearchError
+from voxledger.catalog.errors import QueryError, SearchError
 from voxledger.catalog.search import SearchIndex, pages
 from voxledger.catalog.search_cli import Commands
+from voxledger.catalog.settings import load
 
 Run = Callable[..., str]
 
 
 @pytest.fixture
-def run(index: SearchIndex, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(parts: Parts, index: SearchIndex, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command and gives what it printed."""
     monkeypatch.setattr(terminal.console, "_width", 100)
 
     @contextmanager
     def opened(**options: Any) -> Iterator[Any]:
-        yield SimpleNamespace(search=index)
+        yield SimpleNamespace(search=index, loaded=load(parts.home.path))
 
     app = App(name="voxledger", default_parameter=Parameter(negative=()), result_action="return_value")
     Commands(opened).add_to(app)
@@ -96,8 +97,9 @@ def test_since_is_a_span_or_a_day(parts: Parts, run: Run) -> None:
         shown = run("tide", "--since", since)
         assert new[-8:] in shown
         assert old[-8:] not in shown
-    for wrong in ("soon", "0001-01-01T00:00:00", "99999999999999d"):
-        with pytest.raises(SearchError, match="--since"):
+    assert old[-8:] in run("tide", "--since", "0001-01-01T00:00:00")
+    for wrong in ("soon", "2026-13-01", "99999999999999d"):
+        with pytest.raises(QueryError, match=r"--since .* is no moment"):
             run("tide", "--since", wrong)
 
 
