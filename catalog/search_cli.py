@@ -11,7 +11,6 @@ from rich.text import Text
 
 from voxledger.catalog import terminal
 from voxledger.catalog.clips_cli import Emotion
-from voxledger.catalog.query.moment import moment_of
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -95,6 +94,8 @@ class Commands:
         json
             Print one JSON document. Ranges count code points within the text of their snippet.
         """
+        from voxledger.catalog.query.moment import moment_of
+
         with self._opened() as door, terminal.progress(quiet=json) as bar:
             bars: list[Any] = []
 

@@ -8,11 +8,20 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from voxledger.catalog.interrupts import held_back
+
+
+@pytest.fixture(autouse=True)
+def _as_started_by_a_person() -> Iterator[None]:
+    """A shell lets what it starts in the background ignore interrupts, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _press() -> None:
@@ -62,6 +71,7 @@ def test_another_thread_holds_nothing_back() -> None:
 
 _COMMAND = """
 import os, signal, sys, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from voxledger.catalog.interrupts import between_steps
 
 with between_steps():
