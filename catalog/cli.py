@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 from rich.panel import Panel
 
 from voxledger.catalog import terminal
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.export_cli import Commands as ExportCommands
 from voxledger.catalog.settings import format_span, is_secret, names
 from voxledger.catalog.terminal import Opener
@@ -90,6 +91,8 @@ class Commands:
         """
         from voxledger.catalog.query.moment import moment_of
 
+        if json and format not in ("table", "json"):
+            raise VoxledgerError(f"--json and --format {format} contradict each other; give one of them")
         with self._opened() as door:
             result = door.catalog.sql(
                 sys.stdin.read() if query == "-" else query,

@@ -76,9 +76,12 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not isinstance(error, KeyboardInterrupt):
+            self.close()
+            return
         # Whoever interrupts does not want to wait: the uploads go on with the next process.
         with held_back():
-            self.close(wait=0 if isinstance(error, KeyboardInterrupt) else None)
+            self.close(wait=0)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.home.path}>"
@@ -102,8 +105,16 @@ class Ledger:
                     steps.callback(self.studio.close)
                 if "uploader" in self.__dict__:
                     patience = self.settings.store.close_wait if wait is None else wait
-                    steps.callback(self.uploader.close, timeout=patience)
-                    self.uploader.flush(timeout=patience)
+                    steps.callback(self._end_uploads, patience)
+
+    def _end_uploads(self, patience: float) -> None:
+        try:
+            self.uploader.flush(timeout=patience)
+        except KeyboardInterrupt:
+            patience = 0.0
+            raise
+        finally:
+            self.uploader.close(timeout=patience)
 
     def _drain_at_end(self) -> None:
         try:

@@ -25,7 +25,7 @@ from voxledger.catalog.journal.turn import Turn
 from voxledger.catalog.queries import load
 
 MOST_BYTES = 24_000_000
-"""So many bytes are read at a time: an event may have 1 MB, and 20,000 of them would not fit."""
+"""So many bytes are read at a time: an event may have 1 MB, and a batch of 50,000 would not fit."""
 _PIECE = 2000
 """Most events that one transaction of `Journal.prune` drops, so that nobody who emits waits long."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")

@@ -93,6 +93,7 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("sql", "FROM '/etc/passwd'"), "it names a file"),
         (("sql", "PIVOT clips ON emotion USING count(*)"), "name the values"),
         (("sql", "SELECT 1", "--as-of", "yesterday"), "is no moment"),
+        (("sql", "SELECT 1", "--json", "--format", "csv"), "contradict each other"),
         (("clips", "--as-of", "2026-13-01"), "is no moment"),
         (("clips", "--order", "lenght"), "cannot be ordered by 'lenght'; orders are created"),
         (("clips", "--order", "-duratoin"), "did you mean 'duration'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -66,6 +67,27 @@ def test_an_interrupt_after_the_commit_keeps_the_audio(tmp_path: Path, delay: fl
         types = [row["type"] for row in vox.catalog.sql("SELECT type FROM events WHERE type LIKE 'Generation%'").rows()]
         assert types == ["GenerationCompleted"]
         assert all(clip.local().is_file() for clip in vox.catalog.clips())
+
+
+def test_an_interrupt_ends_the_wait_for_uploads_at_the_end(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, threading, time, voxledger\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n"
+        f"    with voxledger.open({str(tmp_path / 'home')!r}, general_actor='ann', store_close_wait=30, store_endpoint=sys.argv[1],\n"
+        "                        store_access_key='a', store_secret_key='s') as vox:\n"
+        "        vox.speak('Interrupt me.')\n"
+        "        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "        start = time.monotonic()\n"
+        "except KeyboardInterrupt:\n"
+        "    print(time.monotonic() - start < 15)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and never answers
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        ran = subprocess.run(
+            [sys.executable, "-c", code, endpoint], capture_output=True, text=True, timeout=60, check=True
+        )
+    assert ran.stdout == "True\n"
 
 
 def test_a_closed_ledger_says_so_and_keeps_nothing_claimed(tmp_path: Path) -> None:
