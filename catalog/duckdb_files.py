@@ -22,6 +22,8 @@ ROW_GROUP = 24_576
 """Rows of a row group, a multiple of 2,048. A checkpoint merges groups that are not full by writing all of them anew: of the usual
 122,880 rows that takes seconds, and as much room again in the file.
 """
+SPILL = "duckdb.tmp"
+"""The folder in HOME for what does not fit into memory; it is there only while something is in it."""
 CHECKPOINT = "256MB"
 """A write-ahead log of this size is written into the file. At DuckDB's own 16 MB each batch would be compressed twice."""
 _log = logging.getLogger(__name__)
@@ -61,15 +63,22 @@ def attached(files: Mapping[str, Path], *, patience: float, read_only: bool) -> 
 
 def opened(files: Mapping[str, Path], *, patience: float, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Like `attached`, for whoever keeps the connection and closes it."""
-    deadline = time.monotonic() + patience
-    connection = _instance(next(iter(files.values())).parent)
+    connection = instance(next(iter(files.values())).parent)
     try:
-        for name, path in files.items():
-            _attach(connection, name, path, deadline, patience, read_only=read_only)
+        attach_all(connection, files, patience=patience, read_only=read_only)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def attach_all(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path], *, patience: float, read_only: bool
+) -> None:
+    """Attach each file under its name, as soon as nobody else holds them."""
+    deadline = time.monotonic() + patience
+    for name, path in files.items():
+        _attach(connection, name, path, deadline, patience, read_only=read_only)
 
 
 def is_fault(error: duckdb.Error) -> bool:
@@ -107,11 +116,11 @@ def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterato
         raise LogCorrupt(f"{path} is damaged and was moved aside; ask again, and it is filled anew") from error
 
 
-def _instance(home: Path) -> duckdb.DuckDBPyConnection:
+def instance(home: Path) -> duckdb.DuckDBPyConnection:
     """An instance with bounded memory, that spills in HOME and never writes a progress bar to standard output."""
     connection = duckdb.connect(
         ":memory:",
-        config={"memory_limit": MEMORY, "temp_directory": str(home / "duckdb.tmp"), "checkpoint_threshold": CHECKPOINT},
+        config={"memory_limit": MEMORY, "temp_directory": str(home / SPILL), "checkpoint_threshold": CHECKPOINT},
     )
     # Cursors take these over.
     connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")

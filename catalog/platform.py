@@ -135,6 +135,19 @@ def _unlock(file: BinaryIO) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
+def before_fork(lock: threading.Lock, let_go: Callable[[], None]) -> None:
+    """Let `let_go` run under `lock` before each fork of this process: what has threads of its own (DuckDB) must not be
+    there then. A child would inherit it without them, and hang when it ends it.
+    """
+
+    def prepare() -> None:
+        lock.acquire()
+        let_go()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=prepare, after_in_parent=lock.release, after_in_child=lock.release)
+
+
 def started(pid: int) -> float | None:
     """When a process started (s, on a clock of the system's own), None when there is none. With the pid it names one
     process for ever.

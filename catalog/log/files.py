@@ -11,9 +11,10 @@ from pathlib import Path
 
 import duckdb
 
-from voxledger.catalog.duckdb_files import attach, detach, opened, translated
+from voxledger.catalog.duckdb_files import attach, attached, detach, opened, translated
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.home import Home
+from voxledger.catalog.log import spare
 
 _LEAVE = 20.0
 """Seconds that those who ask have to leave when a node stops; DuckDB does not heed an interrupt everywhere."""
@@ -98,7 +99,7 @@ class Files:
         """A connection with `log` and `catalog` attached for writing. `alone`: nobody reads meanwhile, in any process."""
         with self.turn(patience):
             if not self._keeping:
-                with self._burst(patience, read_only=False) as connection:
+                with attached(self._paths, patience=patience, read_only=False) as connection:
                     yield connection
                 return
             if alone:
@@ -114,7 +115,7 @@ class Files:
     def reading(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that sees both files as they are when it begins, and cannot change them."""
         if not self._keeping:
-            with self.turn(patience), self._burst(patience, read_only=True) as connection:
+            with self.turn(patience), spare.attached(self._paths, patience=patience) as connection:
                 _search_here(connection)
                 yield connection
             return
@@ -147,15 +148,6 @@ class Files:
     def _paths(self) -> Mapping[str, Path]:
         return {"log": self._home.log, "catalog": self._home.catalog}
 
-    @contextlib.contextmanager
-    def _burst(self, patience: float, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = opened(self._paths, patience=patience, read_only=read_only)
-        try:
-            with translated(self._paths, connection.close):
-                yield connection
-        finally:
-            connection.close()
-
     def _kept_open(self, patience: float) -> duckdb.DuckDBPyConnection:
         if self._kept is None:
             self._kept = opened(self._paths, patience=patience, read_only=False)
@@ -170,9 +162,11 @@ class Files:
 def swap(connection: duckdb.DuckDBPyConnection, new: Path, old: Path) -> None:
     """Put a new catalog in the place of the attached one. Call it while nobody reads."""
     detach(connection, "catalog")
-    old.with_name(old.name + ".wal").unlink(missing_ok=True)
-    new.replace(old)
-    attach(connection, "catalog", old)
+    try:
+        old.with_name(old.name + ".wal").unlink(missing_ok=True)
+        new.replace(old)
+    finally:
+        attach(connection, "catalog", old)  # the old one, if the new one could not take its place
 
 
 def _search_here(connection: duckdb.DuckDBPyConnection) -> None:

@@ -127,9 +127,6 @@ class Keeper:
             if as_of is not None:
                 found = connection.execute(_SQL["at"], (as_of,)).fetchall()
                 projections.as_of(connection, int(found[0][0]), min(as_of, now()))
-            if not self._files.kept:
-                connection.execute("SET enable_external_access = false")
-                connection.execute("SET lock_configuration = true")
             yield Reading(
                 lambda query, parameters: connection.sql(query, params=parameters).to_arrow_table(),
                 connection.interrupt,

@@ -7,14 +7,14 @@ the parsed tree is walked: what it is made of, which relations it names and whic
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 import duckdb
 
+from voxledger.catalog import platform
 from voxledger.catalog.errors import QueryError
 
 Tree: TypeAlias = dict[str, Any]
@@ -73,9 +73,9 @@ _PIVOT = (
 )
 
 _lock = threading.Lock()
-_parsers: dict[int, duckdb.DuckDBPyConnection] = {}
-"""One connection a process; that of a parent process is left alone, because a fork does not carry its threads over."""
-_cursors = threading.local()
+_T = TypeVar("_T")
+_parser: list[duckdb.DuckDBPyConnection] = []
+"""The connection that parses, once there was something to parse."""
 
 
 def check(query: str) -> None:
@@ -93,15 +93,14 @@ def parse(query: str) -> Tree:
     if len(query) > LONGEST:
         raise QueryError(f"a query has at most {LONGEST:,} characters, not {len(query):,}")
     try:
-        statements = duckdb.extract_statements(query)
-        kinds = [statement.type for statement in statements]
+        kinds = [statement.type for statement in _parsing(lambda parser: parser.extract_statements(query))]
         if kinds == [duckdb.StatementType.MULTI]:
             raise QueryError(_PIVOT)
         if kinds != [duckdb.StatementType.SELECT]:
             raise QueryError(
                 "a query is exactly one SELECT; the catalog is changed through commands, never through SQL"
             )
-        found: Tree = json.loads(_serialize(query))
+        found: Tree = json.loads(_parsing(lambda parser: _serialized(parser, query)))
     except duckdb.Error as error:
         raise QueryError(f"this is not SQL that DuckDB understands: {plain(error)}") from None
     except RecursionError:
@@ -130,15 +129,26 @@ def plain(error: duckdb.Error | str) -> str:
     return _BLANK.split(str(error))[0].strip()
 
 
-def _serialize(query: str) -> str:
-    process = os.getpid()
-    if getattr(_cursors, "process", None) != process:
-        with _lock:
-            if process not in _parsers:
-                _parsers[process] = duckdb.connect(":memory:", config={"threads": 1})
-            _cursors.cursor, _cursors.process = _parsers[process].cursor(), process
-    row: tuple[str] = _cursors.cursor.execute("SELECT json_serialize_sql($1)", (query,)).fetchone()
+def _parsing(parse: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    """What one connection says, in turns: DuckDB's own default connection is one more instance, with threads, for ever."""
+    with _lock:
+        if not _parser:
+            _parser.append(duckdb.connect(":memory:", config={"threads": 1}))
+        return parse(_parser[0])
+
+
+def _serialized(parser: duckdb.DuckDBPyConnection, query: str) -> str:
+    row: tuple[str] | None = parser.execute("SELECT json_serialize_sql($1)", (query,)).fetchone()
+    assert row is not None  # a SELECT without FROM has one row
     return row[0]
+
+
+def _forget_parser() -> None:
+    while _parser:
+        _parser.pop().close()
+
+
+platform.before_fork(_lock, _forget_parser)
 
 
 def _check_piece(piece: Tree) -> None:

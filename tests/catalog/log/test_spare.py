@@ -1,0 +1,78 @@
+"""Between two readings a process keeps a DuckDB instance, and no file: it holds nobody out, and does not outlive a fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.building import Parts
+from voxledger.catalog import duckdb_files
+
+_FORKING = """
+import os, signal, sys; sys.path[:0] = [{root!r}]
+import voxledger
+def ask():
+    with voxledger.open({home!r}, store_endpoint="http://127.0.0.1:9", store_close_wait=0, general_actor="ann") as vox:
+        return vox.catalog.sql("SELECT count(*) AS clips FROM clips").rows()
+print(ask(), flush=True)
+pid = os.fork()
+if not pid:
+    signal.alarm(20)
+    print(ask(), flush=True)
+    sys.exit(0)
+print(os.waitpid(pid, 0)[1], ask())
+"""
+
+
+def test_a_forked_child_asks_anew_and_ends(tmp_path: Path) -> None:
+    code = _FORKING.format(root=str(Path(__file__).parents[3]), home=str(tmp_path / "home"))
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert run.stdout.splitlines() == ["[{'clips': 0}]", "[{'clips': 0}]", "0 [{'clips': 0}]"], run.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+def test_no_file_is_open_between_two_readings(parts: Parts) -> None:
+    parts.clip()
+    for _ in range(2):
+        with parts.keeper.reading() as reading:
+            assert reading.tuples("SELECT count(*) FROM clips") == [(1,)]
+            assert {"log.duckdb", "catalog.duckdb"} <= _open_files(parts.home.path)
+        assert not [name for name in _open_files(parts.home.path) if ".duckdb" in name]
+    duckdb.connect(str(parts.home.log)).close()  # whoever comes has it for itself
+
+
+def test_a_reading_sees_nothing_of_the_one_before(parts: Parts) -> None:
+    parts.clip()
+    with parts.keeper.reading() as reading:
+        reading.tuples("SELECT 1 FROM clips")
+    with pytest.raises(duckdb.Error), parts.keeper.reading() as reading:
+        reading.tuples("SELECT nonsense FROM clips")
+    parts.clip()
+    with parts.keeper.reading() as reading:
+        assert reading.tuples("SELECT count(*) FROM clips") == [(2,)]
+
+
+def test_what_a_reading_spilled_is_gone_after_it(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb_files, "MEMORY", "40MB")
+    parts.clip()
+    many = "SELECT count(*) FROM (SELECT i, repeat(hash(i)::VARCHAR, 4) AS s FROM range(600_000) t(i) ORDER BY s DESC)"
+    with parts.keeper.reading() as reading:
+        assert reading.tuples(many) == [(600_000,)]
+        assert (parts.home.path / duckdb_files.SPILL).exists()
+    assert not (parts.home.path / duckdb_files.SPILL).exists()
+
+
+def _open_files(home: Path) -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            path = entry.readlink()
+        except OSError:  # the listing's own
+            continue
+        if path.parent == home:
+            found.add(path.name)
+    return found
