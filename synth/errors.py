@@ -21,51 +21,62 @@ from voxledger.catalog.errors import VoxledgerError
 
 
 class SynthesisError(VoxledgerError):
-    """Anything that ends a generation without a clip. The message says what to do next."""
+    """Anything that ends a generation without a clip. The message says what to do next.
+
+    `failure_class` and `remedy` are what is recorded of it: they hold no text, name, path or key.
+    """
 
     failure_class = "synthesis"
+    remedy = "Read the message; it says what to do."
 
 
 class InvalidRequest(SynthesisError):
     """The request cannot be spoken as asked."""
 
     failure_class = "invalid_request"
+    remedy = "Change the request as the message says."
 
 
 class InvalidText(InvalidRequest):
     """The text is empty, unspeakable, too long or holds control characters."""
 
     failure_class = "invalid_text"
+    remedy = "Change the text: it must hold something that can be spoken, and no control characters."
 
 
 class InvalidEmotion(InvalidRequest):
     """An unknown emotion, or a weight or strength outside 0..1."""
 
     failure_class = "invalid_emotion"
+    remedy = "Write emotions by their names, with weights from 0 to 1."
 
 
 class UnsupportedLanguage(InvalidRequest):
     """The engine has no voice for this language tag."""
 
     failure_class = "unsupported_language"
+    remedy = "Choose a language that the engine speaks."
 
 
 class UnsupportedFormat(InvalidRequest):
     """No such audio format."""
 
     failure_class = "unsupported_format"
+    remedy = "Choose one of the audio formats."
 
 
 class UnknownVoice(InvalidRequest):
     """The engine has no voice of this name."""
 
     failure_class = "unknown_voice"
+    remedy = "Choose a voice that is registered or that the engine has."
 
 
 class NotSupported(InvalidRequest):
     """The engine cannot do what was asked; `feature` names it."""
 
     failure_class = "not_supported"
+    remedy = "Ask for it without, or choose an engine that can do it."
 
     def __init__(self, message: str, *, feature: str) -> None:
         super().__init__(message)
@@ -76,12 +87,14 @@ class EngineUnavailable(SynthesisError):
     """The engine cannot start; the message names what is missing and the remedy."""
 
     failure_class = "engine_unavailable"
+    remedy = "Install what the engine lacks."
 
 
 class EngineFailed(SynthesisError):
     """The engine failed while speaking; `stage` says where."""
 
     failure_class = "engine_failed"
+    remedy = "Try again; if it fails again, try another seed or a shorter text."
 
     def __init__(self, message: str, *, stage: str = "engine") -> None:
         super().__init__(message)
@@ -92,18 +105,21 @@ class AudioFailed(SynthesisError):
     """The audio chain or the encoder failed."""
 
     failure_class = "audio_failed"
+    remedy = "Try another text, voice or seed."
 
 
 class GenerationTimeout(SynthesisError):
     """Another caller was making this clip and did not finish in time."""
 
     failure_class = "timeout"
+    remedy = "Try again, or make a take of your own."
 
 
 class ManifestError(SynthesisError):
     """A batch manifest, or one of its lines, cannot be read; `line` counts from 1, None for the whole file."""
 
     failure_class = "manifest"
+    remedy = "Mend the line of the manifest."
 
     def __init__(self, message: str, *, line: int | None = None) -> None:
         super().__init__(message)
