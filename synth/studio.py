@@ -105,7 +105,7 @@ class Studio:
         wanted = name or self.settings.synth.engine
         with self._lock:
             if wanted not in self._engines:
-                engine = engines.load(wanted)
+                engine = engines.load(wanted, self.settings)
                 self._slots[wanted] = threading.Semaphore(engine.describe().concurrency)
                 self._engines[wanted] = engine
             return self._engines[wanted]

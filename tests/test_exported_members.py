@@ -25,6 +25,7 @@ PACKAGES = [
     "voxledger.synth",
     "voxledger.synth.audio",
     "voxledger.synth.engines",
+    "voxledger.synth.text",
 ]
 
 

@@ -19,16 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
+from voxledger.catalog.settings import Settings
 from voxledger.synth import prosody
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines import espeak_library
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.espeak_process import AT_MOST, Speech, Utterance, Workers
-from voxledger.synth.engines.espeak_text import Sentence, kana, plain, questioning, sentences, speakable
+from voxledger.synth.engines.espeak_text import kana, plain, questioning, speakable
 from voxledger.synth.engines.espeak_voices import digest, voice_file, voices
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
 from voxledger.synth.language import match
 from voxledger.synth.prosody import Prosody
+from voxledger.synth.text import Sentence, sentences
 
 SAMPLE_RATE = 22050
 """Hz. What the data that ships with the library is made for."""
@@ -36,7 +38,7 @@ SAMPLE_RATE = 22050
 WORDS_PER_MINUTE = 175
 """eSpeak's normal rate; it takes 80 to 450."""
 
-MAPPING = 1
+MAPPING = 2
 """To be raised with every change of how a prosody or a text is handed to eSpeak: it changes the sound."""
 
 SPEED = (0.5, 2.5)
@@ -68,7 +70,7 @@ class _Manner:
 class EspeakEngine:
     """The engine `espeak`. Costs nothing to construct; processes are started by the first `synthesize`."""
 
-    def __init__(self) -> None:
+    def __init__(self, _settings: Settings | None = None) -> None:
         self._workers = Workers(_installed)
         # Also when the engine is forgotten, or the program ends, without close().
         weakref.finalize(self, self._workers.close)

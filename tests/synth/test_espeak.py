@@ -24,7 +24,6 @@ from voxledger.synth.engines import espeak, espeak_library, espeak_process, espe
 from voxledger.synth.engines.base import Engine, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.espeak import SAMPLE_RATE, EspeakEngine
 from voxledger.synth.engines.espeak_process import Utterance, Workers
-from voxledger.synth.engines.espeak_text import sentences
 from voxledger.synth.engines.espeak_voices import voices
 from voxledger.synth.errors import (
     EngineFailed,
@@ -248,11 +247,6 @@ def silence_after(segment: Segment) -> float:
     return (len(segment.samples) - np.flatnonzero(segment.samples)[-1]) / SAMPLE_RATE
 
 
-@given(st.text(max_size=300))
-def test_sentences_hold_all_of_the_text(text):
-    assert "".join("".join(one.text for one in sentences(text)).split()) == "".join(text.split())
-
-
 def test_long_text_streams_and_closing_stops_it(engine):
     text = "This goes on and on. " * 50_000 + "word " * 100_000
     before = time.perf_counter()
@@ -261,7 +255,6 @@ def test_long_text_streams_and_closing_stops_it(engine):
     running.close()
     assert time.perf_counter() - before < 2
     assert [segment.text for segment in first] == ["This goes on and on."] * 3
-    assert max(len(one.text) for one in sentences("x" * 5000)) <= espeak_text.LONGEST
 
 
 # Text is text

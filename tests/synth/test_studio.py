@@ -266,7 +266,7 @@ def test_an_engine_that_breaks_is_recorded_and_the_next_request_is_made(
         yield next(segments)
         raise RuntimeError("the model fell over")
 
-    monkeypatch.setattr(engines, "load", lambda name: _Faulty(breaks))
+    monkeypatch.setattr(engines, "load", lambda name, settings: _Faulty(breaks))
     with pytest.raises(EngineFailed, match="RuntimeError: the model fell over"):
         vox.speak("One. Two.")
     monkeypatch.undo()
@@ -282,7 +282,7 @@ def test_a_caller_who_goes_away_is_recorded_as_cancelled(vox: Ledger, monkeypatc
         yield next(segments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engines, "load", lambda name: _Faulty(interrupted))
+    monkeypatch.setattr(engines, "load", lambda name, settings: _Faulty(interrupted))
     with pytest.raises(KeyboardInterrupt):
         vox.speak("One. Two.")
     assert _count(vox, "cancelled") == 1
@@ -317,7 +317,7 @@ def test_waiting_for_another_caller_has_an_end(tmp_path: Path, monkeypatch: pyte
         go_on.wait(30)
         yield from segments
 
-    monkeypatch.setattr(engines, "load", lambda name: _Faulty(slow))
+    monkeypatch.setattr(engines, "load", lambda name, settings: _Faulty(slow))
     with voxledger.open(tmp_path, store_endpoint=NOBODY, synth_wait=0.1, store_close_wait=0) as vox:
         first = threading.Thread(target=vox.speak, args=("Patience.",))
         first.start()
