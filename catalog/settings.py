@@ -36,6 +36,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
 Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
+RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector", "emo_audio", "emo_text"]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +69,55 @@ class Synth(_Section, frozen=True, kw_only=True):
     """Delivered loudness in LUFS, before the emotion's level offset."""
     sample_rate: Annotated[int, msgspec.Meta(ge=0, le=192_000)] = 0
     """Delivered sample rate in Hz; 0 = the engine's own."""
+    queue: Positive = 1000
+    """Most requests that wait for one engine; further ones are refused."""
+    queue_wait: Span = 600.0
+    """How long a request waits for its turn."""
+    retries: Annotated[int, msgspec.Meta(ge=0, le=10)] = 1
+    """How often a piece of text that an engine failed at is tried again."""
+    speech_cache: Size = 2_000_000_000
+    """Size of the cache of spoken sentences; 0 = none."""
+    speech_keep: Span = 7 * 86400.0
+    """A sentence that was not used for this long leaves that cache; never longer than a clip is kept at least."""
+
+
+class Remote(_Section, frozen=True, kw_only=True):
+    """The engine `remote`: any server that answers `POST /v1/audio/speech`, OpenAI's or one of your own."""
+
+    url: str = ""
+    """Where the server is, such as http://127.0.0.1:8091/v1; empty = the engine is not available."""
+    model: str = ""
+    """Model to ask for; empty = the server's only one."""
+    voice: str = ""
+    """Voice when a call names none."""
+    voices: tuple[str, ...] = ()
+    """Voices the server has; empty = any name is passed on and the server judges."""
+    languages: tuple[str, ...] = ()
+    """BCP 47 tags the server speaks; empty = those that OpenAI names for its own models."""
+    key_variable: str = ""
+    """Environment variable that holds the key; empty = OPENAI_API_KEY for api.openai.com, no key elsewhere."""
+    format: Literal["pcm", "wav"] = "pcm"
+    """What audio is asked for: pcm = bare 16-bit samples, wav = with a header that tells the rate."""
+    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)] = 24_000
+    """Rate of the server's pcm in Hz."""
+    request: Literal["sentence", "text"] = "sentence"
+    """What goes into one request: a sentence, or as many as 4,096 characters hold."""
+    instructions: bool = False
+    """Whether an emotion in words is sent as OpenAI's `instructions`; the model must understand them."""
+    fields: tuple[RemoteField, ...] = ()
+    """Fields beyond OpenAI's that the server takes, as vLLM-Omni documents them; docs/engines.md tells each."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """Requests that the server is asked at once."""
+    retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    """How often a request is repeated that the server was too busy for, or could not take."""
+    connect_timeout: Span = 10.0
+    """Time limit for the connection."""
+    first_timeout: Span = 60.0
+    """Time limit from the request to the first audio."""
+    pause_timeout: Span = 30.0
+    """Longest pause within the audio."""
+    total_timeout: Span = 600.0
+    """Time limit of one request with all its repetitions."""
 
 
 class Store(_Section, frozen=True, kw_only=True):
@@ -174,6 +224,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     general: General = General()
     synth: Synth = Synth()
+    remote: Remote = Remote()
     store: Store = Store()
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
