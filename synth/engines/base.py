@@ -18,8 +18,12 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """What an engine is and can do. `determinism`: `bytes` = the same request always gives the same samples, `seeded` =
-    it does with a seed on the same device, `none` = it never promises to. `concurrency`: requests it works on at once."""
+    """What an engine is and can do.
+
+    `determinism`: `bytes` = the same request always gives the same samples, `seeded` = it does with a seed on the same
+    device, `none` = it never promises to. `concurrency`: requests it works on at once. `sampling`: names of the
+    sampling parameters that it takes.
+    """
 
     name: str
     version: str
@@ -34,6 +38,7 @@ class EngineInfo:
     streaming: bool
     determinism: Determinism
     concurrency: int = 1
+    sampling: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -244,6 +244,7 @@ def _info() -> EngineInfo:
         streaming=True,
         determinism="bytes",
         concurrency=AT_MOST,
+        sampling=("speed",),
     )
 
 
