@@ -35,6 +35,7 @@ _INK = re.compile(r"\S")
 _FOLLOWING = re.compile(rf"[\s{_OPENING}]*+(\S)")
 _BEFORE = re.compile(rf"[^\s{_OPENING}]{{1,12}}\Z")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]")
+_LETTER = re.compile(r"\s+[^\W\d_]\.")  # z. B.
 _MONTH = re.compile(r"\s+(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrhundert)")
 _CLAUSE = re.compile(r"[、，；：၊፣፤፥፦]|[,;:،؛·)\]–—…](?=\s)")
 _SPACE = re.compile("[\\s፡\u200b]")  # ፡ and U+200B divide words where no space does
@@ -128,10 +129,10 @@ def _abbreviates(text: str, start: int, stop: int, following: re.Match[str] | No
     if before is None or following is None:
         return False
     word = before[0]
+    if word.lower() in _BEFORE_NUMBERS and following[1].isdigit():
+        return True
     if len(word) == 1 and not word.isdigit():
-        return word.isupper()
-    if word.lower() in _BEFORE_NUMBERS:
-        return following[1].isdigit()
+        return word.isupper() or _LETTER.match(text, stop + 1, stop + 9) is not None
     if word.isdigit() and len(word) <= 2:
         ink = _INK.search(text, start, stop)
         numbered = ink is not None and ink.start() == stop - len(word)  # "1. First …"
