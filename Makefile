@@ -23,6 +23,7 @@ $(BIN)/python:
 
 $(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	@rm -rf *.egg-info  # a build's leftover: seen from this folder, its entry points would hide the installed ones
 	@touch $@
 
 demo: $(INSTALLED)
@@ -40,6 +41,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	rm -rf $(COPY) build/lib
 	$(PIP) install --quiet --no-deps --target $(COPY) .
+	rm -rf *.egg-info
 	cd $(COPY) && ../../$(BIN)/python -m mypy --config-file ../../pyproject.toml -p voxledger
 	cd $(COPY) && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -137,6 +137,8 @@ class Store(_Section, frozen=True, kw_only=True):
     """Bucket of clips."""
     events: str = "indextts-events"
     """Bucket of sealed log segments."""
+    voices: str = "indextts-voices"
+    """Bucket of registered recordings and of the documents that consent to them."""
     key: str = "{actor}/{session}/{name}-{clip}.{ext}"
     """Template of an audio key; must hold {clip}."""
     records: Literal["auto", "always", "never"] = "auto"
@@ -384,6 +386,8 @@ def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -
             value = parse_size(value)
         elif unit == "seconds":
             value = _seconds(value)
+        elif isinstance(value, str) and get_origin(field.type) is tuple:
+            value = [part.strip() for part in value.split(",") if part.strip()]
         elif name == "retention.rules" and isinstance(value, list):
             value = [{**rule, "keep_for": _seconds(rule["keep_for"])} if "keep_for" in rule else rule for rule in value]
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))

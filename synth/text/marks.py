@@ -47,10 +47,7 @@ def parse(text: str) -> tuple[Passage, ...]:
 
     Raises InvalidEmotion for a mark with a weight that is none, or that lies outside 0..1.
     """
-    if not has_marks(text):
-        found = [(0, len(text), None)]
-    else:
-        found = _stretches(text)
+    found = [(0, len(text), None)] if not has_marks(text) else _stretches(text)
     passages = []
     for first, last, emotion in found:
         piece = text[first:last]

@@ -40,11 +40,15 @@ _MONTH = re.compile(r"\s+(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jah
 _CLAUSE = re.compile(r"[、，；：၊፣፤፥፦]|[,;:،؛·)\]–—…](?=\s)")
 _SPACE = re.compile("[\\s፡\u200b]")  # ፡ and U+200B divide words where no space does
 
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof jr sr st mt vs approx e.g i.e cf ca hr fr bzw ggf inkl evtl z.b d.h u.a o.ä "
-    "sra srta dra p.ej ee.uu mme mlle mgr av ул г-н им т.е т.д т.п".split()
-)
-_BEFORE_NUMBERS = frozenset("no nr nos fig figs vol p pp ch sec art abs abb kap bd núm pág cap tab eq ed см рис стр".split())
+_ABBREVIATIONS = frozenset((
+    "mr", "mrs", "ms", "dr", "prof", "jr", "sr", "st", "mt", "vs", "approx", "e.g", "i.e", "cf", "ca", "hr", "fr", "bzw",
+    "ggf", "inkl", "evtl", "z.b", "d.h", "u.a", "o.ä", "sra", "srta", "dra", "p.ej", "ee.uu", "mme", "mlle", "mgr", "av",
+    "ул", "г-н", "им", "т.е", "т.д", "т.п",
+))  # fmt: skip
+_BEFORE_NUMBERS = frozenset((
+    "no", "nr", "nos", "fig", "figs", "vol", "p", "pp", "ch", "sec", "art", "abs", "abb", "kap", "bd", "núm", "pág", "cap",
+    "tab", "eq", "ed", "см", "рис", "стр",
+))  # fmt: skip
 _NOT_ALONE = ("Mn", "Mc", "Me")  # marks that belong to the character before them
 _THAI_BEFORE = "เแโใไເແໂໃໄ"  # Thai and Lao vowels that are written before their consonant
 
@@ -149,6 +153,6 @@ def _cut(text: str, start: int, latest: int) -> int:
         if cuts:
             return cuts[-1]
     cut = latest
-    while cut > half and (unicodedata.category(text[cut]) in _NOT_ALONE or text[cut] in "\u200d" or text[cut - 1] in "\u200d"):
+    while cut > half and (unicodedata.category(text[cut]) in _NOT_ALONE or "\u200d" in text[cut - 1 : cut + 1]):
         cut -= 1
     return cut - 1 if text[cut - 1] in _THAI_BEFORE and cut - 1 > start else cut

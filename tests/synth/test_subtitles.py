@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -17,11 +18,15 @@ LONG = (
     "We walked along the river until the lamps were lit, and nobody said a word about tomorrow; when it began to rain,"
     " we turned back and found the door open, the fire out, and the letter gone."
 )
-CHINESE = "我们沿着河一直走到灯亮起来，谁也没有提起明天的事；下雨的时候我们就往回走，发现门开着，火灭了，那封信也不见了。"
+CHINESE = (
+    "我们沿着河一直走到灯亮起来，谁也没有提起明天的事；下雨的时候我们就往回走，发现门开着，火灭了，那封信也不见了。"
+)
 MARKUP = "a < b & c > d <i>not slanted</i> {\\an8}up --> here &amp; there"
 TEXTS = st.one_of(
     st.text(max_size=200),
-    st.lists(st.sampled_from([*LONG.split(), CHINESE, "-->", "\n\n", "<b>", "&", "x" * 90, "เมือง"]), max_size=60).map(" ".join),
+    st.lists(st.sampled_from([*LONG.split(), CHINESE, "-->", "\n\n", "<b>", "&", "x" * 90, "เมือง"]), max_size=60).map(
+        " ".join
+    ),
 )
 
 
@@ -48,7 +53,9 @@ def test_files_look_as_the_formats_say() -> None:
     assert (srt([]), vtt([])) == ("", "WEBVTT\n")
 
 
-@pytest.mark.parametrize("text", [LONG, CHINESE, MARKUP, "one\n\ntwo\r\nthree", "-->", "<v Bob>hi</v>", "  spaced   out  "])
+@pytest.mark.parametrize(
+    "text", [LONG, CHINESE, MARKUP, "one\n\ntwo\r\nthree", "-->", "<v Bob>hi</v>", "  spaced   out  "]
+)
 def test_parsers_read_back_what_was_spoken(text: str) -> None:
     read = list(subrip.parse(srt([cue(text)]), ignore_errors=False))
     assert spoken("".join(one.content for one in read)) == spoken(text)
@@ -75,7 +82,7 @@ def test_a_long_cue_is_cut_at_pauses_and_its_time_is_shared_out() -> None:
     shown = list(fitted([cue(LONG, 0, 10)]))
     assert [one.text.replace("\n", " ").split()[-1] for one in shown] == ["lit,", "rain,", "gone."]
     assert (shown[0].start_us, shown[-1].end_us) == (0, 10_000_000)
-    assert all(one.end_us == other.start_us for one, other in zip(shown, shown[1:], strict=False))
+    assert all(one.end_us == other.start_us for one, other in itertools.pairwise(shown))
     rates = [len(spoken(one.text)) / (one.end_us - one.start_us) for one in shown]
     assert max(rates) < 1.01 * min(rates)
 
@@ -93,7 +100,11 @@ def test_two_lines_are_about_equally_long() -> None:
 
 
 def test_overlapping_cues_follow_each_other_and_none_is_empty() -> None:
-    shown = list(fitted([cue("a", 0, 2), cue(" \n", 2, 3), cue("b", 1, 3), cue("c", 3, 3), cue("d", 3, 2.9), cue("\x00\x07", 5, 6)]))
+    shown = list(
+        fitted(
+            [cue("a", 0, 2), cue(" \n", 2, 3), cue("b", 1, 3), cue("c", 3, 3), cue("d", 3, 2.9), cue("\x00\x07", 5, 6)]
+        )
+    )
     assert [one.text for one in shown] == ["a", "b", "c", "d"]
     assert [(one.start_us, one.end_us) for one in shown] == [
         (0, 2_000_000), (2_000_000, 3_000_000), (3_000_000, 3_001_000), (3_001_000, 3_002_000),
@@ -109,6 +120,6 @@ def test_any_cues_give_files_that_parse_in_order(drawn: list[tuple[str, int, int
         assert 1 <= len(rows) <= LINES
         assert all(row.strip() for row in rows)
     assert all(one.start_us < one.end_us for one in shown)
-    assert all(one.end_us <= other.start_us for one, other in zip(shown, shown[1:], strict=False))
+    assert all(one.end_us <= other.start_us for one, other in itertools.pairwise(shown))
     assert len(webvtt.from_buffer(io.StringIO(vtt(cues)))) == len(shown)
     assert len(list(subrip.parse(srt(cues)))) == len(shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,7 +86,18 @@ def test_where_nothing_is_said_there_is_no_passage(text: str) -> None:
 
 
 LINES = st.sampled_from(
-    ["[sad]", "[sad] x", "[calm:0.5]  y z", "", "  ", "plain text", "[1] z", "a [sad] b", "<b>[sad]</b>", "你好。[calm]"]
+    [
+        "[sad]",
+        "[sad] x",
+        "[calm:0.5]  y z",
+        "",
+        "  ",
+        "plain text",
+        "[1] z",
+        "a [sad] b",
+        "<b>[sad]</b>",
+        "你好。[calm]",
+    ]
 )
 
 
@@ -92,7 +105,7 @@ LINES = st.sampled_from(
 def test_all_that_is_no_mark_comes_out_once_and_where_it_stands(text: str) -> None:
     found = parse(text)
     assert all(text[one.start : one.end] == one.text == one.text.strip() != "" for one in found)
-    assert all(one.end <= other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
     left = list(text)
     for one in reversed(found):
         left[one.start : one.end] = []

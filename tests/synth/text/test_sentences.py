@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import tracemalloc
 
@@ -29,7 +30,7 @@ def test_all_of_the_text_comes_out_once_and_where_it_stands(text: str, longest: 
     found = list(sentences(text, longest))
     assert "".join("".join(one.text for one in found).split()) == "".join(text.split())
     assert all(text[one.start : one.end] == one.text == one.text.strip() != "" for one in found)
-    assert all(one.end <= other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
     assert all(len(one.text) <= longest for one in found)
 
 
@@ -38,7 +39,11 @@ def test_all_of_the_text_comes_out_once_and_where_it_stands(text: str, longest: 
     [
         ("English", "One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
         ("quotes", "“Is it you?” she asked. “Yes.” He left.", ["“Is it you?” she asked.", "“Yes.”", "He left."]),
-        ("French", "Tu viens ? Oui, dit-il. «\u00a0Enfin !\u00a0»", ["Tu viens ?", "Oui, dit-il.", "«\u00a0Enfin !", "»"]),
+        (
+            "French",
+            "Tu viens ? Oui, dit-il. «\u00a0Enfin !\u00a0»",
+            ["Tu viens ?", "Oui, dit-il.", "«\u00a0Enfin !", "»"],
+        ),
         ("Spanish", "¿Qué tal? ¡Bien! El Sr. Ruiz espera.", ["¿Qué tal?", "¡Bien!", "El Sr. Ruiz espera."]),
         ("German", "Am 3. Oktober, z. B. um 9 Uhr. Dann nicht.", ["Am 3. Oktober, z. B. um 9 Uhr.", "Dann nicht."]),
         ("Chinese", "你好。他说：“明天会下雨。”是吗？！好", ["你好。", "他说：“明天会下雨。”", "是吗？！", "好"]),

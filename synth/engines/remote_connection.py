@@ -1,0 +1,336 @@
+"""The wire to a speech server: requests, repetitions, and answers that may be slow, broken or endless.
+
+The contract is OpenAI's `POST /v1/audio/speech` (https://platform.openai.com/docs/api-reference/audio/createSpeech),
+its errors those of https://platform.openai.com/docs/guides/error-codes.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
+
+from voxledger.catalog import settings as catalog_settings
+from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidRequest, SynthesisError
+
+OPENAI = "api.openai.com"
+LONGEST_WAIT = 30.0
+"""Seconds that are waited before a repetition at most; a server that asks for more is taken at its word."""
+
+_FIRST_WAIT = 0.5
+_LARGEST_ERROR = 65_536
+_BUSY = (429, 503)
+_EXHAUSTED = ("insufficient_quota", "credit_balance_exhausted")  # more of the same request will not help
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """Connections to one server, kept alive and shared by threads."""
+
+    def __init__(self, settings: catalog_settings.Remote) -> None:
+        """Raises EngineUnavailable when the settings name no server, or the key is not in the environment."""
+        self.url = address(settings.url)
+        self.host = urlsplit(self.url).netloc
+        self._settings = settings
+        self._key_variable = key_variable(settings, self.url)
+        key(self._key_variable)
+        self._closed = threading.Event()
+        self._session = requests.Session()
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=settings.concurrency, max_retries=0))
+        self._session.mount("https://", HTTPAdapter(pool_maxsize=settings.concurrency, max_retries=0))
+        self._session.cookies.set_policy(_NO_COOKIES)
+
+    def close(self) -> None:
+        """Close what is kept alive, and end waits for repetitions. Idempotent."""
+        self._closed.set()
+        self._session.close()
+
+    def post(self, body: Mapping[str, Any]) -> Answer:
+        """Send one request; the answer is audio that begins to come. Close it.
+
+        Where the server is too busy (429, 503) or nobody listens, the request is repeated after a while, as
+        `Retry-After` says or with growing, jittered waits. Raises InvalidRequest for what the server refuses,
+        EngineUnavailable for a key, model or address that it does not know, EngineFailed with its stage for the rest.
+        """
+        deadline = time.monotonic() + self._settings.total_timeout
+        repeated = 0
+        while True:
+            found = self._try(body, deadline)
+            if isinstance(found, Answer):
+                return found
+            wait = found.wait if found.wait is not None else _jittered(repeated)
+            if (
+                not found.passing or repeated >= self._settings.retries or wait > LONGEST_WAIT
+                or time.monotonic() + wait > deadline or self._closed.is_set()
+            ):  # fmt: skip
+                raise found.error
+            repeated += 1
+            _log.info("%s could not take a request; repetition %d in %.1f s", self.host, repeated, wait)
+            self._closed.wait(wait)
+
+    def _try(self, body: Mapping[str, Any], deadline: float) -> Answer | _Refusal:
+        limits = self._settings
+        patience = max(0.01, min(limits.first_timeout, deadline - time.monotonic()))
+        try:
+            response = self._session.post(
+                self.url,
+                data=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json", "Accept": "audio/*", "Accept-Encoding": "identity"},
+                auth=_Bearer(key(self._key_variable)),
+                timeout=(min(limits.connect_timeout, patience), patience),
+                # A redirect would carry the key to wherever it points.
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.ConnectTimeout:
+            return _Refusal(self._failed(f"took no connection within {limits.connect_timeout:g} s", "connect"))
+        except requests.Timeout:
+            return _Refusal(self._failed(f"did not answer within {patience:g} s", "answer"))
+        except requests.exceptions.SSLError:
+            return _Refusal(EngineUnavailable(f"{self.host} has no certificate that this machine trusts"))
+        except requests.RequestException as error:
+            if _is_refused(error):
+                return _Refusal(
+                    EngineUnavailable(f"nobody answers at {self.host}; is the server running?"), passing=True
+                )
+            if _is_caused_by(error, ProtocolError):
+                return _Refusal(self._failed("closed the connection without an answer", "answer"))
+            return _Refusal(EngineUnavailable(f"{self.host} cannot be reached ({type(error).__name__})"))
+        answer = Answer(response, self.host, limits, deadline)
+        return answer if response.status_code == 200 else self._refusal(answer)
+
+    def _refusal(self, answer: Answer) -> _Refusal:
+        """What a status other than 200 means."""
+        status, headers = answer.status, answer.headers
+        code, message = _told(answer.beginning(_LARGEST_ERROR))
+        message = _without(message, key(self._key_variable))
+        told = f"{status}{': ' + message if message else ''}"
+        error: SynthesisError
+        if status in _BUSY and code not in _EXHAUSTED:
+            error = self._failed(f"is too busy ({told})", "busy")
+            error.remedy = "Try again later, or ask the server for less at once."
+            return _Refusal(error, passing=True, wait=_retry_after(headers.get("Retry-After")))
+        if status in (401, 403):
+            hint = (
+                f"is {self._key_variable} right?" if self._key_variable else "name its variable in remote.key_variable"
+            )
+            error = EngineUnavailable(f"{self.host} does not accept the key ({told}); {hint}")
+            error.remedy = "Put the right key into the environment variable that remote.key_variable names."
+        elif status == 429:
+            error = EngineUnavailable(f"{self.host} has no credit left for this key ({told})")
+            error.remedy = "Buy credit from the server's operator, or use another engine."
+        elif status == 404:
+            error = EngineUnavailable(
+                f"{self.host} has no such model or address ({told}); see remote.url and remote.model"
+            )
+            error.remedy = "Set remote.url and remote.model to what the server has."
+        elif status in (400, 413, 422):
+            error = InvalidRequest(f"{self.host} refuses the request ({told})")
+        elif 300 <= status < 400:
+            error = self._failed(
+                f"sends the request elsewhere ({status}); set remote.url to where it belongs", "answer"
+            )
+        else:
+            error = self._failed(f"failed ({told})", "answer")
+        return _Refusal(error)
+
+    def _failed(self, what: str, stage: str) -> EngineFailed:
+        return EngineFailed(f"{self.host} {what}", stage=stage)
+
+
+class _Refusal:
+    """Why there is no audio; `passing`: it may go better in `wait` seconds (None = it was not said when)."""
+
+    def __init__(self, error: SynthesisError, *, passing: bool = False, wait: float | None = None) -> None:
+        self.error, self.passing, self.wait = error, passing, wait
+
+
+class Answer:
+    """The answer to one request, while it comes. Close it: that ends the server's work too."""
+
+    def __init__(
+        self, response: requests.Response, host: str, limits: catalog_settings.Remote, deadline: float
+    ) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.content_type = response.headers.get("Content-Type", "")
+        self._response, self._host, self._limits, self._deadline = response, host, limits, deadline
+
+    def close(self) -> None:
+        """Close the connection, unless the answer was read to its end. Idempotent."""
+        self._response.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes. Raises EngineFailed: stage `answer` before its first byte, `audio` after it."""
+        stage, limit = "answer", self._limits.first_timeout
+        if self.headers.get("Content-Encoding", "identity") != "identity":
+            raise EngineFailed(f"{self._host} packed its answer, which was not asked for", stage=stage)
+        while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise EngineFailed(f"{self._host} did not finish within {self._limits.total_timeout:g} s", stage=stage)
+            self._be_patient_for(min(limit, left))
+            try:
+                piece: bytes = self._response.raw.read1(65_536, decode_content=False)
+            except (ReadTimeoutError, TimeoutError):
+                raise EngineFailed(f"{self._host} sent nothing for {min(limit, left):g} s", stage=stage) from None
+            except (IncompleteRead, ProtocolError):
+                raise EngineFailed(f"{self._host} broke off its answer", stage=stage) from None
+            except (HTTPError, OSError) as error:
+                raise EngineFailed(
+                    f"the connection to {self._host} broke ({type(error).__name__})", stage=stage
+                ) from None
+            if not piece:
+                return
+            yield piece
+            stage, limit = "audio", self._limits.pause_timeout
+
+    def beginning(self, size: int) -> bytes:
+        """At most so many bytes of the body, then close. Never fails: it is about an error already."""
+        content = b""
+        try:
+            for piece in self.chunks():
+                content += piece
+                if len(content) >= size:
+                    break
+        except EngineFailed:
+            pass
+        finally:
+            self.close()
+        return content[:size]
+
+    def _be_patient_for(self, seconds: float) -> None:
+        """How long the next read may take. An answer that ends with its connection keeps the limit of the request."""
+        sock = getattr(self._response.raw.connection, "sock", None)
+        if sock is not None:
+            sock.settimeout(max(0.01, seconds))
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The key, or nothing; and never what a .netrc file would add."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._secret:
+            request.headers["Authorization"] = f"Bearer {self._secret}"
+        return request
+
+
+class _NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):
+    """Nothing of one request is carried into the next."""
+
+    def set_ok(self, cookie: Any, request: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+_NO_COOKIES = _NoCookies()
+
+
+def address(url: str) -> str:
+    """The whole URL of the speech endpoint, from a base such as `http://host:8091/v1`. Raises EngineUnavailable."""
+    if not url:
+        raise EngineUnavailable(
+            "remote.url is empty: set it to a server that answers POST /v1/audio/speech, such as http://127.0.0.1:8091/v1"
+        )
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or parts.query or parts.fragment or parts.username is not None:
+        # Not shown: people put credentials into URLs.
+        raise EngineUnavailable(
+            "remote.url is no plain URL, such as http://127.0.0.1:8091/v1; a key goes into the environment"
+        )
+    base = url.rstrip("/")
+    if parts.path.endswith("/audio/speech"):
+        return base
+    return f"{base}/audio/speech" if parts.path.endswith("/v1") else f"{base}/v1/audio/speech"
+
+
+def key_variable(settings: catalog_settings.Remote, url: str) -> str:
+    """The environment variable that holds the key for this server; empty = it gets none."""
+    if settings.key_variable:
+        return settings.key_variable
+    return "OPENAI_API_KEY" if urlsplit(url).hostname == OPENAI else ""
+
+
+def key(variable: str) -> str:
+    """The key from the environment. Raises EngineUnavailable when it is not there, or cannot be one."""
+    found = os.environ.get(variable, "") if variable else ""
+    if variable and not found:
+        raise EngineUnavailable(f"the environment variable {variable}, which holds the key of the server, is not set")
+    if not (found.isascii() and found.isprintable()) or " " in found:
+        raise EngineUnavailable(f"the environment variable {variable} holds characters that no key has")
+    return found
+
+
+def _told(content: bytes) -> tuple[str, str]:
+    """Code and message of an error's body, in the shapes that servers use; the message in one short line."""
+    try:
+        body = json.loads(content)
+    except ValueError:  # HTML of a proxy, or nothing
+        return "", ""
+    told = body.get("error", body) if isinstance(body, dict) else {}
+    if isinstance(told, str):
+        return "", _short(told)
+    if not isinstance(told, dict):
+        return "", ""
+    message = told.get("message") or told.get("detail") or ""
+    codes = [told[name] for name in ("code", "type") if isinstance(told.get(name), str)]
+    exhausted = [code for code in codes if code in _EXHAUSTED]
+    return (exhausted or codes or [""])[0], _short(message if isinstance(message, str) else "")
+
+
+def _short(message: str) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def _without(message: str, secret: str) -> str:
+    return message.replace(secret, "…") if secret else message
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from seconds or an HTTP date (RFC 9110, section 10.2.3); None when it says nothing readable."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _jittered(repeated: int) -> float:
+    longest = min(LONGEST_WAIT, _FIRST_WAIT * 2.0**repeated)
+    return random.uniform(longest / 2, longest)  # noqa: S311  # jitter, not a secret
+
+
+def _is_refused(error: BaseException) -> bool:
+    return _is_caused_by(error, ConnectionRefusedError)
+
+
+def _is_caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an exception of this kind is among its causes, arguments and reasons: libraries wrap in all three ways."""
+    seen: list[BaseException] = [error]
+    for found in seen:
+        if isinstance(found, kind):
+            return True
+        near = (found.__cause__, found.__context__, getattr(found, "reason", None), *found.args)
+        seen += [each for each in near if isinstance(each, BaseException) and each not in seen]
+    return False
