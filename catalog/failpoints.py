@@ -39,6 +39,7 @@ KNOWN = frozenset(
         "rebuild.after_piece",
         "rebuild.before_swap",
         "rebuild.after_swap",
+        "voices.after_copy",
     ]
 )
 """The names there are: the room, then the place in it."""

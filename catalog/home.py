@@ -92,6 +92,16 @@ class Home:
         return self.path / "cache"
 
     @cached_property
+    def speech(self) -> Path:
+        """Spoken sentences of long texts, kept for a while."""
+        return self.path / "speech"
+
+    @cached_property
+    def voices(self) -> Path:
+        """Registered recordings and the documents that consent to them; readable by the owner only."""
+        return self.path / "voices"
+
+    @cached_property
     def store(self) -> Path:
         """What the embedded store serves."""
         return self.path / "store"

@@ -6,6 +6,7 @@ from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.errors import (
     AudioFailed,
+    ConsentEnded,
     EngineFailed,
     EngineUnavailable,
     GenerationTimeout,
@@ -14,16 +15,20 @@ from voxledger.synth.errors import (
     InvalidText,
     ManifestError,
     NotSupported,
+    RecordingRefused,
+    StudioBusy,
     SynthesisError,
     UnknownVoice,
     UnsupportedFormat,
     UnsupportedLanguage,
+    VoiceMissing,
 )
 
 __all__ = [
     "EMOTIONS",
     "NEUTRAL",
     "AudioFailed",
+    "ConsentEnded",
     "Emotion",
     "EmotionLike",
     "EngineFailed",
@@ -34,8 +39,11 @@ __all__ = [
     "InvalidText",
     "ManifestError",
     "NotSupported",
+    "RecordingRefused",
+    "StudioBusy",
     "SynthesisError",
     "UnknownVoice",
     "UnsupportedFormat",
     "UnsupportedLanguage",
+    "VoiceMissing",
 ]

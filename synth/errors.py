@@ -6,11 +6,15 @@ SynthesisError
 │   ├── InvalidEmotion        an unknown name, or a weight outside 0..1
 │   ├── UnsupportedLanguage   no such BCP 47 tag for this engine
 │   ├── UnsupportedFormat     no such container or codec
-│   ├── UnknownVoice          no such voice for this engine
+│   ├── UnknownVoice          no such voice: neither registered nor the engine's own
+│   ├── ConsentEnded          the voice was withdrawn, has expired or was erased
+│   ├── RecordingRefused      a recording, or the consent to it, cannot be registered
 │   └── NotSupported          the engine cannot do what was asked (reference clip, emotion in words, …)
+├── VoiceMissing          the recording of a registered voice is neither here nor in the store
 ├── EngineUnavailable     the engine cannot start: what is missing and how to get it
 ├── EngineFailed          the engine started and failed; `stage` says where
 ├── AudioFailed           the audio chain or the encoder failed
+├── StudioBusy            too many requests wait for the engine, or none of its turns came in time
 ├── GenerationTimeout     another caller was making this clip and did not finish in time
 └── ManifestError         a batch manifest, or one of its lines, cannot be read
 """
@@ -66,10 +70,24 @@ class UnsupportedFormat(InvalidRequest):
 
 
 class UnknownVoice(InvalidRequest):
-    """The engine has no voice of this name."""
+    """Neither a registered voice nor one of the engine has this name."""
 
     failure_class = "unknown_voice"
     remedy = "Choose a voice that is registered or that the engine has."
+
+
+class ConsentEnded(InvalidRequest):
+    """Nobody consents any more: the voice was withdrawn, its consent has expired, or who registered it was erased."""
+
+    failure_class = "voice_withdrawn"
+    remedy = "Choose another voice, or register this one again with new consent."
+
+
+class RecordingRefused(InvalidRequest):
+    """A recording, its name or the consent to it cannot be registered as they are; nothing was."""
+
+    failure_class = "recording_refused"
+    remedy = "Change the recording, or what was said about it, as the message says."
 
 
 class NotSupported(InvalidRequest):
@@ -81,6 +99,13 @@ class NotSupported(InvalidRequest):
     def __init__(self, message: str, *, feature: str) -> None:
         super().__init__(message)
         self.feature = feature
+
+
+class VoiceMissing(SynthesisError):
+    """The recording of a registered voice is not here and cannot be had from the store."""
+
+    failure_class = "voice_missing"
+    remedy = "Register the recording again, or see that the store answers."
 
 
 class EngineUnavailable(SynthesisError):
@@ -106,6 +131,13 @@ class AudioFailed(SynthesisError):
 
     failure_class = "audio_failed"
     remedy = "Try another text, voice or seed."
+
+
+class StudioBusy(SynthesisError):
+    """Too many requests wait for the engine, or its turn did not come in time."""
+
+    failure_class = "busy"
+    remedy = "Try again later, or raise synth.queue."
 
 
 class GenerationTimeout(SynthesisError):

@@ -27,6 +27,8 @@ from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
 from voxledger.synth.cli import Commands as SynthCommands
+from voxledger.synth.clip_cli import Commands as SynthClipCommands
+from voxledger.synth.voices_cli import Commands as VoiceCommands
 
 _EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
 
@@ -60,7 +62,7 @@ def build() -> App:
         result_action="return_value",
     )
     for commands in (
-        DemoCommands, SynthCommands, CatalogCommands,
+        DemoCommands, SynthCommands, SynthClipCommands, VoiceCommands, CatalogCommands,
         ClipCommands, SearchCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)

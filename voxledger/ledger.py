@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.status import Status
     from voxledger.synth.studio import Studio
+    from voxledger.synth.voices import Voices
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -203,6 +204,26 @@ class Ledger:
             self.catalog,
             actor=self.actor,
             channel=self.channel,
+            voices=lambda: self.voices,
+            on_recorded=self._recorded,
+        )
+
+    @_once
+    def voices(self) -> Voices:
+        """Registered voices, and who consents to their use. Raises VoxledgerError without the extra `synth`."""
+        try:
+            from voxledger.synth.voices import Voices
+        except ModuleNotFoundError as error:
+            if error.name and error.name.partition(".")[0] == "voxledger":
+                raise
+            raise VoxledgerError(f"voices need the package {error.name!r}: pip install 'voxledger[synth]'") from error
+        return Voices(
+            self.home,
+            self.settings,
+            self.recorder,
+            lambda: self.keeper,
+            lambda: self.store,
+            actor=self.actor,
             on_recorded=self._recorded,
         )
 

@@ -107,6 +107,8 @@ def begin(connection: sqlite3.Connection, beginning: Beginning, *, after: int = 
     since = max(int(now().timestamp() * 1e6), after)
     first, last = beginning.lost or (None, None)
     connection.execute(_SQL["begin_epoch"], (epoch, beginning.first, since, beginning.reason, first, last))
+    if beginning.reason != "created":
+        connection.execute(_SQL["voices_doubted"])
     return epoch
 
 

@@ -259,5 +259,9 @@ class Journal:
         finally:
             self._turn.give()
 
+    def rows(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """A small question in SQL, as of now, for a table that has a module of its own (`voices`)."""
+        return self._file.read(query, values)
+
     def _read(self, query: str, *values: object) -> list[Any]:
         return self._file.read(_SQL[query], values)

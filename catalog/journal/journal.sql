@@ -84,6 +84,37 @@ FROM meta WHERE key = 'epoch';
 DELETE FROM meta WHERE key = 'epoch';
 UPDATE meta SET value = '2' WHERE key = 'schema';
 
+-- name: voices
+-- Which recordings may be spoken with, as of now: asked before each clip, so it stands here and not in the log alone. A name is a keyed
+-- hash, everything else that names somebody is sealed. `voices_state` says whether the tables account for all events about voices: they do
+-- when `filled`, the position up to which they do, is not less than `wanted`, that of the newest such event. Ends are µs since 1970.
+CREATE TABLE voices (
+    sha256 TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    event TEXT NOT NULL,
+    registered INTEGER NOT NULL,
+    expires INTEGER,
+    ended INTEGER,
+    erased INTEGER NOT NULL DEFAULT 0,
+    facts BLOB
+) STRICT;
+CREATE TABLE voice_names (
+    hash TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    event TEXT NOT NULL,
+    name BLOB NOT NULL
+) STRICT;
+CREATE TABLE voices_state (one INTEGER PRIMARY KEY CHECK (one = 1), wanted INTEGER NOT NULL, filled INTEGER NOT NULL) STRICT;
+INSERT INTO voices_state VALUES (1, 0, 0);
+
+-- name: from_2
+-- Schema 2 did not know voices; the log may have heard of some, by import.
+UPDATE voices_state SET filled = -1;
+UPDATE meta SET value = '3' WHERE key = 'schema';
+
 -- name: newest
 -- Where the journal ends, and when that was recorded.
 SELECT position, recorded FROM events ORDER BY position DESC LIMIT 1;
@@ -120,6 +151,14 @@ SELECT 1 FROM events WHERE id = ? UNION ALL SELECT 1 FROM known WHERE id = ?;
 
 -- name: append
 INSERT INTO events (position, id, recorded, body) VALUES (?, ?, ?, ?);
+
+-- name: voices_heard
+-- An event about voices was recorded: until somebody says otherwise, the tables of voices do not account for it.
+UPDATE voices_state SET wanted = max(wanted, ?);
+
+-- name: voices_doubted
+-- This journal is not the one that knew: what the tables of voices say must be read from the log again.
+UPDATE voices_state SET filled = -1;
 
 -- name: after
 -- The next events in order.

@@ -10,8 +10,9 @@ from pathlib import Path
 from voxledger.catalog.errors import JournalError
 from voxledger.catalog.queries import load
 
-SCHEMA = 2
+SCHEMA = 3
 _SQL = load("journal.sql", "voxledger.catalog.journal")
+_KNOWN = frozenset(str(number) for number in range(1, SCHEMA + 1))
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -30,19 +31,26 @@ def bring_up(connection: sqlite3.Connection, path: Path) -> tuple[dict[str, str]
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         _run(connection, "schema")
+        _run(connection, "voices")
         return {}, False
     if "meta" not in tables:
         raise JournalError(f"{path} is a database, but no journal; move it aside")
-    meta: dict[str, str] = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-    if meta and meta["schema"] == "1":
-        _run(connection, "from_1")
-        return dict(connection.execute("SELECT key, value FROM meta").fetchall()), True
-    if meta and meta["schema"] != str(SCHEMA):
+    meta = _meta(connection)
+    found = meta.get("schema", str(SCHEMA))
+    if found not in _KNOWN:
         raise JournalError(
-            f"{path} has schema {meta['schema']}, this version of Voxledger knows {SCHEMA}; upgrade Voxledger."
-            " Nothing was changed"
+            f"{path} has schema {found}, this version of Voxledger knows {SCHEMA}; upgrade Voxledger. Nothing was changed"
         )
-    return meta, False
+    if found == "1":
+        _run(connection, "from_1")
+    if found in ("1", "2"):
+        _run(connection, "voices")
+        _run(connection, "from_2")
+    return _meta(connection), found != str(SCHEMA)
+
+
+def _meta(connection: sqlite3.Connection) -> dict[str, str]:
+    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
 
 
 def _run(connection: sqlite3.Connection, name: str) -> None:

@@ -20,6 +20,8 @@ from voxledger.catalog.queries import load
 
 KNOWN = 1_000_000
 """So many ids of pruned events are kept: about 60 MB, and weeks of a busy node."""
+ABOUT_VOICES = frozenset({"VoiceRegistered", "VoiceWithdrawn", "SubjectErased"})
+"""Events after which a voice may no longer, or again, be spoken with."""
 _SQL = load("journal.sql", "voxledger.catalog.journal")
 _AT_ONCE = 100
 _KNOWN = {size: _SQL["known"].replace(":ids", ",".join(f"?{n + 1}" for n in range(size))) for size in (1, _AT_ONCE)}
@@ -50,17 +52,21 @@ class Transaction:
         end = epochs.end(self.connection, self._base)
         position, present = end.free - 1, max(int(now().timestamp() * 1e6), end.recorded)
         recorded, source = _time(present), f"voxledger:{self._node}/{end.epoch}"
-        rows, events = [], []
+        rows, events, heard = [], [], 0
         for identity, draft in zip(keys, drafts, strict=True):
             event = seen.get(identity)
             if event is None:
                 position += 1
                 event = seen[identity] = _event(draft, source, position, recorded)
                 rows.append((position, identity, present, _encoded(event)))
+                if draft.type in ABOUT_VOICES:
+                    heard = position
             events.append(event)
         if rows:
             self.connection.executemany(_SQL["append"], rows)
             failpoint("journal.after_insert")
+            if heard:
+                self.connection.execute(_SQL["voices_heard"], (heard,))
             self.reached = epochs.End(position, present, end.epoch, end.first)
         return events
 

@@ -1,0 +1,347 @@
+"""Commands about voices: `voices add | list | show | withdraw`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from cyclopts import App, Parameter
+
+from voxledger.catalog import terminal
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.catalog.catalog import Catalog
+    from voxledger.catalog.objects import Uploader
+    from voxledger.catalog.settings import Loaded
+    from voxledger.synth.voices import Voice, Voices
+
+_UPLOAD_WAIT = 10.0
+_SHOWN_CLIPS = 10
+_STATES = {"registered": "green", "expired": "yellow", "withdrawn": "red", "erased": "dim"}
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    loaded: Loaded
+
+    @property
+    def voices(self) -> Voices:
+        """Registered voices."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """Finds clips."""
+
+    @property
+    def uploader(self) -> Uploader:
+        """Uploads in the background."""
+
+    def close(self, *, wait: float | None = None) -> None:
+        """Let everything go."""
+
+
+class Commands:
+    """The commands about voices, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        voices = App(name="voices", help="Register a voice to speak with, see who consents to it, end that.")
+        voices.command(self.add)
+        voices.command(self.list_, name="list")
+        voices.command(self.show)
+        voices.command(self.withdraw)
+        app.command(voices)
+
+    def add(
+        self,
+        *words: str,
+        own: bool = False,
+        consent: Path | None = None,
+        scope: str = "any",
+        expires: str | None = None,
+        actor: str | None = None,
+        force: bool = False,
+        wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
+        json: bool = False,
+    ) -> int:
+        """Register a recording as a voice: NAME and a file, or only files, which are named after themselves.
+
+        Engines that speak with recordings (IndexTTS) then take it as `--voice NAME`. The file is checked, copied into HOME
+        and uploaded; 3 to 15 seconds of one person, clear and close, are best. A name that is taken goes to the new one.
+
+        **Examples**
+
+            voxledger voices add ann ann.wav --own
+            voxledger voices add bob bob.flac --consent bob-agrees.pdf --scope internal --expires 2027-12-31
+            voxledger voices add speakers/*.wav --consent contract.pdf --expires 365d
+
+        Parameters
+        ----------
+        words
+            NAME FILE, or any number of files.
+        own
+            It is the own voice of who registers it.
+        consent
+            A document in which the speaker agrees; it is kept, and its hash recorded.
+        scope
+            One word for what the consent covers, such as internal or commercial; recorded and shown, not enforced.
+        expires
+            When the consent ends by itself: 2027-12-31 (the end of that day), a time with an offset, or 365d from now.
+        actor
+            Who registers it, for the record.
+        force
+            Register it although it seems to have too little speech, or is too quiet or clipped.
+        wait
+            Wait up to 10 s for the upload.
+        json
+            Print one JSON document a voice.
+        """
+        failed = 0
+        pairs = list(_pairs(words))
+        with self._opened(channel="cli") as door:
+            until = _end_of_consent(expires, door.loaded.settings.general.time_zone)
+            for name, path in pairs:
+                try:
+                    voice = door.voices.add(
+                        name, path, own=own, consent=consent, scope=scope, expires=until, actor=actor, force=force
+                    )
+                except VoxledgerError as error:
+                    if len(pairs) == 1:
+                        raise
+                    failed += 1
+                    terminal.errors.print("[red bold]error:[/] ", terminal.text(error), sep="", soft_wrap=True)
+                    continue
+                left = door.uploader.flush([voice.sha256], timeout=_UPLOAD_WAIT if wait else 0)
+                if json:
+                    terminal.print_json({**voice.as_dict(), "stored": not left})
+                else:
+                    _print_added(voice, (door.uploader.progress.trouble or "its upload goes on") if left else None)
+            door.close(wait=0)
+        return 1 if failed else 0
+
+    def list_(self, *, json: bool = False) -> None:
+        """List every voice that was ever registered here, and what became of it.
+
+        **Examples**
+
+            voxledger voices list
+            voxledger voices list --json | jq -r 'select(.state == "registered") | .name'
+
+        Parameters
+        ----------
+        json
+            Print one JSON document a line.
+        """
+        with self._opened() as door:
+            found = door.voices.all()
+            uses = door.voices.uses() if found else {}
+        if json:
+            terminal.print_json_lines({**voice.as_dict(), "clips": uses.get(voice.sha256, 0)} for voice in found)
+        elif found:
+            _print_list(found, uses)
+        else:
+            terminal.console.print(
+                "There are no voices yet. [dim]`voxledger voices add NAME FILE --own` registers one.[/]"
+            )
+
+    def show(self, voice: str, /, *, json: bool = False) -> None:
+        """Show everything about one voice.
+
+        **Examples**
+
+            voxledger voices show ann
+            voxledger voices show 3fa9c1d2e4b5 --json
+
+        Parameters
+        ----------
+        voice
+            Its name, 8 digits or more of its SHA-256, or the file itself.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            found = door.voices.show(voice)
+            use = door.voices.use(found)
+            reason = _reason(door.catalog, found)
+        told = {
+            **found.as_dict(),
+            "withdrawal_reason": reason,
+            "clips": use.clips,
+            "clips_duration_us": use.duration_us,
+        }
+        if json:
+            terminal.print_json(told)
+        else:
+            _print_voice(found, told)
+
+    def withdraw(
+        self, voice: str, /, *, reason: str | None = None, actor: str | None = None, json: bool = False
+    ) -> None:
+        """End the consent to a voice: nothing new is spoken with it, at once and in every process.
+
+        It ends for the recording, under all its names. Lists what was made with it; those clips and the recording stay
+        until retention or an erasure takes them. Registering it again, with new consent, makes it usable again.
+
+        **Examples**
+
+            voxledger voices withdraw ann --reason "the contract ended"
+            voxledger clips --voice ann --limit 1000 --json
+
+        Parameters
+        ----------
+        voice
+            Its name, 8 digits or more of its SHA-256, or the file itself.
+        reason
+            Why, for those who ask later.
+        actor
+            Who withdraws it, for the record.
+        json
+            Print one JSON document.
+        """
+        with self._opened(channel="cli") as door:
+            found = door.voices.withdraw(voice, reason=reason, actor=actor)
+            clips = door.catalog.clips(voice=found.voice.sha256, limit=_SHOWN_CLIPS) if found.use.clips else []
+        if json:
+            terminal.print_json(
+                {
+                    **found.voice.as_dict(),
+                    "clips": found.use.clips,
+                    "clips_duration_us": found.use.duration_us,
+                    "newest": [clip.as_dict() for clip in clips],
+                }
+            )
+            return
+        from voxledger.catalog.query.shown import print_clips
+
+        terminal.console.print(_line(found.voice, "withdrawn", "red"))
+        if not found.use.clips:
+            terminal.console.print("Nothing was ever made with it.")
+            return
+        terminal.console.print(
+            f"{terminal.count(found.use.clips, 'clip was', 'clips were')} made with it,"
+            f" {terminal.length(found.use.duration_us / 1e6)} in all; the newest:"
+        )
+        print_clips(clips)
+        terminal.console.print(
+            f"[dim]all of them:[/] voxledger clips --voice {found.voice.short} --limit {found.use.clips}",
+            soft_wrap=True,
+        )
+
+
+def _pairs(words: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """The name and the file of each registration. Two words are NAME FILE, unless the first one is a file as well."""
+    if len(words) == 2 and not Path(words[0]).expanduser().is_file():
+        yield words[0], Path(words[1])
+        return
+    if not words or (len(words) == 1 and not Path(words[0]).suffix):
+        raise VoxledgerError("name a recording: voxledger voices add NAME FILE --own")
+    for word in words:
+        yield Path(word).stem, Path(word)
+
+
+def _end_of_consent(text: str | None, zone: str) -> datetime | None:
+    from datetime import UTC, timedelta
+
+    from voxledger.catalog.query.moment import moment_of
+    from voxledger.catalog.settings import parse_span
+
+    if text is None:
+        return None
+    try:
+        return datetime.now(UTC) + timedelta(seconds=parse_span(text))
+    except (ValueError, OverflowError):
+        return moment_of("--expires", text, zone)
+
+
+def _reason(catalog: Catalog, voice: Voice) -> str | None:
+    """Why it was withdrawn; only the log knows that."""
+    if voice.state != "withdrawn":
+        return None
+    rows = catalog.sql(f"SELECT withdrawal_reason FROM voices WHERE sha256 = '{voice.sha256}'").rows()  # noqa: S608  # hex digits
+    return rows[0]["withdrawal_reason"] if rows else None
+
+
+def _line(voice: Voice, what: str, colour: str) -> str:
+    from rich.markup import escape
+
+    name = escape(str(terminal.text(voice.name or "(no name)")))
+    return f"[bold]{name}[/] [{colour}]{what}[/] [dim]·[/] {voice.short}"
+
+
+def _print_added(voice: Voice, waits_for: str | None) -> None:
+    channels = "mono" if voice.channels == 1 else "stereo"
+    loudness = f" · {voice.loudness_lufs:.1f} LUFS" if voice.loudness_lufs is not None else ""
+    terminal.console.print(_line(voice, "registered", "green"))
+    terminal.console.print(
+        f"{terminal.length((voice.duration_us or 0) / 1e6)}, {terminal.length((voice.speech_us or 0) / 1e6)} of them speech"
+        f" · {(voice.sample_rate or 0) / 1000:g} kHz {channels}{loudness} · {_consent(voice)}"
+    )
+    terminal.console.print(terminal.text(voice.path), soft_wrap=True)
+    if waits_for is None:
+        terminal.console.print(terminal.text(f"s3://{voice.bucket}/{voice.key}"), style="green", soft_wrap=True)
+    else:
+        terminal.console.print(terminal.text(f"not uploaded yet: {waits_for}"), style="yellow", soft_wrap=True)
+    for warning in voice.warnings:
+        terminal.console.print("[yellow]note:[/] ", terminal.text(warning), sep="", soft_wrap=True)
+
+
+def _consent(voice: Voice) -> str:
+    basis = "own voice" if voice.consent == "own" else "consent document"
+    scope = "" if voice.scope in (None, "any") else f" for {voice.scope}"
+    until = "" if voice.expires is None else f" until {voice.expires.astimezone():%Y-%m-%d}"
+    return f"{basis}{scope}{until}"
+
+
+def _print_list(found: list[Voice], uses: dict[str, int]) -> None:
+    made = terminal.table("", "voice", "id", "state", "length", "consent", "clips", right=("length", "clips"))
+    for column, width in zip(made.columns, (None, 12, 10, 7, None, 5), strict=True):
+        column.no_wrap, column.overflow, column.min_width = True, "ellipsis", width
+    for voice in reversed(found):
+        names = ", ".join(voice.names)
+        label = terminal.text(names) if names else terminal.text(f"({voice.name}, replaced)" if voice.name else "·")
+        made.add_row(
+            label,
+            voice.short,
+            f"[{_STATES[voice.state]}]{voice.state}[/]",
+            "·" if voice.duration_us is None else terminal.length(voice.duration_us / 1e6),
+            "·" if voice.consent is None else _consent(voice),
+            f"{uses.get(voice.sha256, 0):,}",
+        )
+    terminal.console.print(made)
+
+
+def _print_voice(voice: Voice, told: dict[str, Any]) -> None:
+    facts = terminal.table("", "what", "value")
+    shown = {
+        "name": ", ".join(voice.names) or (f"{voice.name} (another recording has it now)" if voice.name else None),
+        "SHA-256": voice.sha256,
+        "state": voice.state,
+        "registered": f"{terminal.moment(voice.registered)} by {voice.actor or '(erased)'}",
+        "consent": None if voice.consent is None else _consent(voice),
+        "document": voice.consent_path,
+        "expires": voice.expires and terminal.moment(voice.expires),
+        "withdrawn": voice.withdrawn and terminal.moment(voice.withdrawn),
+        "reason": told["withdrawal_reason"],
+        "length": voice.duration_us and terminal.length(voice.duration_us / 1e6),
+        "speech": voice.speech_us and terminal.length(voice.speech_us / 1e6),
+        "sample rate": voice.sample_rate and f"{voice.sample_rate:,} Hz",
+        "channels": voice.channels,
+        "loudness": None if voice.loudness_lufs is None else f"{voice.loudness_lufs:.1f} LUFS",
+        "size": voice.bytes and terminal.size(voice.bytes),
+        "file": voice.path,
+        "object": voice.key and f"s3://{voice.bucket}/{voice.key}",
+        "made with it": f"{terminal.count(told['clips'], 'clip')}, {terminal.length(told['clips_duration_us'] / 1e6)}",
+    }
+    for name, value in shown.items():
+        if value not in (None, ""):
+            facts.add_row(name, terminal.text(value))
+    terminal.console.print(facts)
