@@ -132,7 +132,10 @@ def completed(draw: random.Random, clip: str) -> GenerationCompleted:
         "synthesis_us": draw.randrange(9_000, 90_000),
         "audio_us": draw.randrange(2_000, 20_000), "encode_us": draw.randrange(500, 9_000), "segments": draw.randrange(1, 5),
         "bucket": "indextts-audio", "fingerprint": draw.randbytes(16).hex(), "actor_label": actor, "session": session, "name": name,
-        "key": key, "path": f"cache/{key}", "text": text, "voice_name": None, "tags": (),
+        "key": key, "path": f"cache/{key}", "text": text, "voice_name": None, "tags": (), "target_lufs": -16.0, "chain": 1,
+        "silence_share": round(draw.uniform(0, 0.3), 3), "clipped_samples": 0, "speech_rate": round(draw.uniform(9, 17), 2),
+        "suspect": ("too_short",) if draw.random() < 0.01 else (), "first_us": draw.randrange(4_000, 40_000),
+        "timing": f"[[0,{len(text)},0,{draw.randrange(800, 20_000)}]]",
     }  # fmt: skip
     return GenerationCompleted(**facts)
 

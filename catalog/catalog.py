@@ -21,6 +21,7 @@ from voxledger.catalog.events import (
     ClipUnpinned,
     ClipUntagged,
     Fact,
+    GenerationCompleted,
 )
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
@@ -30,7 +31,7 @@ from voxledger.catalog.query.asking import asking
 from voxledger.catalog.query.condition import explain
 from voxledger.catalog.query.export import Exported, Progress, check_target, export
 from voxledger.catalog.query.guard import check
-from voxledger.catalog.query.history import Happening, history
+from voxledger.catalog.query.history import Happening, history, record
 from voxledger.catalog.query.page import COLUMNS, Page, request
 from voxledger.catalog.query.result import Result
 from voxledger.catalog.recorder import Recorder
@@ -104,13 +105,14 @@ class Catalog:
         session: str | None = None,
         emotion: str | None = None,
         language: str | None = None,
+        voice: str | None = None,
         tag: str | None = None,
         state: str | None = None,
     ) -> Page:
         """A page of the clips that fit all conditions given; `after=page.next` gives the next one.
 
-        `where` is one expression over the columns of `clips` (docs/sql.md); language `en` includes `en-GB`. `order` is one
-        of `query.ORDERS`, with a hyphen in front for the largest first; clips without a value come last. Pages neither
+        `where` is one expression over the columns of `clips` (docs/sql.md); language `en` includes `en-GB`; `voice` is a name,
+        or the SHA-256 of a recording (8 digits or more) that was the voice or the emotion's reference. `order` is one of `query.ORDERS`, with a hyphen in front for the largest first; clips without a value come last. Pages neither
         overlap nor miss a clip while others arrive. `as_of` asks how it was at that moment. Raises QueryError.
         """
         filters = {
@@ -118,6 +120,7 @@ class Catalog:
             "session": session,
             "emotion": emotion,
             "language": language,
+            "voice": voice,
             "tag": tag,
             "state": state,
         }
@@ -137,6 +140,15 @@ class Catalog:
             found = history(identity, reading, self.recorder)
         if not found:
             raise ClipNotFound(f"nothing was ever recorded about {reference!r} in {self.home.path}")
+        return found
+
+    def record(self, reference: str) -> GenerationCompleted:
+        """What was recorded when a clip was made: everything that decided how it sounds. Raises ClipNotFound."""
+        clip = self.clip(reference)
+        with self.keeper.reading(fresh=False) as reading:
+            found = record(clip.id, reading, self.recorder)
+        if found is None:
+            raise ClipNotFound(f"the record of clip {clip.short} is not in the log; `voxledger verify` says why")
         return found
 
     def sql(self, query: str, *, fresh: bool = True, as_of: datetime | None = None) -> Result:
@@ -255,6 +267,7 @@ class Catalog:
                 "created": row["created"].astimezone(UTC),
                 "dropped": tuple(row["dropped"]),
                 "tags": tuple(row["tags"]),
+                "suspect": tuple(row["suspect"] or ()),
                 # Where this HOME keeps it: a HOME may have been copied or moved since.
                 "path": self.home.cache / row["key"] if row["key"] and row["path"] else None,
             }

@@ -71,6 +71,11 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     path: Path | None
     state: str = "local"
     pinned: bool = False
+    voice_sha256: str | None = None
+    true_peak_dbtp: float | None = None
+    silence_share: float | None = None
+    speech_rate: float | None = None
+    suspect: tuple[str, ...] = ()
     reused: bool = False
 
     @property
@@ -136,7 +141,9 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "format": self.format, "sample_rate": self.sample_rate, "duration": self.duration, "bytes": self.bytes,
             "sha256": self.sha256, "loudness_lufs": self.loudness_lufs, "take": self.take, "dropped": list(self.dropped),
             "tags": list(self.tags), "bucket": self.bucket, "key": self.key, "path": str(self.path) if self.path else None,
-            "state": self.state, "pinned": self.pinned, "reused": self.reused,
+            "state": self.state, "pinned": self.pinned, "voice_sha256": self.voice_sha256, "true_peak_dbtp": self.true_peak_dbtp,
+            "silence_share": self.silence_share, "speech_rate": self.speech_rate, "suspect": list(self.suspect),
+            "reused": self.reused,
         }  # fmt: skip
 
     def __repr__(self) -> str:

@@ -130,7 +130,8 @@ VOCABULARY: Mapping[str, Entry] = {
             ),
             *_same("emotion", "emotion_mode", "emotion_strength", "text_length", "take", "segments"),
             *_same("format", "sample_rate", "channels", "bytes", "loudness_lufs", "true_peak_dbtp"),
-            *_seconds("duration_us", "queue_us", "synthesis_us", "audio_us", "encode_us"),
+            *_same("silence_share", "speech_rate", "suspect", "streamed", "segments_cached"),
+            *_seconds("duration_us", "queue_us", "first_us", "synthesis_us", "audio_us", "encode_us"),
             # A hash of a recording would let somebody who has the recording recognize a person.
             Rule(field="voice_sha256", name="cloned_voice", convert=_to_whether),
         ),
@@ -140,11 +141,15 @@ VOCABULARY: Mapping[str, Entry] = {
         name="Generation Failed",
         rules=(
             *_same("channel", "engine", "language", "failure", "stage", "emotion", "text_length"),
-            *_seconds("elapsed_us"),
+            *_seconds("elapsed_us", "delivered_us"),
         ),
     ),
     "GenerationCancelled": Entry(
-        name="Generation Cancelled", rules=(*_same("channel", "engine", "text_length"), *_seconds("elapsed_us"))
+        name="Generation Cancelled",
+        rules=(
+            *_same("channel", "engine", "language", "emotion", "text_length", "segments"),
+            *_seconds("elapsed_us", "delivered_us"),
+        ),
     ),
     "GenerationReused": Entry(
         name="Audio Reused",

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from voxledger.catalog.events.fact import Amount, Channel, Count, Fact, Finite, Personal, Personals, Seed, Vector
+from typing import ClassVar
+
+from voxledger.catalog.events.fact import (
+    NEUTRAL,
+    Amount,
+    Channel,
+    Count,
+    Fact,
+    Finite,
+    Personal,
+    Personals,
+    Seed,
+    Sha256,
+    Vector,
+)
 
 
 class GenerationCompleted(Fact, frozen=True, kw_only=True):
-    """An attempt ended in a clip. The subject is the clip's id, which is new."""
+    """An attempt ended in a clip. The subject is the clip's id, which is new.
+
+    `timing` is the JSON of a list with one [first character, end, start, end] a segment: where it stands in the text, and in the
+    delivered audio (ms). `chain` is the version of the audio chain, `marks` whether emotions written into the text were heeded.
+    """
+
+    version: ClassVar[int] = 2
 
     channel: Channel
     features: tuple[str, ...]
@@ -53,10 +73,25 @@ class GenerationCompleted(Fact, frozen=True, kw_only=True):
     text: Personal | None
     voice_name: Personal | None
     tags: Personals
+    emotion_sha256: Sha256 | None = None
+    target_lufs: Finite | None = None
+    chain: Count = 0
+    marks: bool = False
+    silence_share: Finite | None = None
+    clipped_samples: Count | None = None
+    speech_rate: Finite | None = None
+    suspect: tuple[str, ...] = ()
+    streamed: bool = False
+    first_us: Amount | None = None
+    segments_cached: Count = 0
+    emotion_words: Personal | None = None
+    timing: Personal | None = None
 
 
 class GenerationFailed(Fact, frozen=True, kw_only=True):
     """An attempt ended without a clip. The subject is the id the clip would have had."""
+
+    version: ClassVar[int] = 2
 
     channel: Channel
     engine: str
@@ -67,16 +102,25 @@ class GenerationFailed(Fact, frozen=True, kw_only=True):
     text_length: Count
     elapsed_us: Amount
     actor_label: Personal
+    remedy: str = ""
+    engine_version: str = ""
+    delivered_us: Amount = 0
 
 
 class GenerationCancelled(Fact, frozen=True, kw_only=True):
-    """The caller went away before the clip was there."""
+    """The caller went away before the clip was there; `delivered_us` of audio had been handed over by then."""
+
+    version: ClassVar[int] = 2
 
     channel: Channel
     engine: str
     text_length: Count
     elapsed_us: Amount
     actor_label: Personal
+    language: str | None = None
+    emotion: str = NEUTRAL
+    segments: Count = 0
+    delivered_us: Amount = 0
 
 
 class GenerationReused(Fact, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ import msgspec
 
 from voxledger.catalog.errors import EventRejected
 from voxledger.catalog.events.envelope import Event
-from voxledger.catalog.events.fact import Fact
+from voxledger.catalog.events.fact import NEUTRAL, Fact
+from voxledger.catalog.events.generation import GenerationCancelled, GenerationCompleted, GenerationFailed
 from voxledger.catalog.events.operations import ReportPublished
 from voxledger.catalog.events.parts import join
 from voxledger.catalog.events.registry import REGISTRY
@@ -45,6 +46,26 @@ def lifts(kind: type[Fact], version: int) -> Callable[[Step], Step]:
 @lifts(ReportPublished, 1)
 def _report_without_head(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "head": None, "head_position": None}, personal
+
+
+@lifts(GenerationCompleted, 1)
+def _completed_without_measures(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    """Measures beyond loudness and peak, streaming and timings came with version 2: of older clips they are not known."""
+    unknown = dict.fromkeys(
+        ("emotion_sha256", "target_lufs", "silence_share", "clipped_samples", "speech_rate", "first_us")
+    )
+    added = {**unknown, "chain": 0, "marks": False, "suspect": [], "streamed": False, "segments_cached": 0}
+    return {**data, **added}, None if personal is None else {**personal, "emotion_words": None, "timing": None}
+
+
+@lifts(GenerationFailed, 1)
+def _failed_without_remedy(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "remedy": "", "engine_version": "", "delivered_us": 0}, personal
+
+
+@lifts(GenerationCancelled, 1)
+def _cancelled_without_delivery(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "language": None, "emotion": NEUTRAL, "segments": 0, "delivered_us": 0}, personal
 
 
 def outdated() -> frozenset[tuple[str, int]]:

@@ -29,7 +29,8 @@ UPDATE catalog.folded.changes SET tag = NULL
 FROM tagged_by_erased WHERE changes.clip = tagged_by_erased.clip AND list_contains(tagged_by_erased.tags, changes.tag);
 UPDATE catalog.folded.changes SET tag = NULL WHERE tag IS NOT NULL
     AND clip IN (SELECT id FROM catalog.folded.clips WHERE actor_id IN (SELECT target FROM erased WHERE scope = 'actor'));
-UPDATE catalog.folded.clips SET actor = NULL, session = NULL, name = NULL, text = NULL, voice = NULL, key = NULL, tags = NULL
+UPDATE catalog.folded.clips SET actor = NULL, session = NULL, name = NULL, text = NULL, voice = NULL, key = NULL, tags = NULL,
+    emotion_words = NULL
 WHERE actor_id IN (SELECT target FROM erased WHERE scope = 'actor') AND key IS NOT NULL;
 DROP TABLE tagged_by_erased;
 

@@ -17,7 +17,9 @@ CREATE TABLE folded.attempts (
     elapsed_us BIGINT,
     saved_us BIGINT,
     failure VARCHAR,
-    stage VARCHAR
+    stage VARCHAR,
+    remedy VARCHAR,
+    delivered_us BIGINT
 );
 CREATE MACRO generations_at(p) AS TABLE
 SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0) AS real_time_factor FROM (
@@ -25,7 +27,8 @@ SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0)
         model, model_revision, device, language, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
         emotion_strength, dropped, text_length, take, format, sample_rate, segments, duration_us, bytes, queue_us, synthesis_us,
         audio_us, encode_us, queue_us + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
-        NULL::VARCHAR AS failure, NULL::VARCHAR AS stage
+        first_us, streamed, segments_cached, suspect,
+        NULL::VARCHAR AS failure, NULL::VARCHAR AS stage, NULL::VARCHAR AS remedy, NULL::BIGINT AS delivered_us
     FROM folded.clips WHERE position <= p
     UNION ALL BY NAME
     SELECT * FROM folded.attempts WHERE position <= p);
@@ -40,7 +43,7 @@ FROM (
         CASE type WHEN 'GenerationFailed' THEN 'failed' WHEN 'GenerationCancelled' THEN 'cancelled' ELSE 'reused' END AS outcome,
         json_transform(data, '{"channel":"VARCHAR","features":["VARCHAR"],"engine":"VARCHAR","language":"VARCHAR",
             "emotion":"VARCHAR","text_length":"INTEGER","duration_us":"BIGINT","elapsed_us":"BIGINT","saved_us":"BIGINT",
-            "failure":"VARCHAR","stage":"VARCHAR"}') AS said
+            "failure":"VARCHAR","stage":"VARCHAR","remedy":"VARCHAR","delivered_us":"BIGINT"}') AS said
     FROM folding WHERE type IN ('GenerationFailed', 'GenerationCancelled', 'GenerationReused'))
 ORDER BY position;
 
@@ -69,7 +72,7 @@ COMMENT ON COLUMN generations.emotion_strength IS 'Strength that scaled the aske
 COMMENT ON COLUMN generations.dropped IS 'What the request had to do without.';
 COMMENT ON COLUMN generations.text_length IS 'Characters of the text.';
 COMMENT ON COLUMN generations.take IS 'Number of the take.';
-COMMENT ON COLUMN generations.format IS 'wav, flac, opus or mp3.';
+COMMENT ON COLUMN generations.format IS 'wav, flac, opus, mp3 or pcm.';
 COMMENT ON COLUMN generations.sample_rate IS 'Delivered samples a second (Hz).';
 COMMENT ON COLUMN generations.segments IS 'Stretches of speech the engine gave.';
 COMMENT ON COLUMN generations.duration_us IS 'Length of the audio in microseconds.';
@@ -83,4 +86,10 @@ COMMENT ON COLUMN generations.elapsed_us IS 'From the engine''s queue to the end
 COMMENT ON COLUMN generations.saved_us IS 'Engine time that a reuse saved, microseconds.';
 COMMENT ON COLUMN generations.failure IS 'Class of the failure.';
 COMMENT ON COLUMN generations.stage IS 'Where it failed.';
+COMMENT ON COLUMN generations.remedy IS 'What to do about the failure.';
+COMMENT ON COLUMN generations.delivered_us IS 'Audio that was handed over before it was cancelled or failed, microseconds.';
+COMMENT ON COLUMN generations.first_us IS 'From the engine''s start to its first segment, microseconds.';
+COMMENT ON COLUMN generations.streamed IS 'Whether it was handed over while it was made.';
+COMMENT ON COLUMN generations.segments_cached IS 'Segments that were there already and not spoken again.';
+COMMENT ON COLUMN generations.suspect IS 'Why the audio is doubted; empty = nothing found.';
 COMMENT ON COLUMN generations.real_time_factor IS 'Engine time over audio time; below 1 is faster than real time.';

@@ -15,7 +15,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.projections.stages import CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
 from voxledger.catalog.queries import load
 
-VERSION = 2
+VERSION = 3
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
 SCHEMA = pa.schema(

@@ -1,4 +1,4 @@
-"""The history of a clip: every event about it, in words."""
+"""The history of a clip: every event about it, in words; and the one that made it, as it was recorded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voxledger.catalog.errors import EventRejected, VaultError
-from voxledger.catalog.events import Event, decode_fact
+from voxledger.catalog.events import Event, GenerationCompleted, decode_fact
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.wording import wording
 
@@ -40,8 +40,18 @@ def history(clip: str, reading: Reading, recorder: Recorder) -> list[Happening]:
     return [_happening(row, clip, recorder) for row in reading.rows(_SQL["history"], {"clip": clip})]
 
 
-def _happening(row: Mapping[str, Any], clip: str, recorder: Recorder) -> Happening:
-    event = Event(
+def record(clip: str, reading: Reading, recorder: Recorder) -> GenerationCompleted | None:
+    """What was recorded when a clip, given by its whole id, was made; None when there is no such record."""
+    for row in reading.rows(_SQL["record"], {"clip": clip}):
+        event = _event(row, clip)
+        fact = decode_fact(event, recorder.unsealed(event))
+        if isinstance(fact, GenerationCompleted):
+            return fact
+    return None
+
+
+def _event(row: Mapping[str, Any], clip: str) -> Event:
+    return Event(
         id=row["id"],
         source=row["source"],
         type=row["type"],
@@ -54,6 +64,10 @@ def _happening(row: Mapping[str, Any], clip: str, recorder: Recorder) -> Happeni
         data=msgspec.Raw(row["data"].encode()),
         sealed=row["sealed"],
     )
+
+
+def _happening(row: Mapping[str, Any], clip: str, recorder: Recorder) -> Happening:
+    event = _event(row, clip)
     key = recorder.vault.key(event.actor)
     label = key.label if key else None
     return Happening(

@@ -9,7 +9,8 @@ SELECT {columns} FROM clips WHERE id IN (SELECT unnest($ids::UUID[]));
 -- name: columns
 -- What a Clip is made of.
 id, created, actor, session, name, text, language, voice, emotion, engine, format, sample_rate, duration_us, bytes, sha256,
-loudness_lufs, take, dropped, tags, bucket, key, path, state, pinned
+loudness_lufs, take, dropped, tags, bucket, key, path, state, pinned, voice_sha256, true_peak_dbtp, silence_share, speech_rate,
+suspect
 
 -- name: actor
 -- The clips that one actor had made.
@@ -26,6 +27,10 @@ emotion = $emotion
 -- name: language
 -- The clips in a language; `en` includes `en-GB`.
 (language = $language OR starts_with(language, $language || '-'))
+
+-- name: voice
+-- The clips that were made with a voice: by its name, or by 8 digits or more of the SHA-256 of a recording whose voice or emotion they have.
+(voice = $voice OR length($voice) >= 8 AND (starts_with(voice_sha256, $voice) OR starts_with(emotion_sha256, $voice)))
 
 -- name: tag
 -- The clips with a tag.

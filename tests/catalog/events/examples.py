@@ -40,12 +40,19 @@ _ERASURE = {
 _PLAN = {"plan": "3f9c2e10aa51b7d4", "rule": "scratch"}
 
 EXAMPLES: list[Fact] = [
-    completed(tags=("on-air",), sampling={"top_p": 0.8}, seed=7),
+    completed(
+        tags=("on-air",), sampling={"top_p": 0.8}, seed=7, emotion_sha256=_SHA, target_lufs=-12.5, chain=1, marks=True,
+        silence_share=0.08, clipped_samples=2, speech_rate=14.5, suspect=("clipped",), streamed=True, first_us=9_000,
+        segments_cached=1, emotion_words="as if out of breath", timing="[[0,20,0,1500]]",
+    ),
     events.GenerationFailed(
         channel="cli", engine="indextts", language="zh", failure="OutOfMemory", stage="synthesis", emotion="sad", text_length=40,
-        elapsed_us=90_000, actor_label="ann",
+        elapsed_us=90_000, actor_label="ann", remedy="Free the device.", engine_version="0.2.0", delivered_us=400_000,
     ),
-    events.GenerationCancelled(channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann"),
+    events.GenerationCancelled(
+        channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann", language="en", emotion="sad",
+        segments=2, delivered_us=2_400_000,
+    ),
     events.GenerationReused(
         channel="web", features=("emotion", "tags"), engine="espeak", language="en", emotion="happy", text_length=20,
         duration_us=1_500_000, saved_us=23_000, actor_label="ann",

@@ -27,7 +27,9 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.vault import Vault
 
-_SECRETS = {"actor_label", "session", "name", "key", "path", "text", "voice_name", "tags"}
+_SECRETS = {
+    "actor_label", "session", "name", "key", "path", "text", "voice_name", "tags", "emotion_words", "timing",
+}  # fmt: skip
 
 
 def test_what_is_personal_never_stands_in_data() -> None:

@@ -16,6 +16,8 @@ from voxledger.catalog.events import (
     ClipPinned,
     Event,
     Fact,
+    GenerationCancelled,
+    GenerationFailed,
     ReportPublished,
     Unknown,
     decode_fact,
@@ -31,6 +33,14 @@ GOLDEN = Path(__file__).with_name("golden")
 VERSIONS = [(name, version) for name, kind in REGISTRY.items() for version in range(1, kind.version + 1)]
 OLD: dict[tuple[str, int], Fact] = {
     ("ReportPublished", 1): ReportPublished(week="2026-W46", revision=2, closed=True, through=900),
+    ("GenerationCompleted", 1): completed(tags=("on-air",), sampling={"top_p": 0.8}, seed=7),
+    ("GenerationFailed", 1): GenerationFailed(
+        channel="cli", engine="indextts", language="zh", failure="OutOfMemory", stage="synthesis", emotion="sad", text_length=40,
+        elapsed_us=90_000, actor_label="ann",
+    ),
+    ("GenerationCancelled", 1): GenerationCancelled(
+        channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann"
+    ),
 }
 
 
@@ -79,7 +89,7 @@ def test_a_report_of_version_1_has_no_head() -> None:
     assert lifted == {**old, "head": None, "head_position": None}
     assert personal == {}
     assert set(old) == {"week", "revision", "closed", "through"}
-    assert outdated() == {("ReportPublished", 1)}
+    assert outdated() == set(OLD)
 
 
 def test_what_is_not_understood_is_kept_as_it_is() -> None:
