@@ -14,6 +14,7 @@ from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.one_core import on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.resample import resample
+from voxledger.synth.audio.suspect import REASONS, speech_rate, suspects
 from voxledger.synth.audio.trim import Silences, trim
 from voxledger.synth.formats import FORMATS, AudioFormat, format_named
 
@@ -21,6 +22,7 @@ __all__ = [
     "CEILING_DBTP",
     "FORMATS",
     "MAX_OFFSET_DB",
+    "REASONS",
     "TARGET_LUFS",
     "AudioFormat",
     "AudioMeasures",
@@ -37,6 +39,8 @@ __all__ = [
     "on_one_core",
     "process",
     "resample",
+    "speech_rate",
+    "suspects",
     "trim",
     "true_peak_dbtp",
 ]

@@ -17,7 +17,7 @@ from voxledger.synth.audio.level import level
 from voxledger.synth.audio.measure import AudioMeasures, clipped_samples, measures_with
 from voxledger.synth.audio.peak import true_peak_dbtp
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
-from voxledger.synth.audio.trim import Silences, trim
+from voxledger.synth.audio.trim import Silences, cut, kept, sounding
 from voxledger.synth.engines.base import Samples, Segment
 from voxledger.synth.errors import AudioFailed
 
@@ -37,7 +37,8 @@ class Processed:
     `samples` are mono float32 of shape (n,), all of them multiples of 2 ** -15, so a 16-bit file holds exactly them and
     `measures` are the file's own. `target_lufs` is what was aimed at, offset included; `gain_db` what was added before
     the limiter, relative to the engine's waveform; `limited` says whether the limiter worked; `clipped_at_source` how
-    many samples the engine had at or beyond full scale.
+    many samples the engine had at or beyond full scale. `offsets`: where each sound that was given lies in the clip, as
+    start and end in whole microseconds; what was trimmed away of it does not count.
     """
 
     samples: Samples
@@ -47,6 +48,7 @@ class Processed:
     gain_db: float
     limited: bool
     clipped_at_source: int
+    offsets: tuple[tuple[int, int], ...]
 
 
 def process(
@@ -78,11 +80,13 @@ def process(
     _check(sample_rate, target_rate, level_offset_db, target_lufs, ceiling_dbtp)
     wanted = target_lufs + min(MAX_OFFSET_DB, max(-MAX_OFFSET_DB, level_offset_db))
     with torch.inference_mode():
-        joined = join(sound, sample_rate, between_s=silences.between_s)
+        pieces = _pieces(sound, sample_rate)
+        joined = _joined(pieces, sample_rate, silences.between_s)
+        borders = kept(sounding(joined, sample_rate, silences), joined.shape[-1], sample_rate, silences)
         # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
-        grid = to_grid(trim(joined, sample_rate, silences))
-        full_scale, raised_db = grid.values * 2.0**-SAMPLE_BITS, -20 * math.log10(float(grid.step) * 2.0**SAMPLE_BITS)
+        grid = to_grid(cut(joined, borders, sample_rate, silences))
         rate = target_rate or sample_rate
+        full_scale, raised_db = grid.values * 2.0**-SAMPLE_BITS, raised(float(grid.step))
         made = level(resample(full_scale, sample_rate, rate), rate, target_lufs=wanted, ceiling_dbtp=ceiling_dbtp)
         return Processed(
             samples=made.samples.to(torch.float32).cpu().numpy(),
@@ -94,7 +98,25 @@ def process(
             gain_db=round(made.gain_db + raised_db, 3),
             limited=made.limited,
             clipped_at_source=clipped_samples(joined),
+            offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
         )
+
+
+def raised(step: float) -> float:
+    """The gain (dB) that brings samples on a grid of this step to full scale."""
+    return -20 * math.log10(step * 2.0**SAMPLE_BITS)
+
+
+def offsets(
+    lengths: Iterable[int], borders: tuple[int, int], sample_rate: int, *, between_s: float = 0.0
+) -> tuple[tuple[int, int], ...]:
+    """Where sounds of these lengths, joined and cut at `borders`, lie in the clip: start and end (µs) of each."""
+    gap, found, begin = round(between_s * sample_rate), [], 0
+    for length in lengths:
+        inside = [min(max(place, borders[0]), borders[1]) - borders[0] for place in (begin, begin + length)]
+        found.append((round(inside[0] * 1_000_000 / sample_rate), round(inside[1] * 1_000_000 / sample_rate)))
+        begin += length + gap
+    return tuple(found)
 
 
 def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float = 0.0) -> Tensor:
@@ -102,12 +124,17 @@ def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float =
 
     Raises AudioFailed for no samples, another shape, another rate, integers, or values that are not finite.
     """
-    parts = [sound] if isinstance(sound, Segment | np.ndarray | Tensor) else list(sound)
+    return _joined(_pieces(sound, sample_rate), sample_rate, between_s)
+
+
+def _pieces(sound: Sound | Iterable[Sound], sample_rate: int) -> list[Tensor]:
+    parts = [sound] if isinstance(sound, Segment | np.ndarray | Tensor) else sound
+    return [_samples(part, sample_rate) for part in parts]
+
+
+def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
     gap = torch.zeros(round(between_s * sample_rate))
-    pieces: list[Tensor] = []
-    for part in parts:
-        pieces += [_samples(part, sample_rate), gap]
-    joined = torch.cat(pieces[:-1]) if pieces else torch.zeros(0)
+    joined = torch.cat([each for piece in pieces for each in (piece, gap)][:-1]) if pieces else torch.zeros(0)
     if joined.numel() == 0:
         raise AudioFailed("the engine returned no samples: try another text, voice or seed")
     if not bool(torch.isfinite(joined).all()):

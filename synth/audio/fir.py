@@ -33,10 +33,13 @@ class Gridded(NamedTuple):
     step: Tensor
 
 
-def to_grid(samples: Tensor) -> Gridded:
-    """Round samples, shape (..., n), to `SAMPLE_BITS` bits below the power of two above the peak of each row."""
+def to_grid(samples: Tensor, peak: Tensor | None = None) -> Gridded:
+    """Round samples, shape (..., n), to `SAMPLE_BITS` bits below the power of two above the peak of each row.
+
+    `peak`, shape (...), float64: that of the whole clip, where the samples are only a stretch of it.
+    """
     samples = samples.to(torch.float64)
-    peak = magnitude(samples).unsqueeze(-1)
+    peak = (magnitude(samples) if peak is None else peak).unsqueeze(-1)
     # The quotient of a number and its mantissa is a power of two, exactly; `pow` promises no such thing.
     mantissa, _ = torch.frexp(peak)
     scale = torch.where(peak > _NOTHING, mantissa / peak.clamp_min(_NOTHING), 1.0)

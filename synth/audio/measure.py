@@ -24,7 +24,8 @@ class AudioMeasures:
 
     `loudness_lufs` is integrated loudness (BS.1770-4), `true_peak_dbtp` the four-fold oversampled peak,
     `sample_peak_dbfs` the highest sample, `clipped_samples` how many samples are at or beyond full scale,
-    `silence_share` the share (0..1) of 10 ms frames more than 50 dB under the clip's peak.
+    `silence_share` the share (0..1) of 10 ms frames more than 50 dB under the clip's peak, `speech_s` the seconds that
+    are left without it.
     """
 
     duration_s: float
@@ -33,6 +34,11 @@ class AudioMeasures:
     sample_peak_dbfs: float | None
     clipped_samples: int
     silence_share: float
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of sound that is not silence."""
+        return self.duration_s * (1 - self.silence_share)
 
 
 def measure(samples: Tensor, sample_rate: int) -> AudioMeasures:

@@ -53,18 +53,47 @@ class Sounding(NamedTuple):
 def sounding(samples: Tensor, sample_rate: int, silences: Silences) -> Sounding:
     """Find the sounding part of one clip, shape (n,). A silent clip gives (0, 0, 1.0)."""
     with torch.inference_mode():
-        count, frame = samples.shape[-1], max(1, round(FRAME_S * sample_rate))
-        if count == 0:
-            return Sounding(0, 0, 1.0)
-        padded = torch.nn.functional.pad(samples, (0, -count % frame))
-        peaks = magnitude(padded.reshape(-1, frame))
-        peak = float(peaks.amax())
-        if peak < _amplitude(silences.silent_dbfs) or peak == 0:
-            return Sounding(0, 0, 1.0)
-        threshold = max(peak * _amplitude(silences.threshold_db), _amplitude(silences.floor_dbfs))
-        loud = torch.nonzero(peaks >= min(threshold, peak)).flatten()
-        start, end = int(loud[0]) * frame, min((int(loud[-1]) + 1) * frame, count)
-        return Sounding(start, end, 1 - loud.numel() / peaks.numel())
+        return sounding_frames(frame_peaks(samples, sample_rate), samples.shape[-1], sample_rate, silences)
+
+
+def frame_samples(sample_rate: int) -> int:
+    """Samples in a frame of 10 ms, rounded where the rate is no multiple of a hundred."""
+    return max(1, round(FRAME_S * sample_rate))
+
+
+def frame_peaks(samples: Tensor, sample_rate: int) -> Tensor:
+    """The highest absolute sample of every frame: shape (n,) -> (frames,), the last one perhaps unfinished."""
+    frame = frame_samples(sample_rate)
+    padded = torch.nn.functional.pad(samples, (0, -samples.shape[-1] % frame))
+    return magnitude(padded.reshape(-1, frame)) if padded.shape[-1] else padded
+
+
+def sounding_frames(peaks: Tensor, count: int, sample_rate: int, silences: Silences) -> Sounding:
+    """Like `sounding`, for a clip of `count` samples whose frames' peaks are known."""
+    frame = frame_samples(sample_rate)
+    peak = float(peaks.amax()) if count else 0.0
+    if peak < _amplitude(silences.silent_dbfs) or peak == 0:
+        return Sounding(0, 0, 1.0)
+    threshold = max(peak * _amplitude(silences.threshold_db), _amplitude(silences.floor_dbfs))
+    loud = torch.nonzero(peaks >= min(threshold, peak)).flatten()
+    start, end = int(loud[0]) * frame, min((int(loud[-1]) + 1) * frame, count)
+    return Sounding(start, end, 1 - loud.numel() / peaks.numel())
+
+
+def kept(where: Sounding, count: int, sample_rate: int, silences: Silences) -> tuple[int, int]:
+    """First sample and end (exclusive) of what is delivered of a clip of `count` samples that sounds `where`.
+
+    Raises AudioFailed for a silent clip: there is nothing to deliver.
+    """
+    if where.end == 0:
+        raise AudioFailed(
+            f"the engine returned silence ({count / sample_rate:.2f} s, peak below "
+            f"{silences.silent_dbfs:g} dBFS): try another text, voice or seed"
+        )
+    if not silences.trim:
+        return 0, count
+    start = max(0, where.start - round(silences.lead_s * sample_rate))
+    return start, min(count, where.end + round(silences.tail_s * sample_rate))
 
 
 def trim(samples: Tensor, sample_rate: int, silences: Silences | None = None) -> Tensor:
@@ -76,23 +105,26 @@ def trim(samples: Tensor, sample_rate: int, silences: Silences | None = None) ->
     silences = silences or Silences()
     with torch.inference_mode():
         where = sounding(samples, sample_rate, silences)
-        if where.end == 0:
-            raise AudioFailed(
-                f"the engine returned silence ({samples.shape[-1] / sample_rate:.2f} s, peak below "
-                f"{silences.silent_dbfs:g} dBFS): try another text, voice or seed"
-            )
-        if not silences.trim:
-            return samples
-        start = max(0, where.start - round(silences.lead_s * sample_rate))
-        end = min(samples.shape[-1], where.end + round(silences.tail_s * sample_rate))
-        return _faded(samples[start:end].clone(), round(silences.fade_s * sample_rate))
+        return cut(samples, kept(where, samples.shape[-1], sample_rate, silences), sample_rate, silences)
+
+
+def cut(samples: Tensor, borders: tuple[int, int], sample_rate: int, silences: Silences) -> Tensor:
+    """One clip between its `borders` (from `kept`), with faded edges."""
+    if not silences.trim:
+        return samples
+    return _faded(samples[borders[0] : borders[1]].clone(), round(silences.fade_s * sample_rate))
+
+
+def fade(length: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
+    """The factors of a fade-in over `length` samples: a raised cosine."""
+    phase = (torch.arange(length, dtype=torch.float64, device=device) + 0.5) * (math.pi / length)
+    return ((1 - torch.cos(phase)) / 2).to(dtype)
 
 
 def _faded(samples: Tensor, length: int) -> Tensor:
     length = min(length, samples.shape[-1] // 2)
     if length:
-        phase = (torch.arange(length, dtype=torch.float64, device=samples.device) + 0.5) * (math.pi / length)
-        rise = ((1 - torch.cos(phase)) / 2).to(samples.dtype)
+        rise = fade(length, samples.dtype, samples.device)
         samples[:length] *= rise
         samples[-length:] *= rise.flip(0)
     return samples

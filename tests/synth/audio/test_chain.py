@@ -247,3 +247,24 @@ def test_bytes_do_not_depend_on_threads_or_process(signals, tmp_path):
         digests.add(result.stdout.strip())
     assert len(digests) == 1
     assert len(digests.pop()) == len(hashlib.sha256().hexdigest())
+
+
+def test_offsets_say_where_each_sound_lies_in_the_delivered_clip(signals):
+    """Three tones with their own silences; what trimming took from the ends is no longer there."""
+    quiet = np.zeros(RATE // 2, np.float32)
+    tones = [signals.sine(hertz, 0.5, RATE, amplitude=0.4).astype(np.float32) for hertz in (300, 600, 1200)]
+    done = process(
+        [quiet, tones[0], tones[1], tones[2], quiet], RATE, silences=Silences(between_s=0.2), target_rate=48_000
+    )
+    assert done.offsets[0] == (0, 0)
+    for hertz, (start, end) in zip((300, 600, 1200), done.offsets[1:4], strict=True):
+        tone = done.samples[round(start * 0.048) + 960 : round(end * 0.048) - 960].astype(np.float64)
+        spectrum = np.abs(np.fft.rfft(tone * np.hanning(len(tone))))
+        assert np.argmax(spectrum) * 48_000 / len(tone) == pytest.approx(hertz, abs=3)
+        assert end - start == pytest.approx(500_000, abs=50)
+    assert done.offsets[4][1] == pytest.approx(done.measures.duration_s * 1e6, abs=50)
+
+
+def test_one_sound_spans_the_clip(signals):
+    done = process(signals.speech(1, RATE), RATE)
+    assert done.offsets == ((0, round(done.measures.duration_s * 1e6)),)
