@@ -32,6 +32,8 @@ _FIRST_WAIT = 0.5
 _LARGEST_ERROR = 65_536
 _BUSY = (429, 503)
 _EXHAUSTED = ("insufficient_quota", "credit_balance_exhausted")  # more of the same request will not help
+_KEY_REMEDY = "Put the right key into the environment variable that remote.key_variable names."
+_REACH_REMEDY = "Start the speech server, or set remote.url to one that runs."
 _log = logging.getLogger(__name__)
 
 
@@ -98,15 +100,14 @@ class Connection:
         except requests.Timeout:
             return _Refusal(self._failed(f"did not answer within {patience:g} s", "answer"))
         except requests.exceptions.SSLError:
-            return _Refusal(EngineUnavailable(f"{self.host} has no certificate that this machine trusts"))
+            return _Refusal(_unavailable(f"{self.host} has no certificate that this machine trusts", _REACH_REMEDY))
         except requests.RequestException as error:
             if _is_refused(error):
-                return _Refusal(
-                    EngineUnavailable(f"nobody answers at {self.host}; is the server running?"), passing=True
-                )
+                unheard = _unavailable(f"nobody answers at {self.host}; is the server running?", _REACH_REMEDY)
+                return _Refusal(unheard, passing=True)
             if _is_caused_by(error, ProtocolError):
                 return _Refusal(self._failed("closed the connection without an answer", "answer"))
-            return _Refusal(EngineUnavailable(f"{self.host} cannot be reached ({type(error).__name__})"))
+            return _Refusal(_unavailable(f"{self.host} cannot be reached ({type(error).__name__})", _REACH_REMEDY))
         answer = Answer(response, self.host, limits, deadline)
         return answer if response.status_code == 200 else self._refusal(answer)
 
@@ -125,16 +126,17 @@ class Connection:
             hint = (
                 f"is {self._key_variable} right?" if self._key_variable else "name its variable in remote.key_variable"
             )
-            error = EngineUnavailable(f"{self.host} does not accept the key ({told}); {hint}")
-            error.remedy = "Put the right key into the environment variable that remote.key_variable names."
+            error = _unavailable(f"{self.host} does not accept the key ({told}); {hint}", _KEY_REMEDY)
         elif status == 429:
-            error = EngineUnavailable(f"{self.host} has no credit left for this key ({told})")
-            error.remedy = "Buy credit from the server's operator, or use another engine."
-        elif status == 404:
-            error = EngineUnavailable(
-                f"{self.host} has no such model or address ({told}); see remote.url and remote.model"
+            error = _unavailable(
+                f"{self.host} has no credit left for this key ({told})",
+                "Buy credit from the server's operator, or use another engine.",
             )
-            error.remedy = "Set remote.url and remote.model to what the server has."
+        elif status == 404:
+            error = _unavailable(
+                f"{self.host} has no such model or address ({told}); see remote.url and remote.model",
+                "Set remote.url and remote.model to what the server has.",
+            )
         elif status in (400, 413, 422):
             error = InvalidRequest(f"{self.host} refuses the request ({told})")
         elif 300 <= status < 400:
@@ -242,8 +244,9 @@ _NO_COOKIES = _NoCookies()
 def address(url: str) -> str:
     """The whole URL of the speech endpoint, from a base such as `http://host:8091/v1`. Raises EngineUnavailable."""
     if not url:
-        raise EngineUnavailable(
-            "remote.url is empty: set it to a server that answers POST /v1/audio/speech, such as http://127.0.0.1:8091/v1"
+        raise _unavailable(
+            "remote.url is empty: set it to a server that answers POST /v1/audio/speech, such as http://127.0.0.1:8091/v1",
+            "Set remote.url to a speech server.",
         )
     try:
         parts = urlsplit(url.rstrip("/"))
@@ -252,8 +255,9 @@ def address(url: str) -> str:
         usable = False
     if not usable or parts.query or parts.fragment or parts.username is not None:
         # Not shown: people put credentials into URLs.
-        raise EngineUnavailable(
-            "remote.url is no plain URL, such as http://127.0.0.1:8091/v1; a key goes into the environment"
+        raise _unavailable(
+            "remote.url is no plain URL, such as http://127.0.0.1:8091/v1; a key goes into the environment",
+            "Set remote.url to a speech server.",
         )
     base = url.rstrip("/")
     if parts.path.endswith("/audio/speech"):
@@ -272,10 +276,16 @@ def key(variable: str) -> str:
     """The key from the environment. Raises EngineUnavailable when it is not there, or cannot be one."""
     found = os.environ.get(variable, "") if variable else ""
     if variable and not found:
-        raise EngineUnavailable(f"the environment variable {variable}, which holds the key of the server, is not set")
+        raise _unavailable(f"the environment variable {variable}, which holds the server's key, is not set", _KEY_REMEDY)
     if not (found.isascii() and found.isprintable()) or " " in found:
-        raise EngineUnavailable(f"the environment variable {variable} holds characters that no key has")
+        raise _unavailable(f"the environment variable {variable} holds characters that no key has", _KEY_REMEDY)
     return found
+
+
+def _unavailable(message: str, remedy: str) -> EngineUnavailable:
+    error = EngineUnavailable(message)
+    error.remedy = remedy
+    return error
 
 
 def _told(content: bytes) -> tuple[str, str]:
