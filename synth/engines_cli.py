@@ -86,7 +86,9 @@ def _as_dict(each: Listed, default: str) -> dict[str, Any]:
     }  # fmt: skip
     if each.info:
         info = asdict(each.info)
-        facts |= {key: sorted(value) if key == "emotion_modes" else value for key, value in info.items() if key != "name"}
+        facts |= {
+            key: sorted(value) if key == "emotion_modes" else value for key, value in info.items() if key != "name"
+        }
     return facts
 
 
@@ -121,7 +123,10 @@ def _rows(info: EngineInfo, *, whole: bool) -> list[tuple[str, str]]:
         ("languages", _few(info.languages, "language", whole)),
         ("voices", own + ("; registered recordings too" if info.reference_voices else "")),
         ("emotion", " or ".join(modes) if modes else "none"),
-        ("audio", f"{info.sample_rate:,} Hz{', as it is made' if info.streaming else ''}; {_DETERMINISM.get(info.determinism, '')}"),
+        (
+            "audio",
+            f"{info.sample_rate:,} Hz{', as it is made' if info.streaming else ''}; {_DETERMINISM.get(info.determinism, '')}",
+        ),
         ("takes", ", ".join(info.sampling)),
         ("at once", terminal.count(info.concurrency, "request")),
     ]

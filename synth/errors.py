@@ -90,6 +90,13 @@ class RecordingRefused(InvalidRequest):
     remedy = "Change the recording, or what was said about it, as the message says."
 
 
+class UnknownPreset(InvalidRequest):
+    """There is no preset of this name."""
+
+    failure_class = "unknown_preset"
+    remedy = "Choose one of the presets, or add this one."
+
+
 class NotSupported(InvalidRequest):
     """The engine cannot do what was asked; `feature` names it."""
 

@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from voxledger.catalog import platform
@@ -68,7 +67,9 @@ class Preset:
         for what in _TEXTS:
             value = getattr(self, what)
             if value is not None and (not isinstance(value, str) or len(value) > _LONGEST or not value.isprintable()):
-                raise InvalidRequest(f"the {what} of the preset {self.name!r} must be a line of at most {_LONGEST} characters")
+                raise InvalidRequest(
+                    f"the {what} of the preset {self.name!r} must be a line of at most {_LONGEST} characters"
+                )
         if self.language:
             normalize(self.language)
         for name, value in self.sampling.items():
@@ -126,6 +127,10 @@ class Presets:
 
     def add(self, preset: Preset, *, replace_it: bool = False) -> None:
         """Write a preset of one's own, durably. Raises InvalidRequest when the name is taken, SettingsError, HomeError."""
+        if not set(preset.as_dict()) - {"about"}:
+            raise InvalidRequest(
+                f"the preset {preset.name!r} says nothing: give it an emotion, a voice or anything else"
+            )
         if preset.name in _built_in():
             raise InvalidRequest(f"{preset.name!r} comes with Voxledger; choose another name")
         with platform.locked(self.path.with_suffix(".lock")):
@@ -138,9 +143,8 @@ class Presets:
         """Take a preset of one's own away. Raises UnknownPreset, InvalidRequest for a built-in one, HomeError."""
         with platform.locked(self.path.with_suffix(".lock")):
             own = self._own()
-            if name not in own:
-                if self.get(name).built_in:
-                    raise InvalidRequest(f"{name!r} comes with Voxledger and cannot be removed")
+            if name not in own and self.get(name).built_in:
+                raise InvalidRequest(f"{name!r} comes with Voxledger and cannot be removed")
             del own[name]
             self._write(own)
 
@@ -155,16 +159,19 @@ class Presets:
 
     def _write(self, presets: Mapping[str, Preset]) -> None:
         blocks = ["# Written by `voxledger presets`; comments are not kept."]
-        for _, preset in sorted(presets.items()):
-            lines = [f"[{_quoted(preset.name)}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in preset.as_dict().items()]
-            blocks.append("\n".join(lines))
+        blocks += [written(preset) for _, preset in sorted(presets.items())]
         try:
             platform.write_atomic(self.path, ("\n\n".join(blocks) + "\n").encode())
         except OSError as error:
             if error.errno == 28:
                 raise DiskFull(f"the disk is full: {self.path} was left as it was") from error
             raise HomeError(f"{self.path} could not be written: {error.strerror}") from error
+
+
+def written(preset: Preset) -> str:
+    """The preset as a table of the file."""
+    lines = [f"[{_quoted(preset.name)}]", *(f"{key} = {_toml(value)}" for key, value in preset.as_dict().items())]
+    return "\n".join(lines)
 
 
 def _built_in() -> dict[str, Preset]:
@@ -204,7 +211,11 @@ def _preset(name: str, table: Any, built_in: bool) -> Preset:
 
 def _toml(value: object) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_quoted(key)} = {_toml(inner)}" for key, inner in value.items()) + " }" if value else "{}"
+        return (
+            "{ " + ", ".join(f"{_quoted(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
+            if value
+            else "{}"
+        )
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 

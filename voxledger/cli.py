@@ -28,6 +28,8 @@ from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
 from voxledger.synth.cli import Commands as SynthCommands
 from voxledger.synth.clip_cli import Commands as SynthClipCommands
+from voxledger.synth.engines_cli import Commands as EngineCommands
+from voxledger.synth.presets_cli import Commands as PresetCommands
 from voxledger.synth.voices_cli import Commands as VoiceCommands
 
 _EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
@@ -62,7 +64,7 @@ def build() -> App:
         result_action="return_value",
     )
     for commands in (
-        DemoCommands, SynthCommands, SynthClipCommands, VoiceCommands, CatalogCommands,
+        DemoCommands, SynthCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands, CatalogCommands,
         ClipCommands, SearchCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)

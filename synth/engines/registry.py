@@ -68,7 +68,7 @@ def _listed(point: EntryPoint, settings: Settings) -> Listed:
     except VoxledgerError as error:
         remedy = error.remedy if isinstance(error, SynthesisError) else ""
         return Listed(name=point.name, package=package, why=str(error), remedy=remedy)
-    except (Exception, SystemExit) as error:  # an engine is anybody's code
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # an engine is anybody's code
         return Listed(
             name=point.name, package=package, why=f"it fails with {type(error).__name__}: {error}",
             remedy="Update or remove the package that brings this engine.",
