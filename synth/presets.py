@@ -21,7 +21,6 @@ import json
 import math
 import re
 import tomllib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -60,7 +59,7 @@ class Preset:
     built_in: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(unicodedata.normalize("NFC", self.name)):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InvalidRequest(
                 f"{str(self.name)[:60]!r} is no name for a preset: at most 50 letters, digits, hyphens and underscores"
             )

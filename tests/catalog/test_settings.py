@@ -110,3 +110,12 @@ def test_sizes_and_spans_are_read_as_people_write_them() -> None:
         0.25,
         1209600,
     ]
+
+
+def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_the_file(tmp_path: Path) -> None:
+    home = _write(tmp_path, "[remote]\nvoices = ['alloy', 'nova']\nfields = ['seed']\n")
+    assert load(home, environ={}).settings.remote.voices == ("alloy", "nova")
+    found = load(home, environ={"VOXLEDGER_REMOTE_VOICES": " ann, bob,", "VOXLEDGER_REMOTE_FIELDS": ""})
+    assert (found.settings.remote.voices, found.settings.remote.fields) == (("ann", "bob"), ())
+    with pytest.raises(SettingsError, match=r"remote\.fields"):
+        load(home, environ={"VOXLEDGER_REMOTE_FIELDS": "seed,salt"})
