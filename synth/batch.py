@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +23,8 @@ from voxledger.synth.request import SpeakRequest
 from voxledger.synth.studio import Studio
 
 Outcome = Literal["made", "there", "failed"]
+_ASKS = {"speaker_clip": "voice", "emotion_clip": "emotion_reference", "emotion_words": "emotion_words"}
+"""What of a request meets a wish."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,27 +55,51 @@ class Spoken:
 
 
 def run(studio: Studio, path: Path, options: Options) -> Iterator[Spoken]:
-    """Speak a manifest, one result a line, in order and in flat memory.
+    """Speak a manifest, one result a line, in order and in flat memory, as many lines at once as the engine works on.
 
     Interrupted and called again it goes on where it stopped: a line whose clip is there already is not made twice, and
     not counted as another use. Raises ManifestError when the manifest cannot be read, and what concerns every line
     (no engine, no room on the disk).
     """
     info = studio.engine(options.engine).describe()
-    for line in manifest.read(path):
-        if isinstance(line, ManifestError):
-            yield Spoken(number=line.line or 0, outcome="failed", error=str(line))
-            continue
+    stop = threading.Event()
+    waiting: deque[Future[Spoken]] = deque()
+    with ThreadPoolExecutor(info.concurrency, thread_name_prefix="voxledger-batch") as pool:
         try:
-            yield _speak(studio, line, info, path, options)
-        except (DiskFull, HomeError, EngineUnavailable):
-            raise
-        except SynthesisError as error:
-            yield Spoken(number=line.number, outcome="failed", error=str(error))
+            for line in manifest.read(path):
+                waiting.append(pool.submit(_spoken, studio, line, info, path, options, stop))
+                if len(waiting) > 2 * info.concurrency:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
 
 
-def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options) -> Spoken:
-    lacks = [lack for wish in line.wishes if (lack := _lack(wish, info, path.parent, options.voices))]
+def _spoken(
+    studio: Studio, line: Line | ManifestError, info: EngineInfo, path: Path, options: Options, stop: threading.Event
+) -> Spoken:
+    if isinstance(line, ManifestError):
+        return Spoken(number=line.line or 0, outcome="failed", error=str(line))
+    try:
+        return _speak(studio, line, info, path, options, stop)
+    except (DiskFull, HomeError, EngineUnavailable):
+        raise
+    except SynthesisError as error:
+        return Spoken(number=line.number, outcome="failed", error=str(error))
+
+
+def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options, stop: threading.Event) -> Spoken:
+    met: dict[str, str] = {}
+    lacks: list[tuple[str, str]] = []
+    for wish in line.wishes:
+        value, lack = _met(wish, info, path.parent, options.voices, studio)
+        if lack:
+            lacks.append((wish.feature, lack))
+        else:
+            met[_ASKS[wish.feature]] = value
     if lacks and not options.degrade:
         raise NotSupported(
             "; ".join(sentence for _, sentence in lacks) + " (--degrade speaks the line without)", feature=lacks[0][0]
@@ -80,8 +109,10 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
         line.text,
         settings=studio.settings,
         actor=line.actor or options.actor or studio.default_actor,
-        voice=line.voice,
+        voice=met.get("voice") or line.voice,
         emotion=line.emotion,
+        emotion_reference=met.get("emotion_reference"),
+        emotion_words=met.get("emotion_words"),
         language=line.language,
         session=line.session or options.session or path.stem,
         name=line.name,
@@ -92,32 +123,35 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
         dropped=dropped,
     )
     there = studio.existing(request, engine=options.engine)
-    clip = there or studio.make(request, engine=options.engine, channel="batch")
+    clip = there or studio.make(request, engine=options.engine, channel="batch", stop=stop)
     if options.out:
         _copy(clip, options.out, line)
     outcome: Outcome = "there" if there or clip.reused else "made"
     return Spoken(number=line.number, outcome=outcome, clip=clip, dropped=dropped, silence_after=line.silence_after)
 
 
-def _lack(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None) -> tuple[str, str] | None:
-    """Why a wish cannot be met: the feature and a sentence; None when it can."""
+def _met(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None, studio: Studio) -> tuple[str, str]:
+    """What the request asks for to meet a wish, or why it cannot be met, in a sentence."""
     if wish.feature == "emotion_words":
         if "words" in info.emotion_modes:
-            return None
-        return wish.feature, f"engine {info.name} has no model for an emotion in words"
+            return wish.value, ""
+        return "", f"engine {info.name} has no model for an emotion in words"
     able = info.reference_voices if wish.feature == "speaker_clip" else "reference" in info.emotion_modes
     what = "speaker clip" if wish.feature == "speaker_clip" else "emotion clip"
     places = [place / name for place in (voices, folder) if place for name in (wish.value, Path(wish.value).name)]
-    there = any(place.is_file() for place in places)
-    if able and there:
-        return None
+    file = next((place for place in places if place.is_file()), None)
     reasons = []
-    if not there:
+    if file is None:
         where = f"not in {voices}" if voices else "not here (--voices FOLDER says where such clips are)"
         reasons.append(f"{what} {wish.value} is {where}")
     if not able:
         reasons.append(f"engine {info.name} cannot use a{'n' if what[0] in 'aeiou' else ''} {what}")
-    return wish.feature, " and ".join(reasons)
+    if file is not None and able:
+        try:
+            studio.recording(str(file))
+        except SynthesisError as error:
+            reasons.append(str(error))
+    return ("", " and ".join(reasons)) if reasons else (str(file), "")
 
 
 def _copy(clip: Clip, folder: Path, line: Line) -> None:

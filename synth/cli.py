@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voxledger.synth.batch import Options, Spoken
     from voxledger.synth.studio import Studio
 
-Format = Literal["wav", "flac", "opus", "mp3"]
+Format = Literal["wav", "flac", "opus", "mp3", "pcm"]
 _UPLOAD_WAIT = 10.0
 _SHOWN_ERRORS = 50
 
@@ -58,8 +58,13 @@ class Commands:
         *,
         emotion: str | None = None,
         strength: float = 1.0,
+        emotion_from: str | None = None,
+        emotion_words: str | None = None,
+        marks: Annotated[bool, Parameter(negative="--no-marks")] = True,
         language: str | None = None,
         voice: str | None = None,
+        preset: str | None = None,
+        speed: float | None = None,
         actor: str | None = None,
         session: str | None = None,
         name: str | None = None,
@@ -83,6 +88,7 @@ class Commands:
             voxledger say "The tide is turning." --emotion happy=0.8 --format flac
             voxledger say "明天会下雨。" --emotion "sad=0.5, calm=0.3" --tag draft
             voxledger say - --name chapter-1 --format opus < chapter-1.txt
+            voxledger say "[sad:0.6] I lost it." --voice ann --engine indextts
 
         Parameters
         ----------
@@ -92,10 +98,20 @@ class Commands:
             Such as sad, or happy=0.7,calm=0.2 with weights from 0 to 1; docs/emotion.md tells all eight.
         strength
             Scales the emotion, 0 to 1.
+        emotion_from
+            A registered recording whose emotion is taken, where the engine can.
+        emotion_words
+            The emotion in words, where the engine can.
+        marks
+            Heed emotions written into the text, such as [sad:0.6] at the start of a line.
         language
             BCP 47 tag such as en, es, de, zh or ar; found from the script when not given.
         voice
-            A voice of the engine.
+            A registered voice, or one of the engine's.
+        preset
+            A preset of voice and emotion (`voxledger presets`); what is given beside it counts more.
+        speed
+            Faster or slower, as a factor.
         actor
             Who is speaking, for the record.
         session
@@ -124,7 +140,8 @@ class Commands:
         with self._opened(channel="cli") as door:
             spoken = sys.stdin.read() if text == "-" else text
             clip = door.studio.speak(
-                spoken, voice=voice, emotion=emotion, emotion_strength=strength, language=language, actor=actor,
+                spoken, voice=voice, emotion=emotion, emotion_strength=strength, emotion_reference=emotion_from,
+                emotion_words=emotion_words, marks=marks, language=language, preset=preset, speed=speed, actor=actor,
                 session=session, name=name, tags=tag or (), format=format, seed=seed, take=take, reuse=reuse, engine=engine,
             )  # fmt: skip
             waiting = door.uploader.flush([clip.id], timeout=_UPLOAD_WAIT if wait else 0)
@@ -271,9 +288,10 @@ def _print_clip(clip: Clip, waits_for: str | None) -> None:
     """Three lines without a frame, so that paths can be copied."""
     note = "was there already" if clip.reused else "new"
     loudness = f" · {clip.loudness_lufs:.1f} LUFS" if clip.loudness_lufs is not None else ""
+    doubt = f" · [yellow]suspect: {', '.join(clip.suspect).replace('_', ' ')}[/]" if clip.suspect else ""
     terminal.console.print(
         f"[bold]{clip.short}[/] {note} · {terminal.length(clip.duration)} · {clip.language} · {clip.emotion} · {clip.format}"
-        f" · {terminal.size(clip.bytes)}{loudness}"
+        f" · {terminal.size(clip.bytes)}{loudness}{doubt}"
     )
     terminal.console.print(terminal.text(clip.path), soft_wrap=True)
     if waits_for is None:

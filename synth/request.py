@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,11 @@ from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import InvalidRequest, InvalidText
 from voxledger.synth.formats import format_named
 from voxledger.synth.language import detect, normalize
+from voxledger.synth.text import has_marks
 
 DEFAULT_SESSION = "default"
+CHAIN = 1
+"""Version of the audio chain: raise it with every change that makes another file of the same speech."""
 _LONGEST_NAME = 200
 _LARGEST_SEED = 2**63 - 1
 _FORBIDDEN = frozenset({"Cc", "Cs"})
@@ -39,6 +43,12 @@ class SpeakRequest:
     take: int
     dropped: tuple[str, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
+    emotion_reference: str | None = None
+    """A recording whose emotion is taken: a registered voice, or a file with the bytes of one."""
+    emotion_words: str | None = None
+    marks: bool = True
+    """Whether emotions written into the text, such as [sad], are heeded."""
+    preset: str | None = None
 
     @classmethod
     def of(
@@ -58,14 +68,23 @@ class SpeakRequest:
         seed: int | None = None,
         take: int = 1,
         dropped: Iterable[str] = (),
+        emotion_reference: str | None = None,
+        emotion_words: str | None = None,
+        sampling: Mapping[str, float] | None = None,
+        speed: float | None = None,
+        marks: bool = True,
+        preset: str | None = None,
     ) -> SpeakRequest:
         """Check what a caller wrote. Raises InvalidRequest, or one of its children, that says what is wrong with it."""
         if isinstance(tags, str):
             tags = (tags,)
         if voice is not None and not isinstance(voice, str):
             raise InvalidRequest(f"the voice must be a name, not {voice!r}")
+        if emotion_reference is not None and emotion_words is not None:
+            raise InvalidRequest("an emotion comes from a recording or from words, not from both; leave one out")
+        clean = clean_text(text, settings.synth.max_text)
         return cls(
-            text=clean_text(text, settings.synth.max_text),
+            text=clean,
             voice=clean_label("voice", voice) if voice else None,
             emotion=Emotion.of(emotion, strength=emotion_strength),
             language=normalize(language) if language else None,
@@ -77,27 +96,44 @@ class SpeakRequest:
             seed=_whole("seed", seed, 0, _LARGEST_SEED) if seed is not None else None,
             take=_whole("take", take, 1, 1_000_000),
             dropped=tuple(dropped),
+            emotion_reference=clean_label("emotion reference", emotion_reference) if emotion_reference else None,
+            emotion_words=clean_label("emotion in words", emotion_words) if emotion_words else None,
+            sampling=_sampling(sampling, speed),
+            marks=marks and has_marks(clean),
+            preset=preset,
         )
 
     def spoken_language(self) -> str:
         """The language asked for, or else the one that the script suggests."""
         return self.language or detect(self.text)
 
-    def decisive(self, engine: EngineInfo, effective: Iterable[float], settings: Settings) -> bytes:
+    def decisive(
+        self,
+        engine: EngineInfo,
+        effective: Iterable[Iterable[float]],
+        settings: Settings,
+        *,
+        voice_sha256: str | None = None,
+        emotion_sha256: str | None = None,
+    ) -> bytes:
         """Everything that decides the audio, who asked and which take, in one canonical form: what a fingerprint
-        hashes.
+        hashes. `effective` has the vector of each passage.
         """
         facts: dict[str, Any] = {
             "text": self.text,
             "language": self.spoken_language(),
-            "voice": self.voice,
-            "emotion": [round(weight, 6) for weight in effective],
+            "voice": voice_sha256 or self.voice,
+            "emotion": [[round(weight, 6) for weight in vector] for vector in effective],
+            "emotion_reference": [emotion_sha256, self.emotion.strength] if emotion_sha256 else None,
+            "emotion_words": self.emotion_words,
+            "marks": self.marks,
             "engine": [engine.name, engine.version, engine.model, engine.model_revision, engine.device],
             "seed": self.seed,
             "sampling": dict(sorted(self.sampling.items())),
             "format": self.format,
             "loudness": settings.synth.loudness,
             "sample_rate": settings.synth.sample_rate,
+            "chain": CHAIN,
             # Does not decide the audio, but a clip says what it had to do without: one that dropped nothing is another.
             "dropped": self.dropped,
             "actor": self.actor,
@@ -110,6 +146,12 @@ class SpeakRequest:
         used = {
             "emotion": self.emotion.mode != "none",
             "emotion_mix": sum(weight > 0 for weight in self.emotion.scaled) > 1,
+            "emotion_reference": self.emotion_reference is not None,
+            "emotion_words": self.emotion_words is not None,
+            "marks": self.marks,
+            "preset": self.preset is not None,
+            "speed": "speed" in self.sampling,
+            "sampling": bool(set(self.sampling) - {"speed"}),
             "voice": self.voice is not None,
             "language_detected": self.language is None,
             "session": self.session != DEFAULT_SESSION,
@@ -160,6 +202,16 @@ def clean_label(what: str, value: str) -> str:
     if re.search(r"(^|[/\\])\.\.?([/\\]|$)", clean) or clean.startswith(("/", "\\")):
         raise InvalidRequest(f"the {what} {clean!r} looks like a path that climbs; use a plain name")
     return clean
+
+
+def _sampling(sampling: Mapping[str, float] | None, speed: float | None) -> dict[str, float]:
+    given = dict(sampling or {})
+    if speed is not None:
+        given["speed"] = speed
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise InvalidRequest(f"the sampling parameter {name} must be a number, not {value!r}")
+    return {str(name): float(value) for name, value in sorted(given.items())}
 
 
 def _whole(what: str, value: int, lowest: int, highest: int) -> int:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar, Unpack
 
-from voxledger.catalog.clip import Access, Clip
+from voxledger.catalog.catalog import Catalog
+from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
@@ -14,32 +24,62 @@ from voxledger.synth import engines
 from voxledger.synth.attempt import Attempt, Surroundings
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.base import Engine
+from voxledger.synth.errors import InvalidRequest
+from voxledger.synth.options import SpeakOptions
+from voxledger.synth.presets import Presets
+from voxledger.synth.recordings import Recordings
 from voxledger.synth.request import SpeakRequest
+from voxledger.synth.rerender import Rerendered, differences, distance_db, request_of, settings_of
+from voxledger.synth.speaking import Stopped
+from voxledger.synth.speech_cache import SpeechCache
+from voxledger.synth.streaming import Chunk, Stream, finished, making
+from voxledger.synth.subtitles import Cue, srt, vtt
+from voxledger.synth.turns import Turns
+from voxledger.synth.voices import Recording, Voices
+
+_T = TypeVar("_T")
+_MOST_AWAITED = 256
+"""Calls of asyncio that are worked on, or wait for a turn, at the same time; others wait for these."""
 
 
 class Studio:
-    """Makes clips. Safe from many threads; engines are loaded on first use and closed with it."""
+    """Makes clips. Safe from many threads and from asyncio; engines are loaded on first use and closed with it."""
 
     def __init__(
         self,
         home: Home,
         settings: Settings,
         recorder: Recorder,
-        access: Access,
+        catalog: Catalog,
         *,
         actor: str,
         channel: Channel,
+        voices: Callable[[], Voices],
         on_recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.default_actor = actor
+        self._catalog = catalog
+        self.presets = Presets(home)
         self._around = Surroundings(
-            home=home, settings=settings, recorder=recorder, access=access, on_recorded=on_recorded
+            home=home,
+            settings=settings,
+            recorder=recorder,
+            access=catalog,
+            recordings=Recordings(voices),
+            cache=SpeechCache(
+                home.speech,
+                limit=settings.synth.speech_cache,
+                # Never longer than the clip itself is kept at least: what was purged must not sound on in here.
+                life=min(settings.synth.speech_keep, settings.retention.minimum_age + settings.retention.grace),
+            ),
+            on_recorded=on_recorded,
         )
         self._channel: Channel = channel
         self._engines: dict[str, Engine] = {}
-        self._slots: dict[str, threading.Semaphore] = {}
+        self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
         """Close all engines. Idempotent."""
@@ -47,6 +87,9 @@ class Studio:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
+            if self._pool is not None:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool = None
 
     def speak(
         self,
@@ -55,6 +98,8 @@ class Studio:
         voice: str | None = None,
         emotion: EmotionLike = None,
         emotion_strength: float = 1.0,
+        emotion_reference: str | None = None,
+        emotion_words: str | None = None,
         language: str | None = None,
         actor: str | None = None,
         session: str | None = None,
@@ -63,6 +108,10 @@ class Studio:
         format: str = "wav",  # the name people know
         seed: int | None = None,
         take: int = 1,
+        speed: float | None = None,
+        sampling: Mapping[str, float] | None = None,
+        marks: bool = True,
+        preset: str | None = None,
         reuse: bool = True,
         engine: str | None = None,
         channel: Channel | None = None,
@@ -70,34 +119,71 @@ class Studio:
         """Speak `text` and record the clip; its upload goes on in the background.
 
         The same request of the same actor gives the same clip again, without engine time; `take=2` or `reuse=False`
-        makes a new one. `language` is a BCP 47 tag, found from the script when None; `emotion` is whatever
-        `Emotion.of` reads; `format` is wav, flac, opus or mp3.
+        makes a new one. `language` is a BCP 47 tag, found from the script when None; `voice` a registered voice or one
+        of the engine's; `emotion` whatever `Emotion.of` reads, or else that of a registered recording
+        (`emotion_reference`) or of a description (`emotion_words`), where the engine can. Emotions written into the text
+        (`[sad:0.6] …` at the start of a line) hold for that line; `marks=False` speaks them. `speed` is a factor,
+        `sampling` what the engine takes besides. `format` is wav, flac, opus, mp3 or pcm.
 
-        Raises InvalidRequest for what cannot be spoken, EngineUnavailable, EngineFailed, AudioFailed, GenerationTimeout
-        when another caller makes this clip and does not finish, DiskFull when there is no room. In each case nothing is
-        left half done.
+        Raises InvalidRequest for what cannot be spoken, EngineUnavailable, EngineFailed, AudioFailed, StudioBusy,
+        ConsentEnded for a voice that was withdrawn, GenerationTimeout when another caller makes this clip and does not
+        finish, DiskFull when there is no room. In each case nothing is left half done.
         """
-        request = SpeakRequest.of(
-            text, settings=self.settings, actor=actor or self.default_actor, voice=voice, emotion=emotion,
-            emotion_strength=emotion_strength, language=language, session=session, name=name, tags=tags, format=format,
-            seed=seed, take=take,
+        return self._speak(
+            text, None, voice=voice, emotion=emotion, emotion_strength=emotion_strength, emotion_reference=emotion_reference,
+            emotion_words=emotion_words, language=language, actor=actor, session=session, name=name, tags=tags, format=format,
+            seed=seed, take=take, speed=speed, sampling=sampling, marks=marks, preset=preset, reuse=reuse, engine=engine,
+            channel=channel,
         )  # fmt: skip
-        return self.make(request, engine=engine, reuse=reuse, channel=channel)
+
+    async def aspeak(self, text: str, **options: Unpack[SpeakOptions]) -> Clip:
+        """Like `speak`, awaited. Cancelled, it stops the engine within one segment and is recorded as cancelled."""
+        stop = threading.Event()
+        return await self._awaited(partial(self._speak, text, stop, **options), stop)
+
+    def stream(self, text: str, **options: Unpack[SpeakOptions]) -> Stream:
+        """Like `speak`, heard from the first segment on: an iterator over chunks, whose `clip` is there at its end.
+
+        A clip that is there already comes from its file. Close the stream to break off.
+        """
+        request, engine, reuse, channel = self._asked(text, options)
+        stop = threading.Event()
+        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
+        answer = attempt.answered_or_claimed() if reuse else None
+        if answer is not None:
+            return finished(answer)
+        from voxledger.synth.audio import Preview
+
+        preview = Preview(loudness=self.settings.synth.loudness, level_offset_db=attempt.level_offset)
+        return making(attempt, stop, preview, answers=reuse)
+
+    async def astream(self, text: str, **options: Unpack[SpeakOptions]) -> AsyncIterator[Chunk]:
+        """Like `stream`, for `async for`. Closing the iterator, or cancelling its task, breaks off."""
+        stream = await self._awaited(partial(self.stream, text, **options))
+        try:
+            while (chunk := await self._awaited(partial(next, stream, None))) is not None:
+                yield chunk
+        finally:
+            await asyncio.shield(self._awaited(stream.close))
 
     def make(
-        self, request: SpeakRequest, *, engine: str | None = None, reuse: bool = True, channel: Channel | None = None
+        self,
+        request: SpeakRequest,
+        *,
+        engine: str | None = None,
+        reuse: bool = True,
+        channel: Channel | None = None,
+        stop: threading.Event | None = None,
     ) -> Clip:
         """Like `speak`, for a request that is checked already."""
-        attempt = self._attempt(request, engine, channel)
-        if not reuse:
-            return attempt.run(None)
-        answer = attempt.answered_or_claimed()
-        return answer if answer is not None else attempt.run(attempt.fingerprint)
+        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop)
+        answer = attempt.answered_or_claimed() if reuse else None
+        return answer if answer is not None else attempt.run(answers=reuse)
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made."""
         attempt = self._attempt(request, engine, None)
-        found = self._around.recorder.journal.fingerprint(attempt.fingerprint)
+        found = self._around.recorder.journal.fingerprint(attempt.facts.fingerprint)
         return attempt.standing(found) if found else None
 
     def engine(self, name: str | None = None) -> Engine:
@@ -106,12 +192,111 @@ class Studio:
         with self._lock:
             if wanted not in self._engines:
                 engine = engines.load(wanted, self.settings)
-                self._slots[wanted] = threading.Semaphore(engine.describe().concurrency)
+                self._turns[wanted] = Turns(engine.describe().concurrency, self.settings.synth.queue)
                 self._engines[wanted] = engine
             return self._engines[wanted]
 
-    def _attempt(self, request: SpeakRequest, engine: str | None, channel: Channel | None) -> Attempt:
+    def rerender(self, reference: str) -> Rerendered:
+        """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
+
+        Raises ClipNotFound, InvalidRequest when the text was not kept, and what `speak` raises.
+        """
+        clip, then = self._catalog.clip(reference), self._catalog.record(reference)
+        settings = settings_of(then, self.settings)
+        request = request_of(then, settings, voice=then.voice_sha256, mood=then.emotion_sha256)
+        attempt = self._attempt(request, then.engine, None, around=self._afresh(settings))
+        made = attempt.made()
+        try:
+            equal = made.sha256 == then.sha256
+            old = None if equal else self._old(clip)
+            return Rerendered(
+                clip=clip,
+                equal=equal,
+                sha256=made.sha256,
+                duration_us=made.duration_us,
+                determinism=attempt.facts.info.determinism,
+                differences=differences(then, attempt.facts.info),
+                distance_db=distance_db(made, old) if old is not None else None,
+            )
+        finally:
+            made.discard()
+
+    def subtitles(self, reference: str, format: Literal["srt", "vtt"] = "srt") -> str:
+        """A clip's text with the times at which it is heard. Raises ClipNotFound, InvalidRequest when they were not kept."""
+        record = self._catalog.record(reference)
+        if record.text is None or record.timing is None:
+            raise InvalidRequest(
+                "this clip has no subtitles: its text was not kept (general.store_text), its actor was erased, or it was"
+                " made before times were recorded"
+            )
+        cues = [
+            Cue(start_us=begins * 1000, end_us=ends * 1000, text=record.text[start:end])
+            for start, end, begins, ends in json.loads(record.timing)
+        ]
+        return vtt(cues) if format == "vtt" else srt(cues)
+
+    def _old(self, clip: Clip) -> Path | None:
+        try:
+            return clip.local()
+        except VoxledgerError:
+            return None
+
+    def _afresh(self, settings: Settings) -> Surroundings:
+        """The surroundings without what was spoken before."""
+        return replace(self._around, settings=settings, cache=SpeechCache(self._around.home.speech, limit=0, life=0.0))
+
+    def recording(self, voice: str) -> Recording:
+        """A registered recording by name, hash, or a file with its bytes. Raises UnknownVoice, ConsentEnded."""
+        return self._around.recordings.named(voice)
+
+    def _speak(self, text: str, stop: threading.Event | None, **options: Unpack[SpeakOptions]) -> Clip:
+        request, engine, reuse, channel = self._asked(text, options)
+        return self.make(request, engine=engine, reuse=reuse, channel=channel, stop=stop)
+
+    def _asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
+        """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""
+        given = dict(options)
+        given["actor"] = given.get("actor") or self.default_actor
+        preset = options.get("preset")
+        if preset is not None:
+            given = self.presets.get(preset).fill(given)
+        engine, reuse, channel = given.pop("engine", None), given.pop("reuse", True), given.pop("channel", None)
+        return SpeakRequest.of(text, settings=self.settings, **given), engine, reuse, channel  # type: ignore[arg-type,return-value]
+
+    def _attempt(
+        self,
+        request: SpeakRequest,
+        engine: str | None,
+        channel: Channel | None,
+        *,
+        reuse: bool = True,
+        stop: threading.Event | None = None,
+        streamed: bool = False,
+        around: Surroundings | None = None,
+    ) -> Attempt:
         found = self.engine(engine)
+        turns = self._turns[engine or self.settings.synth.engine]
         return Attempt(
-            self._around, request, found, self._slots[engine or self.settings.synth.engine], channel or self._channel
+            around or self._around,
+            request,
+            found,
+            turns,
+            channel or self._channel,
+            reuse=reuse,
+            stop=stop,
+            streamed=streamed,
         )
+
+    async def _awaited(self, work: Callable[[], _T], stop: threading.Event | None = None) -> _T:
+        """What a thread gives. Cancelled, it is waited for all the same, so that what was begun is recorded."""
+        with self._lock:
+            self._pool = self._pool or ThreadPoolExecutor(_MOST_AWAITED, thread_name_prefix="voxledger-await")
+            future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if stop is not None:
+                stop.set()
+            with suppress(Stopped, Exception):
+                await future
+            raise

@@ -1,0 +1,266 @@
+"""Filing: a finished clip becomes a file, an event and an upload task; an attempt without a clip becomes its event."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import msgspec
+
+from voxledger.catalog.clip import CONTENT_TYPES, Clip
+from voxledger.catalog.errors import DiskFull, HomeError
+from voxledger.catalog.events import (
+    Channel,
+    Event,
+    Fact,
+    GenerationCancelled,
+    GenerationCompleted,
+    GenerationFailed,
+    now,
+)
+from voxledger.catalog.events import encode as acknowledged
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.objects.keys import object_key
+from voxledger.catalog.objects.transfer import Upload
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.settings import Settings
+from voxledger.catalog.vault import ActorKey
+from voxledger.synth.emotion import Emotion, Weights
+from voxledger.synth.engines.base import EngineInfo
+from voxledger.synth.errors import SynthesisError
+from voxledger.synth.production import Made
+from voxledger.synth.request import CHAIN, SpeakRequest
+from voxledger.synth.speaking import Stopped, Tally
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about an attempt before it begins."""
+
+    request: SpeakRequest
+    info: EngineInfo
+    language: str
+    emotion: Emotion
+    effective: Weights
+    voice_sha256: str | None
+    emotion_sha256: str | None
+    seed: int | None
+    channel: Channel
+    streamed: bool
+    fingerprint: str
+    actor: ActorKey
+    clip_id: str
+    event_id: str
+    started: float
+    """On the monotonic clock."""
+
+    @property
+    def emotion_mode(self) -> str:
+        """none, vector, reference or words."""
+        if self.request.emotion_reference:
+            return "reference"
+        return "words" if self.request.emotion_words else self.emotion.mode
+
+
+def write(made: Made, facts: Facts, home: Home, settings: Settings) -> Clip:
+    """The file, durably, and the clip that it is. Raises DiskFull, HomeError; then there is no file."""
+    request = facts.request
+    name = request.name or f"{facts.language.lower()}-{facts.emotion.dominant}"
+    key = object_key(
+        settings.store.key, actor=request.actor, session=request.session, name=name, clip=facts.clip_id,
+        ext=made.format.extension,
+    )  # fmt: skip
+    path = home.cache / key
+    _put(made, path, home)
+    measures = made.measures
+    return Clip(
+        id=facts.clip_id,
+        created=now(),
+        actor=request.actor,
+        session=request.session,
+        name=name,
+        text=request.text if settings.general.store_text else None,
+        language=facts.language,
+        voice=request.voice,
+        emotion=facts.emotion.dominant,
+        engine=facts.info.name,
+        format=request.format,
+        sample_rate=made.sample_rate,
+        duration_us=made.duration_us,
+        bytes=made.bytes,
+        sha256=made.sha256,
+        loudness_lufs=measures.loudness_lufs,
+        true_peak_dbtp=measures.true_peak_dbtp,
+        silence_share=measures.silence_share,
+        speech_rate=made.speech_rate,
+        suspect=made.suspect,
+        take=request.take,
+        dropped=request.dropped,
+        tags=request.tags,
+        voice_sha256=facts.voice_sha256,
+        bucket=settings.store.audio,
+        key=key,
+        path=path,
+    )
+
+
+def record(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, answer: bool, store_text: bool) -> None:
+    """ONE journal transaction: the event, the upload task and the fingerprint's answer. Then the clip is acknowledged."""
+    draft = recorder.draft(
+        completed(clip, made, facts, recorder, store_text=store_text), subject=clip.id, actor=facts.actor,
+        time=clip.created, event_id=facts.event_id,
+    )  # fmt: skip
+    sealed = recorder.seal(
+        {**msgspec.to_builtins(clip, enc_hook=str), "saved_us": made.tally.synthesis_us},
+        actor=facts.actor, about=clip.id,
+    )  # fmt: skip
+    with recorder.journal.transaction() as journal:
+        event = journal.append([draft])[0]
+        payload = recorder.seal(msgspec.to_builtins(_upload(clip, event)), actor=facts.actor, about=clip.id)
+        journal.add_task(UPLOAD, subject=clip.id, actor=facts.actor.id, payload=payload)
+        if answer:
+            journal.answer(facts.fingerprint, sealed)
+
+
+def completed(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, store_text: bool) -> GenerationCompleted:
+    """The event of a clip that was made."""
+    request, info, measures, tally = facts.request, facts.info, made.measures, made.tally
+    return GenerationCompleted(
+        channel=facts.channel,
+        features=request.features(),
+        engine=info.name,
+        engine_version=info.version,
+        model=info.model,
+        model_revision=info.model_revision,
+        device=info.device,
+        determinism=info.determinism,
+        language=facts.language,
+        language_detected=request.language is None,
+        voice_sha256=facts.voice_sha256,
+        emotion_mode=facts.emotion_mode,
+        emotion=clip.emotion,
+        emotion_asked=request.emotion.weights,
+        emotion_effective=facts.effective,
+        emotion_strength=request.emotion.strength,
+        emotion_sha256=facts.emotion_sha256,
+        emotion_words=request.emotion_words if store_text else None,
+        dropped=request.dropped,
+        text_length=len(request.text),
+        text_hash=recorder.vault.keyed_hash(request.text.encode(), purpose="text"),
+        seed=facts.seed,
+        take=request.take,
+        sampling=dict(request.sampling),
+        marks=request.marks,
+        format=clip.format,
+        sample_rate=clip.sample_rate,
+        channels=made.channels,
+        duration_us=clip.duration_us,
+        bytes=clip.bytes,
+        sha256=clip.sha256,
+        target_lufs=made.target_lufs,
+        chain=CHAIN,
+        loudness_lufs=measures.loudness_lufs,
+        true_peak_dbtp=measures.true_peak_dbtp,
+        silence_share=measures.silence_share,
+        clipped_samples=made.clipped_at_source,
+        speech_rate=made.speech_rate,
+        suspect=made.suspect,
+        queue_us=tally.queue_us,
+        first_us=tally.first_us,
+        synthesis_us=tally.synthesis_us,
+        audio_us=made.audio_us,
+        encode_us=made.encode_us,
+        streamed=facts.streamed,
+        segments=tally.segments,
+        segments_cached=tally.cached,
+        timing=made.timing,
+        bucket=clip.bucket,
+        fingerprint=facts.fingerprint,
+        actor_label=request.actor,
+        session=request.session,
+        name=clip.name or "",
+        key=clip.key or "",
+        path=str(clip.path),
+        text=clip.text,
+        voice_name=request.voice,
+        tags=request.tags,
+    )
+
+
+def ending(error: BaseException, facts: Facts, tally: Tally, *, delivered_us: int) -> Fact:
+    """The event of an attempt that made no clip: `delivered_us` of audio had been handed over by then."""
+    elapsed = round((time.monotonic() - facts.started) * 1e6)
+    request = facts.request
+    if isinstance(error, Exception) and not isinstance(error, Stopped):
+        return GenerationFailed(
+            channel=facts.channel,
+            engine=facts.info.name,
+            engine_version=facts.info.version,
+            language=facts.language,
+            failure=getattr(error, "failure_class", None) or _snake(type(error).__name__),
+            stage=getattr(error, "stage", "request" if isinstance(error, SynthesisError) else "storage"),
+            remedy=getattr(error, "remedy", ""),
+            emotion=facts.emotion.dominant,
+            text_length=len(request.text),
+            elapsed_us=elapsed,
+            delivered_us=delivered_us,
+            actor_label=request.actor,
+        )
+    return GenerationCancelled(
+        channel=facts.channel,
+        engine=facts.info.name,
+        language=facts.language,
+        emotion=facts.emotion.dominant,
+        text_length=len(request.text),
+        segments=tally.segments,
+        elapsed_us=elapsed,
+        delivered_us=delivered_us,
+        actor_label=request.actor,
+    )
+
+
+def _put(made: Made, path: Path, home: Home) -> None:
+    """Bytes first, then the event: a crash in between leaves an orphan, never an event without audio."""
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.put(path)
+        except FileNotFoundError:
+            # A purge removed the folder when its last clip went, between our two steps.
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.put(path)
+    except OSError as error:
+        if error.errno == 28:
+            raise DiskFull(
+                f"the disk is full: the clip could not be written under {home.cache}; free some space"
+            ) from error
+        raise HomeError(f"the clip could not be written under {home.cache}: {error.strerror}") from error
+
+
+def _upload(clip: Clip, event: Event) -> Upload:
+    """What the uploader needs: where from, where to, and what stands beside the bytes."""
+    return Upload(
+        bucket=clip.bucket,
+        key=clip.key or "",
+        path=str(clip.path),
+        content_type=CONTENT_TYPES[clip.format],
+        sha256=clip.sha256,
+        bytes=clip.bytes,
+        metadata={
+            "clip": clip.id,
+            "sha256": clip.sha256,
+            "emotion": clip.emotion,
+            "duration-us": str(clip.duration_us),
+            "language": clip.language,
+            "engine": clip.engine,
+            "created": clip.created.isoformat(),
+        },
+        tags={"app": "voxledger", "emotion": clip.emotion, "language": clip.language, "engine": clip.engine},
+        record=acknowledged(event).decode(),
+    )
+
+
+def _snake(name: str) -> str:
+    """`DiskFull` -> `disk_full`: classes of failures are written alike, whoever raised them."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,34 @@
+"""What a clip may be asked for, by name: the keyword arguments that all doors share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
+
+from voxledger.catalog.events import Channel
+from voxledger.synth.emotion import EmotionLike
+
+
+class SpeakOptions(TypedDict, total=False):
+    """The keyword arguments of `Studio.speak`, which says what each means."""
+
+    voice: str | None
+    emotion: EmotionLike
+    emotion_strength: float
+    emotion_reference: str | None
+    emotion_words: str | None
+    language: str | None
+    actor: str | None
+    session: str | None
+    name: str | None
+    tags: Iterable[str]
+    format: str
+    seed: int | None
+    take: int
+    speed: float | None
+    sampling: Mapping[str, float] | None
+    marks: bool
+    preset: str | None
+    reuse: bool
+    engine: str | None
+    channel: Channel | None

@@ -1,0 +1,213 @@
+"""Speaking: the pieces of one request through the engine, with turns, retries, and what was spoken before."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from voxledger.synth.engines.base import Engine, EngineInfo, Samples, Segment, SynthesisRequest
+from voxledger.synth.errors import EngineFailed, InvalidText, SynthesisError
+from voxledger.synth.pieces import Piece
+from voxledger.synth.speech_cache import SpeechCache, Stretch
+from voxledger.synth.turns import Priority, Turns
+
+
+class Stopped(Exception):  # no error: whoever asked does not want it any more
+    """The caller went away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken:
+    """Speech for the characters `start` to `end` of the text: mono float32 of shape (n,), and the silence (s) before it."""
+
+    samples: Samples
+    sample_rate: int
+    start: int
+    end: int
+    silence: float
+    piece: Piece
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds, without the silence."""
+        return len(self.samples) / self.sample_rate
+
+
+class Listener(Protocol):
+    """Somebody who hears a clip while it is made."""
+
+    def heard(self, spoken: Spoken) -> None:
+        """Called with each stretch of speech as it comes. May wait; raises Stopped when nobody listens any more."""
+
+    def delivered_us(self, *, failed: bool) -> int:
+        """How much audio (µs) was handed over, when the attempt ends without a clip because it `failed` or was stopped."""
+
+
+class Nobody:
+    """The listener of a clip that is only wanted when it is finished."""
+
+    def heard(self, spoken: Spoken) -> None:
+        """Nothing."""
+
+    def delivered_us(self, *, failed: bool) -> int:  # noqa: ARG002  # the protocol's
+        """None of it."""
+        return 0
+
+
+NOBODY = Nobody()
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What speaking cost so far (µs), and what it gave."""
+
+    queue_us: int = 0
+    synthesis_us: int = 0
+    first_us: int | None = None
+    segments: int = 0
+    cached: int = 0
+    audio_us: int = 0
+    """Length of the speech itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker:
+    """One request's way through one engine. `asked` is what all its pieces share; `keyed` hashes under this node's key."""
+
+    engine: Engine
+    info: EngineInfo
+    turns: Turns
+    cache: SpeechCache
+    keyed: Callable[[bytes], str]
+    asked: SynthesisRequest
+    actor: str
+    priority: Priority
+    patience: float
+    retries: int
+    allowed: Callable[[], None] = lambda: None
+    """Asked before each piece: raises when the voice may not be used any more."""
+
+    def speak(self, pieces: Iterator[Piece], tally: Tally, stop: threading.Event) -> Iterator[Spoken]:
+        """Yields speech in order, each stretch as soon as it is there.
+
+        Raises Stopped once `stop` is set, StudioBusy, InvalidRequest and EngineFailed; what the engine raises
+        otherwise becomes EngineFailed. A piece that fails is tried again, unless some of it was given away.
+        """
+        for piece in pieces:
+            if stop.is_set():
+                raise Stopped
+            yield from self._piece(piece, tally, stop)
+        if not tally.segments:
+            raise InvalidText("nothing in this text can be spoken by this engine")
+
+    def _piece(self, piece: Piece, tally: Tally, stop: threading.Event) -> Iterator[Spoken]:
+        key = None if piece.alone or self.info.determinism == "none" else self._key(piece)
+        found = self.cache.get(self.actor, key) if key else None
+        if found is not None:
+            tally.cached += len(found)
+            yield from self._counted(found, piece, tally)
+            return
+        made: list[Stretch] = []
+        for attempt in range(self.retries + 1):
+            try:
+                heard = self._heard(piece, made, tally, stop)
+                # A sentence among others is given away when its turn is over, so that a slow listener holds nobody up.
+                yield from self._counted(heard if piece.alone else list(heard), piece, tally)
+                break
+            except InvalidText:
+                if not piece.alone and not made:
+                    return  # a sentence of signs alone within a text that can be spoken
+                raise
+            except EngineFailed:
+                if attempt == self.retries or stop.is_set() or (made and piece.alone):
+                    raise
+                made.clear()
+        if key and made:
+            self.cache.put(self.actor, key, made)
+
+    def _heard(self, piece: Piece, made: list[Stretch], tally: Tally, stop: threading.Event) -> Iterator[Stretch]:
+        """What the engine says, with a turn of its own; `made` gathers it."""
+        waiting = time.perf_counter()
+        with self.turns.taken(
+            actor=self.actor, priority=self.priority, voice=self._voice, patience=self.patience, stop=stop
+        ) as mine:
+            begun = time.perf_counter()
+            tally.queue_us += round((begun - waiting) * 1e6)
+            if not mine or stop.is_set():
+                raise Stopped
+            self.allowed()
+            try:
+                with closing(_translated(self.engine.synthesize(self._request(piece)))) as segments:
+                    at = 0
+                    for segment in segments:
+                        if tally.first_us is None:
+                            tally.first_us = round((time.perf_counter() - begun) * 1e6)
+                        stretch, at = _placed(segment, piece.text, at)
+                        made.append(stretch)
+                        yield stretch
+                        if stop.is_set():
+                            raise Stopped
+            finally:
+                tally.synthesis_us += round((time.perf_counter() - begun) * 1e6)
+
+    def _counted(self, stretches: Iterable[Stretch], piece: Piece, tally: Tally) -> Iterator[Spoken]:
+        silence = piece.silence
+        for stretch in stretches:
+            tally.segments += 1
+            tally.audio_us += round(len(stretch.samples) * 1e6 / stretch.sample_rate)
+            yield Spoken(
+                samples=stretch.samples,
+                sample_rate=stretch.sample_rate,
+                start=piece.start + stretch.start,
+                end=piece.start + stretch.end,
+                silence=silence,
+                piece=piece,
+            )
+            silence = 0.0
+
+    def _request(self, piece: Piece) -> SynthesisRequest:
+        return replace(self.asked, text=piece.text, emotion=piece.emotion)
+
+    @property
+    def _voice(self) -> str | None:
+        return str(self.asked.voice_audio) if self.asked.voice_audio else self.asked.voice
+
+    def _key(self, piece: Piece) -> str:
+        """Everything that decides how a piece sounds, hashed."""
+        asked, info = self.asked, self.info
+        facts = {
+            "engine": [info.name, info.version, info.model, info.model_revision, info.device],
+            "text": piece.text,
+            "language": asked.language,
+            "voice": self._voice,
+            "effective": piece.effective,
+            "emotion_audio": str(asked.emotion_audio) if asked.emotion_audio else None,
+            "emotion_strength": piece.emotion.strength,
+            "emotion_words": asked.emotion_words,
+            "seed": asked.seed,
+            "sampling": dict(sorted(asked.sampling.items())),
+        }
+        return self.keyed(json.dumps(facts, ensure_ascii=False, sort_keys=True).encode())
+
+
+def _placed(segment: Segment, text: str, at: int) -> tuple[Stretch, int]:
+    """A segment with its place in the text. Engines that write the text anew get what comes up to their next word's place."""
+    found = text.find(segment.text.strip(), at) if segment.text.strip() else -1
+    start = at if found < 0 else found
+    end = min(len(text), start + len(segment.text.strip()))
+    return Stretch(samples=segment.samples, sample_rate=segment.sample_rate, start=start, end=max(start, end)), end
+
+
+def _translated(segments: Iterator[Segment]) -> Iterator[Segment]:
+    """An engine's own exceptions become ours, with the stage; what is ours already passes."""
+    try:
+        yield from segments
+    except (SynthesisError, MemoryError):
+        raise
+    except Exception as error:
+        raise EngineFailed(f"the engine failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,163 @@
+"""Long texts are spoken sentence by sentence: what is there is not spoken again, and one failure does not cost the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import voxledger
+from tests.building import NOBODY
+from tests.synth.watched import Watched
+from voxledger.ledger import Ledger
+from voxledger.synth import EngineFailed, InvalidEmotion, engines
+from voxledger.synth.engines.base import SynthesisRequest
+
+SENTENCES = [f"Boat number {number} comes home before the storm." for number in range(20)]
+CHAPTER = " ".join(SENTENCES)
+Use = Callable[[Watched], Watched]
+
+
+@pytest.fixture
+def vox(tmp_path: Path) -> Iterator[Ledger]:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    def use(engine: Watched) -> Watched:
+        monkeypatch.setattr(engines, "load", lambda name, settings: engine)
+        return engine
+
+    return use
+
+
+def test_changing_one_sentence_speaks_one_sentence(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    first = vox.speak(CHAPTER)
+    assert engine.asked == SENTENCES
+    engine.asked.clear()
+    changed = vox.speak(CHAPTER.replace("Boat number 7", "The last boat"))
+    assert engine.asked == ["The last boat comes home before the storm."]
+    assert changed.id != first.id
+    row = vox.catalog.sql("SELECT segments, segments_cached FROM clips ORDER BY position DESC LIMIT 1").rows()[0]
+    assert (row["segments"], row["segments_cached"]) == (20, 19)
+
+
+def test_a_chapter_from_the_cache_is_the_chapter_byte_for_byte(vox: Ledger) -> None:
+    clips = [vox.speak(CHAPTER, reuse=False) for _ in range(2)]
+    assert clips[0].sha256 == clips[1].sha256
+    assert vox.catalog.sql("SELECT segments_cached FROM clips ORDER BY position").rows()[1]["segments_cached"] == 20
+
+
+def test_other_actors_and_other_emotions_are_spoken_anew(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    vox.speak(CHAPTER)
+    for change in ({"actor": "bob"}, {"emotion": "sad"}, {"speed": 1.3}, {"language": "de"}):
+        engine.asked.clear()
+        vox.speak(CHAPTER, **change)
+        assert len(engine.asked) == 20
+
+
+def test_each_sentence_has_its_place_in_text_and_sound(vox: Ledger) -> None:
+    clip = vox.speak(CHAPTER)
+    timing = json.loads(vox.catalog.record(clip.id).timing or "")
+    assert [CHAPTER[start:end] for start, end, _, _ in timing] == SENTENCES
+    times = [moment for _, _, begins, ends in timing for moment in (begins, ends)]
+    assert times == sorted(times)
+    assert timing[0][2] == pytest.approx(0, abs=60)
+    assert timing[-1][3] == pytest.approx(clip.duration * 1000, abs=60)
+
+
+def test_a_sentence_that_fails_once_is_tried_again(vox: Ledger, use: Use) -> None:
+    failed: list[str] = []
+
+    def fail(number: int, request: SynthesisRequest) -> None:
+        if request.text == SENTENCES[3] and not failed:
+            failed.append(request.text)
+            raise RuntimeError("a hiccup")
+
+    engine = use(Watched(fail))
+    assert vox.speak(CHAPTER).duration > 20
+    assert engine.asked == [*SENTENCES[:4], *SENTENCES[3:]]
+
+
+def test_a_sentence_that_keeps_failing_ends_the_clip_and_costs_only_itself(vox: Ledger, use: Use) -> None:
+    broken = True
+
+    def fail(number: int, request: SynthesisRequest) -> None:
+        if broken and request.text == SENTENCES[3]:
+            raise RuntimeError("for good")
+
+    engine = use(Watched(fail))
+    with pytest.raises(EngineFailed, match="for good"):
+        vox.speak(CHAPTER)
+    row = vox.catalog.sql("SELECT outcome, failure, stage, remedy FROM generations").rows()[0]
+    assert (row["outcome"], row["failure"], row["stage"]) == ("failed", "engine_failed", "engine")
+    assert row["remedy"] == EngineFailed.remedy
+    assert not [path for path in vox.home.cache.rglob("*") if path.is_file()]
+    broken = False
+    engine.asked.clear()
+    vox.speak(CHAPTER)
+    assert engine.asked == SENTENCES[3:]
+
+
+def test_emotions_in_the_text_hold_for_their_lines(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    clip = vox.speak("[sad:0.6] The boat is lost.\n[happy] No, there it is!\nIt comes home.")
+    moods = [(request.text, request.emotion.dominant) for request in engine.requests]
+    assert moods == [("The boat is lost.", "sad"), ("No, there it is!", "happy"), ("It comes home.", "neutral")]
+    row = vox.catalog.sql("SELECT marks, emotion, emotion_mode, features FROM clips").rows()[0]
+    assert (row["marks"], row["emotion_mode"]) == (True, "vector")
+    assert clip.emotion in ("sad", "happy")
+    assert "marks" in row["features"]
+
+
+def test_brackets_that_name_no_emotion_are_text(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    text = "[1] See [appendix] and <b>this</b>, &amp; that."
+    vox.speak(text)
+    vox.speak("[sad] Not heeded.", marks=False)
+    assert engine.asked == [text, "[sad] Not heeded."]
+    with pytest.raises(InvalidEmotion):
+        vox.speak("[sad:1.6] Too much.")
+
+
+_KILLED = """
+import sys; sys.path[:0] = [{root!r}]
+import voxledger
+with voxledger.open({home!r}, store_endpoint={nobody!r}, general_actor="ann", store_close_wait=0) as vox:
+    print("open", flush=True)
+    vox.speak(open({text!r}).read(), format="flac")
+"""
+
+
+def test_a_book_goes_on_after_sigkill(tmp_path: Path) -> None:
+    book = tmp_path / "book.txt"
+    book.write_text(" ".join(f"Sentence number {number} of a long book follows." for number in range(400)))
+    home = tmp_path / "home"
+    code = _KILLED.format(root=str(Path(__file__).parents[2]), home=str(home), nobody=NOBODY, text=str(book))
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while sum(len(files) for _, _, files in os.walk(home / "speech")) < 40:
+        assert time.monotonic() < deadline
+        assert run.poll() is None
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    with voxledger.open(home, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as vox:
+        clip = vox.speak(book.read_text(), format="flac")
+        row = vox.catalog.sql("SELECT segments, segments_cached FROM clips").rows()
+        assert vox.catalog.sql("SELECT count(*) AS n FROM generations").rows() == [{"n": 1}]
+    assert clip.duration > 400
+    assert row[0]["segments"] == 400
+    assert row[0]["segments_cached"] >= 40
+    assert not list((home / "cache").glob("**/*.part"))

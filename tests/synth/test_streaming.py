@@ -1,0 +1,168 @@
+"""A clip is heard from its first segment on, recorded once, and breaking off is recorded with what was delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import voxledger
+from tests.building import NOBODY
+from tests.synth.watched import Watched
+from voxledger.ledger import Ledger
+from voxledger.synth import EngineFailed, SynthesisError, engines
+from voxledger.synth.engines.base import SynthesisRequest
+
+TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
+Use = Callable[[Watched], Watched]
+
+
+@pytest.fixture
+def vox(tmp_path: Path) -> Iterator[Ledger]:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    def use(engine: Watched) -> Watched:
+        monkeypatch.setattr(engines, "load", lambda name, settings: engine)
+        return engine
+
+    return use
+
+
+def outcomes(vox: Ledger) -> list[tuple[str, bool, int]]:
+    rows = vox.catalog.sql("SELECT outcome, streamed, delivered_us FROM generations ORDER BY position").rows()
+    return [(row["outcome"], row["streamed"], row["delivered_us"]) for row in rows]
+
+
+def test_the_first_chunk_is_there_while_the_engine_still_speaks(vox: Ledger, use: Use) -> None:
+    go_on = threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        assert number == 0 or go_on.wait(20)
+
+    use(Watched(hold))
+    with vox.studio.stream(TEXT) as stream:
+        first = next(stream)
+        assert first.samples.dtype == np.float32
+        assert first.text == "The tide is turning."
+        assert outcomes(vox) == []
+        go_on.set()
+        rest = list(stream)
+    assert [chunk.text for chunk in (first, *rest) if chunk.text][1:] == [
+        "Two boats come home before the storm.",
+        "The third one stays out.",
+    ]
+    starts = [chunk.start for chunk in (first, *rest)]
+    assert starts == sorted(starts)
+    assert outcomes(vox) == [("completed", True, None)]
+    assert vox.catalog.clip(stream.clip.id).sha256 == stream.clip.sha256
+
+
+def test_what_is_recorded_is_what_speak_makes(vox: Ledger) -> None:
+    with vox.studio.stream(TEXT) as stream:
+        heard = np.concatenate([chunk.samples for chunk in stream])
+    spoken = vox.speak(TEXT, reuse=False)
+    assert stream.clip.sha256 == spoken.sha256
+    assert len(heard) / stream.clip.sample_rate == pytest.approx(spoken.duration, abs=0.5)
+    assert np.abs(heard).max() <= 1
+    assert np.abs(heard).max() > 0.05
+
+
+def test_a_clip_that_is_there_comes_from_its_file(vox: Ledger, use: Use) -> None:
+    clip = vox.speak(TEXT)
+    engine = use(Watched())
+    vox.studio._engines.clear()
+    with vox.studio.stream(TEXT) as stream:
+        assert stream.clip.id == clip.id
+        heard = np.concatenate([chunk.samples for chunk in stream])
+    np.testing.assert_array_equal(heard, soundfile.read(str(clip.path), dtype="float32")[0])
+    assert engine.asked == []
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["completed", "reused"]
+
+
+def test_breaking_off_stops_the_engine_and_is_recorded_with_what_was_heard(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    stream = vox.studio.stream("word. " * 60)
+    first = next(stream)
+    stream.close()
+    assert engine.closed.wait(10)
+    ((outcome, streamed, delivered),) = outcomes(vox)
+    assert (outcome, streamed) == ("cancelled", None)
+    assert delivered == pytest.approx(first.duration * 1e6, abs=1)
+    with pytest.raises(SynthesisError, match="last chunk"):
+        stream.clip  # noqa: B018  # asking is the test
+    assert not [path for path in vox.home.cache.rglob("*") if path.is_file()]
+    assert vox.speak("word. " * 60).duration > 0  # nobody waits for the one that left
+
+
+def test_a_failure_comes_at_the_chunk_where_it_happens(vox: Ledger, use: Use) -> None:
+    def fail(number: int, request: SynthesisRequest) -> None:
+        if number == 1:
+            raise RuntimeError("out of luck")
+
+    use(Watched(fail))
+    with vox.studio.stream(TEXT) as stream:
+        assert next(stream).text == "The tide is turning."
+        with pytest.raises(EngineFailed, match="out of luck"):
+            list(stream)
+    ((outcome, _, delivered),) = outcomes(vox)
+    assert outcome == "failed"
+    assert delivered > 0
+    assert vox.catalog.sql("SELECT remedy FROM generations").rows()[0]["remedy"]
+
+
+def test_clips_are_awaited(vox: Ledger) -> None:
+    async def many() -> list[str]:
+        clips = await asyncio.gather(*(vox.studio.aspeak(f"Line number {number % 5}.") for number in range(20)))
+        return [clip.id for clip in clips]
+
+    assert len(set(asyncio.run(many()))) == 5
+
+
+def test_a_cancelled_task_stops_the_engine_and_is_recorded(vox: Ledger, use: Use) -> None:
+    speaking, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        speaking.set()
+        assert go_on.wait(20)
+
+    engine = use(Watched(hold))
+
+    async def give_up() -> None:
+        task = asyncio.create_task(vox.studio.aspeak(TEXT))
+        await asyncio.to_thread(speaking.wait, 20)
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(give_up())
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
+    assert engine.closed.is_set()
+
+
+def test_chunks_are_awaited(vox: Ledger) -> None:
+    async def listen() -> list[str]:
+        return [chunk.text async for chunk in vox.studio.astream(TEXT) if chunk.text]
+
+    assert len(asyncio.run(listen())) == 3
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["completed"]
+
+
+def test_leaving_an_asynchronous_stream_breaks_off(vox: Ledger) -> None:
+    async def leave() -> None:
+        chunks = vox.studio.astream("word. " * 200)
+        async for _ in chunks:
+            break
+        await chunks.aclose()
+
+    asyncio.run(leave())
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
