@@ -54,6 +54,7 @@ class Commands:
         session: str | None = None,
         emotion: Emotion | None = None,
         language: str | None = None,
+        voice: str | None = None,
         tag: str | None = None,
         state: State | None = None,
         where: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
@@ -87,6 +88,8 @@ class Commands:
             Only with this dominant emotion.
         language
             Only in this language; en includes en-GB.
+        voice
+            Only made with this voice: its name, or the SHA-256 of its recording (8 digits or more).
         tag
             Only with this tag.
         state
@@ -110,8 +113,8 @@ class Commands:
         from voxledger.catalog.query.page import pages
 
         filters: dict[str, Any] = {
-            "actor": actor, "session": session, "emotion": emotion, "language": language, "tag": tag, "state": state,
-            "where": where,
+            "actor": actor, "session": session, "emotion": emotion, "language": language, "voice": voice, "tag": tag,
+            "state": state, "where": where,
         }  # fmt: skip
         with self._opened() as door:
             moment = moment_of("--as-of", as_of, door.loaded.settings.general.time_zone)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from cyclopts import App, Parameter
+from rich.markup import escape
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import VoxledgerError
@@ -16,9 +17,10 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
+    from voxledger.catalog.clip import Clip
     from voxledger.catalog.objects import Uploader
     from voxledger.catalog.settings import Loaded
-    from voxledger.synth.voices import Voice, Voices
+    from voxledger.synth.voices import Voice, Voices, Withdrawn
 
 _UPLOAD_WAIT = 10.0
 _SHOWN_CLIPS = 10
@@ -111,9 +113,10 @@ class Commands:
             until = _end_of_consent(expires, door.loaded.settings.general.time_zone)
             for name, path in pairs:
                 try:
-                    voice = door.voices.add(
-                        name, path, own=own, consent=consent, scope=scope, expires=until, actor=actor, force=force
-                    )
+                    with terminal.errors.status(f"listening to {escape(path.name)} …"):
+                        voice = door.voices.add(
+                            name, path, own=own, consent=consent, scope=scope, expires=until, actor=actor, force=force
+                        )
                 except VoxledgerError as error:
                     if len(pairs) == 1:
                         raise
@@ -217,24 +220,11 @@ class Commands:
                     "clips": found.use.clips,
                     "clips_duration_us": found.use.duration_us,
                     "newest": [clip.as_dict() for clip in clips],
+                    "others": [other.sha256 for other in found.others],
                 }
             )
             return
-        from voxledger.catalog.query.shown import print_clips
-
-        terminal.console.print(_line(found.voice, "withdrawn", "red"))
-        if not found.use.clips:
-            terminal.console.print("Nothing was ever made with it.")
-            return
-        terminal.console.print(
-            f"{terminal.count(found.use.clips, 'clip was', 'clips were')} made with it,"
-            f" {terminal.length(found.use.duration_us / 1e6)} in all; the newest:"
-        )
-        print_clips(clips)
-        terminal.console.print(
-            f"[dim]all of them:[/] voxledger clips --voice {found.voice.short} --limit {found.use.clips}",
-            soft_wrap=True,
-        )
+        _print_withdrawn(found, clips)
 
 
 def _pairs(words: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
@@ -271,8 +261,6 @@ def _reason(catalog: Catalog, voice: Voice) -> str | None:
 
 
 def _line(voice: Voice, what: str, colour: str) -> str:
-    from rich.markup import escape
-
     name = escape(str(terminal.text(voice.name or "(no name)")))
     return f"[bold]{name}[/] [{colour}]{what}[/] [dim]·[/] {voice.short}"
 
@@ -282,7 +270,7 @@ def _print_added(voice: Voice, waits_for: str | None) -> None:
     loudness = f" · {voice.loudness_lufs:.1f} LUFS" if voice.loudness_lufs is not None else ""
     terminal.console.print(_line(voice, "registered", "green"))
     terminal.console.print(
-        f"{terminal.length((voice.duration_us or 0) / 1e6)}, {terminal.length((voice.speech_us or 0) / 1e6)} of them speech"
+        f"{terminal.length((voice.duration_us or 0) / 1e6)}, {terminal.length((voice.speech_us or 0) / 1e6)} of speech"
         f" · {(voice.sample_rate or 0) / 1000:g} kHz {channels}{loudness} · {_consent(voice)}"
     )
     terminal.console.print(terminal.text(voice.path), soft_wrap=True)
@@ -301,33 +289,66 @@ def _consent(voice: Voice) -> str:
     return f"{basis}{scope}{until}"
 
 
+def _print_withdrawn(found: Withdrawn, clips: Sequence[Clip]) -> None:
+    from voxledger.catalog.query.shown import print_clips
+
+    terminal.console.print(_line(found.voice, "withdrawn", "red"))
+    if clips:
+        terminal.console.print(
+            f"{terminal.count(found.use.clips, 'clip was', 'clips were')} made with it,"
+            f" {terminal.length(found.use.duration_us / 1e6)} in all; the newest:"
+        )
+        print_clips(clips)
+        terminal.console.print(
+            f"[dim]all of them:[/] voxledger clips --voice {found.voice.short} --limit {found.use.clips}",
+            soft_wrap=True,
+        )
+    else:
+        terminal.console.print("Nothing was ever made with it.")
+    for other in found.others:
+        terminal.console.print(
+            f"[yellow]note:[/] another recording that had this name may still be used: voxledger voices withdraw {other.short}",
+            soft_wrap=True,
+        )
+
+
 def _print_list(found: list[Voice], uses: dict[str, int]) -> None:
-    made = terminal.table("", "voice", "id", "state", "length", "consent", "clips", right=("length", "clips"))
-    for column, width in zip(made.columns, (None, 12, 10, 7, None, 5), strict=True):
-        column.no_wrap, column.overflow, column.min_width = True, "ellipsis", width
+    """As many columns as the terminal has room for: a cut name helps nobody."""
+    wide = terminal.console.width >= 110
+    least = {"voice": 8, "id": 12, "state": 10, "consent": 8, "until": 10, "clips": 5}
+    columns = ["voice", "id", "state", *(["length", "scope", "by"] if wide else []), "consent", "until", "clips"]
+    made = terminal.table("", *columns, right=("length", "clips"))
+    for column in made.columns:
+        column.no_wrap, column.overflow, column.min_width = True, "ellipsis", least.get(str(column.header))
+        if str(column.header) == "voice" and not wide:
+            column.max_width = max(8, terminal.console.width - sum(least.values()) + least["voice"] - 3 * len(columns))
     for voice in reversed(found):
         names = ", ".join(voice.names)
-        label = terminal.text(names) if names else terminal.text(f"({voice.name}, replaced)" if voice.name else "·")
-        made.add_row(
-            label,
-            voice.short,
-            f"[{_STATES[voice.state]}]{voice.state}[/]",
-            "·" if voice.duration_us is None else terminal.length(voice.duration_us / 1e6),
-            "·" if voice.consent is None else _consent(voice),
-            f"{uses.get(voice.sha256, 0):,}",
-        )
+        cells: dict[str, Any] = {
+            "voice": terminal.text(names or (f"({voice.name})" if voice.name else "·")),
+            "id": voice.short,
+            "state": f"[{_STATES[voice.state]}]{voice.state}[/]",
+            "length": "·" if voice.duration_us is None else terminal.length(voice.duration_us / 1e6),
+            "scope": voice.scope or "·",
+            "by": terminal.text(voice.actor or "·"),
+            "consent": voice.consent or "·",
+            "until": "·" if voice.expires is None else f"{voice.expires.astimezone():%Y-%m-%d}",
+            "clips": f"{uses.get(voice.sha256, 0):,}",
+        }
+        made.add_row(*(cells[column] for column in columns))
     terminal.console.print(made)
+    if any(not voice.names and voice.name for voice in found):
+        terminal.console.print("[dim]A name in brackets leads to a newer recording now.[/]")
 
 
 def _print_voice(voice: Voice, told: dict[str, Any]) -> None:
     facts = terminal.table("", "what", "value")
+    clips = f"{terminal.count(told['clips'], 'clip')}, {terminal.length(told['clips_duration_us'] / 1e6)}"
     shown = {
-        "name": ", ".join(voice.names) or (f"{voice.name} (another recording has it now)" if voice.name else None),
-        "SHA-256": voice.sha256,
+        "name": ", ".join(voice.names) or (f"{voice.name} (leads to a newer recording now)" if voice.name else None),
         "state": voice.state,
         "registered": f"{terminal.moment(voice.registered)} by {voice.actor or '(erased)'}",
         "consent": None if voice.consent is None else _consent(voice),
-        "document": voice.consent_path,
         "expires": voice.expires and terminal.moment(voice.expires),
         "withdrawn": voice.withdrawn and terminal.moment(voice.withdrawn),
         "reason": told["withdrawal_reason"],
@@ -337,11 +358,16 @@ def _print_voice(voice: Voice, told: dict[str, Any]) -> None:
         "channels": voice.channels,
         "loudness": None if voice.loudness_lufs is None else f"{voice.loudness_lufs:.1f} LUFS",
         "size": voice.bytes and terminal.size(voice.bytes),
-        "file": voice.path,
-        "object": voice.key and f"s3://{voice.bucket}/{voice.key}",
-        "made with it": f"{terminal.count(told['clips'], 'clip')}, {terminal.length(told['clips_duration_us'] / 1e6)}",
+        "made with it": clips if told["clips"] else "nothing",
     }
     for name, value in shown.items():
         if value not in (None, ""):
             facts.add_row(name, terminal.text(value))
     terminal.console.print(facts)
+    # Without a frame, so that they can be copied.
+    terminal.console.print(terminal.text(voice.sha256), soft_wrap=True)
+    for path in (voice.path, voice.consent_path):
+        if path:
+            terminal.console.print(terminal.text(path), soft_wrap=True)
+    if voice.key:
+        terminal.console.print(terminal.text(f"s3://{voice.bucket}/{voice.key}"), style="green", soft_wrap=True)

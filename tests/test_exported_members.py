@@ -26,6 +26,7 @@ PACKAGES = [
     "voxledger.synth.audio",
     "voxledger.synth.engines",
     "voxledger.synth.text",
+    "voxledger.synth.voices",
 ]
 
 

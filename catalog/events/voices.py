@@ -10,7 +10,8 @@ from voxledger.catalog.events.fact import About, Amount, Count, Fact, Finite, Mo
 class VoiceRegistered(Fact, frozen=True, kw_only=True):
     """A reference recording may be spoken with. The subject is its SHA-256.
 
-    `consent` says what the right rests on: the speaker's own voice, or a document whose hash is `consent_sha256`.
+    `consent` says what the right rests on: the speaker's own voice, or a document whose hash is `consent_sha256`. `scope` is
+    one word, a category. `key` and `consent_path` are where recording and document lie, in the bucket and in HOME/voices.
     """
 
     about: ClassVar[About] = "voice"

@@ -65,7 +65,7 @@ def _refusals(found: Measured) -> list[str]:
         refusals.append(f"it lasts {found.duration:.2f} s, and it takes at least {LEAST_SPEECH_S:.0f} s of speech")
     elif found.speech_dbfs < _QUIETEST_DBFS and found.cancels_db < _CANCELLING_DB:
         refusals.append(
-            f"it is silent, or nearly so: {found.speech_dbfs:.0f} dBFS where it is loudest, and it takes at least"
+            f"it is silent, or nearly so: {found.speech_dbfs:.0f} dBFS where it is loud, and it takes at least"
             f" {_QUIETEST_DBFS:.0f}; record it louder"
         )
     elif found.cancels_db >= _CANCELLING_DB and found.speech_dbfs < _QUIET_DBFS:
@@ -90,7 +90,7 @@ def _warnings(found: Measured) -> list[str]:
     warnings = []
     if found.duration > HEARD_S:
         warnings.append(
-            f"it lasts {found.duration:.1f} s, and IndexTTS hears only the first {HEARD_S:.0f} s: put the best ones there"
+            f"it lasts {found.duration:.1f} s, and IndexTTS hears only the first {HEARD_S:.0f} s: cut it to the best ones"
         )
     if LEAST_SPEECH_S <= found.speech_us / 1e6 < GOOD_SPEECH_S:
         warnings.append(

@@ -72,10 +72,13 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a voice, and what was made with it until then."""
+    """The end of a voice, and what was made with it until then. `others` are recordings that once had the same name and
+    may still be used: a person who withdraws a voice may mean them too.
+    """
 
     voice: Voice
     use: Use
+    others: tuple[Voice, ...] = ()
 
 
 def _plain(value: Any) -> Any:

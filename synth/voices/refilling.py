@@ -45,19 +45,21 @@ def event_of(row: Mapping[str, Any]) -> Event:
 def fill(events: Iterable[Event], recorder: Recorder, name_hash: Callable[[str], str]) -> Filled:
     """Fold events in the order of the log. Of a recording the newest registration counts that nobody erased.
 
-    An actor who was erased, or whose key is gone, has registered nothing; a recording that only such actors had
-    registered stays as a stone with its hash, so that it can be refused by name.
+    An actor who was erased, or whose key is not here, has registered nothing; a recording that only such actors had
+    registered stays as a stone with its hash, so that it can be refused. Files go only with an erasure: a key that is
+    missing may be in a backup.
     """
     told: dict[str, list[_Told]] = defaultdict(list)
     ended: dict[str, list[tuple[int, int]]] = defaultdict(list)
     erased: set[str] = set()
+    keyless: set[str] = set()
     forgotten: dict[str, int] = {}
     for event in events:
         fact, opened = _read(event, recorder)
         if isinstance(fact, VoiceRegistered):
             told[event.subject].append(_Told(event.position, event, fact))
             if not opened:
-                erased.add(event.actor)
+                keyless.add(event.actor)
         elif isinstance(fact, VoiceWithdrawn):
             ended[event.subject].append((event.position, _microseconds(event)))
         elif isinstance(fact, SubjectErased) and fact.scope == "voice":
@@ -66,17 +68,19 @@ def fill(events: Iterable[Event], recorder: Recorder, name_hash: Callable[[str],
             erased.add(fact.target)
     voices: dict[str, VoiceRow] = {}
     standing: list[_Told] = []
+    kept: set[str | None] = set()
     for sha256, steps in told.items():
-        left = [step for step in steps if step.event.actor not in erased and step.position > forgotten.get(sha256, 0)]
+        wanted = [step for step in steps if step.event.actor not in erased and step.position > forgotten.get(sha256, 0)]
+        left = [step for step in wanted if step.event.actor not in keyless]
+        kept.update(found for step in wanted for found in (sha256, step.fact.consent_sha256))
         standing += left
         ends = [moment for position, moment in ended[sha256] if left and position > left[-1].position]
-        voices[sha256] = _stone(steps[-1]) if not left else voice_row(left[-1].event, left[-1].fact, recorder)
-        voices[sha256] = voices[sha256]._replace(ended=ends[0] if ends else None)
+        row = voice_row(left[-1].event, left[-1].fact, recorder) if left else _stone(steps[-1])
+        voices[sha256] = row._replace(ended=ends[0] if ends else None)
     names: dict[str, NameRow] = {}
     for step in sorted(standing, key=lambda step: step.position):
         hashed = name_hash(step.fact.name)
         names[hashed] = name_row(step.event, step.fact, hashed, recorder)
-    kept = {step.fact.sha256 for step in standing} | {step.fact.consent_sha256 for step in standing}
     every = {
         found for steps in told.values() for step in steps for found in (step.fact.sha256, step.fact.consent_sha256)
     }

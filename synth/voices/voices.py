@@ -170,7 +170,15 @@ class Voices:
             raise ConsentEnded(
                 f"voice {_called(found.name, found.sha256)} was withdrawn meanwhile; nothing was changed"
             )
-        return Withdrawn(voice=self.show(found.sha256), use=use)
+        return Withdrawn(voice=self.show(found.sha256), use=use, others=self._namesakes(found))
+
+    def _namesakes(self, voice: Voice) -> tuple[Voice, ...]:
+        names = {name.casefold() for name in (voice.name, *voice.names) if name}
+        return tuple(
+            other
+            for other in self.all()
+            if other.state == "registered" and other.name and other.name.casefold() in names
+        )
 
     def _entry(self, voice: str | Path) -> Entry:
         """What a name, a hash or a file leads to. Raises UnknownVoice."""
@@ -218,7 +226,9 @@ class Voices:
             return
         called = _called(entry.name, row.sha256)
         if state == "erased":
-            raise ConsentEnded(f"voice {called} was erased; nothing can be spoken with it")
+            raise ConsentEnded(
+                f"voice {called} was erased, or the key of who registered it is not in this HOME's vault; register it again to use it"
+            )
         when = _moment(row.ended if state == "withdrawn" else row.expires)
         assert when is not None
         what = "was withdrawn" if state == "withdrawn" else "expired: consent ended"
