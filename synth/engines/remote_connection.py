@@ -1,4 +1,4 @@
-"""The wire to a speech server: requests, repetitions, and answers that may be slow, broken or endless.
+"""The wire to a speech server: requests, repetitions, and what a refusal means.
 
 The contract is OpenAI's `POST /v1/audio/speech` (https://platform.openai.com/docs/api-reference/audio/createSpeech),
 its errors those of https://platform.openai.com/docs/guides/error-codes.
@@ -13,15 +13,17 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import ProtocolError
 
 from voxledger.catalog import settings as catalog_settings
+from voxledger.synth.engines.remote_answer import EXHAUSTED, Answer, told
 from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidRequest, SynthesisError
 
 OPENAI = "api.openai.com"
@@ -31,7 +33,6 @@ LONGEST_WAIT = 30.0
 _FIRST_WAIT = 0.5
 _LARGEST_ERROR = 65_536
 _BUSY = (429, 503)
-_EXHAUSTED = ("insufficient_quota", "credit_balance_exhausted")  # more of the same request will not help
 _KEY_REMEDY = "Put the right key into the environment variable that remote.key_variable names."
 _REACH_REMEDY = "Start the speech server, or set remote.url to one that runs."
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Connection:
         self._session = requests.Session()
         self._session.mount("http://", HTTPAdapter(pool_maxsize=settings.concurrency, max_retries=0))
         self._session.mount("https://", HTTPAdapter(pool_maxsize=settings.concurrency, max_retries=0))
-        self._session.cookies.set_policy(_NO_COOKIES)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
         """Close what is kept alive, and end waits for repetitions. Idempotent."""
@@ -114,37 +115,37 @@ class Connection:
     def _refusal(self, answer: Answer) -> _Refusal:
         """What a status other than 200 means."""
         status, headers = answer.status, answer.headers
-        code, message = _told(answer.beginning(_LARGEST_ERROR))
+        code, message = told(answer.beginning(_LARGEST_ERROR))
         message = _without(message, key(self._key_variable))
-        told = f"{status}{': ' + message if message else ''}"
+        said = f"{status}{': ' + message if message else ''}"
         error: SynthesisError
-        if status in _BUSY and code not in _EXHAUSTED:
-            error = self._failed(f"is too busy ({told})", "busy")
+        if status in _BUSY and code not in EXHAUSTED:
+            error = self._failed(f"is too busy ({said})", "busy")
             error.remedy = "Try again later, or ask the server for less at once."
             return _Refusal(error, passing=True, wait=_retry_after(headers.get("Retry-After")))
         if status in (401, 403):
             hint = (
                 f"is {self._key_variable} right?" if self._key_variable else "name its variable in remote.key_variable"
             )
-            error = _unavailable(f"{self.host} does not accept the key ({told}); {hint}", _KEY_REMEDY)
+            error = _unavailable(f"{self.host} does not accept the key ({said}); {hint}", _KEY_REMEDY)
         elif status == 429:
             error = _unavailable(
-                f"{self.host} has no credit left for this key ({told})",
+                f"{self.host} has no credit left for this key ({said})",
                 "Buy credit from the server's operator, or use another engine.",
             )
         elif status == 404:
             error = _unavailable(
-                f"{self.host} has no such model or address ({told}); see remote.url and remote.model",
+                f"{self.host} has no such model or address ({said}); see remote.url and remote.model",
                 "Set remote.url and remote.model to what the server has.",
             )
         elif status in (400, 413, 422):
-            error = InvalidRequest(f"{self.host} refuses the request ({told})")
+            error = InvalidRequest(f"{self.host} refuses the request ({said})")
         elif 300 <= status < 400:
             error = self._failed(
                 f"sends the request elsewhere ({status}); set remote.url to where it belongs", "answer"
             )
         else:
-            error = self._failed(f"failed ({told})", "answer")
+            error = self._failed(f"failed ({said})", "answer")
         return _Refusal(error)
 
     def _failed(self, what: str, stage: str) -> EngineFailed:
@@ -158,67 +159,6 @@ class _Refusal:
         self.error, self.passing, self.wait = error, passing, wait
 
 
-class Answer:
-    """The answer to one request, while it comes. Close it: that ends the server's work too."""
-
-    def __init__(
-        self, response: requests.Response, host: str, limits: catalog_settings.Remote, deadline: float
-    ) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
-        self.content_type = response.headers.get("Content-Type", "")
-        self._response, self._host, self._limits, self._deadline = response, host, limits, deadline
-
-    def close(self) -> None:
-        """Close the connection, unless the answer was read to its end. Idempotent."""
-        self._response.close()
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body as it comes. Raises EngineFailed: stage `answer` before its first byte, `audio` after it."""
-        stage, limit = "answer", self._limits.first_timeout
-        if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise EngineFailed(f"{self._host} packed its answer, which was not asked for", stage=stage)
-        while True:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise EngineFailed(f"{self._host} did not finish within {self._limits.total_timeout:g} s", stage=stage)
-            self._be_patient_for(min(limit, left))
-            try:
-                piece: bytes = self._response.raw.read1(65_536, decode_content=False)
-            except (ReadTimeoutError, TimeoutError):
-                raise EngineFailed(f"{self._host} sent nothing for {min(limit, left):g} s", stage=stage) from None
-            except (IncompleteRead, ProtocolError):
-                raise EngineFailed(f"{self._host} broke off its answer", stage=stage) from None
-            except (HTTPError, OSError) as error:
-                raise EngineFailed(
-                    f"the connection to {self._host} broke ({type(error).__name__})", stage=stage
-                ) from None
-            if not piece:
-                return
-            yield piece
-            stage, limit = "audio", self._limits.pause_timeout
-
-    def beginning(self, size: int) -> bytes:
-        """At most so many bytes of the body, then close. Never fails: it is about an error already."""
-        content = b""
-        try:
-            for piece in self.chunks():
-                content += piece
-                if len(content) >= size:
-                    break
-        except EngineFailed:
-            pass
-        finally:
-            self.close()
-        return content[:size]
-
-    def _be_patient_for(self, seconds: float) -> None:
-        """How long the next read may take. An answer that ends with its connection keeps the limit of the request."""
-        sock = getattr(self._response.raw.connection, "sock", None)
-        if sock is not None:
-            sock.settimeout(max(0.01, seconds))
-
-
 class _Bearer(requests.auth.AuthBase):
     """The key, or nothing; and never what a .netrc file would add."""
 
@@ -229,16 +169,6 @@ class _Bearer(requests.auth.AuthBase):
         if self._secret:
             request.headers["Authorization"] = f"Bearer {self._secret}"
         return request
-
-
-class _NoCookies(requests.cookies.cookielib.DefaultCookiePolicy):
-    """Nothing of one request is carried into the next."""
-
-    def set_ok(self, cookie: Any, request: Any) -> bool:  # noqa: ARG002
-        return False
-
-
-_NO_COOKIES = _NoCookies()
 
 
 def address(url: str) -> str:
@@ -276,7 +206,9 @@ def key(variable: str) -> str:
     """The key from the environment. Raises EngineUnavailable when it is not there, or cannot be one."""
     found = os.environ.get(variable, "") if variable else ""
     if variable and not found:
-        raise _unavailable(f"the environment variable {variable}, which holds the server's key, is not set", _KEY_REMEDY)
+        raise _unavailable(
+            f"the environment variable {variable}, which holds the server's key, is not set", _KEY_REMEDY
+        )
     if not (found.isascii() and found.isprintable()) or " " in found:
         raise _unavailable(f"the environment variable {variable} holds characters that no key has", _KEY_REMEDY)
     return found
@@ -286,28 +218,6 @@ def _unavailable(message: str, remedy: str) -> EngineUnavailable:
     error = EngineUnavailable(message)
     error.remedy = remedy
     return error
-
-
-def _told(content: bytes) -> tuple[str, str]:
-    """Code and message of an error's body, in the shapes that servers use; the message in one short line."""
-    try:
-        body = json.loads(content)
-    except ValueError:  # HTML of a proxy, or nothing
-        return "", ""
-    told = body.get("error", body) if isinstance(body, dict) else {}
-    if isinstance(told, str):
-        return "", _short(told)
-    if not isinstance(told, dict):
-        return "", ""
-    message = told.get("message") or told.get("detail") or ""
-    codes = [told[name] for name in ("code", "type") if isinstance(told.get(name), str)]
-    exhausted = [code for code in codes if code in _EXHAUSTED]
-    return (exhausted or codes or [""])[0], _short(message if isinstance(message, str) else "")
-
-
-def _short(message: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in message).split())
-    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _without(message: str, secret: str) -> str:
