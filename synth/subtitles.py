@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 WIDTH = 42
@@ -59,10 +59,11 @@ def fitted(cues: Iterable[Cue], *, width: int = WIDTH, lines: int = LINES) -> It
 
     A longer one is cut at a pause where there is one and its time is shared out by characters. Times are whole
     milliseconds, and each cue ends after it starts, as section 4.1 of WebVTT demands; where two overlap, the later one
-    begins when the earlier one ends.
+    begins when the earlier one ends. A cue without text that follows at once makes the one before it longer: it is more
+    of the same speech.
     """
     behind = 0
-    for cue in cues:
+    for cue in _joined(cues):
         shown = list(_screens(_tokens(cue.text, width), width, lines))
         letters = [max(1, sum(not letter.isspace() for letter in screen)) for screen in shown]
         whole, spoken = sum(letters), 0
@@ -73,6 +74,19 @@ def fitted(cues: Iterable[Cue], *, width: int = WIDTH, lines: int = LINES) -> It
             first = max(start // 1000, behind)
             behind = max(end // 1000, first + 1)
             yield Cue(start_us=first * 1000, end_us=behind * 1000, text=screen)
+
+
+def _joined(cues: Iterable[Cue]) -> Iterator[Cue]:
+    waiting: Cue | None = None
+    for cue in cues:
+        if waiting and not cue.text.strip() and cue.start_us == waiting.end_us:
+            waiting = replace(waiting, end_us=cue.end_us)
+            continue
+        if waiting:
+            yield waiting
+        waiting = cue
+    if waiting:
+        yield waiting
 
 
 def _clock(moment_us: int, mark: str) -> str:

@@ -102,12 +102,26 @@ def test_two_lines_are_about_equally_long() -> None:
 def test_overlapping_cues_follow_each_other_and_none_is_empty() -> None:
     shown = list(
         fitted(
-            [cue("a", 0, 2), cue(" \n", 2, 3), cue("b", 1, 3), cue("c", 3, 3), cue("d", 3, 2.9), cue("\x00\x07", 5, 6)]
+            [
+                cue("a", 0, 2),
+                cue(" \n", 2.5, 3),
+                cue("b", 1, 3),
+                cue("c", 3, 3),
+                cue("d", 3, 2.9),
+                cue("\x00\x07", 5, 6),
+            ]
         )
     )
     assert [one.text for one in shown] == ["a", "b", "c", "d"]
     assert [(one.start_us, one.end_us) for one in shown] == [
         (0, 2_000_000), (2_000_000, 3_000_000), (3_000_000, 3_001_000), (3_001_000, 3_002_000),
+    ]  # fmt: skip
+
+
+def test_stretches_without_text_belong_to_the_speech_before_them() -> None:
+    stretches = [cue("", 0, 1), cue("Once.", 1, 1.2), cue("", 1.2, 2), cue("", 2, 3), cue("", 4, 5), cue("More.", 5, 6)]
+    assert [(one.text, one.start_us, one.end_us) for one in fitted(stretches)] == [
+        ("Once.", 1_000_000, 3_000_000), ("More.", 5_000_000, 6_000_000),
     ]  # fmt: skip
 
 
