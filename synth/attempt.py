@@ -96,6 +96,7 @@ class Attempt:
             language=request.spoken_language(),
             emotion=emotion,
             effective=effective,
+            voice=self._voice.name if self._voice else request.voice,
             voice_sha256=self._voice.sha256 if self._voice else None,
             emotion_sha256=self._mood.sha256 if self._mood else None,
             seed=_seed(request, info.determinism, reuse=reuse),
@@ -121,6 +122,7 @@ class Attempt:
         patience = self._around.settings.synth.wait
         deadline = self.facts.started + patience
         while True:
+            self._around.recordings.check(self._voice, self._mood)
             with journal.transaction() as write:
                 journal.settle_claims(write)
                 found = write.fingerprint(self.facts.fingerprint)
@@ -238,7 +240,6 @@ class Attempt:
 
     def _reuse(self, write: Transaction, clip: Clip) -> Clip:
         """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
-        self._around.recordings.check(self._voice, self._mood)
         facts, draft = self.facts, self._around.recorder.draft
         fact = GenerationReused(
             channel=facts.channel,

@@ -148,7 +148,7 @@ def _met(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None, studio
         reasons.append(f"engine {info.name} cannot use a{'n' if what[0] in 'aeiou' else ''} {what}")
     if file is not None and able:
         try:
-            studio.recording(str(file))
+            studio.recording(file)
         except SynthesisError as error:
             reasons.append(str(error))
     return ("", " and ".join(reasons)) if reasons else (str(file), "")

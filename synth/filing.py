@@ -43,6 +43,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     emotion: Emotion
     effective: Weights
+    voice: str | None
+    """Its name, whatever it was asked by."""
     voice_sha256: str | None
     emotion_sha256: str | None
     seed: int | None
@@ -82,7 +84,7 @@ def write(made: Made, facts: Facts, home: Home, settings: Settings) -> Clip:
         name=name,
         text=request.text if settings.general.store_text else None,
         language=facts.language,
-        voice=request.voice,
+        voice=facts.voice,
         emotion=facts.emotion.dominant,
         engine=facts.info.name,
         format=request.format,
@@ -183,7 +185,7 @@ def completed(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, store
         key=clip.key or "",
         path=str(clip.path),
         text=clip.text,
-        voice_name=request.voice,
+        voice_name=facts.voice,
         tags=request.tags,
     )
 

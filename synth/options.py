@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypedDict
 
 from voxledger.catalog.events import Channel
@@ -12,10 +13,10 @@ from voxledger.synth.emotion import EmotionLike
 class SpeakOptions(TypedDict, total=False):
     """The keyword arguments of `Studio.speak`, which says what each means."""
 
-    voice: str | None
+    voice: str | Path | None
     emotion: EmotionLike
     emotion_strength: float
-    emotion_reference: str | None
+    emotion_reference: str | Path | None
     emotion_words: str | None
     language: str | None
     actor: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import NotSupported
@@ -34,7 +35,7 @@ class Recordings:
         mood = self._voices().resolve(request.emotion_reference) if request.emotion_reference else None
         return voice, mood
 
-    def named(self, voice: str) -> Recording:
+    def named(self, voice: str | Path) -> Recording:
         """A registered recording. Raises UnknownVoice, ConsentEnded."""
         return self._voices().resolve(voice)
 

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from voxledger.catalog.settings import Settings
@@ -57,7 +58,7 @@ class SpeakRequest:
         *,
         settings: Settings,
         actor: str,
-        voice: str | None = None,
+        voice: str | Path | None = None,
         emotion: EmotionLike = None,
         emotion_strength: float = 1.0,
         language: str | None = None,
@@ -68,7 +69,7 @@ class SpeakRequest:
         seed: int | None = None,
         take: int = 1,
         dropped: Iterable[str] = (),
-        emotion_reference: str | None = None,
+        emotion_reference: str | Path | None = None,
         emotion_words: str | None = None,
         sampling: Mapping[str, float] | None = None,
         speed: float | None = None,
@@ -78,14 +79,12 @@ class SpeakRequest:
         """Check what a caller wrote. Raises InvalidRequest, or one of its children, that says what is wrong with it."""
         if isinstance(tags, str):
             tags = (tags,)
-        if voice is not None and not isinstance(voice, str):
-            raise InvalidRequest(f"the voice must be a name, not {voice!r}")
         if emotion_reference is not None and emotion_words is not None:
             raise InvalidRequest("an emotion comes from a recording or from words, not from both; leave one out")
         clean = clean_text(text, settings.synth.max_text)
         return cls(
             text=clean,
-            voice=clean_label("voice", voice) if voice else None,
+            voice=_recording("voice", voice),
             emotion=Emotion.of(emotion, strength=emotion_strength),
             language=normalize(language) if language else None,
             actor=clean_label("actor", actor),
@@ -96,7 +95,7 @@ class SpeakRequest:
             seed=_whole("seed", seed, 0, _LARGEST_SEED) if seed is not None else None,
             take=_whole("take", take, 1, 1_000_000),
             dropped=tuple(dropped),
-            emotion_reference=clean_label("emotion reference", emotion_reference) if emotion_reference else None,
+            emotion_reference=_recording("emotion reference", emotion_reference),
             emotion_words=clean_label("emotion in words", emotion_words) if emotion_words else None,
             sampling=_sampling(sampling, speed),
             marks=marks and has_marks(clean),
@@ -202,6 +201,16 @@ def clean_label(what: str, value: str) -> str:
     if re.search(r"(^|[/\\])\.\.?([/\\]|$)", clean) or clean.startswith(("/", "\\")):
         raise InvalidRequest(f"the {what} {clean!r} looks like a path that climbs; use a plain name")
     return clean
+
+
+def _recording(what: str, value: str | Path | None) -> str | None:
+    """A name, a hash, or a file: it leads to something that is there, and never becomes a path of ours."""
+    if value is not None and not isinstance(value, (str, Path)):
+        raise InvalidRequest(f"the {what} must be a name or a path, not {value!r}")
+    clean = unicodedata.normalize("NFC", str(value)).strip() if value else ""
+    if any(unicodedata.category(character) in _FORBIDDEN for character in clean):
+        raise InvalidRequest(f"the {what} holds a control character; remove it")
+    return clean or None
 
 
 def _sampling(sampling: Mapping[str, float] | None, speed: float | None) -> dict[str, float]:

@@ -95,10 +95,10 @@ class Studio:
         self,
         text: str,
         *,
-        voice: str | None = None,
+        voice: str | Path | None = None,
         emotion: EmotionLike = None,
         emotion_strength: float = 1.0,
-        emotion_reference: str | None = None,
+        emotion_reference: str | Path | None = None,
         emotion_words: str | None = None,
         language: str | None = None,
         actor: str | None = None,
@@ -245,7 +245,7 @@ class Studio:
         """The surroundings without what was spoken before."""
         return replace(self._around, settings=settings, cache=SpeechCache(self._around.home.speech, limit=0, life=0.0))
 
-    def recording(self, voice: str) -> Recording:
+    def recording(self, voice: str | Path) -> Recording:
         """A registered recording by name, hash, or a file with its bytes. Raises UnknownVoice, ConsentEnded."""
         return self._around.recordings.named(voice)
 

@@ -133,7 +133,7 @@ def test_a_line_from_hell_is_one_error_and_the_others_go_on(
 
 def test_a_large_seed_is_recorded_as_it_stands(vox: Ledger, tmp_path: Path) -> None:
     _run(vox, _manifest(tmp_path, {"text": "Seeded.", "seed": 9007199254740993}, {"text": "Most.", "seed": 2**63 - 1}))
-    rows = vox.catalog.sql("SELECT seed FROM clips ORDER BY created").rows()
+    rows = vox.catalog.sql("SELECT seed FROM clips ORDER BY seed").rows()
     assert [row["seed"] for row in rows] == [9007199254740993, 2**63 - 1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,8 +26,6 @@ class Watched:
         self._given = 0
 
     def describe(self) -> EngineInfo:
-        import dataclasses
-
         return dataclasses.replace(self._inner.describe(), **self._info)
 
     def effective(self, emotion: Any) -> Any:
@@ -35,7 +34,7 @@ class Watched:
     def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
         self.asked.append(request.text)
         self.requests.append(request)
-        return self._segments(request)
+        return self._segments(dataclasses.replace(request, voice_audio=None, emotion_audio=None, emotion_words=None))
 
     def _segments(self, request: SynthesisRequest) -> Iterator[Segment]:
         try:
