@@ -1,0 +1,93 @@
+"""Commands about how a clip was made, as people and scripts use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.building import NOBODY
+from voxledger.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("VOXLEDGER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
+    monkeypatch.setenv("VOXLEDGER_STORE_CLOSE_WAIT", "0")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        heard = capsys.readouterr()
+        return int(ended.value.code or 0), heard.out, heard.err
+
+    return run
+
+
+def made(run: Run, *arguments: str) -> str:
+    code, out, err = run("say", *arguments, "--no-wait", "--json")
+    assert code == 0, err
+    short: str = json.loads(out)["short"]
+    return short
+
+
+def test_a_clip_is_rendered_again_to_the_same_bytes(run: Run) -> None:
+    clip = made(run, "[sad:0.6] I lost it.\n[happy] And found it.", "--speed", "1.2", "--format", "flac")
+    code, out, _ = run("rerender", clip)
+    assert code == 0
+    assert "equal" in out
+    assert "byte for byte" in out
+    told = json.loads(run("rerender", clip, "--json")[1])
+    assert (told["equal"], told["differences"], told["distance_db"]) == (True, [], None)
+
+
+def test_a_clip_that_is_not_there_is_named(run: Run) -> None:
+    made(run, "The tide is turning.")
+    code, out, err = run("rerender", "0000ffff")
+    assert (code, out) == (1, "")
+    assert "there is no clip '0000ffff'" in err
+
+
+def test_subtitles_say_each_sentence_when_it_is_heard(run: Run, tmp_path: Path) -> None:
+    text = "The tide is turning. Two boats come home."
+    clip = made(run, text)
+    code, out, _ = run("subtitles", clip)
+    assert code == 0
+    assert out.startswith("1\n00:00:00,000 --> 00:00:0")
+    assert "The tide is turning." in out
+    assert run("subtitles", clip, "--out", "tide.vtt")[0] == 0
+    assert (tmp_path / "tide.vtt").read_text().startswith("WEBVTT\n")
+    code, _, err = run("subtitles", clip, "--out", "nowhere/tide.srt")
+    assert code == 1
+    assert "nowhere/tide.srt cannot be written" in err
+
+
+def test_without_text_there_are_no_subtitles(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXLEDGER_GENERAL_STORE_TEXT", "false")
+    clip = made(run, "Keep this to yourself.")
+    code, _, err = run("subtitles", clip)
+    assert code == 1
+    assert "its text was not kept" in err
+
+
+def test_a_preset_fills_what_a_command_leaves_open(run: Run) -> None:
+    run("presets", "add", "narrator", "--emotion", "calm=0.5", "--language", "de")
+    code, out, err = run("say", "Guten Tag.", "--preset", "narrator", "--no-wait", "--json")
+    assert code == 0, err
+    assert (json.loads(out)["emotion"], json.loads(out)["language"]) == ("calm", "de")
+    assert (
+        json.loads(run("say", "Guten Tag.", "--preset", "narrator", "--emotion", "happy", "--no-wait", "--json")[1])[
+            "emotion"
+        ]
+        == "happy"
+    )
+    code, _, err = run("say", "Guten Tag.", "--preset", "narator", "--no-wait")
+    assert code == 1
+    assert "narrator" in err
