@@ -212,13 +212,17 @@ class Commands:
         """
         with self._opened(channel="cli") as door:
             found = door.voices.withdraw(voice, reason=reason, actor=actor)
-            clips = door.catalog.clips(voice=found.voice.sha256, limit=_SHOWN_CLIPS) if found.use.clips else []
+            clips = (
+                door.catalog.clips(voice=found.voice.sha256, limit=_SHOWN_CLIPS)
+                if found.use and found.use.clips
+                else []
+            )
         if json:
             terminal.print_json(
                 {
                     **found.voice.as_dict(),
-                    "clips": found.use.clips,
-                    "clips_duration_us": found.use.duration_us,
+                    "clips": found.use and found.use.clips,
+                    "clips_duration_us": found.use and found.use.duration_us,
                     "newest": [clip.as_dict() for clip in clips],
                     "others": [other.sha256 for other in found.others],
                 }
@@ -293,7 +297,9 @@ def _print_withdrawn(found: Withdrawn, clips: Sequence[Clip]) -> None:
     from voxledger.catalog.query.shown import print_clips
 
     terminal.console.print(_line(found.voice, "withdrawn", "red"))
-    if clips:
+    if found.use is None:
+        terminal.console.print(f"What was made with it: voxledger clips --voice {found.voice.short}", soft_wrap=True)
+    elif clips:
         terminal.console.print(
             f"{terminal.count(found.use.clips, 'clip was', 'clips were')} made with it,"
             f" {terminal.length(found.use.duration_us / 1e6)} in all; the newest:"

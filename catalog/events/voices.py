@@ -34,11 +34,14 @@ class VoiceRegistered(Fact, frozen=True, kw_only=True):
 
 
 class VoiceWithdrawn(Fact, frozen=True, kw_only=True):
-    """Consent has ended: nothing new is spoken with the voice. The subject is its SHA-256."""
+    """Consent has ended: nothing new is spoken with the voice. The subject is its SHA-256.
+
+    `clips` were made with it until then; null when they could not be counted: the end does not wait for that.
+    """
 
     about: ClassVar[About] = "voice"
 
     sha256: Sha256
-    clips: Amount
+    clips: Amount | None
     name: Personal
     reason: Personal | None

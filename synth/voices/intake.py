@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from voxledger.catalog import platform, terminal
+from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, HomeError
 from voxledger.synth.errors import RecordingRefused
 
@@ -121,7 +121,7 @@ def _check(found: os.stat_result, source: Path, most: int, what: str) -> None:
         raise RecordingRefused(f"the {what} {source} is empty (0 bytes)")
     if found.st_size > most:
         raise RecordingRefused(
-            f"the {what} {source} has {terminal.size(found.st_size)}, more than {terminal.size(most)};"
+            f"the {what} {source} has {found.st_size / 1e6:,.1f} MB, more than {most / 1e6:,.0f} MB;"
             + (" cut it to the 15 s that speak best" if what == "recording" else " give a smaller one")
         )
 

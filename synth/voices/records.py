@@ -72,12 +72,12 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a voice, and what was made with it until then. `others` are recordings that once had the same name and
-    may still be used: a person who withdraws a voice may mean them too.
+    """The end of a voice. `use` is what was made with it until then, None when the catalog could not be asked; `others` are
+    recordings that once had the same name and may still be used: a person who withdraws a voice may mean them too.
     """
 
     voice: Voice
-    use: Use
+    use: Use | None
     others: tuple[Voice, ...] = ()
 
 

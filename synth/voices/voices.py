@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from voxledger.catalog.errors import StoreError
+from voxledger.catalog.errors import StoreError, VoxledgerError
 from voxledger.catalog.events import VoiceWithdrawn
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_log = logging.getLogger(__name__)
 _PREFIX = re.compile(r"[0-9a-f]{8,64}")
 _SUFFIX = re.compile(r"\.\w{1,5}$")
 
@@ -163,14 +164,24 @@ class Voices:
             raise ConsentEnded(
                 f"voice {_called(found.name, found.sha256)} was {found.state} already; nothing was changed"
             )
-        use = self.use(found)
-        fact = VoiceWithdrawn(sha256=found.sha256, clips=use.clips, name=found.name or "", reason=reason or None)
+        use = self._use_or_none(found)
+        fact = VoiceWithdrawn(
+            sha256=found.sha256, clips=use and use.clips, name=found.name or "", reason=reason or None
+        )
         who = self._recorder.vault.actor(clean_label("actor", actor or self._actor))
         if self._registry.withdraw(fact, actor=who) is None:
             raise ConsentEnded(
                 f"voice {_called(found.name, found.sha256)} was withdrawn meanwhile; nothing was changed"
             )
         return Withdrawn(voice=self.show(found.sha256), use=use, others=self._namesakes(found))
+
+    def _use_or_none(self, voice: Voice) -> Use | None:
+        """The end of consent does not wait until a catalog that is busy or damaged can be asked again."""
+        try:
+            return self.use(voice)
+        except VoxledgerError as error:
+            _log.warning("what was made with voice %s could not be counted: %s", voice.short, error)
+            return None
 
     def _namesakes(self, voice: Voice) -> tuple[Voice, ...]:
         names = {name.casefold() for name in (voice.name, *voice.names) if name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 import sys
@@ -105,7 +106,7 @@ BAD: list[tuple[str, Make, str]] = [
     ("1 Hz", lambda path, speech: _header(path, rate=1, size=5), r"sample rate lies outside"),
     ("1 MHz", lambda path, speech: _header(path, rate=1_000_000), r"sample rate lies outside.*\(1000000\)"),
     ("too many samples", lambda path, speech: _header(path, rate=192_000, size=30_000_001), "more than 30,000,000 samples"),
-    ("too many bytes", lambda path, speech: _header(path, size=200_000_001), "more than 200.0 MB"),
+    ("too many bytes", lambda path, speech: _header(path, size=200_000_001), "more than 200 MB"),
     ("NaN", _with(float("nan")), "no numbers"),
     ("infinity", _with(float("inf")), "no numbers"),
     ("a folder", lambda path, speech: path.mkdir(), "is a folder"),
@@ -205,6 +206,10 @@ def test_a_decoder_that_was_taken_over_harms_nobody(
     assert list(vox.home.voices.rglob("*")) == []
 
 
+def _has_landlock() -> bool:
+    return sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are Linux's")
 @pytest.mark.parametrize(
     ("greed", "message"),
@@ -218,7 +223,7 @@ def test_what_the_decoder_takes_is_limited(
 ) -> None:
     """The program as it is, but a recording makes it ask for too much."""
     program = decoding.PROGRAM.read_text(encoding="utf-8")
-    assert program.count("    import soundfile\n\n    path =") == 1
+    assert program.count('    path = folder / "recording"') == 1
     other = tmp_path / "decoder.py"
     other.write_text(
         program.replace("    import soundfile\n\n    path =", f"    import soundfile\n\n    {greed}\n    path =")
@@ -226,6 +231,28 @@ def test_what_the_decoder_takes_is_limited(
     monkeypatch.setattr(decoding, "PROGRAM", other)
     with pytest.raises(RecordingRefused, match=message):
         vox.voices.add("bob", speech, own=True)
+
+
+@pytest.mark.skipif(not _has_landlock(), reason="this kernel knows no Landlock")
+@pytest.mark.parametrize(
+    "prying", ["open(os.path.join(folder, '../../vault.sqlite'), 'rb')", "os.listdir('/')", "open('/tmp/out', 'w')"]
+)
+def test_the_decoder_reaches_nothing_but_its_folder(
+    vox: Ledger, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prying: str
+) -> None:
+    """The program as it is, but a recording has taken it over."""
+    program = decoding.PROGRAM.read_text(encoding="utf-8")
+    other = tmp_path / "decoder.py"
+    for harmless, message in (("os.path.exists(folder)", None), (prying, "failed at it")):
+        other.write_text(
+            program.replace('    path = folder / "recording"', f'    {harmless}\n    path = folder / "recording"')
+        )
+        monkeypatch.setattr(decoding, "PROGRAM", other)
+        if message is None:
+            vox.voices.add("bob", speech, own=True)
+        else:
+            with pytest.raises(RecordingRefused, match=message):
+                vox.voices.add("bob", speech, own=True)
 
 
 def test_the_decoder_sees_no_keys_of_this_process(

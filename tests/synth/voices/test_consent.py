@@ -24,6 +24,7 @@ from voxledger.catalog.events import Fact, SubjectErased, VoiceRegistered, Voice
 from voxledger.catalog.exchange import exported, take_in
 from voxledger.ledger import Ledger
 from voxledger.synth.errors import ConsentEnded, UnknownVoice
+from voxledger.synth.voices import Use
 from voxledger.synth.voices.registry import Registry
 
 
@@ -59,7 +60,7 @@ def test_a_withdrawn_voice_is_refused_under_all_its_names(vox: Ledger, speech: P
     made = vox.voices.add("bob", speech, own=True)
     vox.voices.add("robert", speech, own=True)
     ended = vox.voices.withdraw("bob", reason="he asked")
-    assert (ended.voice.state, ended.use.clips) == ("withdrawn", 0)
+    assert (ended.voice.state, ended.use) == ("withdrawn", Use(clips=0, duration_us=0))
     with pytest.raises(ConsentEnded, match=r"voice 'robert' \(\w{12}\) was withdrawn on 20\d\d-.*register it again"):
         vox.voices.resolve("robert")
     refused(vox, "bob", made.sha256, str(speech))
@@ -79,7 +80,7 @@ def test_the_end_counts_what_was_made_and_the_clips_are_found(vox: Ledger, speec
     clip(vox, voice_sha256="0" * 64)
     clip(vox)
     ended = vox.voices.withdraw("bob")
-    assert (ended.use.clips, ended.use.duration_us) == (3, 4_500_000)
+    assert ended.use == Use(clips=3, duration_us=4_500_000)
     [event] = vox.catalog.sql("SELECT data ->> 'clips' AS clips FROM events WHERE type = 'VoiceWithdrawn'").rows()
     assert event["clips"] == "3"
     for asked in ("bob", made.sha256, made.short):
@@ -93,6 +94,21 @@ def test_a_recording_whose_emotion_was_taken_counts_as_used(vox: Ledger, speech:
     mood = clip(vox, voice_sha256="0" * 64, emotion_sha256=made.sha256)
     assert vox.voices.use(made).clips == vox.voices.uses()[made.sha256] == 2
     assert {found.id for found in vox.catalog.clips(voice=made.short)} == {both, mood}
+
+
+def test_the_end_does_not_wait_for_a_catalog_that_cannot_be_asked(
+    vox: Ledger, speech: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = vox.voices.add("bob", speech, own=True)
+    vox.home.catalog.unlink(missing_ok=True)
+    vox.home.catalog.mkdir()
+    ended = vox.voices.withdraw("bob")
+    assert ended.use is None
+    assert "could not be counted" in caplog.text
+    refused(vox, made.sha256)
+    vox.home.catalog.rmdir()
+    [row] = vox.catalog.sql("SELECT data ->> 'clips' AS clips FROM events WHERE type = 'VoiceWithdrawn'").rows()
+    assert row["clips"] is None
 
 
 def test_new_consent_makes_a_withdrawn_voice_usable_again(vox: Ledger, speech: Path) -> None:
