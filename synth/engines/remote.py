@@ -23,9 +23,10 @@ import numpy as np
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import ZERO, Emotion, EmotionMode, Weights
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
+from voxledger.synth.engines.remote_answer import broken
 from voxledger.synth.engines.remote_audio import STAGE, decoder
 from voxledger.synth.engines.remote_connection import Connection, address, key, key_variable
-from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidText, NotSupported, UnknownVoice
+from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
 from voxledger.synth.language import match
 from voxledger.synth.text import sentences
 
@@ -202,7 +203,7 @@ class RemoteEngine:
             spoken = passage.text
             for samples, came_at in self._speak(passage.text, body, speed):
                 if rate and came_at != rate:
-                    raise EngineFailed(f"the server changed its rate from {rate} to {came_at} Hz", stage=STAGE)
+                    raise broken(f"the server changed its rate from {rate} to {came_at} Hz", stage=STAGE)
                 rate = came_at
                 segment = Segment(samples=samples, sample_rate=rate, text=spoken, start=start)
                 yield segment
@@ -226,7 +227,7 @@ class RemoteEngine:
                 waiting.append(samples)
                 held += len(samples)
                 if held and total + held > longest_s * decode.rate:
-                    raise EngineFailed(
+                    raise broken(
                         f"the server sent more than {longest_s:.0f} s of audio for {len(text)} characters", stage=STAGE
                     )
                 if held and held >= least_s * decode.rate:
@@ -236,7 +237,7 @@ class RemoteEngine:
             if held:
                 yield np.concatenate(waiting), decode.rate
             elif not total:
-                raise EngineFailed("the server answered without any audio", stage=STAGE)
+                raise broken("the server answered without any audio", stage=STAGE)
         finally:
             answer.close()
 

@@ -20,6 +20,13 @@ EXHAUSTED = ("insufficient_quota", "credit_balance_exhausted")
 """Codes of a 429 that waiting does not help."""
 
 
+def broken(message: str, *, stage: str, remedy: str = "") -> EngineFailed:
+    """The error of an answer that is no audio, or not all of it; the remedy is the operator's, not the speaker's."""
+    error = EngineFailed(message, stage=stage)
+    error.remedy = remedy or "Try again; if it fails again, look into the log of the speech server."
+    return error
+
+
 class Answer:
     """The answer to one request, while it comes. Close it: that ends the server's work too."""
 
@@ -39,22 +46,20 @@ class Answer:
         """The body as it comes. Raises EngineFailed: stage `answer` before its first byte, `audio` after it."""
         stage, limit = "answer", self._limits.first_timeout
         if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise EngineFailed(f"{self._host} packed its answer, which was not asked for", stage=stage)
+            raise broken(f"{self._host} packed its answer, which was not asked for", stage=stage)
         while True:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise EngineFailed(f"{self._host} did not finish within {self._limits.total_timeout:g} s", stage=stage)
+                raise broken(f"{self._host} did not finish within {self._limits.total_timeout:g} s", stage=stage)
             self._be_patient_for(min(limit, left))
             try:
                 piece: bytes = self._response.raw.read1(65_536, decode_content=False)
             except (ReadTimeoutError, TimeoutError):
-                raise EngineFailed(f"{self._host} sent nothing for {min(limit, left):g} s", stage=stage) from None
+                raise broken(f"{self._host} sent nothing for {min(limit, left):g} s", stage=stage) from None
             except (IncompleteRead, ProtocolError):
-                raise EngineFailed(f"{self._host} broke off its answer", stage=stage) from None
+                raise broken(f"{self._host} broke off its answer", stage=stage) from None
             except (HTTPError, OSError) as error:
-                raise EngineFailed(
-                    f"the connection to {self._host} broke ({type(error).__name__})", stage=stage
-                ) from None
+                raise broken(f"the connection to {self._host} broke ({type(error).__name__})", stage=stage) from None
             if not piece:
                 return
             yield piece

@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from voxledger.synth.engines.base import Samples
-from voxledger.synth.errors import EngineFailed
+from voxledger.synth.engines.remote_answer import broken
 
 STAGE = "audio"
 
+_FORMAT_REMEDY = "Set remote.url to the speech endpoint itself, and remote.format to what it sends."
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)
 _LONGEST_HEADER = 65_536
 _RATES = range(8_000, 192_001)
@@ -46,7 +47,9 @@ def decoder(asked: Literal["pcm", "wav"], content_type: str, rate: int) -> Decod
         "wav": ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"),
     }[asked]
     if kind and kind not in (*fitting, "application/octet-stream"):
-        raise EngineFailed(f"the server answered with {kind[:60]} where {asked} was asked for", stage=STAGE)
+        raise broken(
+            f"the server answered with {kind[:60]} where {asked} was asked for", stage=STAGE, remedy=_FORMAT_REMEDY
+        )
     if asked == "wav":
         return Wav()
     told = re.search(r"rate=(\d+)", parameters)
@@ -74,7 +77,7 @@ class Pcm:
     def end(self) -> None:
         """Raises EngineFailed when half a sample is left, or less than two came."""
         if self._rest:
-            raise EngineFailed("the server's audio ends in the middle of a sample", stage=STAGE)
+            raise broken("the server's audio ends in the middle of a sample", stage=STAGE)
 
 
 def _refuse_others(data: bytes) -> None:
@@ -82,9 +85,11 @@ def _refuse_others(data: bytes) -> None:
     for mark, what in ((b"RIFF", "a WAV file"), (b"OggS", "Ogg"), (b"fLaC", "FLAC"), (b"ID3", "MP3")):
         if data.startswith(mark):
             hint = "; set remote.format = 'wav'" if mark == b"RIFF" else ""
-            raise EngineFailed(f"the server answered with {what} where pcm was asked for{hint}", stage=STAGE)
+            raise broken(
+                f"the server answered with {what} where pcm was asked for{hint}", stage=STAGE, remedy=_FORMAT_REMEDY
+            )
     if re.match(rb"\s*(<!doctype|<html|\{\s*\")", data[:64], re.IGNORECASE):
-        raise EngineFailed("the server answered with a text where audio was asked for", stage=STAGE)
+        raise broken("the server answered with a text where audio was asked for", stage=STAGE, remedy=_FORMAT_REMEDY)
 
 
 class Wav:
@@ -118,18 +123,18 @@ class Wav:
     def end(self) -> None:
         """Raises EngineFailed when the header, or audio that it promised, is missing."""
         if not self._in_data:
-            raise EngineFailed("the server's WAV ends within its header", stage=STAGE)
+            raise broken("the server's WAV ends within its header", stage=STAGE)
         if self._left:
-            raise EngineFailed(f"the server's WAV ends {self._left:,} bytes too early", stage=STAGE)
+            raise broken(f"the server's WAV ends {self._left:,} bytes too early", stage=STAGE)
         if self._left is None and self._rest:
-            raise EngineFailed("the server's audio ends in the middle of a sample", stage=STAGE)
+            raise broken("the server's audio ends in the middle of a sample", stage=STAGE)
 
     def _read_header(self) -> None:
         start = self._rest[:12]
         if not (b"RIFF".startswith(start[:4]) if len(start) < 4 else start.startswith(b"RIFF")) or (
             len(start) == 12 and start[8:] != b"WAVE"
         ):
-            raise EngineFailed("the server answered with something that is no WAV file", stage=STAGE)
+            raise broken("the server answered with something that is no WAV file", stage=STAGE)
         place = 12
         while len(self._rest) >= place + 8:
             name, size = struct.unpack_from("<4sI", self._rest, place)
@@ -144,16 +149,16 @@ class Wav:
                 self._read_format(self._rest[place + 8 : place + 8 + size])
             place += 8 + size + size % 2
         if len(self._rest) > _LONGEST_HEADER or len(self._rest) >= place + 8:
-            raise EngineFailed("the header of the server's WAV has no end", stage=STAGE)
+            raise broken("the header of the server's WAV has no end", stage=STAGE)
 
     def _read_format(self, content: bytes) -> None:
         if len(content) < 16:
-            raise EngineFailed("the header of the server's WAV is broken", stage=STAGE)
+            raise broken("the header of the server's WAV is broken", stage=STAGE)
         tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", content)
         if tag == _EXTENSIBLE and len(content) >= 26:
             tag = struct.unpack_from("<H", content, 24)[0]
         if (tag, bits) not in _BYTES or not 1 <= channels <= 8 or rate not in _RATES:
-            raise EngineFailed(
+            raise broken(
                 f"the server's WAV has a format that is not read here: tag {tag}, {bits} bits, {channels} channels,"
                 f" {rate} Hz",
                 stage=STAGE,
@@ -162,7 +167,7 @@ class Wav:
 
     def _begin(self, size: int, place: int) -> None:
         if self._format is None:
-            raise EngineFailed("the server's WAV does not say its format", stage=STAGE)
+            raise broken("the server's WAV does not say its format", stage=STAGE)
         self._in_data = True
         self._left = None if size in _UNKNOWN_SIZES else size
         self._rest = self._rest[place:]
@@ -172,7 +177,7 @@ def _samples(data: bytes, tag: int, bits: int, channels: int) -> Samples:
     if tag == _FLOAT:
         values = np.frombuffer(data, "<f4").astype(np.float32)
         if not np.isfinite(values).all():
-            raise EngineFailed("the server's audio holds numbers that are none", stage=STAGE)
+            raise broken("the server's audio holds numbers that are none", stage=STAGE)
         values = np.clip(values, -1.0, 1.0)
     elif bits == 24:
         padded = np.zeros((len(data) // 3, 4), dtype=np.uint8)

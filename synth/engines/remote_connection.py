@@ -23,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
 from voxledger.catalog import settings as catalog_settings
-from voxledger.synth.engines.remote_answer import EXHAUSTED, Answer, told
+from voxledger.synth.engines.remote_answer import EXHAUSTED, Answer, broken, told
 from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidRequest, SynthesisError
 
 OPENAI = "api.openai.com"
@@ -149,7 +149,7 @@ class Connection:
         return _Refusal(error)
 
     def _failed(self, what: str, stage: str) -> EngineFailed:
-        return EngineFailed(f"{self.host} {what}", stage=stage)
+        return broken(f"{self.host} {what}", stage=stage)
 
 
 class _Refusal:

@@ -359,6 +359,7 @@ def test_broken_answers_are_errors_with_their_stage(
     assert isinstance(error, EngineFailed)
     assert message in str(error)
     assert error.stage == stage
+    assert "server" in error.remedy or "remote." in error.remedy
     assert len(server.requests) == 1  # and never asked again: audio may have been delivered
 
 
