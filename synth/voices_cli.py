@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from cyclopts import App, Parameter
 from rich.markup import escape
@@ -17,14 +17,12 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
-    from voxledger.catalog.clip import Clip
     from voxledger.catalog.objects import Uploader
     from voxledger.catalog.settings import Loaded
-    from voxledger.synth.voices import Voice, Voices, Withdrawn
+    from voxledger.synth.voices import Voice, Voices
 
 _UPLOAD_WAIT = 10.0
 _SHOWN_CLIPS = 10
-_STATES = {"registered": "green", "expired": "yellow", "withdrawn": "red", "erased": "dim"}
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -107,6 +105,8 @@ class Commands:
         json
             Print one JSON document a voice.
         """
+        from voxledger.synth.voices import shown
+
         failed = 0
         pairs = list(_pairs(words))
         with self._opened(channel="cli") as door:
@@ -127,7 +127,7 @@ class Commands:
                 if json:
                     terminal.print_json({**voice.as_dict(), "stored": not left})
                 else:
-                    _print_added(voice, (door.uploader.progress.trouble or "its upload goes on") if left else None)
+                    shown.print_added(voice, (door.uploader.progress.trouble or "its upload goes on") if left else None)
             door.close(wait=0)
         return 1 if failed else 0
 
@@ -150,7 +150,9 @@ class Commands:
         if json:
             terminal.print_json_lines({**voice.as_dict(), "clips": uses.get(voice.sha256, 0)} for voice in found)
         elif found:
-            _print_list(found, uses)
+            from voxledger.synth.voices import shown
+
+            shown.print_list(found, uses)
         else:
             terminal.console.print(
                 "There are no voices yet. [dim]`voxledger voices add NAME FILE --own` registers one.[/]"
@@ -184,7 +186,9 @@ class Commands:
         if json:
             terminal.print_json(told)
         else:
-            _print_voice(found, told)
+            from voxledger.synth.voices import shown
+
+            shown.print_voice(found, told)
 
     def withdraw(
         self, voice: str, /, *, reason: str | None = None, actor: str | None = None, json: bool = False
@@ -228,7 +232,9 @@ class Commands:
                 }
             )
             return
-        _print_withdrawn(found, clips)
+        from voxledger.synth.voices import shown
+
+        shown.print_withdrawn(found, clips)
 
 
 def _pairs(words: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
@@ -262,118 +268,3 @@ def _reason(catalog: Catalog, voice: Voice) -> str | None:
         return None
     rows = catalog.sql(f"SELECT withdrawal_reason FROM voices WHERE sha256 = '{voice.sha256}'").rows()  # noqa: S608  # hex digits
     return rows[0]["withdrawal_reason"] if rows else None
-
-
-def _line(voice: Voice, what: str, colour: str) -> str:
-    name = escape(str(terminal.text(voice.name or "(no name)")))
-    return f"[bold]{name}[/] [{colour}]{what}[/] [dim]·[/] {voice.short}"
-
-
-def _print_added(voice: Voice, waits_for: str | None) -> None:
-    channels = "mono" if voice.channels == 1 else "stereo"
-    loudness = f" · {voice.loudness_lufs:.1f} LUFS" if voice.loudness_lufs is not None else ""
-    terminal.console.print(_line(voice, "registered", "green"))
-    terminal.console.print(
-        f"{terminal.length((voice.duration_us or 0) / 1e6)}, {terminal.length((voice.speech_us or 0) / 1e6)} of speech"
-        f" · {(voice.sample_rate or 0) / 1000:g} kHz {channels}{loudness} · {_consent(voice)}"
-    )
-    terminal.console.print(terminal.text(voice.path), soft_wrap=True)
-    if waits_for is None:
-        terminal.console.print(terminal.text(f"s3://{voice.bucket}/{voice.key}"), style="green", soft_wrap=True)
-    else:
-        terminal.console.print(terminal.text(f"not uploaded yet: {waits_for}"), style="yellow", soft_wrap=True)
-    for warning in voice.warnings:
-        terminal.console.print("[yellow]note:[/] ", terminal.text(warning), sep="", soft_wrap=True)
-
-
-def _consent(voice: Voice) -> str:
-    basis = "own voice" if voice.consent == "own" else "consent document"
-    scope = "" if voice.scope in (None, "any") else f" for {voice.scope}"
-    until = "" if voice.expires is None else f" until {voice.expires.astimezone():%Y-%m-%d}"
-    return f"{basis}{scope}{until}"
-
-
-def _print_withdrawn(found: Withdrawn, clips: Sequence[Clip]) -> None:
-    from voxledger.catalog.query.shown import print_clips
-
-    terminal.console.print(_line(found.voice, "withdrawn", "red"))
-    if found.use is None:
-        terminal.console.print(f"What was made with it: voxledger clips --voice {found.voice.short}", soft_wrap=True)
-    elif clips:
-        terminal.console.print(
-            f"{terminal.count(found.use.clips, 'clip was', 'clips were')} made with it,"
-            f" {terminal.length(found.use.duration_us / 1e6)} in all; the newest:"
-        )
-        print_clips(clips)
-        terminal.console.print(
-            f"[dim]all of them:[/] voxledger clips --voice {found.voice.short} --limit {found.use.clips}",
-            soft_wrap=True,
-        )
-    else:
-        terminal.console.print("Nothing was ever made with it.")
-    for other in found.others:
-        terminal.console.print(
-            f"[yellow]note:[/] another recording that had this name may still be used: voxledger voices withdraw {other.short}",
-            soft_wrap=True,
-        )
-
-
-def _print_list(found: list[Voice], uses: dict[str, int]) -> None:
-    """As many columns as the terminal has room for: a cut name helps nobody."""
-    wide = terminal.console.width >= 110
-    least = {"voice": 8, "id": 12, "state": 10, "consent": 8, "until": 10, "clips": 5}
-    columns = ["voice", "id", "state", *(["length", "scope", "by"] if wide else []), "consent", "until", "clips"]
-    made = terminal.table("", *columns, right=("length", "clips"))
-    for column in made.columns:
-        column.no_wrap, column.overflow, column.min_width = True, "ellipsis", least.get(str(column.header))
-        if str(column.header) == "voice" and not wide:
-            column.max_width = max(8, terminal.console.width - sum(least.values()) + least["voice"] - 3 * len(columns))
-    for voice in reversed(found):
-        names = ", ".join(voice.names)
-        cells: dict[str, Any] = {
-            "voice": terminal.text(names or (f"({voice.name})" if voice.name else "·")),
-            "id": voice.short,
-            "state": f"[{_STATES[voice.state]}]{voice.state}[/]",
-            "length": "·" if voice.duration_us is None else terminal.length(voice.duration_us / 1e6),
-            "scope": voice.scope or "·",
-            "by": terminal.text(voice.actor or "·"),
-            "consent": voice.consent or "·",
-            "until": "·" if voice.expires is None else f"{voice.expires.astimezone():%Y-%m-%d}",
-            "clips": f"{uses.get(voice.sha256, 0):,}",
-        }
-        made.add_row(*(cells[column] for column in columns))
-    terminal.console.print(made)
-    if any(not voice.names and voice.name for voice in found):
-        terminal.console.print("[dim]A name in brackets leads to a newer recording now.[/]")
-
-
-def _print_voice(voice: Voice, told: dict[str, Any]) -> None:
-    facts = terminal.table("", "what", "value")
-    clips = f"{terminal.count(told['clips'], 'clip')}, {terminal.length(told['clips_duration_us'] / 1e6)}"
-    shown = {
-        "name": ", ".join(voice.names) or (f"{voice.name} (leads to a newer recording now)" if voice.name else None),
-        "state": voice.state,
-        "registered": f"{terminal.moment(voice.registered)} by {voice.actor or '(erased)'}",
-        "consent": None if voice.consent is None else _consent(voice),
-        "expires": voice.expires and terminal.moment(voice.expires),
-        "withdrawn": voice.withdrawn and terminal.moment(voice.withdrawn),
-        "reason": told["withdrawal_reason"],
-        "length": voice.duration_us and terminal.length(voice.duration_us / 1e6),
-        "speech": voice.speech_us and terminal.length(voice.speech_us / 1e6),
-        "sample rate": voice.sample_rate and f"{voice.sample_rate:,} Hz",
-        "channels": voice.channels,
-        "loudness": None if voice.loudness_lufs is None else f"{voice.loudness_lufs:.1f} LUFS",
-        "size": voice.bytes and terminal.size(voice.bytes),
-        "made with it": clips if told["clips"] else "nothing",
-    }
-    for name, value in shown.items():
-        if value not in (None, ""):
-            facts.add_row(name, terminal.text(value))
-    terminal.console.print(facts)
-    # Without a frame, so that they can be copied.
-    terminal.console.print(terminal.text(voice.sha256), soft_wrap=True)
-    for path in (voice.path, voice.consent_path):
-        if path:
-            terminal.console.print(terminal.text(path), soft_wrap=True)
-    if voice.key:
-        terminal.console.print(terminal.text(f"s3://{voice.bucket}/{voice.key}"), style="green", soft_wrap=True)
