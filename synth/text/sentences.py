@@ -25,9 +25,9 @@ _CLOSING = "\"'”’»›“)\\]}」』】〉》）］*_"
 _LINE_END = "(?>\r\n|[\n\r\x85\u2028])"
 _BLANK = "[^\\S\n\r\x85\u2028\u2029]*+"
 _EMPTY_LINE = re.compile(rf"\u2029|{_LINE_END}{_BLANK}{_LINE_END}")
-# Each alternative looks at a run of characters once, from its beginning: hostile text takes no more than linear time.
+# Each alternative takes a run of characters whole and gives nothing back: hostile text takes no more than linear time.
 _STOP = re.compile(
-    rf"(?<![{_SPACED}{_ALONE}])(?P<run>[{_SPACED}{_ALONE}]++)\ufe0f?(?P<closing>[{_CLOSING}]*+)"
+    rf"(?P<run>[{_SPACED}{_ALONE}]++)\ufe0f?(?P<closing>[{_CLOSING}]*+)"
     r"|(?<=[\u0370-\u03ff\u1f00-\u1fff])[;\u037e](?=\s|\Z)"  # the Greek question mark
     rf"|\u2029|{_LINE_END}{_BLANK}(?={_LINE_END})"
 )

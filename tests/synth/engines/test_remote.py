@@ -272,7 +272,7 @@ def test_patience_with_a_busy_server_has_an_end(make: Make, server: SpeechServer
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=429, headers={"Retry-After": "3600"}),
+        Fault(status=429, headers={"Retry-After": "60"}),
         Fault(status=429, headers={"Retry-After": "Wed, 01 Jan 2200 00:00:00 GMT"}),
         Fault(status=429, body=b'{"error": {"message": "You exceeded", "type": "insufficient_quota", "code": null}}'),
     ],
