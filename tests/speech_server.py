@@ -59,8 +59,9 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request as it came in, and what was answered (0 = the connection was broken)."""
+    """One request as it came in, from which port, and what was answered (0 = the connection was broken)."""
 
+    port: int
     path: str
     headers: Mapping[str, str]
     body: Any
@@ -229,7 +230,13 @@ class _Handler(BaseHTTPRequestHandler):
         refusal = speech.refusal(self.path, self.headers, raw)
         status = fault.status or (refusal[0] if refusal else 200)
         speech.record(
-            Request(path=self.path, headers=dict(self.headers), body=body, status=0 if fault.silent else status)
+            Request(
+                port=self.client_address[1],
+                path=self.path,
+                headers=dict(self.headers),
+                body=body,
+                status=0 if fault.silent else status,
+            )
         )
         if fault.hold and not fault.after:
             speech.holding.set()

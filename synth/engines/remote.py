@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -64,6 +65,7 @@ class RemoteEngine:
         self._settings = (settings or Settings()).remote
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._owner = os.getpid()
 
     def describe(self) -> EngineInfo:
         """What the settings say of the server; it is not asked. Raises EngineUnavailable without an address or key."""
@@ -112,8 +114,9 @@ class RemoteEngine:
 
     def _connected(self) -> Connection:
         with self._lock:
-            if self._connection is None:
-                self._connection = Connection(self._settings)
+            if self._connection is None or self._owner != os.getpid():
+                # A forked child must not speak on its parent's sockets.
+                self._connection, self._owner = Connection(self._settings), os.getpid()
             return self._connection
 
     def _modes(self) -> frozenset[EmotionMode]:

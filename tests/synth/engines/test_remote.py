@@ -6,6 +6,8 @@ import base64
 import logging
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -429,6 +431,29 @@ def test_many_threads_at_once_get_their_own_audio(make: Make) -> None:
     with ThreadPoolExecutor(8) as pool:
         heard = list(pool.map(lambda text: samples_of(list(engine.synthesize(request(text)))), texts))
     assert heard == [spoken({"input": text, "voice": "alloy"}) for text in texts]
+
+
+def test_a_forked_child_speaks_on_a_connection_of_its_own(server: SpeechServer) -> None:
+    script = f"""
+import os
+from voxledger.catalog.settings import Remote, Settings
+from voxledger.synth.engines import SynthesisRequest
+from voxledger.synth.engines.remote import RemoteEngine
+engine = RemoteEngine(Settings(remote=Remote(url={server.url!r}, model="tts-1", voice="alloy")))
+def say(text):
+    list(engine.synthesize(SynthesisRequest(text=text, language="en")))
+say("One.")
+child = os.fork()
+if child == 0:
+    say("Two.")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+say("Three.")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    came_from = [asked.port for asked in server.requests]
+    assert came_from[0] == came_from[2] != came_from[1]
 
 
 # The key
