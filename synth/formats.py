@@ -61,6 +61,14 @@ FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
                 container="MP3",
                 codec="MPEG_LAYER_III",
             ),
+            AudioFormat(
+                name="pcm",  # 16-bit little-endian samples and nothing else: only the record knows the rate
+                extension="pcm",
+                content_type="audio/pcm",
+                lossy=False,
+                container="RAW",
+                codec="PCM_16",
+            ),
         )
     }
 )

@@ -8,7 +8,9 @@ from voxledger.synth.audio.chain import (
     join,
     process,
 )
+from voxledger.synth.audio.decode import reading
 from voxledger.synth.audio.encode import Encoded, encode
+from voxledger.synth.audio.long import LongClip, LongMade
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.one_core import on_one_core
@@ -28,6 +30,8 @@ __all__ = [
     "AudioMeasures",
     "Encoded",
     "Limited",
+    "LongClip",
+    "LongMade",
     "Processed",
     "Silences",
     "encode",
@@ -38,6 +42,7 @@ __all__ = [
     "measure",
     "on_one_core",
     "process",
+    "reading",
     "resample",
     "speech_rate",
     "suspects",

@@ -77,8 +77,8 @@ def process(
     levels or segments that do not fit together.
     """
     silences = silences or Silences()
-    _check(sample_rate, target_rate, level_offset_db, target_lufs, ceiling_dbtp)
-    wanted = target_lufs + min(MAX_OFFSET_DB, max(-MAX_OFFSET_DB, level_offset_db))
+    check(sample_rate, target_rate, level_offset_db, target_lufs, ceiling_dbtp)
+    wanted = wanted_lufs(target_lufs, level_offset_db)
     with torch.inference_mode():
         pieces = _pieces(sound, sample_rate)
         joined = _joined(pieces, sample_rate, silences.between_s)
@@ -100,6 +100,11 @@ def process(
             clipped_at_source=clipped_samples(joined),
             offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
         )
+
+
+def wanted_lufs(target_lufs: float, level_offset_db: float) -> float:
+    """The loudness to be delivered, the offset clamped."""
+    return target_lufs + min(MAX_OFFSET_DB, max(-MAX_OFFSET_DB, level_offset_db))
 
 
 def raised(step: float) -> float:
@@ -129,7 +134,7 @@ def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float =
 
 def _pieces(sound: Sound | Iterable[Sound], sample_rate: int) -> list[Tensor]:
     parts = [sound] if isinstance(sound, Segment | np.ndarray | Tensor) else sound
-    return [_samples(part, sample_rate) for part in parts]
+    return [samples_of(part, sample_rate) for part in parts]
 
 
 def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
@@ -142,7 +147,8 @@ def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
     return joined
 
 
-def _samples(part: Sound, sample_rate: int) -> Tensor:
+def samples_of(part: Sound, sample_rate: int) -> Tensor:
+    """One sound as a tensor of shape (n,), float32 or wider. Raises AudioFailed for what is no sound of this rate."""
     if isinstance(part, Segment):
         if part.sample_rate != sample_rate:
             raise AudioFailed(f"a segment has {part.sample_rate} Hz, the clip {sample_rate} Hz: resample it first")
@@ -156,9 +162,10 @@ def _samples(part: Sound, sample_rate: int) -> Tensor:
     return samples.to(torch.promote_types(samples.dtype, torch.float32))
 
 
-def _check(
+def check(
     sample_rate: int, target_rate: int | None, level_offset_db: float, target_lufs: float, ceiling_dbtp: float
 ) -> None:
+    """Raises AudioFailed for rates and levels that the chain does not make."""
     for rate in (sample_rate, target_rate):
         if rate is not None and not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise AudioFailed(f"a clip of {rate} Hz cannot be made: give {LOWEST_RATE} to {HIGHEST_RATE} Hz")

@@ -1,10 +1,11 @@
-"""Audio files as bytes, equal for equal samples: WAV, FLAC, Ogg Opus and MP3 through libsndfile."""
+"""Audio files as bytes, equal for equal samples: WAV, FLAC, Ogg Opus and MP3 through libsndfile, and raw PCM."""
 
 from __future__ import annotations
 
 import io
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,12 @@ class Encoded:
     @property
     def duration_us(self) -> int:
         """Length in microseconds, rounded from whole frames."""
-        return (self.frames * 2_000_000 + self.sample_rate) // (2 * self.sample_rate)
+        return duration_us(self.frames, self.sample_rate)
+
+
+def duration_us(frames: int, sample_rate: int) -> int:
+    """Length in microseconds, rounded from whole frames."""
+    return (frames * 2_000_000 + sample_rate) // (2 * sample_rate)
 
 
 def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str) -> Encoded:
@@ -64,13 +70,32 @@ def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str
     return Encoded(data=data, format=audio_format, sample_rate=rate, frames=len(pcm))
 
 
-def _written(pcm: npt.NDArray[np.int16], sample_rate: int, audio_format: AudioFormat) -> bytes:
-    buffer = io.BytesIO()
+def opened(target: Path | io.BytesIO, sample_rate: int, audio_format: AudioFormat) -> soundfile.SoundFile:
+    """A mono file to write int16 samples of shape (n,) to. Raises AudioFailed for what libsndfile cannot write."""
     try:
-        soundfile.write(buffer, pcm, sample_rate, format=audio_format.container, subtype=audio_format.codec)
+        return soundfile.SoundFile(
+            target if isinstance(target, io.BytesIO) else str(target),
+            "w",
+            sample_rate,
+            1,
+            format=audio_format.container,
+            subtype=audio_format.codec,
+            endian="LITTLE" if audio_format.container == "RAW" else None,
+        )
     except (soundfile.SoundFileError, ValueError) as error:
         raise AudioFailed(
             f"libsndfile cannot write {audio_format.name} at {sample_rate} Hz ({error}): "
             "the wheels of soundfile 0.13 and later can"
         ) from error
+
+
+def _written(pcm: npt.NDArray[np.int16], sample_rate: int, audio_format: AudioFormat) -> bytes:
+    if audio_format.container == "RAW":
+        return pcm.astype("<i2").tobytes()
+    buffer = io.BytesIO()
+    with opened(buffer, sample_rate, audio_format) as sink:
+        try:
+            sink.write(pcm)
+        except soundfile.SoundFileError as error:
+            raise AudioFailed(f"libsndfile stopped writing {audio_format.name} ({error})") from error
     return buffer.getvalue()

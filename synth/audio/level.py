@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ from voxledger.synth.audio.loudness import (
     k_weighted,
     overlapped,
 )
-from voxledger.synth.audio.peak import BLOCK, SAFETY_DB, gain_curve, limit, true_peak_envelope
+from voxledger.synth.audio.peak import BLOCK, aim_of, gain_curve, limit, true_peak_envelope
 from voxledger.synth.errors import AudioFailed
 
 TOLERANCE_LU = 0.1
@@ -35,6 +37,39 @@ _FORECAST_TOLERANCE_LU = 0.01
 _LEAST_SLOPE = 0.2
 _GAIN_DECIMALS = 3
 """Gains are rounded, so that the last bits of a Fourier transform, which may depend on threads, decide nothing."""
+
+
+class _AtLevel(Protocol):
+    @property
+    def loudness_lufs(self) -> float:
+        """Integrated loudness behind gain and limiter."""
+
+    @property
+    def gain_db(self) -> float:
+        """The gain before the limiter."""
+
+
+_L_co = TypeVar("_L_co", bound=_AtLevel, covariant=True)
+
+
+class Leveller(Protocol[_L_co]):
+    """A clip before its gain, wherever its samples are."""
+
+    @property
+    def loudness(self) -> float:
+        """Integrated loudness before the gain, LUFS."""
+
+    def limits(self, gain_db: float) -> bool:
+        """Whether the limiter has to work at this gain."""
+
+    def forecast(self, gain_db: float | None) -> Tensor:
+        """K-weighted powers of about 400 ms each, shape (blocks,), behind the limiter at this gain, without the gain.
+
+        None: without the limiter as well.
+        """
+
+    def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> _L_co:
+        """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,50 +91,97 @@ def level(samples: Tensor, sample_rate: int, *, target_lufs: float, ceiling_dbtp
     than asked: `loudness_lufs` says what it is. Raises AudioFailed if nothing audible is there to measure.
     """
     with torch.inference_mode():
-        samples = samples.to(torch.float64)
-        weighted = k_weighted(samples, sample_rate)
-        loudness = float(gated_loudness(block_powers(weighted, sample_rate)))
-        if not math.isfinite(loudness):
-            raise AudioFailed("the engine returned silence, or sound below hearing: try another text, voice or seed")
-        nominal = round(target_lufs - loudness, _GAIN_DECIMALS)
-        # Blocks under the ceiling even at the highest gain are of no interest to the limiter.
-        lowest = 10 ** ((ceiling_dbtp - SAFETY_DB - nominal - MAX_DRIVE_DB) / 20)
-        clip = _Clip(samples, true_peak_envelope(samples, above=lowest), sample_rate, ceiling_dbtp)
-        if not clip.limits(nominal):
-            # A gain alone adds itself to the loudness; rounding to 16 bits is 98 dB down. No need to measure again.
-            return clip.at(nominal, loudness_lufs=loudness + nominal)
-        forecast = _Forecast(clip, weighted, loudness)
-        most = nominal + MAX_DRIVE_DB
-        made = clip.at(forecast.gain_for(target_lufs, start=nominal, most=most))
-        aim, best = target_lufs, made
-        for _ in range(ROUNDS - 1):
-            if abs(best.loudness_lufs - target_lufs) <= TOLERANCE_LU or made.gain_db >= most:
-                break
-            aim += target_lufs - made.loudness_lufs
-            made = clip.at(forecast.gain_for(aim, start=made.gain_db, most=most))
-            best = min(best, made, key=lambda each: abs(each.loudness_lufs - target_lufs))
-        return best
+        return settle(_Clip(samples.to(torch.float64), sample_rate, target_lufs, ceiling_dbtp), target_lufs)
+
+
+def settle(clip: Leveller[_L_co], target_lufs: float) -> _L_co:
+    """The clip at its level; see `level`."""
+    nominal = nominal_gain(clip.loudness, target_lufs)
+    if not clip.limits(nominal):
+        # A gain alone adds itself to the loudness; rounding to 16 bits is 98 dB down. No need to measure again.
+        return clip.at(nominal, loudness_lufs=clip.loudness + nominal)
+    forecast = _Forecast(clip)
+    most = nominal + MAX_DRIVE_DB
+    made = clip.at(forecast.gain_for(target_lufs, start=nominal, most=most))
+    aim, best = target_lufs, made
+    for _ in range(ROUNDS - 1):
+        if abs(best.loudness_lufs - target_lufs) <= TOLERANCE_LU or made.gain_db >= most:
+            break
+        aim += target_lufs - made.loudness_lufs
+        made = clip.at(forecast.gain_for(aim, start=made.gain_db, most=most))
+        best = min(best, made, key=lambda each: abs(each.loudness_lufs - target_lufs))
+    return best
+
+
+def nominal_gain(loudness: float, target_lufs: float) -> float:
+    """The gain (dB) between a loudness and its target. Raises AudioFailed if the loudness is none."""
+    if not math.isfinite(loudness):
+        raise AudioFailed("the engine returned silence, or sound below hearing: try another text, voice or seed")
+    return round(target_lufs - loudness, _GAIN_DECIMALS)
+
+
+def lowest_of_interest(nominal_db: float, ceiling_dbtp: float) -> float:
+    """True peaks (linear) that stay under the ceiling even at the highest gain: the limiter need not know them."""
+    return float(aim_of(ceiling_dbtp) * 10 ** (-(nominal_db + MAX_DRIVE_DB) / 20))
+
+
+def powers_of(weighted: Tensor) -> Tensor:
+    """Mean square of every `BLOCK` K-weighted samples, shape (n,) -> (ceil(n / BLOCK),), as if zeros followed."""
+    padded = torch.nn.functional.pad(weighted.square(), (0, -weighted.shape[-1] % BLOCK))
+    return padded.reshape(-1, BLOCK).mean(-1)
+
+
+def forecast_hop(sample_rate: int) -> int:
+    """How many `BLOCK`s the forecast takes for 100 ms."""
+    return max(1, round(hop_samples(sample_rate) / BLOCK))
+
+
+def behind(powers: Tensor, curve: Tensor) -> Tensor:
+    """Powers of every `BLOCK` samples, shape (blocks,), behind a gain curve, shape (blocks + 1,)."""
+    return powers * ((curve[1:] + curve[:-1]) / 2).square()
 
 
 @dataclass(frozen=True, eq=False)
 class _Clip:
-    """A clip before gain, with its true-peak envelope."""
+    """A clip in memory."""
 
     samples: Tensor
-    envelope: Tensor
     sample_rate: int
+    target_lufs: float
     ceiling_dbtp: float
 
-    @property
-    def aim(self) -> float:
-        """The true peak the limiter aims at, linear."""
-        return float(10 ** ((self.ceiling_dbtp - SAFETY_DB) / 20))
+    @cached_property
+    def weighted(self) -> Tensor:
+        return k_weighted(self.samples, self.sample_rate)
+
+    @cached_property
+    def loudness(self) -> float:
+        return float(gated_loudness(block_powers(self.weighted, self.sample_rate)))
+
+    @cached_property
+    def envelope(self) -> Tensor:
+        nominal = nominal_gain(self.loudness, self.target_lufs)
+        return true_peak_envelope(self.samples, above=lowest_of_interest(nominal, self.ceiling_dbtp))
+
+    @cached_property
+    def powers(self) -> Tensor:
+        return powers_of(self.weighted)
 
     def limits(self, gain_db: float) -> bool:
-        return float(self.envelope.amax()) * 10 ** (gain_db / 20) > self.aim
+        return float(self.envelope.amax()) * 10 ** (gain_db / 20) > aim_of(self.ceiling_dbtp)
+
+    def forecast(self, gain_db: float | None) -> Tensor:
+        powers = self.powers
+        if gain_db is not None:
+            gain = 10 ** (gain_db / 20)
+            powers = behind(powers, gain_curve(self.envelope * gain, self.sample_rate, aim_of(self.ceiling_dbtp)))
+        hop = forecast_hop(self.sample_rate)
+        hops = powers.shape[-1] // hop
+        if hops < HOPS_PER_BLOCK:
+            return powers.mean(-1, keepdim=True)
+        return overlapped(powers[: hops * hop].reshape(hops, -1).mean(-1))
 
     def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Levelled:
-        """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""
         gain = 10 ** (gain_db / 20)
         made = limit(
             self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=self.envelope * gain
@@ -119,14 +201,9 @@ class _Clip:
 class _Forecast:
     """Loudness behind gain and limiter, from powers per `BLOCK` samples alone: a thousandth of the work of trying."""
 
-    def __init__(self, clip: _Clip, weighted: Tensor, loudness: float) -> None:
+    def __init__(self, clip: Leveller[_AtLevel]) -> None:
         self._clip = clip
-        blocks = clip.envelope.shape[-1]
-        padded = torch.nn.functional.pad(weighted.square(), (0, blocks * BLOCK - weighted.shape[-1]))
-        self._powers = padded.reshape(blocks, BLOCK).mean(-1)
-        self._hop = max(1, round(hop_samples(clip.sample_rate) / BLOCK))
-        self._offset = 0.0
-        self._offset = loudness - self._loudness(torch.ones_like(self._powers[:1]).expand(blocks + 1))
+        self._offset = clip.loudness - float(gated_loudness(clip.forecast(None)))
 
     def gain_for(self, target_lufs: float, *, start: float, most: float) -> float:
         """The gain (dB, at most `most`) whose forecast loudness is the target; secant steps from `start`."""
@@ -144,14 +221,4 @@ class _Forecast:
         return gain
 
     def _after(self, gain_db: float) -> float:
-        gain = 10 ** (gain_db / 20)
-        return self._loudness(gain_curve(self._clip.envelope * gain, self._clip.sample_rate, self._clip.aim)) + gain_db
-
-    def _loudness(self, curve: Tensor) -> float:
-        powers = self._powers * ((curve[1:] + curve[:-1]) / 2).square()
-        hops = powers.shape[-1] // self._hop
-        if hops < HOPS_PER_BLOCK:
-            blocks = powers.mean(-1, keepdim=True)
-        else:
-            blocks = overlapped(powers[: hops * self._hop].reshape(hops, -1).mean(-1))
-        return float(gated_loudness(blocks)) + self._offset
+        return float(gated_loudness(self._clip.forecast(gain_db))) + self._offset + gain_db

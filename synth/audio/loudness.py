@@ -64,6 +64,12 @@ def k_weighted(samples: Tensor, sample_rate: int) -> Tensor:
         return torch.cat(parts, dim=-2).flatten(-2)[..., :count]
 
 
+def k_context(sample_rate: int) -> tuple[int, int]:
+    """Samples before and after a stretch that its K-weighting depends on."""
+    _, before, after, _ = _spectrum(sample_rate)
+    return after, before
+
+
 def block_powers(weighted: Tensor, sample_rate: int) -> Tensor:
     """Mean square of every 400 ms block of K-weighted samples, shape (..., n) -> (..., blocks).
 
@@ -74,6 +80,29 @@ def block_powers(weighted: Tensor, sample_rate: int) -> Tensor:
     if hops < HOPS_PER_BLOCK:
         return weighted.square().mean(-1, keepdim=True)
     return overlapped(torch.unflatten(weighted[..., : hops * hop].square(), -1, (hops, hop)).mean(-1))
+
+
+class HopPowers:
+    """Gathers the mean squares of 100 ms hops from K-weighted samples that come in stretches, in order."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._hop = hop_samples(sample_rate)
+        self._rest: Tensor | None = None
+        self._powers: list[Tensor] = []
+
+    def add(self, weighted: Tensor) -> None:
+        """The next stretch, shape (n,)."""
+        weighted = weighted if self._rest is None else torch.cat([self._rest, weighted])
+        hops = weighted.shape[-1] // self._hop
+        self._rest = weighted[hops * self._hop :].clone()
+        if hops:
+            self._powers.append(weighted[: hops * self._hop].square().reshape(hops, self._hop).mean(-1))
+
+    @property
+    def loudness(self) -> float:
+        """Integrated loudness (LUFS) of what came so far, at least 400 ms; -inf for less, and for silence."""
+        hops = torch.cat(self._powers) if self._powers else torch.zeros(0, dtype=torch.float64)
+        return float(gated_loudness(overlapped(hops))) if len(hops) >= HOPS_PER_BLOCK else -math.inf
 
 
 def overlapped(hop_powers: Tensor) -> Tensor:

@@ -57,14 +57,34 @@ def measures_with(
     """Like `measure`, for a caller that knows loudness and true peak already."""
     with torch.inference_mode():
         peak = float(magnitude(samples)) if samples.shape[-1] else 0.0
-        return AudioMeasures(
+        return measures_of(
             duration_s=samples.shape[-1] / sample_rate,
-            loudness_lufs=_rounded(loudness_lufs),
-            true_peak_dbtp=_rounded(peak_dbtp),
-            sample_peak_dbfs=_rounded(20 * math.log10(peak) if peak > 0 else None),
+            loudness_lufs=loudness_lufs,
+            peak_dbtp=peak_dbtp,
+            sample_peak=peak,
             clipped_samples=clipped_samples(samples) if peak >= FULL_SCALE else 0,
-            silence_share=round(sounding(samples, sample_rate, Silences()).silence_share, DECIMALS),
+            silence_share=sounding(samples, sample_rate, Silences()).silence_share,
         )
+
+
+def measures_of(
+    *,
+    duration_s: float,
+    loudness_lufs: float | None,
+    peak_dbtp: float | None,
+    sample_peak: float,
+    clipped_samples: int,
+    silence_share: float,
+) -> AudioMeasures:
+    """Measures that were taken elsewhere, rounded; `sample_peak` is linear."""
+    return AudioMeasures(
+        duration_s=duration_s,
+        loudness_lufs=_rounded(loudness_lufs),
+        true_peak_dbtp=_rounded(peak_dbtp),
+        sample_peak_dbfs=_rounded(20 * math.log10(sample_peak) if sample_peak > 0 else None),
+        clipped_samples=clipped_samples,
+        silence_share=round(silence_share, DECIMALS),
+    )
 
 
 def clipped_samples(samples: Tensor) -> int:

@@ -7,6 +7,7 @@ differ in every page header. Here it is replaced by a given one and the pages' c
 from __future__ import annotations
 
 import zlib
+from typing import BinaryIO
 
 from voxledger.synth.errors import AudioFailed
 
@@ -14,6 +15,7 @@ _HEADER = 27
 _SERIAL = slice(14, 18)
 _CHECKSUM = slice(22, 26)
 _SEGMENTS = 26
+_LONGEST_PAGE = _HEADER + 255 + 255 * 255
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -31,14 +33,25 @@ def with_serial(data: bytes, serial: int) -> bytes:
     return bytes(out)
 
 
-def _page_end(data: bytes, start: int) -> int:
+def renumber(file: BinaryIO, serial: int) -> None:
+    """Do the same to a file that is open for reading and writing, a page at a time."""
+    position = 0
+    while head := file.read(_LONGEST_PAGE):
+        end = _page_end(head, 0, where=position)
+        file.seek(position)
+        file.write(with_serial(head[:end], serial))
+        position += end
+        file.seek(position)
+
+
+def _page_end(data: bytes, start: int, *, where: int | None = None) -> int:
     table = start + _HEADER
     if data[start : start + 4] == b"OggS" and table <= len(data):
         segments = data[start + _SEGMENTS]
         end = table + segments + sum(data[table : table + segments])
         if end <= len(data):
             return end
-    raise AudioFailed(f"the encoder returned a broken Ogg page at byte {start}")
+    raise AudioFailed(f"the encoder returned a broken Ogg page at byte {start if where is None else where}")
 
 
 def _checksum(page: bytearray) -> int:

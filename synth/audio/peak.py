@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ SAFETY_DB = 0.005
 """Distance the limiter keeps from the ceiling: more than what rounding to 16 bits can add to a true peak."""
 ROUNDS = 4
 
+_CURVE_STEPS = 2.0**32
+"""Sums of reductions and of the ramp stay exact for 40 hours at 48 kHz."""
 _OVERSAMPLING = 4
 _TAPS = 12
 # Annex 2, table of the order-48 interpolator: phases 0 and 1; phases 3 and 2 are the same, backwards. In 2 ** -13.
@@ -49,7 +52,7 @@ def true_peak(samples: Tensor) -> Tensor:
         return true_peak_envelope(samples, above=magnitude(samples.to(torch.float64)).unsqueeze(-1)).amax(-1)
 
 
-def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0) -> Tensor:
+def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0, peak: Tensor | None = None) -> Tensor:
     """The true peak of every `BLOCK` samples, shape (..., n) -> (..., ceil(n / BLOCK)), float64, full scale = 1.
 
     Four-fold oversampling through the interpolator of annex 2, and the samples themselves: its phases lie between
@@ -57,10 +60,11 @@ def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0) -> Tenso
     sample belongs to the outer blocks. Exact, hence the same bits for any number of threads.
 
     Blocks whose true peak cannot exceed `above` (a number, or shape (..., 1)) show their highest sample only: in
-    speech that saves most of the work.
+    speech that saves most of the work. `peak`, shape (...): that of the whole clip, where this is a stretch of it; but
+    for the blocks next to where it was cut, the envelope then has the very bits of the whole one.
     """
     with torch.inference_mode():
-        grid = to_grid(samples)
+        grid = to_grid(samples, peak)
         # One block more on either side catches what the interpolator rings outside the clip.
         frames = -(-samples.shape[-1] // BLOCK) + 2
         width = BLOCK + _TAPS - 1
@@ -81,16 +85,16 @@ def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0) -> Tenso
 def gain_curve(envelope: Tensor, sample_rate: int, ceiling: float) -> Tensor:
     """The gain that keeps an envelope under `ceiling` (linear), at the borders of its blocks.
 
-    Shape (..., blocks) -> (..., blocks + 1), values in (0, 1]. The gain falls smoothly over `ATTACK_S` before a peak
+    Shape (..., blocks) -> (..., blocks + 1), values in [0, 1]. The gain falls smoothly over `ATTACK_S` before a peak
     and rises in a straight line after it. Only sums, products and maxima in a fixed order: no bit depends on threads.
     """
     with torch.inference_mode():
-        reduction = 1 - (ceiling / envelope.clamp_min(ceiling))
-        slope = BLOCK / sample_rate / RELEASE_S
-        ramp = torch.arange(envelope.shape[-1], dtype=torch.float64, device=envelope.device) * slope
-        held = (reduction + ramp).cummax(-1).values - ramp
+        # In whole steps, so that a fall from one peak is the same wherever in the clip the counting begins.
+        reduction = (1 - (ceiling / envelope.clamp_min(ceiling))).mul_(_CURVE_STEPS).ceil_()
+        ramp = torch.arange(envelope.shape[-1], dtype=torch.float64, device=envelope.device) * _release(sample_rate)
+        held = ((reduction + ramp).cummax(-1).values - ramp) * (1 / _CURVE_STEPS)
         borders = torch.maximum(torch.nn.functional.pad(held, (0, 1)), torch.nn.functional.pad(held, (1, 0)))
-        ahead = max(1, math.ceil(ATTACK_S * sample_rate / BLOCK))
+        ahead = _ahead(sample_rate)
         # Maximum over the look-ahead first: every term of the moving average after it then covers the peak.
         widened = torch.nn.functional.pad(borders, (ahead, ahead)).unfold(-1, ahead + 1, 1).amax(-1)
         window = np.hanning(ahead + 3)[1:-1]
@@ -99,6 +103,21 @@ def gain_curve(envelope: Tensor, sample_rate: int, ceiling: float) -> Tensor:
         for lag, weight in enumerate(window.tolist()):
             smooth += widened[..., ahead - lag : widened.shape[-1] - lag] * weight
         return 1 - smooth
+
+
+def curve_context(sample_rate: int) -> tuple[int, int]:
+    """Blocks of the envelope before and after a stretch that its gain curve depends on."""
+    ahead = _ahead(sample_rate)
+    return math.ceil(_CURVE_STEPS / _release(sample_rate)) + ahead + 3, ahead + 3
+
+
+def _ahead(sample_rate: int) -> int:
+    return max(1, math.ceil(ATTACK_S * sample_rate / BLOCK))
+
+
+def _release(sample_rate: int) -> float:
+    """What a reduction falls by in each block, in whole steps."""
+    return float(max(1, round(BLOCK / sample_rate / RELEASE_S * _CURVE_STEPS)))
 
 
 def apply_curve(samples: Tensor, curve: Tensor) -> Tensor:
@@ -139,20 +158,46 @@ def limit(samples: Tensor, sample_rate: int, *, ceiling_dbtp: float = -1.0, enve
     """
     with torch.inference_mode():
         samples = samples.to(torch.float64)
-        ceiling = 10 ** (ceiling_dbtp / 20)
-        aim = ceiling * 10 ** (-SAFETY_DB / 20)
-        if envelope is None:
-            envelope = true_peak_envelope(samples, above=aim)
-        if float(envelope.amax()) <= aim:
+        aim = aim_of(ceiling_dbtp)
+        peaks = true_peak_envelope(samples, above=aim) if envelope is None else envelope
+        if float(peaks.amax()) <= aim:
             return _measured(to_pcm16_grid(samples))
-        threshold = aim
-        for _ in range(ROUNDS):
-            limited = apply_curve(samples, gain_curve(envelope, sample_rate, threshold))
-            result = _measured(to_pcm16_grid(limited))
-            if result.true_peak <= ceiling:
-                return result
-            threshold *= aim / result.true_peak
-        return _measured(to_pcm16_grid(limited * (aim / float(true_peak(limited)))))
+
+        def render(threshold: float, scale: float) -> Limited:
+            limited = apply_curve(samples, gain_curve(peaks, sample_rate, threshold))
+            return _measured(to_pcm16_grid(limited if scale == 1 else limited * scale))
+
+        return under(ceiling_dbtp, render)
+
+
+class _Peaking(Protocol):
+    @property
+    def true_peak(self) -> float:
+        """Linear, full scale = 1."""
+
+
+_P = TypeVar("_P", bound=_Peaking)
+
+
+def under(ceiling_dbtp: float, render: Callable[[float, float], _P]) -> _P:
+    """What `render(threshold, scale)` gives once its true peak is at most `ceiling_dbtp`.
+
+    `threshold` (linear) is what the gain curve aims at, `scale` a factor behind it: 1, unless tightening the curve
+    `ROUNDS` times did not suffice.
+    """
+    ceiling = 10 ** (ceiling_dbtp / 20)
+    aim = threshold = aim_of(ceiling_dbtp)
+    for _ in range(ROUNDS):
+        result = render(threshold, 1.0)
+        if result.true_peak <= ceiling:
+            return result
+        last, threshold = threshold, threshold * (aim / result.true_peak)
+    return render(last, aim / result.true_peak)
+
+
+def aim_of(ceiling_dbtp: float) -> float:
+    """The true peak the limiter aims at, linear: a little under the ceiling."""
+    return float(10 ** ((ceiling_dbtp - SAFETY_DB) / 20))
 
 
 def _measured(samples: Tensor) -> Limited:

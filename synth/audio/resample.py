@@ -46,8 +46,27 @@ def resample(samples: Tensor, from_rate: int, to_rate: int) -> Tensor:
         divisor = math.gcd(from_rate, to_rate)
         up, down = to_rate // divisor, from_rate // divisor
         count = -(-samples.shape[-1] * up // down)
-        convert = _by_blocks if up * (down + 2 * _reach(up, down) + 1) <= _MATRIX_LIMIT else _directly
+        convert = _by_blocks if _has_matrix(up, down) else _directly
         return convert(to_grid(samples), up, down, count).to(samples.dtype)
+
+
+def window(start: int, end: int, count: int, from_rate: int, to_rate: int) -> tuple[int, int, int]:
+    """Which of `count` inputs the outputs `start` to `end` are made of: first, end (exclusive), and outputs to skip.
+
+    `resample(inputs[first:last], …)[skip:skip + end - start]` has the very bits of that stretch of the whole.
+    """
+    if from_rate == to_rate:
+        return start, end, 0
+    divisor = math.gcd(from_rate, to_rate)
+    up, down = to_rate // divisor, from_rate // divisor
+    step, outputs = (_kernel(up, down).step, _kernel(up, down).outputs) if _has_matrix(up, down) else (down, up)
+    blocks = max(0, start // outputs - -(-_reach(up, down) // step))
+    last = min(count, -(-end * down // up) + _reach(up, down) + 1)
+    return blocks * step, last, start - blocks * outputs
+
+
+def _has_matrix(up: int, down: int) -> bool:
+    return up * (down + 2 * _reach(up, down) + 1) <= _MATRIX_LIMIT
 
 
 @dataclass(frozen=True, eq=False)

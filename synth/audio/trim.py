@@ -68,6 +68,27 @@ def frame_peaks(samples: Tensor, sample_rate: int) -> Tensor:
     return magnitude(padded.reshape(-1, frame)) if padded.shape[-1] else padded
 
 
+class FramePeaks:
+    """Gathers the peaks of frames from samples that come in stretches, in order."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._rest = torch.zeros(0)
+        self._peaks: list[Tensor] = []
+
+    def add(self, samples: Tensor) -> None:
+        """The next stretch, float32, shape (n,)."""
+        samples = torch.cat([self._rest, samples])
+        whole = samples.shape[-1] - samples.shape[-1] % frame_samples(self._rate)
+        self._rest = samples[whole:].clone()
+        self._peaks.append(frame_peaks(samples[:whole], self._rate))
+
+    @property
+    def values(self) -> Tensor:
+        """What `frame_peaks` gives for all samples so far."""
+        return torch.cat([*self._peaks, frame_peaks(self._rest, self._rate)])
+
+
 def sounding_frames(peaks: Tensor, count: int, sample_rate: int, silences: Silences) -> Sounding:
     """Like `sounding`, for a clip of `count` samples whose frames' peaks are known."""
     frame = frame_samples(sample_rate)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxledger.synth.audio import FORMATS, encode, measure, process
+from voxledger.synth.audio import FORMATS, encode, measure, process, reading
 from voxledger.synth.audio.ogg import with_serial
 from voxledger.synth.errors import AudioFailed, UnsupportedFormat
 
@@ -25,7 +25,8 @@ def clip(signals):
 
 
 def decoded(encoded):
-    return soundfile.read(io.BytesIO(encoded.data), dtype="float64")
+    with reading(io.BytesIO(encoded.data), format_name=encoded.format.name, sample_rate=encoded.sample_rate) as file:
+        return file.read(dtype="float64"), file.samplerate
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -109,6 +110,23 @@ def test_checksum_of_an_ogg_page_is_the_one_libogg_writes(clip):
 def test_broken_ogg_is_refused(broken):
     with pytest.raises(AudioFailed, match="broken Ogg page at byte 0"):
         with_serial(broken, 1)
+
+
+def test_raw_pcm_is_the_samples_and_nothing_else(clip):
+    data = encode(clip.samples, clip.sample_rate, "pcm").data
+    assert np.array_equal(np.frombuffer(data, "<i2") / np.float32(32768), clip.samples)
+
+
+def test_raw_pcm_is_not_read_without_its_rate(tmp_path):
+    (tmp_path / "clip.pcm").write_bytes(bytes(10))
+    with pytest.raises(AudioFailed, match="does not say its sample rate"):
+        reading(tmp_path / "clip.pcm")
+
+
+def test_what_is_no_audio_is_not_read(tmp_path):
+    (tmp_path / "clip.wav").write_bytes(b"something else entirely")
+    with pytest.raises(AudioFailed, match=r"clip\.wav cannot be read as audio"):
+        reading(tmp_path / "clip.wav")
 
 
 def test_samples_beyond_full_scale_saturate():
