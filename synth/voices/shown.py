@@ -24,10 +24,10 @@ def print_added(voice: Voice, waits_for: str | None) -> None:
     """What was registered; `waits_for` is why it is not in the store yet."""
     channels = "mono" if voice.channels == 1 else "stereo"
     loudness = f" · {voice.loudness_lufs:.1f} LUFS" if voice.loudness_lufs is not None else ""
-    terminal.console.print(_line(voice, "registered", "green"))
+    terminal.console.print(f"{_line(voice, 'registered', 'green')} [dim]·[/] {_consent(voice)}")
     terminal.console.print(
         f"{terminal.length((voice.duration_us or 0) / 1e6)}, {terminal.length((voice.speech_us or 0) / 1e6)} of speech"
-        f" · {(voice.sample_rate or 0) / 1000:g} kHz {channels}{loudness} · {_consent(voice)}"
+        f" · {(voice.sample_rate or 0) / 1000:g} kHz {channels}{loudness}"
     )
     terminal.console.print(terminal.text(voice.path), soft_wrap=True)
     if waits_for is None:

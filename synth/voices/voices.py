@@ -34,7 +34,10 @@ _SUFFIX = re.compile(r"\.\w{1,5}$")
 
 
 class Voices:
-    """The registered voices of a HOME. Safe from many threads; what one process changes, all others know at once."""
+    """The registered voices of a HOME. Safe from many threads; what one process changes, all others know at once.
+
+    `speak(voice="ann")` uses one where the engine has `reference_voices`, `emotion_reference="ann"` lends its emotion.
+    """
 
     def __init__(
         self,

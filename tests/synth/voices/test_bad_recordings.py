@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import struct
 import sys
+import tempfile
 import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 
+from tests.soak import count, told_of_soak
 from tests.synth.voices.conftest import RATE
 from voxledger.catalog import DiskFull
 from voxledger.ledger import Ledger
 from voxledger.synth.errors import RecordingRefused
 from voxledger.synth.voices import decoding, intake
+from voxledger.synth.voices.checks import judge
 
 Make = Callable[[Path, Path], object]
 
@@ -269,3 +274,33 @@ def test_the_decoder_sees_no_keys_of_this_process(
         vox.voices.add("bob", speech, own=True)
     assert "OMP_NUM_THREADS" in str(error.value)
     assert "AWS" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
+def test_a_file_with_any_bytes_changed_is_taken_or_refused(
+    voice: npt.NDArray[np.float32], tmp_path: Path, name: str
+) -> None:
+    """Whatever stands in it: what comes back is within its bounds, or one error."""
+    draw = random.Random(name)
+    whole = tmp_path / "whole"
+    soundfile.write(whole, voice[: 2 * RATE], RATE, format=name)
+    taken, refused = 0, []
+    for _ in range(count(60)):
+        content = bytearray(whole.read_bytes())
+        for _ in range(draw.randrange(1, 6)):
+            place = draw.randrange(len(content)) if draw.random() < 0.3 else draw.randrange(min(64, len(content)))
+            content[place] = draw.randrange(256)
+        if draw.random() < 0.2:
+            del content[draw.randrange(len(content)) :]
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        (folder / "recording").write_bytes(content)
+        try:
+            found = decoding.measured(folder, whole)
+        except RecordingRefused as error:
+            refused.append(str(error))
+        else:
+            taken += 1
+            assert (folder / "mono.f32").stat().st_size == 4 * found.frames
+            judge(found)
+    assert all(message.isprintable() and "the decoder" not in message for message in refused)
+    told_of_soak(f"changed {name} recordings", taken=taken, refused=len(refused))

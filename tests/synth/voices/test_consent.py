@@ -212,6 +212,14 @@ def test_events_that_come_from_elsewhere_count_at_once(vox: Ledger, speech: Path
     refused(vox, "bob")
 
 
+def test_a_serving_node_tells_the_others_what_the_log_says(vox: Ledger, speech: Path) -> None:
+    made = vox.voices.add("bob", speech, own=True)
+    with vox.keeper.serving(), opened(vox.home.path) as other:
+        assert other.voices.resolve("bob").sha256 == made.sha256
+        record(vox, VoiceWithdrawn(sha256=made.sha256, clips=0, name="bob", reason=None), made.sha256)
+        refused(other, "bob")
+
+
 def test_a_voice_of_another_home_is_known_but_cannot_be_used(tmp_path: Path, vox: Ledger, speech: Path) -> None:
     made = vox.voices.add("bob", speech, own=True)
     file = io.BytesIO(b"".join(event + b"\n" for event in exported(vox.keeper)))
