@@ -179,6 +179,8 @@ def _settings(loaded: Loaded, changed: bool) -> list[dict[str, Any]]:
         shown = format_span(value) if unit == "seconds" else terminal.size(value) if unit == "bytes" else value
         if name == "retention.rules":
             shown = ", ".join(rule.name for rule in value)
+        elif isinstance(value, tuple):
+            shown = ", ".join(value)
         rows.append({"name": name, "value": msgspec.to_builtins(value), "shown": shown, "from": loaded.origin[name]})
     return rows
 

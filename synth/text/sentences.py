@@ -94,9 +94,17 @@ def _ends(text: str) -> Iterator[int]:
     start = 0
     for found in _STOP.finditer(text):
         if not _goes_on(text, start, found):
-            start = found.end()
+            start = found.end("run") if _opens(text, start, found) else found.end()
             yield start
     yield len(text)
+
+
+def _opens(text: str, start: int, found: re.Match[str]) -> bool:
+    """Whether a quotation mark that looks the same on both sides begins the next sentence, where no space tells."""
+    mark = (found["closing"] or "")[:1]
+    follows = text[found.end() : found.end() + 1]
+    alone = bool(mark and follows) and mark in "\"'" and not follows.isspace()
+    return alone and text.count(mark, start, found.start()) % 2 == 0
 
 
 def _goes_on(text: str, start: int, found: re.Match[str]) -> bool:

@@ -47,6 +47,7 @@ def test_all_of_the_text_comes_out_once_and_where_it_stands(text: str, longest: 
         ("Spanish", "¿Qué tal? ¡Bien! El Sr. Ruiz espera.", ["¿Qué tal?", "¡Bien!", "El Sr. Ruiz espera."]),
         ("German", "Am 3. Oktober, z. B. um 9 Uhr. Dann nicht.", ["Am 3. Oktober, z. B. um 9 Uhr.", "Dann nicht."]),
         ("Chinese", "你好。他说：“明天会下雨。”是吗？！好", ["你好。", "他说：“明天会下雨。”", "是吗？！", "好"]),
+        ("straight quotes", '他说。"明天会下雨。"是吗？"好。"', ["他说。", '"明天会下雨。"', "是吗？", '"好。"']),
         ("Japanese", "行きます。「本当？」はい｡", ["行きます。", "「本当？」", "はい｡"]),
         ("Korean", "배가 돌아왔다. 정말? 네.", ["배가 돌아왔다.", "정말?", "네."]),
         ("Arabic", "هل عادت القوارب؟ نعم، عادت. حسنا!", ["هل عادت القوارب؟", "نعم، عادت.", "حسنا!"]),
@@ -147,7 +148,7 @@ def test_a_book_comes_lazily_and_in_flat_memory() -> None:
 @pytest.mark.parametrize(
     "hostile",
     [
-        "." * 200_000 + "x", ".\"" * 100_000, "\n" + " " * 200_000 + "x", "\r\n" * 100_000, "a." * 100_000, "(" * 200_000,
+        "." * 200_000 + "x", ".\"" * 100_000, "\n" + " " * 200_000 + "x", "\r\n" * 100_000, "a." * 100_000, '。"a' * 60_000, "(" * 200_000,
         ". " * 100_000, "\"'" * 100_000 + ".", "!" + "”" * 200_000 + "x", "。" * 200_000, "\u0301" * 200_000,
     ],
 )  # fmt: skip
