@@ -108,7 +108,8 @@ class Voices:
 
         A `Path` is always a file; a text is a name first. Raises UnknownVoice, which names voices that come near, or the
         command that registers the file; ConsentEnded when the voice was withdrawn, expired or erased; VoiceMissing when
-        its recording can be had neither here nor from the store. Call it, and `check`, outside of a journal transaction.
+        its recording can be had neither here nor from the store. Within a journal transaction it, and `check`, raise
+        JournalError in the rare case that the log must be read first.
         """
         entry = self._entry(voice)
         self._require(entry)
@@ -169,7 +170,7 @@ class Voices:
             )
         use = self._use_or_none(found)
         fact = VoiceWithdrawn(
-            sha256=found.sha256, clips=use and use.clips, name=found.name or "", reason=reason or None
+            sha256=found.sha256, clips=use.clips if use else None, name=found.name or "", reason=reason or None
         )
         who = self._recorder.vault.actor(clean_label("actor", actor or self._actor))
         if self._registry.withdraw(fact, actor=who) is None:
