@@ -15,6 +15,7 @@ from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.one_core import on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
+from voxledger.synth.audio.preview import Preview
 from voxledger.synth.audio.resample import resample
 from voxledger.synth.audio.suspect import REASONS, speech_rate, suspects
 from voxledger.synth.audio.trim import Silences, trim
@@ -32,6 +33,7 @@ __all__ = [
     "Limited",
     "LongClip",
     "LongMade",
+    "Preview",
     "Processed",
     "Silences",
     "encode",

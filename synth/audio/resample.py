@@ -65,6 +65,12 @@ def window(start: int, end: int, count: int, from_rate: int, to_rate: int) -> tu
     return blocks * step, last, start - blocks * outputs
 
 
+def reach(from_rate: int, to_rate: int) -> int:
+    """Inputs on each side of an output that it is made of; 0 where nothing is converted."""
+    divisor = math.gcd(from_rate, to_rate)
+    return 0 if from_rate == to_rate else _reach(to_rate // divisor, from_rate // divisor)
+
+
 def _has_matrix(up: int, down: int) -> bool:
     return up * (down + 2 * _reach(up, down) + 1) <= _MATRIX_LIMIT
 
