@@ -36,6 +36,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
 Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
+InHome = Annotated[str, msgspec.Meta(extra={"unit": "folder"})]
+"""A folder; one that is not absolute lies in HOME."""
 RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector", "emo_audio", "emo_text"]
 
 
@@ -118,6 +120,33 @@ class Remote(_Section, frozen=True, kw_only=True):
     """Longest pause within the audio."""
     total_timeout: Span = 600.0
     """Time limit of one request with all its repetitions."""
+
+
+class IndexTts(_Section, frozen=True, kw_only=True):
+    """The engine `indextts`: IndexTTS-2.5 in worker processes, one a device."""
+
+    model_dir: InHome = "models/indextts-2.5"
+    """Folder of the checkpoint; a relative one lies in HOME."""
+    python: str = ""
+    """Python that has the package `indextts25-inference`; empty = the one that runs Voxledger."""
+    devices: tuple[str, ...] = ("auto",)
+    """Devices that speak, each with a worker of its own, such as cuda:0, cuda:1; auto = all NVIDIA GPUs, else the CPU."""
+    attention: Literal["sdpa", "flash"] = "sdpa"
+    """How attention is computed; flash needs flash-attn and an NVIDIA GPU."""
+    fp16: bool = False
+    """Whether half precision is used (bfloat16, on a GPU): 1.7 GB less, not faster."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 4
+    """Threads on a CPU; part of what decides the samples, bit by bit."""
+    idle: Span = 600.0
+    """A worker without work for this long is ended, which frees its GPU; 0 = never."""
+    load_limit: Span = 300.0
+    """Time limit for loading, and for the first segment in a language, when its grammar may have to be compiled."""
+    segment_limit: Span = 120.0
+    """Time limit for any other segment; a worker that takes longer is killed."""
+    memory: Size = 24_000_000_000
+    """RAM that a worker may hold; one that takes more is killed. 0 = no limit."""
+    state: InHome = "indextts"
+    """Folder for the logs of the workers and the hashes of the checkpoint; a relative one lies in HOME."""
 
 
 class Store(_Section, frozen=True, kw_only=True):
@@ -227,6 +256,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     general: General = General()
     synth: Synth = Synth()
     remote: Remote = Remote()
+    indextts: IndexTts = IndexTts()
     store: Store = Store()
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
@@ -314,6 +344,9 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
         for name, value in found.items():
             values[name] = _read(name, value, known[name], where)
             origin[name] = variable(name) if where == "environment" else where
+    for name, field in known.items():
+        if _extra(field).get("unit") == "folder":
+            values[name] = str(home / Path(values.get(name, field.default)).expanduser())
     sections: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         section, _, key = name.partition(".")

@@ -1,0 +1,305 @@
+"""IndexTTS-2.5: voices from a few seconds of a recording, with emotions, in worker processes.
+
+The model's code is the package `indextts25-inference`, under the Bilibili Model Use License; what it is asked and how its
+emotions are scaled follows https://github.com/index-tts/index-tts (`indextts/infer_v2.py` and `webui.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxledger.catalog.home import default_path
+from voxledger.catalog.settings import Settings
+from voxledger.synth.emotion import ZERO, Emotion, Weights
+from voxledger.synth.engines import indextts_worker
+from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
+from voxledger.synth.engines.indextts_model import MODEL, Folder, Installed, devices, environ, installed
+from voxledger.synth.engines.worker import Program, WorkerEnded, WorkerRefused
+from voxledger.synth.engines.worker_pool import Pool
+from voxledger.synth.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    InvalidText,
+    NotSupported,
+    SynthesisError,
+    UnknownVoice,
+    VoiceMissing,
+)
+from voxledger.synth.language import match
+from voxledger.synth.text import sentences
+
+LANGUAGES = ("en", "zh", "es", "ar")
+JAPANESE = "ja"
+"""Spoken where the package's extra `ja` is installed."""
+
+BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
+"""Factor of each weight, in the order of `EMOTIONS`: upstream's `normalize_emo_vec`."""
+LARGEST_SUM = 0.8
+"""Weights that sum up to more are scaled down; what is left to 1 stays with the voice's own emotion."""
+
+SAMPLING: Mapping[str, tuple[float, float]] = {
+    "speed": (0.5, 1.28), "temperature": (0.05, 2.0), "top_p": (0.01, 1.0), "top_k": (1, 1000), "num_beams": (1, 10),
+    "repetition_penalty": (1.0, 30.0), "length_penalty": (-2.0, 2.0), "do_sample": (0, 1), "max_mel_tokens": (1, 1815),
+    "diffusion_steps": (1, 200), "inference_cfg_rate": (0.0, 3.0),
+}  # fmt: skip
+"""What a request may set, and within which bounds. `speed` is a factor on the rate; beyond 1.28 the model gets no faster."""
+_WHOLE = frozenset(("top_k", "num_beams", "do_sample", "max_mel_tokens", "diffusion_steps"))
+
+LONGEST = 240
+"""Units of text in one segment at most, where a letter counts one and a character of the Chinese script four."""
+_HEAVY = 4
+_PAUSE_S, _PARAGRAPH_PAUSE_S = 0.2, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What is spoken in one go, and the silence (s) after it."""
+
+    text: str
+    pause_s: float = 0.0
+
+
+class IndexTtsEngine:
+    """The engine `indextts`. Costs nothing to construct; a worker is started by the first `synthesize`."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = (settings or Settings()).indextts
+        self._state = default_path() / self._settings.state
+        self._folder = Folder(default_path() / self._settings.model_dir, self._state / "checkpoint.json")
+        self._pool = Pool(partial(_programs, self._settings, self._folder.path, self._state), idle_s=self._settings.idle)
+        # Also when the engine is forgotten, or the program ends, without close().
+        weakref.finalize(self, self._pool.close)
+
+    def describe(self) -> EngineInfo:
+        """What this engine is and can do. The checkpoint's files are hashed once, which takes seconds, and then known by
+        their sizes and times.
+
+        Raises EngineUnavailable when the package or a file of the checkpoint is missing, with what to do.
+        """
+        settings = self._settings
+        found = installed(settings.python)
+        if settings.attention == "flash" and not found.flash:
+            raise _with_remedy(
+                EngineUnavailable("indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference"),
+                "Install flash-attn, or set indextts.attention to sdpa.",
+            )
+        revision = self._folder.revision()
+        chosen = devices(settings.devices, found.torch)
+        names = sorted({f"{name} x{settings.threads}" if name == "cpu" else name for _, name in chosen})
+        return EngineInfo(
+            name="indextts",
+            version=f"{found.package}+torch{found.torch.split('+')[0]}",
+            model=" ".join((MODEL, *(["bf16"] if settings.fp16 else []), *([] if settings.attention == "sdpa" else ["flash"]))),
+            model_revision=revision,
+            device=", ".join(names),
+            languages=_languages(found),
+            voices=(),
+            emotion_modes=frozenset(("none", "vector", "reference")),
+            reference_voices=True,
+            sample_rate=indextts_worker.SAMPLE_RATE,
+            streaming=True,
+            determinism="seeded",
+            concurrency=len(chosen),
+            sampling=tuple(SAMPLING),
+        )
+
+    def effective(self, emotion: Emotion) -> Weights:
+        """The weights times upstream's bias, scaled down where they sum up to more than 0.8, then times the strength."""
+        biased = [weight * factor for weight, factor in zip(emotion.weights, BIAS, strict=True)]
+        scale = min(1.0, LARGEST_SUM / total) if (total := sum(biased)) else 1.0
+        return tuple(round(weight * scale * emotion.strength, 6) for weight in biased)  # type: ignore[return-value]  # eight
+
+    def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
+        """Speak, some sentences a segment. Equal requests give equal samples; `seed` None counts as 0.
+
+        `voice_audio` is required. Raises UnsupportedLanguage, UnknownVoice, VoiceMissing, NotSupported, InvalidText and
+        EngineUnavailable at once; InvalidRequest for a recording that cannot be used, and EngineFailed, while iterating.
+        A worker that dies is replaced once: what was given out is not spoken again.
+        """
+        asked = self._asked(request)
+        parts = list(_parts(request.text))
+        if not parts:
+            raise InvalidText("nothing in this text can be spoken: it has neither a letter nor a digit")
+        return self._segments(asked, parts, request.seed or 0)
+
+    def close(self) -> None:
+        """End the workers, which frees the GPUs. Idempotent; a later `synthesize` starts them again."""
+        self._pool.close()
+
+    def workers(self) -> tuple[int, ...]:
+        """The processes that hold a model now."""
+        return self._pool.pids()
+
+    def _asked(self, request: SynthesisRequest) -> dict[str, Any]:
+        """What all parts share, as the worker wants it."""
+        if request.voice_audio is None:
+            what = f"no voice {request.voice!r}" if request.voice else "no voices of its own"
+            raise UnknownVoice(
+                f"the engine indextts has {what}: it speaks with registered recordings. Register one with `voxledger voices"
+                " add NAME ref.wav --own` and give its name"
+            )
+        if request.emotion_words is not None:
+            raise NotSupported(
+                "an emotion in words is not supported by the engine indextts: give it as weights or as a recording",
+                feature="emotion_words",
+            )
+        vector = self.effective(request.emotion) if request.emotion.mode == "vector" else ZERO
+        if request.emotion_audio is not None and any(vector):
+            raise NotSupported(
+                "the engine indextts takes an emotion from weights or from a recording, not from both; leave one out",
+                feature="emotion_clip",
+            )
+        for recording in (request.voice_audio, request.emotion_audio):
+            if recording is not None and not recording.is_file():
+                raise VoiceMissing("the recording of the voice is not where it should be; register it again")
+        found = installed(self._settings.python)
+        self._folder.revision()
+        sampling = _sampling(request.sampling)
+        return {
+            "language": match(request.language, _languages(found)),
+            "voice": str(request.voice_audio.absolute()),
+            "emotion": str(request.emotion_audio.absolute()) if request.emotion_audio else None,
+            "strength": float(request.emotion.strength),
+            "vector": [float(weight) for weight in vector] if any(vector) else None,
+            "speed": sampling.pop("speed", 1.0),
+            "sampling": sampling,
+        }
+
+    def _segments(self, asked: dict[str, Any], parts: list[_Part], seed: int) -> Iterator[Segment]:
+        drawn = [{"text": part.text, "seed": _seed(seed, place)} for place, part in enumerate(parts)]
+        spoken = self._pool.speak(asked, drawn, voice=asked["voice"], novelty=asked["language"])
+        start = 0.0
+        try:
+            for part, (samples, rate) in zip(parts, spoken, strict=True):
+                segment = Segment(
+                    samples=_with_silence(samples, round(part.pause_s * rate)), sample_rate=rate, text=part.text, start=start
+                )
+                yield segment
+                start += segment.duration
+        except WorkerEnded as ended:
+            raise self._failure(ended) from ended
+        except WorkerRefused as refused:
+            raise _translated(refused) from refused
+        finally:
+            spoken.close()  # type: ignore[attr-defined]  # a generator
+
+    def _failure(self, ended: WorkerEnded) -> EngineFailed:
+        advice = {
+            "ended": "Try again, or free memory for it.",
+            "silent": "Try again, or raise indextts.segment_limit and indextts.load_limit.",
+            "memory": "Raise indextts.memory, or give it shorter sentences.",
+            "garbage": "Set indextts.python to a Python that prints nothing of its own.",
+        }[ended.why]
+        error = EngineFailed(
+            f"the worker of IndexTTS failed: {ended}. {advice} Its log lies in {self._state}", stage="worker"
+        )
+        return _with_remedy(error, advice)
+
+
+def _programs(settings: Any, model_dir: Path, state: Path) -> list[Program]:
+    """What runs on each device. Raises EngineUnavailable."""
+    found = installed(settings.python)
+    return [
+        Program(
+            python=found.python,
+            module=Path(indextts_worker.__file__),
+            options={
+                "model_dir": str(model_dir), "device": device, "threads": settings.threads, "attention": settings.attention,
+                "fp16": settings.fp16,
+            },
+            log=state / f"worker-{device.replace(':', '-')}{f'-{place}' if place else ''}.log",
+            environ=environ(settings.python),
+            load_s=settings.load_limit,
+            part_s=settings.segment_limit,
+            memory=settings.memory,
+        )
+        for place, (device, _) in enumerate(devices(settings.devices, found.torch))
+    ]  # fmt: skip
+
+
+def _languages(found: Installed) -> tuple[str, ...]:
+    return (*LANGUAGES, JAPANESE) if found.japanese else LANGUAGES
+
+
+def _sampling(given: Mapping[str, float]) -> dict[str, float | int]:
+    unknown = sorted(set(given) - set(SAMPLING))
+    if unknown:
+        raise NotSupported(
+            f"the engine indextts takes {', '.join(SAMPLING)}, not {', '.join(unknown)}", feature="sampling"
+        )
+    for name, value in given.items():
+        lowest, highest = SAMPLING[name]
+        if not lowest <= value <= highest or (name in _WHOLE and value != int(value)):
+            kind = "a whole number " if name in _WHOLE else ""
+            raise NotSupported(
+                f"{name} must be {kind}between {lowest:g} and {highest:g} here, not {value:g}", feature="sampling"
+            )
+    return {name: int(value) if name in _WHOLE else float(value) for name, value in given.items()}
+
+
+def _parts(text: str) -> Iterator[_Part]:
+    """Sentences of a paragraph together, as many as make a segment; what cannot be spoken goes with what comes before."""
+    start = end = weight = 0
+    spoken = False
+    for sentence in sentences(text, LONGEST if _weight(text) < 2 * len(text) else LONGEST // _HEAVY):
+        heavy = _weight(sentence.text)
+        if spoken and (sentence.paragraph or weight + heavy > LONGEST) and _speakable(sentence.text):
+            yield _Part(text=text[start:end], pause_s=_PARAGRAPH_PAUSE_S if sentence.paragraph else _PAUSE_S)
+            start, weight, spoken = sentence.start, 0, False
+        elif not end:
+            start = sentence.start
+        end, weight, spoken = sentence.end, weight + heavy, spoken or _speakable(sentence.text)
+    if spoken:
+        yield _Part(text=text[start:end])
+
+
+def _weight(text: str) -> int:
+    return sum(_HEAVY if unicodedata.category(character) == "Lo" else 1 for character in text)
+
+
+def _speakable(text: str) -> bool:
+    return any(character.isalnum() for character in text)
+
+
+def _seed(seed: int, place: int) -> int:
+    """A seed for each part, so that a part sounds the same whether or not those before it were spoken in this process."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{place}".encode()).digest()[:7], "big")
+
+
+def _with_silence(samples: Samples, count: int) -> Samples:
+    return np.concatenate([samples, np.zeros(count, dtype=np.float32)]) if count else samples
+
+
+def _translated(refused: WorkerRefused) -> SynthesisError:
+    """What the model raised, in words of ours."""
+    if refused.stage == "load":
+        advice = (
+            f"Pull the model {MODEL} again, or copy its files anew." if refused.kind == "damaged"
+            else "Free memory on the device, or choose another one with indextts.devices."
+        )  # fmt: skip
+        return _with_remedy(EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}"), advice)
+    if refused.kind in ("voice", "emotion_voice"):
+        whose = "voice" if refused.kind == "voice" else "emotion"
+        return InvalidRequest(f"the recording for the {whose} cannot be used: {refused}")
+    advice = {
+        "memory": "Give shorter sentences, or free memory on the device.",
+        "endless": "Try another seed, or a lower temperature.",
+        "silent": "Try another seed, or other words.",
+        "device": "Try again; the worker starts anew.",
+    }.get(refused.kind, "Try again; if it fails again, try another seed or a shorter text.")
+    return _with_remedy(EngineFailed(f"IndexTTS failed: {refused}. {advice}", stage=refused.stage), advice)
+
+
+def _with_remedy(error: Any, remedy: str) -> Any:
+    error.remedy = remedy
+    return error
