@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import wave
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +20,9 @@ import msgspec
 
 from voxledger.catalog.errors import VoxledgerError
 
-CONTENT_TYPES: Mapping[str, str] = {"wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "mp3": "audio/mpeg"}
+CONTENT_TYPES: Mapping[str, str] = {
+    "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "mp3": "audio/mpeg", "pcm": "audio/pcm",
+}  # fmt: skip
 _PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
     ("mpv", "--really-quiet", "--no-video"),
@@ -119,19 +125,34 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def play(self) -> None:
         """Play it on this machine's loudspeaker and wait for the end. Counts as use."""
         path = self.local()
+        with self._playable(path) as file:
+            self._play(file, path)
+        self._access.accessed(self, "play")
+
+    def _play(self, file: Path, path: Path) -> None:
         for name, *options in _PLAYERS:
             program = shutil.which(name)
-            if program and (name != "aplay" or self.format == "wav"):
+            if program and (name != "aplay" or file.suffix == ".wav"):
                 ended = subprocess.run(
-                    [program, *options, str(path)], check=False, stdin=subprocess.DEVNULL, capture_output=True
+                    [program, *options, str(file)], check=False, stdin=subprocess.DEVNULL, capture_output=True
                 )  # argv is ours
                 if ended.returncode:
                     raise VoxledgerError(
                         f"{name} could not play {path} (exit status {ended.returncode}); is there a loudspeaker?"
                     )
-                self._access.accessed(self, "play")
                 return
         raise VoxledgerError(f"there is no audio player on this machine (ffplay, mpv, sox, …); the file is {path}")
+
+    @contextmanager
+    def _playable(self, path: Path) -> Iterator[Path]:
+        """The file, or one that says its rate: players know nothing about raw PCM."""
+        if self.format != "pcm":
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="voxledger-") as folder:
+            file = Path(folder) / "clip.wav"
+            file.write_bytes(_with_header(path.read_bytes(), self.sample_rate))
+            yield file
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -153,9 +174,23 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """What a notebook shows: a player with the facts below it. The audio is embedded, so it plays anywhere."""
         facts = f"{self.short} · {self.duration:.2f} s · {self.language} · {self.emotion} · {self.engine}"
         try:
-            sound = base64.b64encode(self.local().read_bytes()).decode()
-            player = f'<audio controls preload="metadata" src="data:{self.content_type};base64,{sound}"></audio>'
+            data, kind = self.local().read_bytes(), self.content_type
+            if self.format == "pcm":
+                data, kind = _with_header(data, self.sample_rate), CONTENT_TYPES["wav"]
+            sound = base64.b64encode(data).decode()
+            player = f'<audio controls preload="metadata" src="data:{kind};base64,{sound}"></audio>'
         except (VoxledgerError, OSError) as error:
             player = f"<em>{html.escape(str(error))}</em>"
         title = html.escape(self.name or "clip")
         return f"<figure><figcaption><strong>{title}</strong> <small>{html.escape(facts)}</small></figcaption>{player}</figure>"
+
+
+def _with_header(samples: bytes, sample_rate: int) -> bytes:
+    """Raw PCM, 16-bit mono, as a WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(samples)
+    return buffer.getvalue()

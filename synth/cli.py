@@ -238,6 +238,7 @@ class Commands:
     def _run(self, studio: Studio, path: Path, options: Options, join: Path | None, *, json: bool) -> dict[str, Any]:
         from voxledger.synth import batch as batches
         from voxledger.synth import manifest as manifests
+        from voxledger.synth.joining import Part
         from voxledger.synth.joining import join as join_files
 
         totals: dict[str, Any] = {"made": 0, "there": 0, "failed": 0, "degraded": 0, "seconds": 0.0, "silences": 0}
@@ -255,8 +256,10 @@ class Commands:
                     yield line
 
             if join:
-                pairs = ((line.clip.local(), line.silence_after) for line in spoken() if line.clip)
-                totals["joined"] = (join, join_files(pairs, join))
+                parts = (
+                    Part(line.clip.local(), line.silence_after, line.clip.sample_rate) for line in spoken() if line.clip
+                )
+                totals["joined"] = (join, join_files(parts, join))
             else:
                 for _ in spoken():
                     pass

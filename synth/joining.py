@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -11,7 +12,8 @@ import torch
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError
-from voxledger.synth.audio import resample
+from voxledger.synth.audio import reading, resample
+from voxledger.synth.audio.encode import opened
 from voxledger.synth.errors import AudioFailed, UnsupportedFormat
 from voxledger.synth.formats import format_named
 
@@ -26,7 +28,15 @@ def format_of(path: Path) -> str:
     return format_named("opus" if ending == "ogg" else ending).name
 
 
-def join(parts: Iterable[tuple[Path, float]], target: Path) -> float:
+class Part(NamedTuple):
+    """An audio file and the seconds of silence after it. `sample_rate` (Hz): needed for raw PCM, which does not say it."""
+
+    path: Path
+    silence: float
+    sample_rate: int | None = None
+
+
+def join(parts: Iterable[Part | tuple[Path, float]], target: Path) -> float:
     """Write the audio files one after the other, each with so many seconds of silence after it; gives the length (s).
 
     Mono at the first file's sample rate, in flat memory. The target is complete or not there.
@@ -38,13 +48,11 @@ def join(parts: Iterable[tuple[Path, float]], target: Path) -> float:
     sink: soundfile.SoundFile | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        for path, silence in parts:
-            with soundfile.SoundFile(str(path)) as source:
+        for path, silence, known in (Part(*each) for each in parts):
+            with reading(path, sample_rate=known) as source:
                 if sink is None:
                     rate = audio_format.rate_for(source.samplerate)
-                    sink = soundfile.SoundFile(
-                        str(part), "w", rate, 1, format=audio_format.container, subtype=audio_format.codec
-                    )
+                    sink = opened(part, rate, audio_format)
                 if source.samplerate == rate:
                     blocks: Iterable[np.ndarray] = source.blocks(_BLOCK, dtype="float32", always_2d=False)
                 else:

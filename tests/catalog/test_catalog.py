@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -226,6 +227,24 @@ def test_playing_needs_a_player_and_counts_as_use(tmp_path: Path, monkeypatch: p
         clip.play()
         assert heard.read_text().strip() == str(clip.path)
         assert vox.catalog.sql("SELECT purpose FROM plays").rows() == [{"purpose": "play"}]
+
+
+def test_raw_pcm_is_played_and_shown_as_what_knows_its_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    players, heard = tmp_path / "bin", tmp_path / "heard.wav"
+    players.mkdir()
+    player = players / "ffplay"
+    player.write_text(f'#!/bin/sh\nfor last; do :; done\n/bin/cp "$last" {heard}\n')
+    player.chmod(0o755)
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, store_close_wait=0) as vox:
+        clip = vox.speak("Listen.", format="pcm")
+        monkeypatch.setenv("PATH", str(players))
+        clip.play()
+        assert "data:audio/wav;base64,UklGR" in clip._repr_html_()
+        samples = clip.local().read_bytes()
+    assert clip.content_type == "audio/pcm"
+    with wave.open(str(heard)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (clip.sample_rate, 1, 2)
+        assert file.readframes(file.getnframes()) == samples
 
 
 def test_a_clip_without_a_catalog_says_so(parts: Parts, catalog: Catalog) -> None:

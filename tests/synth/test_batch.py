@@ -15,7 +15,7 @@ from tests.building import NOBODY
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
 from voxledger.synth.errors import ManifestError
-from voxledger.synth.joining import join
+from voxledger.synth.joining import Part, join
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "indextts"
 real_input = pytest.mark.skipif(not REAL.is_dir(), reason="the example manifests of IndexTTS are not here")
@@ -162,11 +162,15 @@ def test_a_second_run_makes_nothing_twice_and_counts_no_use(vox: Ledger, tmp_pat
 
 def test_lines_become_one_file_with_their_silences(vox: Ledger, tmp_path: Path) -> None:
     path = _manifest(
-        tmp_path, {"text": "One.", "silence_after_ms": 300}, {"text": "Two.", "format": "opus"}, {"text": "Three."}
+        tmp_path,
+        {"text": "One.", "silence_after_ms": 300},
+        {"text": "Two.", "format": "opus"},
+        {"text": "Three.", "format": "pcm"},
     )
     spoken = _run(vox, path)
     target = tmp_path / "joined.flac"
-    seconds = join(((line.clip.local(), line.silence_after) for line in spoken if line.clip), target)
+    clips = [(line.clip, line.silence_after) for line in spoken if line.clip]
+    seconds = join((Part(clip.local(), silence, clip.sample_rate) for clip, silence in clips), target)
     assert seconds == pytest.approx(sum(line.clip.duration for line in spoken if line.clip) + 0.3, abs=0.05)
     samples, rate = soundfile.read(target)
     first = spoken[0].clip
