@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
+MODELS := $(VENV)/.models
 COPY := build/check
 DEMO_HOME ?= $(CURDIR)/demo
 
@@ -26,13 +27,19 @@ $(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
 	@rm -rf *.egg-info  # a build's leftover: seen from this folder, its entry points would hide the installed ones
 	@touch $@
 
+# What the engine indextts needs takes 1.5 GB: tests want it, the demo does not.
+$(MODELS): $(INSTALLED)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[indextts]'
+	@rm -rf *.egg-info
+	@touch $@
+
 demo: $(INSTALLED)
 	$(BIN)/voxledger --home '$(DEMO_HOME)' demo --out '$(DEMO_HOME)/report'
 
-test: $(INSTALLED)
+test: $(MODELS)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
-soak: $(INSTALLED)
+soak: $(MODELS)
 	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 # The four floors stand at the root of the repository; type checker and import linter want them where they are imported from.

@@ -133,6 +133,8 @@ def _default(name: str, field: msgspec.structs.FieldInfo) -> str:
         return f"`{settings.format_span(value)}`"
     if unit == "bytes":
         return f"`{value // 10**6}MB`"
+    if isinstance(value, tuple):
+        return f"`{', '.join(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -76,7 +76,9 @@ class IndexTtsEngine:
         self._settings = (settings or Settings()).indextts
         self._state = default_path() / self._settings.state
         self._folder = Folder(default_path() / self._settings.model_dir, self._state / "checkpoint.json")
-        self._pool = Pool(partial(_programs, self._settings, self._folder.path, self._state), idle_s=self._settings.idle)
+        self._pool = Pool(
+            partial(_programs, self._settings, self._folder.path, self._state), idle_s=self._settings.idle
+        )
         # Also when the engine is forgotten, or the program ends, without close().
         weakref.finalize(self, self._pool.close)
 
@@ -90,7 +92,9 @@ class IndexTtsEngine:
         found = installed(settings.python)
         if settings.attention == "flash" and not found.flash:
             raise _with_remedy(
-                EngineUnavailable("indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference"),
+                EngineUnavailable(
+                    "indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference"
+                ),
                 "Install flash-attn, or set indextts.attention to sdpa.",
             )
         revision = self._folder.revision()
@@ -99,7 +103,9 @@ class IndexTtsEngine:
         return EngineInfo(
             name="indextts",
             version=f"{found.package}+torch{found.torch.split('+')[0]}",
-            model=" ".join((MODEL, *(["bf16"] if settings.fp16 else []), *([] if settings.attention == "sdpa" else ["flash"]))),
+            model=" ".join(
+                (MODEL, *(["bf16"] if settings.fp16 else []), *([] if settings.attention == "sdpa" else ["flash"]))
+            ),
             model_revision=revision,
             device=", ".join(names),
             languages=_languages(found),
@@ -182,7 +188,10 @@ class IndexTtsEngine:
         try:
             for part, (samples, rate) in zip(parts, spoken, strict=True):
                 segment = Segment(
-                    samples=_with_silence(samples, round(part.pause_s * rate)), sample_rate=rate, text=part.text, start=start
+                    samples=_with_silence(samples, round(part.pause_s * rate)),
+                    sample_rate=rate,
+                    text=part.text,
+                    start=start,
                 )
                 yield segment
                 start += segment.duration

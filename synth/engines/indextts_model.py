@@ -49,19 +49,30 @@ class Installed:
     flash: bool
 
 
-_known: dict[tuple[str, int], Installed] = {}
+_known: dict[tuple[str, float], Installed] = {}
+"""By path and time; "" is this Python, where what is installed stays as long as the process lives."""
 
 
 def installed(python: str) -> Installed:
     """What the configured interpreter has; "" = this one. Nothing of it is imported. Raises EngineUnavailable."""
     if sys.platform == "win32":
         raise _unavailable("the engine indextts runs on Linux and macOS", "Use Linux or macOS for this engine.")
-    found = _other(python) if python else _read(sys.executable, indextts_worker.versions())
+    found = _other(python) if python else _own()
     lacking = [name for name, version in ((_PACKAGE, found.package), ("torch", found.torch)) if not version]
     if lacking:
         where = f"the Python {python}" if python else "this Python"
-        how = f"{python} -m pip install {_PACKAGE}" if python else f"{INSTALL}, or set indextts.python to one that has it"
+        how = (
+            f"{python} -m pip install {_PACKAGE}" if python else f"{INSTALL}, or set indextts.python to one that has it"
+        )
         raise _unavailable(f"{where} lacks the package {' and '.join(lacking)}: {how}", "Install the extra indextts.")
+    return found
+
+
+def _own() -> Installed:
+    key = ("", 0.0)
+    found = _known.get(key) or _read(sys.executable, indextts_worker.versions())
+    if found.package and found.torch:
+        _known[key] = found
     return found
 
 

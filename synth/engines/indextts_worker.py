@@ -80,7 +80,9 @@ def load(options: dict[str, Any]) -> Model:
         raise Problem(f"the model does not fit into the memory of {options['device']}", "memory", fatal=True) from error
     except Exception as error:
         if damaged := _damaged(folder):
-            raise Problem(f"damaged, or not what they should be: {', '.join(damaged)}", "damaged", fatal=True) from error
+            raise Problem(
+                f"damaged, or not what they should be: {', '.join(damaged)}", "damaged", fatal=True
+            ) from error
         raise Problem(f"{type(error).__name__}: {error}", "failed", fatal=True) from error
 
 
@@ -173,7 +175,9 @@ def _config(folder: Path, own: Path) -> Path:
 
     found = folder / "config.yaml"
     config: Any = OmegaConf.load(found)
-    strange = {key: Path(str(config[key])).name for key in FILES if key in config and Path(str(config[key])).is_absolute()}
+    strange = {
+        key: Path(str(config[key])).name for key in FILES if key in config and Path(str(config[key])).is_absolute()
+    }
     if not strange:
         return found
     config.update(strange)
