@@ -15,6 +15,8 @@ from voxledger.catalog.duckdb_files import SPILL, attach_all, detach, instance, 
 _kept: dict[Path, duckdb.DuckDBPyConnection] = {}
 """By HOME, one at most: to start an instance takes five times as long as to attach both files."""
 _lock = threading.Lock()
+_BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+"""What DuckDB keeps beside a file, and looks for when it opens it."""
 
 
 @contextlib.contextmanager
@@ -50,7 +52,7 @@ def attached(files: Mapping[str, Path], *, patience: float) -> Iterator[duckdb.D
 
 def _confined(home: Path, files: Mapping[str, Path]) -> duckdb.DuckDBPyConnection:
     connection = instance(home)
-    allowed = [str(path) + end for path in files.values() for end in ("", ".wal")]
+    allowed = [str(path) + end for path in files.values() for end in _BESIDE]
     connection.execute("SET allowed_paths = $allowed", {"allowed": allowed})
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection

@@ -76,7 +76,8 @@ def test_what_was_acknowledged_survives_a_kill(parts: Parts) -> None:
     assert process.stdout is not None
     heard = [process.stdout.readline() for _ in range(30)]
     os.kill(process.pid, signal.SIGKILL)
-    heard += process.communicate()[0].splitlines(keepends=True)
+    heard += process.stdout.read().splitlines(keepends=True)  # communicate() passes over what was read ahead
+    process.communicate()
     told = _acknowledged("".join(line for line in heard if line.endswith("\n")))
     recorded = _recorded(parts)
     assert len(told) >= 30

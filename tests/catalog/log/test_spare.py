@@ -57,11 +57,13 @@ def test_a_reading_sees_nothing_of_the_one_before(parts: Parts) -> None:
 
 
 def test_what_a_reading_spilled_is_gone_after_it(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duckdb_files, "MEMORY", "40MB")
+    monkeypatch.setattr(duckdb_files, "MEMORY", "80MB")
     parts.clip()
-    many = "SELECT count(*) FROM (SELECT i, repeat(hash(i)::VARCHAR, 4) AS s FROM range(600_000) t(i) ORDER BY s DESC)"
+    many = (
+        "SELECT count(*) FROM (SELECT i, repeat(hash(i)::VARCHAR, 4) AS s FROM range(1_500_000) t(i) ORDER BY s DESC)"
+    )
     with parts.keeper.reading() as reading:
-        assert reading.tuples(many) == [(600_000,)]
+        assert reading.tuples(many) == [(1_500_000,)]
         assert (parts.home.path / duckdb_files.SPILL).exists()
     assert not (parts.home.path / duckdb_files.SPILL).exists()
 
