@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import terminal
+from voxledger.catalog.errors import HomeError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -36,8 +39,10 @@ class Door(AbstractContextManager["Door"], Protocol):
 class Commands:
     """The commands about clips, on whatever HOME `opened` opens."""
 
-    def __init__(self, opened: Opener[Door]) -> None:
+    def __init__(self, opened: Opener[Door], *, spectrogram: Callable[[Path, int], bytes]) -> None:
+        """`spectrogram` draws a file of audio as a PNG, given the sample rate on record: the work of a floor beside this."""
         self._opened = opened
+        self._spectrogram = spectrogram
 
     def add_to(self, app: App) -> None:
         """Register them."""
@@ -127,43 +132,43 @@ class Commands:
         else:
             _print_page(found, filtered=bool(after or as_of or any(filters.values())))
 
-    def show(self, clip: str, /, *, json: bool = False) -> None:
+    def show(self, clip: str, /, *, spectrogram: Path | None = None, json: bool = False) -> None:
         """Show everything about one clip.
 
         **Examples**
 
             voxledger clips show 8f3a91c2
+            voxledger clips show 8f3a91c2 --spectrogram tide.png
             voxledger clips show 8f3a91c2 --json
 
         Parameters
         ----------
         clip
             Its id, or the last 4 to 8 digits of it.
+        spectrogram
+            A PNG file to draw its sound into: bands of the mel scale over time.
         json
             Print one JSON document.
         """
+        from voxledger.catalog.query.shown import print_clip
+
         with self._opened() as door:
             found = door.catalog.clip(clip)
+            if spectrogram is not None:
+                self._draw(found, spectrogram)
         if json:
             terminal.print_json({**found.as_dict(), "text": found.text})
             return
-        facts = terminal.table("", "what", "value")
-        told = {
-            **found.as_dict(),
-            "duration": f"{found.duration:.2f} s",
-            "bytes": terminal.size(found.bytes),
-            "sample_rate": f"{found.sample_rate} Hz",
-            "loudness_lufs": None if found.loudness_lufs is None else f"{found.loudness_lufs:.1f}",
-            "tags": ", ".join(found.tags),
-            "dropped": ", ".join(found.dropped),
-            "text": found.text,
-        }
-        for name, value in told.items():
-            if value not in (None, "", False):
-                facts.add_row(
-                    name.replace("_lufs", ", LUFS").replace("_", " "), terminal.text("yes" if value is True else value)
-                )
-        terminal.console.print(facts)
+        print_clip(found)
+        if spectrogram is not None:
+            terminal.console.print(f"spectrogram in [bold]{spectrogram}[/]", soft_wrap=True)
+
+    def _draw(self, clip: Clip, target: Path) -> None:
+        picture = self._spectrogram(clip.local(), clip.sample_rate)
+        try:
+            target.write_bytes(picture)
+        except OSError as error:
+            raise HomeError(f"{target} could not be written: {error.strerror}; give another file") from error
 
     def history(self, clip: str, /, *, json: bool = False) -> None:
         """Tell everything that happened to one clip, the oldest first.

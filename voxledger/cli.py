@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,7 +66,8 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands, CatalogCommands,
-        ClipCommands, SearchCommands, EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        partial(ClipCommands, spectrogram=_spectrogram), SearchCommands, EventCommands, LogCommands, AnalyticsCommands,
+        RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 
@@ -80,6 +82,12 @@ def build() -> App:
         return app(tokens)
 
     return app
+
+
+def _spectrogram(path: Path, sample_rate: int) -> bytes:
+    from voxledger.synth.audio import spectrogram_of_file
+
+    return spectrogram_of_file(path, sample_rate=sample_rate)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

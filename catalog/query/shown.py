@@ -1,4 +1,4 @@
-"""How lists of clips and histories look in a terminal."""
+"""How clips, lists of them and histories look in a terminal."""
 
 from __future__ import annotations
 
@@ -71,3 +71,39 @@ def print_history(found: Sequence[Happening]) -> None:
     for happening in found:
         made.add_row(f"{happening.position:,}", terminal.moment(happening.time), terminal.text(happening.sentence))
     terminal.console.print(made)
+
+
+_MEASURES = {
+    "loudness_lufs": ("loudness", "{:.1f} LUFS"),
+    "true_peak_dbtp": ("true peak", "{:.1f} dBTP"),
+    "silence_share": ("silence", "{:.0%}"),
+    "speech_rate": ("speech rate", "{:.1f} letters/s"),
+}
+"""How `show` says what was measured of a clip's sound."""
+
+
+def print_clip(clip: Clip) -> None:
+    """Print everything about one clip, a line each."""
+    facts = terminal.table("", "what", "value")
+    for name, value in _told(clip).items():
+        if value not in (None, "", False):
+            facts.add_row(name.replace("_", " "), terminal.text("yes" if value is True else value))
+    terminal.console.print(facts)
+
+
+def _told(clip: Clip) -> dict[str, object]:
+    """What `show` says, in words and with units; what is unknown is None or empty."""
+    facts: dict[str, object] = {
+        **clip.as_dict(),
+        "duration": f"{clip.duration:.2f} s",
+        "bytes": terminal.size(clip.bytes),
+        "sample_rate": f"{clip.sample_rate} Hz",
+        "tags": ", ".join(clip.tags),
+        "dropped": ", ".join(clip.dropped),
+        "suspect": ", ".join(clip.suspect).replace("_", " "),
+        "text": clip.text,
+    }
+    for name, (words, form) in _MEASURES.items():
+        if (value := facts.pop(name)) is not None:
+            facts[words] = form.format(value)
+    return facts

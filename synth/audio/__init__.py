@@ -13,12 +13,15 @@ from voxledger.synth.audio.encode import Encoded, encode
 from voxledger.synth.audio.long import LongClip, LongMade
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.measure import AudioMeasures, measure
+from voxledger.synth.audio.mel import log_mel, log_mel_distance
 from voxledger.synth.audio.one_core import on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.preview import Preview
 from voxledger.synth.audio.resample import resample
+from voxledger.synth.audio.spectrogram import spectrogram, spectrogram_of_file
 from voxledger.synth.audio.suspect import REASONS, speech_rate, suspects
 from voxledger.synth.audio.trim import Silences, trim
+from voxledger.synth.audio.waveform import peaks, peaks_of_file
 from voxledger.synth.formats import FORMATS, AudioFormat, format_named
 
 __all__ = [
@@ -41,11 +44,17 @@ __all__ = [
     "integrated_loudness",
     "join",
     "limit",
+    "log_mel",
+    "log_mel_distance",
     "measure",
     "on_one_core",
+    "peaks",
+    "peaks_of_file",
     "process",
     "reading",
     "resample",
+    "spectrogram",
+    "spectrogram_of_file",
     "speech_rate",
     "suspects",
     "trim",

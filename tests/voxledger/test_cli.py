@@ -281,6 +281,20 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     assert json.loads(run("clips", "show", clip["id"], "--json")[1])["state"] == "stored"
 
 
+def test_showing_a_clip_tells_its_measures_and_draws_its_sound(run: Run, tmp_path: Path) -> None:
+    run("say", "The tide is turning.", "--format", "pcm")
+    short = json.loads(run("clips", "--json")[1].splitlines()[0])["short"]
+    code, shown, _ = run("clips", "show", short, "--spectrogram", str(tmp_path / "tide.png"))
+    assert code == 0
+    for word in ("LUFS", "dBTP", "silence", "letters/s"):
+        assert word in shown, word
+    assert "suspect" not in shown
+    assert (tmp_path / "tide.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    code, _, err = run("clips", "show", short, "--spectrogram", str(tmp_path / "nowhere" / "tide.png"))
+    assert code == 1
+    assert "could not be written" in err
+
+
 def test_the_store_shows_the_same_objects_to_a_stranger(run: Run) -> None:
     import boto3
     from botocore.config import Config
