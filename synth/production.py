@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +22,13 @@ from voxledger.synth.engines.base import Samples
 from voxledger.synth.formats import AudioFormat, format_named
 from voxledger.synth.pieces import Piece
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.speaking import NOBODY, Listener, Speaker, Spoken, Tally
+from voxledger.synth.speaking import NOBODY, Listener, Speaker, Spoken, Stopped, Tally
 
 if TYPE_CHECKING:
-    from voxledger.synth.audio import AudioMeasures
+    from voxledger.synth.audio import AudioMeasures, Encoded, LongClip, LongMade, Processed
+
+MEMORY_S = 60.0
+"""Seconds of speech that are held in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,39 +94,73 @@ def produce(
 ) -> Made:
     """Speak, level and encode; `listener` hears each stretch of speech as it comes.
 
-    Raises what `Speaker.speak` does, and AudioFailed from the chain and the encoder.
+    Raises what `Speaker.speak` does, AudioFailed from the chain and the encoder, DiskFull and HomeError.
     """
-    gathered = _Gathered(order.effective)
-    for stretch in speaker.speak(pieces, tally, stop):
-        gathered.add(stretch)
-        listener.heard(stretch)
-    return _finished(gathered, order, tally)
+    with closing(_Gathered(order)) as gathered:
+        for stretch in speaker.speak(pieces, tally, stop):
+            gathered.add(stretch)
+            listener.heard(stretch)
+        begun = time.perf_counter()
+        if gathered.book is not None:
+            return _bound(gathered.book, gathered, order, tally, stop, begun)
+        return _finished(gathered, order, tally, begun)
+
+
+def at_level(spoken: Spoken, level_db: float) -> Samples:
+    """A stretch of speech as loud beside the others as its own emotion asks for, in a clip whose level is `level_db`."""
+    louder = level_offset(spoken.piece.effective) - level_db
+    return spoken.samples if not louder else spoken.samples * np.float32(10 ** (louder / 20))
 
 
 class _Gathered:
-    """The speech of one clip, with the silences in it and each passage at its level beside the others."""
+    """The speech of one clip, with the silences in it and each passage at its level beside the others.
 
-    def __init__(self, effective: Weights) -> None:
-        self._level = level_offset(effective)
+    In memory while it is short; from `MEMORY_S` on in a file, so that a book takes no more memory than a page.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._folder = order.folder
+        self._level = level_offset(order.effective)
         self.sounds: list[Samples] = []
+        self.book: LongClip | None = None
         self.places: list[tuple[int, int, int]] = []
         """For each stretch: which of the sounds it is, and the characters it says."""
         self.sample_rate = 0
+        self._count = 0
+        self._length = 0
 
     def add(self, spoken: Spoken) -> None:
         self.sample_rate = self.sample_rate or spoken.sample_rate
         if spoken.silence:
-            self.sounds.append(np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32))
-        louder = level_offset(spoken.piece.effective) - self._level
-        self.places.append((len(self.sounds), spoken.start, spoken.end))
-        self.sounds.append(spoken.samples if not louder else spoken.samples * np.float32(10 ** (louder / 20)))
+            self._append(np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32))
+        self.places.append((self._count, spoken.start, spoken.end))
+        self._append(at_level(spoken, self._level))
+
+    def close(self) -> None:
+        if self.book is not None:
+            self.book.close()
+
+    def _append(self, samples: Samples) -> None:
+        self._count += 1
+        self._length += len(samples)
+        if self.book is None and self._length > MEMORY_S * self.sample_rate:
+            from voxledger.synth.audio import LongClip
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self.book = LongClip(self._folder, self.sample_rate)
+            for sound in self.sounds:
+                self.book.add(sound)
+            self.sounds.clear()
+        if self.book is not None:
+            self.book.add(samples)
+        else:
+            self.sounds.append(samples)
 
 
-def _finished(gathered: _Gathered, order: Order, tally: Tally) -> Made:
+def _finished(gathered: _Gathered, order: Order, tally: Tally, begun: float) -> Made:
     # torch comes with it, and takes a second: an answered request goes without.
-    from voxledger.synth.audio import encode, on_one_core, process, speech_rate, suspects
+    from voxledger.synth.audio import encode, on_one_core, process
 
-    begun = time.perf_counter()
     # At the rate that the format holds, so that the limiter works on what is delivered.
     target = format_named(order.audio_format).rate_for(order.settings.sample_rate or gathered.sample_rate)
     processed = on_one_core(
@@ -135,30 +174,82 @@ def _finished(gathered: _Gathered, order: Order, tally: Tally) -> Made:
     )
     chained = time.perf_counter()
     encoded = encode(processed.samples, processed.sample_rate, order.audio_format)
-    measures = processed.measures
+    return _made(
+        encoded.data,
+        hashlib.sha256(encoded.data).hexdigest(),
+        encoded,
+        processed,
+        gathered,
+        order,
+        tally,
+        audio_us=round((chained - begun) * 1e6),
+        encode_us=round((time.perf_counter() - chained) * 1e6),
+    )
+
+
+def _bound(
+    book: LongClip, gathered: _Gathered, order: Order, tally: Tally, stop: threading.Event, begun: float
+) -> Made:
+    """The same for a long clip, whose file is made in a stretch of memory, and lies in the folder until it is put away."""
+    from voxledger.synth.audio import on_one_core
+
+    def go_on() -> None:
+        if stop.is_set():
+            raise Stopped
+
+    path = order.folder / f".{secrets.token_hex(8)}.part"
+    made = on_one_core(
+        lambda: book.finish(
+            path,
+            order.audio_format,
+            target_rate=order.settings.sample_rate or None,
+            level_offset_db=level_offset(order.effective),
+            target_lufs=order.settings.loudness,
+            between=go_on,
+        )
+    )
+    audio_us = round((time.perf_counter() - begun) * 1e6)
+    return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=0)
+
+
+def _made(
+    content: bytes | Path,
+    sha256: str,
+    file: Encoded | LongMade,
+    sound: Processed | LongMade,
+    gathered: _Gathered,
+    order: Order,
+    tally: Tally,
+    *,
+    audio_us: int,
+    encode_us: int,
+) -> Made:
+    from voxledger.synth.audio import speech_rate, suspects
+
+    measures = sound.measures
     return Made(
-        content=encoded.data,
-        format=encoded.format,
-        sample_rate=encoded.sample_rate,
-        channels=encoded.channels,
-        duration_us=encoded.duration_us,
-        bytes=encoded.size,
-        sha256=hashlib.sha256(encoded.data).hexdigest(),
+        content=content,
+        format=file.format,
+        sample_rate=file.sample_rate,
+        channels=1,
+        duration_us=file.duration_us,
+        bytes=file.size,
+        sha256=sha256,
         measures=measures,
-        clipped_at_source=processed.clipped_at_source,
+        clipped_at_source=sound.clipped_at_source,
         speech_rate=speech_rate(order.text, measures),
         suspect=suspects(
             measures,
             text=order.text,
             language=order.language,
-            clipped_at_source=processed.clipped_at_source,
+            clipped_at_source=sound.clipped_at_source,
             speed=order.speed,
         ),
-        target_lufs=processed.target_lufs,
-        timing=_timing(gathered.places, processed.offsets),
+        target_lufs=sound.target_lufs,
+        timing=_timing(gathered.places, sound.offsets),
         tally=tally,
-        audio_us=round((chained - begun) * 1e6),
-        encode_us=round((time.perf_counter() - chained) * 1e6),
+        audio_us=audio_us,
+        encode_us=encode_us,
     )
 
 

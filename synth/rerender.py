@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
-import soundfile
 
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.events import GenerationCompleted
@@ -107,18 +104,15 @@ def differences(record: GenerationCompleted, info: EngineInfo) -> tuple[Differen
     return tuple(Difference(what=what, recorded=then, now=now) for what, then, now in pairs if then != now)
 
 
-def distance_db(made: Made, old: Path) -> float:
-    """How far two files sound apart: the mean difference of their log-mel spectra, dB."""
-    from voxledger.synth.audio import log_mel_distance
+def distance_db(made: Made, old: Clip, path: Path) -> float:
+    """How far what was made now sounds from the old file, dB."""
+    from voxledger.synth.audio import log_mel_distance, reading
 
     new = io.BytesIO(made.content) if isinstance(made.content, bytes) else made.content
-    (first, rate), (second, other) = _samples(new, made), _samples(old, made)
-    return log_mel_distance(first, rate, second, other)
-
-
-def _samples(source: io.BytesIO | Path, made: Made) -> tuple[npt.NDArray[np.float32], int]:
-    if made.format.name == "pcm":
-        raw = source.read_bytes() if isinstance(source, Path) else source.getvalue()
-        return np.frombuffer(raw, dtype="<i2").astype(np.float32) / np.float32(32768), made.sample_rate
-    samples, rate = soundfile.read(str(source) if isinstance(source, Path) else source, dtype="float32")
-    return samples, rate
+    with (
+        reading(new, format_name=made.format.name, sample_rate=made.sample_rate) as first,
+        reading(path, format_name=old.format, sample_rate=old.sample_rate) as second,
+    ):
+        return log_mel_distance(
+            first.read(dtype="float32"), first.samplerate, second.read(dtype="float32"), second.samplerate
+        )

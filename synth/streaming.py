@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import soundfile
+import numpy as np
 
 from voxledger.catalog.clip import Clip
 from voxledger.synth.engines.base import Samples
 from voxledger.synth.errors import SynthesisError
+from voxledger.synth.production import at_level
 from voxledger.synth.speaking import Spoken, Stopped
 
 if TYPE_CHECKING:
@@ -90,10 +91,12 @@ class Stream:
 class _Making:
     """A clip that is made by a thread of its own, as far ahead of the listener as `_AHEAD` allows."""
 
-    def __init__(self, attempt: Attempt, stop: threading.Event, preview: Preview, *, answers: bool) -> None:
+    def __init__(
+        self, attempt: Attempt, stop: threading.Event, previewed: Callable[[int], Preview], *, answers: bool
+    ) -> None:
         self._attempt = attempt
         self._stop = stop
-        self._preview = preview
+        self._previewed = previewed
         self._queue: queue.Queue[Spoken | Clip | BaseException] = queue.Queue(maxsize=_AHEAD)
         self._delivered_us = self._ahead_us = 0
         self.clip: Clip | None = None
@@ -101,22 +104,28 @@ class _Making:
         self._thread.start()
 
     def chunks(self) -> Iterator[Chunk]:
-        start = 0.0
+        """What is heard, until the clip is there or something went wrong."""
+        preview: Preview | None = None
         try:
-            while True:
-                item = self._queue.get()
-                if isinstance(item, Clip):
-                    self.clip = item
-                    return
-                if isinstance(item, BaseException):
-                    raise item
-                for samples, rate, text in self._preview.push(item):
-                    chunk = Chunk(samples=samples, sample_rate=rate, text=text, start=start)
-                    start += chunk.duration
-                    self._delivered_us = round(start * 1e6)
-                    yield chunk
+            while not isinstance(item := self._queue.get(), Clip | BaseException):
+                preview = preview or self._previewed(item.sample_rate)
+                sound = at_level(item, self._attempt.level_offset)
+                if item.silence:
+                    sound = np.concatenate([np.zeros(round(item.silence * item.sample_rate), dtype=np.float32), sound])
+                text = item.piece.text[item.start - item.piece.start : item.end - item.piece.start]
+                yield self._chunk(preview.push(sound), preview, text)
+            if isinstance(item, BaseException):
+                raise item
+            self.clip = item
+            if preview is not None:
+                yield self._chunk(preview.flush(), preview, "")
         finally:
             self.stop()
+
+    def _chunk(self, samples: Samples, preview: Preview, text: str) -> Chunk:
+        chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self._delivered_us / 1e6)
+        self._delivered_us += round(chunk.duration * 1e6)
+        return chunk
 
     def stop(self) -> None:
         """Break off and wait for the record of it."""
@@ -159,9 +168,9 @@ class _Making:
                 return
 
 
-def making(attempt: Attempt, stop: threading.Event, preview: Preview, *, answers: bool) -> Stream:
-    """A stream of a clip that is made now."""
-    made = _Making(attempt, stop, preview, answers=answers)
+def making(attempt: Attempt, stop: threading.Event, previewed: Callable[[int], Preview], *, answers: bool) -> Stream:
+    """A stream of a clip that is made now; `previewed` gives what levels speech of a sample rate (Hz) as it comes."""
+    made = _Making(attempt, stop, previewed, answers=answers)
     return Stream(None, made.chunks(), made.stop, lambda: made.clip)
 
 
@@ -171,8 +180,10 @@ def finished(clip: Clip) -> Stream:
 
 
 def _blocks(clip: Clip) -> Iterator[Chunk]:
+    from voxledger.synth.audio import reading
+
     at = 0
-    with soundfile.SoundFile(str(clip.local())) as file:
+    with reading(clip.local(), format_name=clip.format, sample_rate=clip.sample_rate) as file:
         for block in file.blocks(round(file.samplerate * _BLOCK_S), dtype="float32"):
             yield Chunk(
                 samples=block,

@@ -154,8 +154,13 @@ class Studio:
             return finished(answer)
         from voxledger.synth.audio import Preview
 
-        preview = Preview(loudness=self.settings.synth.loudness, level_offset_db=attempt.level_offset)
-        return making(attempt, stop, preview, answers=reuse)
+        previewed = partial(
+            Preview,
+            target_rate=self.settings.synth.sample_rate or None,
+            level_offset_db=attempt.level_offset,
+            target_lufs=self.settings.synth.loudness,
+        )
+        return making(attempt, stop, previewed, answers=reuse)
 
     async def astream(self, text: str, **options: Unpack[SpeakOptions]) -> AsyncIterator[Chunk]:
         """Like `stream`, for `async for`. Closing the iterator, or cancelling its task, breaks off."""
@@ -216,7 +221,7 @@ class Studio:
                 duration_us=made.duration_us,
                 determinism=attempt.facts.info.determinism,
                 differences=differences(then, attempt.facts.info),
-                distance_db=distance_db(made, old) if old is not None else None,
+                distance_db=distance_db(made, clip, old) if old is not None else None,
             )
         finally:
             made.discard()
