@@ -112,7 +112,8 @@ class Catalog:
         """A page of the clips that fit all conditions given; `after=page.next` gives the next one.
 
         `where` is one expression over the columns of `clips` (docs/sql.md); language `en` includes `en-GB`; `voice` is a name,
-        or the SHA-256 of a recording (8 digits or more) that was the voice or the emotion's reference. `order` is one of `query.ORDERS`, with a hyphen in front for the largest first; clips without a value come last. Pages neither
+        or the SHA-256 of a recording (8 digits or more) that was the voice or the emotion's reference. `order` is one of
+        `query.ORDERS`, with a hyphen in front for the largest first; clips without a value come last. Pages neither
         overlap nor miss a clip while others arrive. `as_of` asks how it was at that moment. Raises QueryError.
         """
         filters = {

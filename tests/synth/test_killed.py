@@ -42,7 +42,7 @@ def test_no_acknowledged_clip_is_lost_and_none_is_doubled(tmp_path: Path, seed: 
         time.sleep(draw.random() * 0.03)  # anywhere in the way of the next clip
         os.kill(process.pid, signal.SIGKILL)
         heard += process.stdout.read().splitlines(keepends=True)  # communicate() passes over what was read ahead
-    process.communicate()
+        process.communicate()
         told |= dict(line.split() for line in heard if line.endswith("\n"))
     with voxledger.open(tmp_path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as vox:
         clips = {clip.id: clip for clip in vox.catalog.clips(limit=10_000)}
