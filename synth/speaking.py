@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -203,7 +203,7 @@ def _placed(segment: Segment, text: str, at: int) -> tuple[Stretch, int]:
     return Stretch(samples=segment.samples, sample_rate=segment.sample_rate, start=start, end=max(start, end)), end
 
 
-def _translated(segments: Iterator[Segment]) -> Iterator[Segment]:
+def _translated(segments: Iterator[Segment]) -> Generator[Segment, None, None]:
     """An engine's own exceptions become ours, with the stage; what is ours already passes."""
     try:
         yield from segments

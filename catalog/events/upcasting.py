@@ -54,7 +54,7 @@ def _completed_without_measures(data: Data, personal: Data | None) -> tuple[Data
     unknown = dict.fromkeys(
         ("emotion_sha256", "target_lufs", "silence_share", "clipped_samples", "speech_rate", "first_us")
     )
-    added = {**unknown, "chain": 0, "marks": False, "suspect": [], "streamed": False, "segments_cached": 0}
+    added: Data = {**unknown, "chain": 0, "marks": False, "suspect": [], "streamed": False, "segments_cached": 0}
     return {**data, **added}, None if personal is None else {**personal, "emotion_words": None, "timing": None}
 
 
