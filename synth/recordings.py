@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import NotSupported
+from voxledger.synth.errors import NotSupported, SynthesisError
 from voxledger.synth.request import SpeakRequest
 from voxledger.synth.voices import Recording, Voices
 
@@ -30,10 +30,24 @@ class Recordings:
             if asked is not None and mode not in info.emotion_modes:
                 what = "an emotion in words" if mode == "words" else "the emotion of a recording"
                 raise NotSupported(f"{what} is not supported by the engine {info.name}: {instead}", feature=feature)
-        own = request.voice is None or request.voice in info.voices or not info.reference_voices
-        voice = None if own else self._voices().resolve(str(request.voice))
+        voice = None
+        if request.voice is not None and request.voice not in info.voices:
+            voice = self._speaker(request.voice, info)
         mood = self._voices().resolve(request.emotion_reference) if request.emotion_reference else None
         return voice, mood
+
+    def _speaker(self, voice: str, info: EngineInfo) -> Recording | None:
+        if info.reference_voices:
+            return self._voices().resolve(voice)
+        try:
+            found = self._voices().resolve(voice)
+        except SynthesisError:
+            return None  # then it is a voice of the engine, or the engine says which ones it has
+        raise NotSupported(
+            f"voice {found.name} is a recording, and the engine {info.name} speaks with voices of its own only; choose an"
+            " engine that speaks with recordings (`voxledger engines` shows which do)",
+            feature="speaker_clip",
+        )
 
     def named(self, voice: str | Path) -> Recording:
         """A registered recording. Raises UnknownVoice, ConsentEnded."""
