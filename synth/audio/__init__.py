@@ -12,6 +12,7 @@ from voxledger.synth.audio.decode import reading
 from voxledger.synth.audio.encode import Encoded, encode
 from voxledger.synth.audio.long import LongClip, LongMade
 from voxledger.synth.audio.loudness import integrated_loudness
+from voxledger.synth.audio.many import process_many
 from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.mel import log_mel, log_mel_distance
 from voxledger.synth.audio.one_core import on_one_core
@@ -51,6 +52,7 @@ __all__ = [
     "peaks",
     "peaks_of_file",
     "process",
+    "process_many",
     "reading",
     "resample",
     "spectrogram",

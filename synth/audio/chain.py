@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from voxledger.synth.audio.fir import SAMPLE_BITS, to_grid
-from voxledger.synth.audio.level import level
+from voxledger.synth.audio.level import Levelled, level
 from voxledger.synth.audio.measure import AudioMeasures, clipped_samples, measures_with
-from voxledger.synth.audio.peak import true_peak_dbtp
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
 from voxledger.synth.audio.trim import Silences, cut, kept, sounding
 from voxledger.synth.engines.base import Samples, Segment
@@ -78,28 +77,52 @@ def process(
     """
     silences = silences or Silences()
     check(sample_rate, target_rate, level_offset_db, target_lufs, ceiling_dbtp)
-    wanted = wanted_lufs(target_lufs, level_offset_db)
+    wanted, rate = wanted_lufs(target_lufs, level_offset_db), target_rate or sample_rate
     with torch.inference_mode():
-        pieces = _pieces(sound, sample_rate)
-        joined = _joined(pieces, sample_rate, silences.between_s)
-        borders = kept(sounding(joined, sample_rate, silences), joined.shape[-1], sample_rate, silences)
-        # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
-        grid = to_grid(cut(joined, borders, sample_rate, silences))
-        rate = target_rate or sample_rate
-        full_scale, raised_db = grid.values * 2.0**-SAMPLE_BITS, raised(float(grid.step))
-        made = level(resample(full_scale, sample_rate, rate), rate, target_lufs=wanted, ceiling_dbtp=ceiling_dbtp)
-        return Processed(
-            samples=made.samples.to(torch.float32).cpu().numpy(),
-            sample_rate=rate,
-            measures=measures_with(
-                made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=true_peak_dbtp(made.samples)
-            ),
-            target_lufs=wanted,
-            gain_db=round(made.gain_db + raised_db, 3),
-            limited=made.limited,
-            clipped_at_source=clipped_samples(joined),
-            offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
-        )
+        ready = prepare(sound, sample_rate, silences or Silences())
+        made = level(resample(ready.full_scale, sample_rate, rate), rate, target_lufs=wanted, ceiling_dbtp=ceiling_dbtp)
+        return delivered(ready, made, rate, wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A clip before resampler and level: trimmed, at full scale, float64 of shape (n,), and what was known before."""
+
+    full_scale: Tensor
+    raised_db: float
+    clipped: int
+    offsets: tuple[tuple[int, int], ...]
+
+
+def prepare(sound: Sound | Iterable[Sound], sample_rate: int, silences: Silences) -> Prepared:
+    """Join and trim. Raises AudioFailed for what is no sound, or silence."""
+    pieces = _pieces(sound, sample_rate)
+    joined = _joined(pieces, sample_rate, silences.between_s)
+    borders = kept(sounding(joined, sample_rate, silences), joined.shape[-1], sample_rate, silences)
+    # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
+    grid = to_grid(cut(joined, borders, sample_rate, silences))
+    return Prepared(
+        full_scale=grid.values * 2.0**-SAMPLE_BITS,
+        raised_db=raised(float(grid.step)),
+        clipped=clipped_samples(joined),
+        offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
+    )
+
+
+def delivered(ready: Prepared, made: Levelled, rate: int, target_lufs: float) -> Processed:
+    """The finished clip with its measures."""
+    return Processed(
+        samples=made.samples.to(torch.float32).cpu().numpy(),
+        sample_rate=rate,
+        measures=measures_with(
+            made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=made.true_peak_dbtp
+        ),
+        target_lufs=target_lufs,
+        gain_db=round(made.gain_db + ready.raised_db, 3),
+        limited=made.limited,
+        clipped_at_source=ready.clipped,
+        offsets=ready.offsets,
+    )
 
 
 def wanted_lufs(target_lufs: float, level_offset_db: float) -> float:

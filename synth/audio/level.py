@@ -8,6 +8,7 @@ every few samples, which is measured once. The clip is then made, measured, and 
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -126,9 +127,9 @@ def lowest_of_interest(nominal_db: float, ceiling_dbtp: float) -> float:
 
 
 def powers_of(weighted: Tensor) -> Tensor:
-    """Mean square of every `BLOCK` K-weighted samples, shape (n,) -> (ceil(n / BLOCK),), as if zeros followed."""
+    """Mean square of every `BLOCK` K-weighted samples, (..., n) -> (..., ceil(n / BLOCK)), as if zeros followed."""
     padded = torch.nn.functional.pad(weighted.square(), (0, -weighted.shape[-1] % BLOCK))
-    return padded.reshape(-1, BLOCK).mean(-1)
+    return torch.unflatten(padded, -1, (-1, BLOCK)).mean(-1)
 
 
 def forecast_hop(sample_rate: int) -> int:
@@ -137,8 +138,8 @@ def forecast_hop(sample_rate: int) -> int:
 
 
 def behind(powers: Tensor, curve: Tensor) -> Tensor:
-    """Powers of every `BLOCK` samples, shape (blocks,), behind a gain curve, shape (blocks + 1,)."""
-    return powers * ((curve[1:] + curve[:-1]) / 2).square()
+    """Powers of every `BLOCK` samples, shape (..., blocks), behind a gain curve, shape (..., blocks + 1)."""
+    return powers * ((curve[..., 1:] + curve[..., :-1]) / 2).square()
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,19 +207,30 @@ class _Forecast:
         self._offset = clip.loudness - float(gated_loudness(clip.forecast(None)))
 
     def gain_for(self, target_lufs: float, *, start: float, most: float) -> float:
-        """The gain (dB, at most `most`) whose forecast loudness is the target; secant steps from `start`."""
-        gain, value = start, self._after(start)
-        slope = 1.0
-        for _ in range(_FORECAST_ROUNDS):
-            if abs(target_lufs - value) <= _FORECAST_TOLERANCE_LU:
-                break
-            following = round(min(most, gain + (target_lufs - value) / slope), _GAIN_DECIMALS)
-            if following == gain:
-                break
-            reached = self._after(following)
-            slope = min(1.0, max(_LEAST_SLOPE, (reached - value) / (following - gain)))
-            gain, value = following, reached
-        return gain
+        """The gain (dB, at most `most`) whose forecast loudness is the target."""
+        search = gain_search(target_lufs, start=start, most=most)
+        gain = next(search)
+        while True:
+            try:
+                gain = search.send(float(gated_loudness(self._clip.forecast(gain))) + self._offset + gain)
+            except StopIteration as found:
+                return float(found.value)
 
-    def _after(self, gain_db: float) -> float:
-        return float(gated_loudness(self._clip.forecast(gain_db))) + self._offset + gain_db
+
+def gain_search(target_lufs: float, *, start: float, most: float) -> Generator[float, float, float]:
+    """Secant steps from `start` to the gain (dB, at most `most`) whose loudness is the target.
+
+    Yields gains, wants the loudness behind each of them sent, and returns the one it found.
+    """
+    gain, slope = start, 1.0
+    value = yield gain
+    for _ in range(_FORECAST_ROUNDS):
+        if abs(target_lufs - value) <= _FORECAST_TOLERANCE_LU:
+            break
+        following = round(min(most, gain + (target_lufs - value) / slope), _GAIN_DECIMALS)
+        if following == gain:
+            break
+        reached = yield following
+        slope = min(1.0, max(_LEAST_SLOPE, (reached - value) / (following - gain)))
+        gain, value = following, reached
+    return gain

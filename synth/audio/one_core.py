@@ -8,25 +8,47 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
 _T = TypeVar("_T")
+_NAME = "voxledger-audio"
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
 def on_one_core(step: Callable[[], _T]) -> _T:
     """What `step` returns or raises, run in a thread with one core; as many such threads as there are cores."""
+    return _threads().submit(step).result()
+
+
+def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:
+    """What each of the steps returns, in order; raises what the first of them raises. Each runs on one core.
+
+    Within a step of its own it runs the steps itself, one after the other: its thread would wait for threads that are
+    taken.
+    """
+    if threading.current_thread().name.startswith(_NAME):
+        yield from (step() for step in steps)
+        return
+    futures = [_threads().submit(step) for step in steps]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _threads() -> ThreadPoolExecutor:
     global _pool  # threads are shared by all studios of a process
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count() or 1, "voxledger-audio", initializer=_settle)
-        pool = _pool
-    return pool.submit(step).result()
+            _pool = ThreadPoolExecutor(os.cpu_count() or 1, _NAME, initializer=_settle)
+        return _pool
 
 
 def _settle() -> None:
