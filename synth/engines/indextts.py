@@ -200,7 +200,7 @@ class IndexTtsEngine:
         except WorkerRefused as refused:
             raise _translated(refused) from refused
         finally:
-            spoken.close()  # type: ignore[attr-defined]  # a generator
+            spoken.close()
 
     def _failure(self, ended: WorkerEnded) -> EngineFailed:
         advice = {

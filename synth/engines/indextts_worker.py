@@ -12,6 +12,7 @@ import json
 import logging
 import platform
 import random
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -206,4 +207,4 @@ def _damaged(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(versions()))
+    sys.stdout.write(json.dumps(versions()) + "\n")

@@ -13,7 +13,7 @@ import select
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -97,6 +97,8 @@ class Worker:
         except OSError as error:
             os.close(self._samples)
             raise EngineUnavailable(f"the worker process cannot be started: {error}") from error
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)  # one that hangs must not hang whoever asks
         self._watcher = psutil.Process(self._process.pid)
 
     @property
@@ -128,7 +130,7 @@ class Worker:
 
     def speak(
         self, asked: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], *, novelty: str = ""
-    ) -> Iterator[tuple[Samples, int]]:
+    ) -> Generator[tuple[Samples, int]]:
         """The samples of each part in order, and their rate. Closing the iterator stops it before the next part.
 
         A `novelty` (a language, say) that this worker has not met before gets the time that loading gets. Raises
@@ -175,8 +177,12 @@ class Worker:
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         whole = worker_program.frame(message)
+        poll = select.poll()
+        poll.register(self._process.stdin, select.POLLOUT)
         try:
             while whole:
+                if not poll.poll(1000 * _ANSWER_S):
+                    raise self._killed("silent", "it takes nothing in")
                 whole = whole[self._process.stdin.write(whole) or 0 :]
         except (OSError, ValueError):
             raise self._ended() from None

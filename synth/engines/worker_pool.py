@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,7 +49,7 @@ class Pool:
 
     def speak(
         self, asked: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], *, voice: str, novelty: str
-    ) -> Iterator[tuple[Samples, int]]:
+    ) -> Generator[tuple[Samples, int]]:
         """The samples of each part in order, and their rate; a worker that spoke this `voice` lately is preferred.
 
         A worker that dies is replaced once, and goes on with the part that was not given out yet. Raises WorkerEnded when
@@ -59,10 +59,11 @@ class Pool:
         while given < len(parts):
             with self._seat(voice) as seat:
                 try:
-                    for spoken in self._ready(seat).speak(asked, parts[given:], novelty=novelty):
-                        given += 1
-                        yield spoken
-                    return
+                    # Closed before the seat is given back: what breaks off must not reach the next caller's request.
+                    with closing(self._ready(seat).speak(asked, parts[given:], novelty=novelty)) as spoken:
+                        for one in spoken:
+                            given += 1
+                            yield one
                 except WorkerEnded as ended:
                     if not again or ended.why not in ("ended", "garbage"):
                         raise

@@ -124,7 +124,9 @@ class Desk:
 
 def serve(module: ModuleType, desk: Desk, samples: int) -> None:
     """Answer requests, until `desk` ends the process."""
-    desk.answer({"is": "hello", **module.versions()})
+    versions = module.versions()
+    sys.stderr.write(f"{versions}\n")
+    desk.answer({"is": "hello", **versions})
     model: Any = None
     while True:
         asked = desk.waiting.get()
@@ -165,13 +167,14 @@ def _reported(desk: Desk, asked: dict[str, Any], stage: str) -> Iterator[None]:
     """What is raised is told, without the text that was to be spoken, and goes to the log without its message."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever the model raises
         message = " ".join(str(error).split())
         for part in asked.get("parts", ()):
             for piece in (str(part.get("text", "")), *str(part.get("text", "")).split()):
                 message = message.replace(piece, "…") if len(piece) > 3 else message
         trace = "".join(traceback.format_tb(error.__traceback__))
-        print(f"{type(error).__name__} in {stage}\n{trace}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{type(error).__name__} in {stage}\n{trace}")
+        sys.stderr.flush()
         desk.answer(
             {
                 "is": "failed", "id": asked.get("id", 0), "stage": stage, "kind": getattr(error, "kind", "failed"),

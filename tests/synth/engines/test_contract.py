@@ -1,0 +1,48 @@
+"""Every engine, held to the same contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.speech_server import SpeechServer
+from tests.synth.engines.conftest import BRISK, Make
+from tests.synth.engines.contract import Case, EngineContract
+from voxledger.catalog.settings import Remote, Settings
+from voxledger.synth.engines.espeak import EspeakEngine
+from voxledger.synth.engines.indextts import IndexTtsEngine
+from voxledger.synth.engines.remote import RemoteEngine
+
+
+class TestEspeak(EngineContract):
+    """eSpeak NG."""
+
+    @pytest.fixture
+    def case(self, recordings: tuple[Path, Path]) -> Iterator[Case]:
+        engine = EspeakEngine()
+        yield Case(engine=engine, make=EspeakEngine, recording=recordings[0])
+        engine.close()
+
+
+class TestIndexTts(EngineContract):
+    """IndexTTS-2.5, the package itself, with random weights."""
+
+    @pytest.fixture
+    def case(self, indextts: IndexTtsEngine, make_indextts: Make, recordings: tuple[Path, Path]) -> Case:
+        more = {"voice_audio": recordings[0], "sampling": BRISK}
+        return Case(engine=indextts, make=make_indextts, recording=recordings[1], more=more)
+
+
+class TestRemote(EngineContract):
+    """A speech server that knows no more than OpenAI's own fields."""
+
+    @pytest.fixture
+    def case(self, recordings: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        with SpeechServer() as server:
+            settings = Settings(remote=Remote(url=server.url, model="tts-1", voice="alloy", voices=("alloy",)))
+            engine = RemoteEngine(settings)
+            yield Case(engine=engine, make=lambda: RemoteEngine(settings), recording=recordings[0])
+            engine.close()
