@@ -1,7 +1,7 @@
 """A model for `worker_program` that needs nothing but numpy: it hums, or does what a part tells it to.
 
-A part has `tone` (Hz) and may have `do`: `die`, `hang`, `eat`, `print`, `raise`, `wait` (until `path` exists), `note`
-(write the pid to `path`), or `once`, which dies unless `path` exists already, and makes it.
+A part has `tone`, and may have `samples` (how many) and `do`: `die`, `hang`, `eat`, `print`, `raise`, `wait` (until `path`
+exists), `note` (write the pid to `path`), or `once`, which dies unless `path` exists already, and makes it.
 """
 
 from __future__ import annotations
@@ -63,4 +63,4 @@ class Tone:
                 file.write(f"{os.getpid()} {part['tone']}\n")
         while what == "wait" and not path.exists():
             time.sleep(0.005)
-        return np.full(SAMPLES, part["tone"], dtype=np.float32), RATE
+        return np.full(part.get("samples", SAMPLES), part["tone"], dtype=np.float32), RATE
