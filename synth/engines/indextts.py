@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ from voxledger.synth.errors import (
 )
 from voxledger.synth.language import match
 from voxledger.synth.text import sentences
+
+_Error = TypeVar("_Error", bound=SynthesisError)
 
 LANGUAGES = ("en", "zh", "es", "ar")
 JAPANESE = "ja"
@@ -309,6 +311,6 @@ def _translated(refused: WorkerRefused) -> SynthesisError:
     return _with_remedy(EngineFailed(f"IndexTTS failed: {refused}. {advice}", stage=refused.stage), advice)
 
 
-def _with_remedy(error: Any, remedy: str) -> Any:
+def _with_remedy(error: _Error, remedy: str) -> _Error:
     error.remedy = remedy
     return error

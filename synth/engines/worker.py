@@ -240,8 +240,7 @@ class Worker:
 
     def _fetched(self, answer: dict[str, Any]) -> Samples:
         samples = np.empty(answer["samples"], dtype=np.float32)
-        into = memoryview(samples).cast("B")
-        if len(samples) and os.preadv(self._samples, [into], answer["place"]) != len(into):
+        if len(samples) and os.preadv(self._samples, [samples.data.cast("B")], answer["place"]) != samples.nbytes:
             raise self._killed("garbage", "it announced more samples than there are")
         return samples
 
