@@ -114,9 +114,7 @@ def delivered(ready: Prepared, made: Levelled, rate: int, target_lufs: float) ->
     return Processed(
         samples=made.samples.to(torch.float32).cpu().numpy(),
         sample_rate=rate,
-        measures=measures_with(
-            made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=made.true_peak_dbtp
-        ),
+        measures=measures_with(made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=made.true_peak_dbtp),
         target_lufs=target_lufs,
         gain_db=round(made.gain_db + ready.raised_db, 3),
         limited=made.limited,
@@ -162,7 +160,8 @@ def _pieces(sound: Sound | Iterable[Sound], sample_rate: int) -> list[Tensor]:
 
 def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
     gap = torch.zeros(round(between_s * sample_rate))
-    joined = torch.cat([each for piece in pieces for each in (piece, gap)][:-1]) if pieces else torch.zeros(0)
+    parts = [each for piece in pieces for each in (piece, gap)][:-1] or [torch.zeros(0)]
+    joined = torch.cat(parts) if len(parts) > 1 else parts[0]
     if joined.numel() == 0:
         raise AudioFailed("the engine returned no samples: try another text, voice or seed")
     if not bool(torch.isfinite(joined).all()):

@@ -25,7 +25,7 @@ from voxledger.synth.audio.loudness import (
     k_weighted,
     overlapped,
 )
-from voxledger.synth.audio.peak import BLOCK, aim_of, gain_curve, limit, true_peak_envelope
+from voxledger.synth.audio.peak import BLOCK, Oversampled, aim_of, gain_curve, limit, rounded
 from voxledger.synth.errors import AudioFailed
 
 TOLERANCE_LU = 0.1
@@ -70,7 +70,10 @@ class Leveller(Protocol[_L_co]):
         """
 
     def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> _L_co:
-        """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""
+        """The clip with this gain and the limiter; its loudness is measured.
+
+        Where the caller knows it, it is the loudness at a gain that does not need the limiter.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,16 +163,22 @@ class _Clip:
         return float(gated_loudness(block_powers(self.weighted, self.sample_rate)))
 
     @cached_property
+    def oversampled(self) -> Oversampled:
+        return Oversampled(self.samples)
+
+    @cached_property
     def envelope(self) -> Tensor:
         nominal = nominal_gain(self.loudness, self.target_lufs)
-        return true_peak_envelope(self.samples, above=lowest_of_interest(nominal, self.ceiling_dbtp))
+        return self.oversampled.envelope(lowest_of_interest(nominal, self.ceiling_dbtp))
 
     @cached_property
     def powers(self) -> Tensor:
         return powers_of(self.weighted)
 
     def limits(self, gain_db: float) -> bool:
-        return float(self.envelope.amax()) * 10 ** (gain_db / 20) > aim_of(self.ceiling_dbtp)
+        # Few blocks come near the limit, and only those need to be looked at.
+        limit_ = aim_of(self.ceiling_dbtp) / 10 ** (gain_db / 20)
+        return float(self.oversampled.envelope(limit_).amax()) > limit_
 
     def forecast(self, gain_db: float | None) -> Tensor:
         powers = self.powers
@@ -184,8 +193,11 @@ class _Clip:
 
     def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Levelled:
         gain = 10 ** (gain_db / 20)
-        made = limit(
-            self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=self.envelope * gain
+        limits = loudness_lufs is None
+        made = (
+            limit(self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=self.envelope * gain)
+            if limits
+            else rounded(self.samples * gain)
         )
         if loudness_lufs is None:
             measured = integrated_loudness(made.samples, self.sample_rate)
@@ -195,7 +207,7 @@ class _Clip:
             true_peak_dbtp=20 * math.log10(made.true_peak),
             loudness_lufs=loudness_lufs,
             gain_db=gain_db,
-            limited=self.limits(gain_db),
+            limited=limits and self.limits(gain_db),
         )
 
 

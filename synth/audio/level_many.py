@@ -111,9 +111,7 @@ class _Rows:
 
     def _forecast_gains(self, rows: list[int]) -> list[float]:
         """The gain of each row that the forecast finds; all searches go on side by side."""
-        offsets = [
-            self._loudness[row] - value for row, value in zip(rows, self._forecast(rows, None), strict=True)
-        ]
+        offsets = [self._loudness[row] - value for row, value in zip(rows, self._forecast(rows, None), strict=True)]
         searches = [
             gain_search(self._targets[row], start=self._nominal[row], most=self._nominal[row] + MAX_DRIVE_DB)
             for row in rows

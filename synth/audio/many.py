@@ -61,7 +61,12 @@ def process_many(
     batches = list(_batches([len(each.full_scale) * rate // sample_rate for each in ready], rate, where))
     steps = [
         partial(
-            _made, [ready[index] for index in batch], [targets[index] for index in batch], (sample_rate, rate), ceiling_dbtp, where
+            _made,
+            [ready[index] for index in batch],
+            [targets[index] for index in batch],
+            (sample_rate, rate),
+            ceiling_dbtp,
+            where,
         )
         for batch in batches
     ]

@@ -64,18 +64,31 @@ def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0, peak: Te
     for the blocks next to where it was cut, the envelope then has the very bits of the whole one.
     """
     with torch.inference_mode():
+        return Oversampled(samples, peak=peak).envelope(above)
+
+
+class Oversampled:
+    """Clips whose true peaks are measured no more closely than is asked for; see `true_peak_envelope`."""
+
+    def __init__(self, samples: Tensor, *, peak: Tensor | None = None) -> None:
         grid = to_grid(samples, peak)
         # One block more on either side catches what the interpolator rings outside the clip.
         frames = -(-samples.shape[-1] // BLOCK) + 2
         width = BLOCK + _TAPS - 1
         behind = (frames - 1) * BLOCK + width - (BLOCK + _LEAD) - samples.shape[-1]
         padded = torch.nn.functional.pad(grid.values, (BLOCK + _LEAD, behind))
-        highest = magnitude(torch.unflatten(padded[..., _LEAD : _LEAD + frames * BLOCK], -1, (frames, BLOCK)))
-        nearby = torch.nn.functional.pad(highest, (1, 1)).unfold(-1, 3, 1).amax(-1)
-        wanted = nearby * _LARGEST_OVERSHOOT > above / grid.step
-        between = [magnitude(part) for part in filtered(padded.unfold(-1, width, BLOCK)[wanted], _kernel())]
+        self._step = grid.step
+        self._windows = padded.unfold(-1, width, BLOCK)
+        self._highest = magnitude(torch.unflatten(padded[..., _LEAD : _LEAD + frames * BLOCK], -1, (frames, BLOCK)))
+        self._reachable = torch.nn.functional.pad(self._highest, (1, 1)).unfold(-1, 3, 1).amax(-1) * _LARGEST_OVERSHOOT
+
+    def envelope(self, above: Tensor | float) -> Tensor:
+        """The true peak of every `BLOCK` samples, where it can exceed `above`; elsewhere the highest sample."""
+        wanted = self._reachable > above / self._step
+        between = [magnitude(part) for part in filtered(self._windows[wanted], _kernel())]
+        highest = self._highest.clone()
         highest[wanted] = torch.maximum(highest[wanted], torch.cat(between) * COEFFICIENT_STEP)
-        envelope = highest * grid.step
+        envelope = highest.mul_(self._step)
         inner = envelope[..., 1:-1].clone()
         inner[..., 0] = torch.maximum(inner[..., 0], envelope[..., 0])
         inner[..., -1] = torch.maximum(inner[..., -1], envelope[..., -1])
@@ -161,7 +174,7 @@ def limit(samples: Tensor, sample_rate: int, *, ceiling_dbtp: float = -1.0, enve
         aim = aim_of(ceiling_dbtp)
         peaks = true_peak_envelope(samples, above=aim) if envelope is None else envelope
         if float(peaks.amax()) <= aim:
-            return _measured(to_pcm16_grid(samples))
+            return rounded(samples)
 
         def render(threshold: float, scale: float) -> Limited:
             limited = apply_curve(samples, gain_curve(peaks, sample_rate, threshold))
@@ -198,6 +211,11 @@ def under(ceiling_dbtp: float, render: Callable[[float, float], _P]) -> _P:
 def aim_of(ceiling_dbtp: float) -> float:
     """The true peak the limiter aims at, linear: a little under the ceiling."""
     return float(10 ** ((ceiling_dbtp - SAFETY_DB) / 20))
+
+
+def rounded(samples: Tensor) -> Limited:
+    """One clip that needs no limiter, on 16-bit PCM steps."""
+    return _measured(to_pcm16_grid(samples))
 
 
 def _measured(samples: Tensor) -> Limited:

@@ -28,7 +28,8 @@ TRANSITION = (ATTENUATION_DB - 7.95) / (14.36 * ZERO_CROSSINGS)
 
 _MATRIX_LIMIT = 1 << 21
 _DIRECT_OUTPUTS = 2048
-_LEAST_STEP = 32
+_PART_OUTPUTS = 48
+"""Smaller parts waste fewer products with nothing; larger ones keep a matrix product busy."""
 
 
 def resample(samples: Tensor, from_rate: int, to_rate: int) -> Tensor:
@@ -77,22 +78,30 @@ def _has_matrix(up: int, down: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Kernel:
-    matrix: Tensor
+    """Every `step` inputs give `outputs` outputs, in parts that each look at few of them: first input, and weights."""
+
+    parts: tuple[tuple[int, Tensor], ...]
     step: int
     outputs: int
     reach: int
 
 
 def _by_blocks(grid: Gridded, up: int, down: int, count: int) -> Tensor:
-    """Every block of `step` inputs gives `outputs` outputs through one matrix, which the cache keeps per ratio."""
+    """Every block of `step` inputs gives `outputs` outputs through some matrices, which the cache keeps per ratio."""
     kernel = _kernel(up, down)
     frames = -(-count // kernel.outputs)
-    end = (frames - 1) * kernel.step + kernel.matrix.shape[0] - kernel.reach
+    end = (frames - 1) * kernel.step + max(first + len(weights) for first, weights in kernel.parts) - kernel.reach
     padded = torch.nn.functional.pad(grid.values, (kernel.reach, max(0, end - grid.values.shape[-1])))
-    windows = padded.unfold(-1, kernel.matrix.shape[0], kernel.step)[..., :frames, :]
-    return torch.cat(list(filtered(windows, kernel.matrix)), dim=-2).flatten(-2)[..., :count] * (
-        grid.step * COEFFICIENT_STEP
-    )
+    made = torch.empty((*padded.shape[:-1], frames, kernel.outputs), dtype=padded.dtype, device=padded.device)
+    filled = 0
+    for first, weights in kernel.parts:
+        windows = padded[..., first:].unfold(-1, len(weights), kernel.step)[..., :frames, :]
+        begin = 0
+        for part in filtered(windows, weights):
+            made[..., begin : begin + part.shape[-2], filled : filled + part.shape[-1]] = part
+            begin += part.shape[-2]
+        filled += weights.shape[1]
+    return made.flatten(-2)[..., :count].mul_(grid.step * COEFFICIENT_STEP)
 
 
 def _directly(grid: Gridded, up: int, down: int, count: int) -> Tensor:
@@ -116,11 +125,18 @@ def _directly(grid: Gridded, up: int, down: int, count: int) -> Tensor:
 @lru_cache(maxsize=32)
 def _kernel(up: int, down: int) -> _Kernel:
     reach = _reach(up, down)
-    # Blocks of a few dozen inputs: below that the matrix product spends its time on copying the overlap.
-    repeats = max(1, _LEAST_STEP // down)
+    # So long that no window is longer than a step: then the matrix product need not copy what windows share.
+    repeats = -(-(2 * reach + 3 + _PART_OUTPUTS * down // up) // down)
     step, outputs = down * repeats, up * repeats
-    weights = _taps(np.arange(outputs, dtype=np.float64) * (down / up), step + 2 * reach + 1, reach, up, down)
-    return _Kernel(to_coefficients(np.ascontiguousarray(weights.T)), step, outputs, reach)
+    parts = []
+    for begin in range(0, outputs, _PART_OUTPUTS):
+        end = min(begin + _PART_OUTPUTS, outputs)
+        first = begin * down // up
+        width = (end - 1) * down // up - first + 2 * reach + 1
+        positions = (np.arange(begin, end, dtype=np.float64) * down - first * up) / up
+        weights = _taps(positions, width + 1, reach, up, down)
+        parts.append((first, to_coefficients(np.ascontiguousarray(weights.T))))
+    return _Kernel(tuple(parts), step, outputs, reach)
 
 
 def _reach(up: int, down: int) -> int:
