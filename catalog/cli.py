@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter
 from rich.panel import Panel
+from rich.table import Table
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import VoxledgerError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from voxledger.catalog.settings import Loaded
     from voxledger.catalog.status import Status
 
+_FOLDED = 16
+"""Letters that a column gets at least, if it has as many: below, rows are shown one under the other."""
 _SHOWN_ROWS = 100
 
 
@@ -192,14 +196,35 @@ def _print_rows(result: Result) -> None:
         for field in result.arrow().schema
         if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))
     ]
-    made = terminal.table("", *columns, right=numeric)
-    rows = result.arrow().slice(0, _SHOWN_ROWS).to_pylist()
-    for row in rows:
-        made.add_row(*(terminal.text(_cell(value)) for value in row.values()))
-    terminal.console.print(made)
+    rows = [[_cell(value) for value in row.values()] for row in result.arrow().slice(0, _SHOWN_ROWS).to_pylist()]
+    if _fit(columns, rows):
+        made = terminal.table("", *columns, right=numeric)
+        for row in rows:
+            made.add_row(*map(terminal.text, row))
+        terminal.console.print(made)
+    else:
+        _print_records(columns, rows)
     more = len(result) - len(rows)
     tail = f", {more:,} more not shown (--format csv prints all)" if more > 0 else ""
     terminal.console.print(f"[dim]{terminal.count(len(result), 'row')}{tail}[/]")
+
+
+def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the rows can stand side by side, words and numbers whole; only long texts may fold."""
+    widest = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    return sum(min(width, _FOLDED) + 2 for width in widest) <= terminal.console.width
+
+
+def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as a block of its own, a line a column."""
+    name = max(map(len, columns))
+    for number, row in enumerate(rows, 1):
+        block = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=f"row {number}", title_justify="left")
+        block.add_column(width=min(name, 30), style="dim", overflow="fold")
+        block.add_column(overflow="fold")
+        for column, value in zip(columns, row, strict=True):
+            block.add_row(terminal.text(column), terminal.text(value))
+        terminal.console.print(block)
 
 
 def _cell(value: Any) -> str:

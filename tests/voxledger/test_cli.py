@@ -176,6 +176,16 @@ def test_a_limit_beyond_all_clips_lists_them_all(run: Run) -> None:
     )
 
 
+def test_rows_too_wide_for_the_terminal_stand_one_under_the_other(run: Run) -> None:
+    names = [f"column_number_{number}" for number in range(12)]
+    out = run("sql", f"SELECT {', '.join(f'{number} AS {name}' for number, name in enumerate(names))}")[1]
+    assert [line.split() for line in out.splitlines() if line.startswith("column")] == [
+        [name, str(number)] for number, name in enumerate(names)
+    ]
+    assert "row 1" in out
+    assert "row 1" not in run("sql", "SELECT 1 AS a, repeat('x', 300) AS b")[1]
+
+
 def test_sql_answers_in_every_format(run: Run) -> None:
     run("say", "A row for the table.", "--json")
     query = "SELECT emotion, count(*) AS n FROM clips WHERE text = 'A row for the table.' GROUP BY 1"
