@@ -1,21 +1,24 @@
 """How fast the audio chain is on one core, beside the usual way of doing the same job.
 
-Run: `python benchmarks/audio.py`. The peer is pyloudnorm (gated loudness), a gain and scipy's `resample_poly`; it
-neither trims nor measures or limits true peaks. Both run in turns in one process with one torch thread; the tables show
-medians.
-Bar: a 5 s clip at 22.05 kHz, resampled or not, at 200 times real time.
+Run: `python benchmarks/audio.py`. The peer is pyloudnorm (gated loudness), soxr ("HQ": what `librosa.resample` calls)
+to the delivered rate and four-fold for the peak, and a gain that keeps it under the ceiling; it neither trims nor limits,
+and looks at nothing of what it delivers. Both run in turns in one process with one torch thread; the tables show medians.
+Bars: a 5 s clip at 22.05 kHz, resampled or not, at 200 times real time; a clip that needs no limiter in the peer's time;
+in batches, on all cores, a third of it.
 """
 
 from __future__ import annotations
 
-import math
 import os
+import tempfile
 import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -41,14 +44,19 @@ def speech(seconds: float) -> Samples:
     return np.asarray(0.3 * sound / np.abs(sound).max(), dtype=np.float32)
 
 
-def medians(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of every job, run in turns so that a noisy neighbour disturbs all of them alike."""
+def medians(
+    jobs: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """Median seconds of every job, run in turns so that a noisy neighbour disturbs all of them alike.
+
+    Seconds of the processor, which a neighbour disturbs least; where several cores work, `clock` is that of the wall.
+    """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for _ in range(rounds):
         for name, job in jobs.items():
-            begin = time.perf_counter()
+            begin = clock()
             job()
-            times[name].append(time.perf_counter() - begin)
+            times[name].append(clock() - begin)
     return {name: median(each) for name, each in times.items()}
 
 
@@ -84,26 +92,84 @@ def first_calls() -> Table:
 
 
 def peer(clip: Samples, target_rate: int | None) -> Samples:
-    """Loudness and resampling the usual way."""
+    """Loudness, resampling and peak the usual way."""
     import pyloudnorm
-    from scipy.signal import resample_poly
+    import soxr
 
     rate = target_rate or RATE
     if rate != RATE:
-        divisor = math.gcd(rate, RATE)
-        clip = resample_poly(clip, rate // divisor, RATE // divisor)
-    gain_db = -16 - pyloudnorm.Meter(rate).integrated_loudness(clip)
-    return np.asarray(clip * np.float32(10 ** (gain_db / 20)))
+        clip = soxr.resample(clip, RATE, rate, quality="HQ")
+    gain_db = -20 - pyloudnorm.Meter(rate).integrated_loudness(clip)
+    clip = clip * np.float32(10 ** (gain_db / 20))
+    peak = np.abs(soxr.resample(clip, rate, 4 * rate, quality="HQ")).max()
+    return np.asarray(clip * np.float32(min(1.0, 10 ** (-1 / 20) / peak)))
 
 
-def chain_table() -> tuple[Table, list[float]]:
-    """The whole chain beside its peer; also the speeds the bar is about."""
+def batch_table() -> tuple[Table, list[float]]:
+    """Many clips at once on all cores, beside the peer in a loop and the peer in as many threads; also the ratios."""
+    from voxledger.synth.audio import process_many
+
+    cores = os.cpu_count() or 1
+    table = Table(
+        "clips", "to", "batch, ms a clip", "peer in a loop", "peer in threads", "loop / batch", "threads / batch",
+        title=f"batches, {cores} cores",
+    )  # fmt: skip
+    ratios: list[float] = []
+    cases = [(length, rate) for length in LENGTHS_S for rate in TARGET_RATES]
+    for length, rate in track(cases, description="batches", transient=True):
+        clips = [np.roll(speech(length), shift * 997) for shift in range(max(4, 60 // length))]
+        with ThreadPoolExecutor(cores) as pool:
+            found = medians(
+                {
+                    "batch": lambda: process_many(clips, RATE, target_rate=rate, level_offsets_db=-4),  # noqa: B023
+                    "loop": lambda: [peer(clip, rate) for clip in clips],  # noqa: B023
+                    "threads": lambda: list(pool.map(lambda clip: peer(clip, rate), clips)),  # noqa: B023
+                },
+                rounds=5,
+                clock=time.perf_counter,
+            )
+        ratios.append(found["loop"] / found["batch"])
+        table.add_row(
+            f"{len(clips)} of {length} s",
+            f"{rate or RATE} Hz",
+            *(f"{found[name] / len(clips) * 1e3:.2f}" for name in ("batch", "loop", "threads")),
+            f"{ratios[-1]:.2f}",
+            f"{found['threads'] / found['batch']:.2f}",
+        )
+    return table, ratios
+
+
+def long_table() -> Table:
+    """Clips on disk, in flat memory."""
+    import psutil
+
+    from voxledger.synth.audio import LongClip
+    from voxledger.synth.audio.freed import give_back
+
+    table = Table("clip", "x real time", "memory more, MB", title=f"long clips, {RATE} Hz to 24000 Hz, limiter at work")
+    part = speech(20)
+    with tempfile.TemporaryDirectory() as folder:
+        for minutes in track((5, 20), description="long", transient=True):
+            give_back()
+            before = psutil.Process().memory_info().rss
+            with LongClip(Path(folder), RATE) as clip:
+                for _ in range(minutes * 3):
+                    clip.add(part)
+                seconds = timed(lambda: clip.finish(Path(folder) / "made.wav", "wav", target_rate=24_000))
+            more = (psutil.Process().memory_info().rss - before) / 1e6
+            table.add_row(f"{minutes} min", f"{minutes * 60 / seconds:.0f}", f"{more:.0f}")
+    return table
+
+
+def chain_table() -> tuple[Table, list[float], list[float]]:
+    """The whole chain beside its peer; also the speeds and ratios the bars are about."""
     from voxledger.synth.audio import process
 
     table = Table(
         "clip", "to", "case", "chain ms", "x real time", "peer ms", "peer / chain", title="whole chain, one core"
     )
     barred: list[float] = []
+    ratios: list[float] = []
     cases = [(length, rate) for length in LENGTHS_S for rate in TARGET_RATES]
     for length, rate in track(cases, description="chain", transient=True):
         clip = speech(length)
@@ -115,6 +181,7 @@ def chain_table() -> tuple[Table, list[float]]:
             },
             rounds=5 + 60 // length,
         )
+        ratios.append(found["peer"] / found["gain only"])
         for case in ("gain only", "limiter at work"):
             speed = length / found[case]
             table.add_row(
@@ -128,7 +195,7 @@ def chain_table() -> tuple[Table, list[float]]:
             )
             if length == 5:
                 barred.append(speed)
-    return table, barred
+    return table, barred, ratios
 
 
 def stage_table() -> Table:
@@ -172,17 +239,23 @@ def pyloudnorm_loudness(samples: npt.NDArray[np.float64]) -> float:
 
 
 def main() -> int:
-    """Print the tables; the exit code says whether the bar was met."""
+    """Print the tables; the exit code says whether the bars were met."""
     console = Console()
     console.print(first_calls())
-    table, barred = chain_table()
+    table, speeds, alone = chain_table()
     console.print(table)
+    batches, together = batch_table()
+    console.print(batches)
+    console.print(long_table())
     console.print(stage_table())
-    met = min(barred) >= BAR
-    console.print(
-        f"5 s clips: {min(barred):.0f} times real time at the least, the bar is {BAR}: {'met' if met else 'MISSED'}"
-    )
-    return 0 if met else 1
+    bars = {
+        f"5 s clips: {min(speeds):.0f} times real time at the least, the bar is {BAR}": min(speeds) >= BAR,
+        f"one clip without limiter: {median(alone):.2f} of the peer's speed, the bar is 1": median(alone) >= 1,
+        f"batches: {median(together):.2f} of the peer's speed, the bar is 3": median(together) >= 3,
+    }
+    for sentence, met in bars.items():
+        console.print(f"{sentence}: {'met' if met else 'MISSED'}")
+    return 0 if all(bars.values()) else 1
 
 
 if __name__ == "__main__":

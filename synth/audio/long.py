@@ -6,6 +6,7 @@ and is read a stretch at a time (`stretches`), with the same bits: the same gain
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import zlib
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import numpy as np
 import soundfile
 import torch
 
-from voxledger.catalog.errors import HomeError
+from voxledger.catalog.errors import DiskFull, HomeError
 from voxledger.synth.audio.chain import (
     CEILING_DBTP,
     TARGET_LUFS,
@@ -141,6 +142,8 @@ class LongClip:
             return self._long(path, form, rate, target, ceiling_dbtp, between)
         except OSError as error:
             path.unlink(missing_ok=True)
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(f"the disk is full: {path} could not be written; free some space") from error
             raise HomeError(f"{path} could not be written: {error.strerror or error}") from error
         except BaseException:
             path.unlink(missing_ok=True)
@@ -224,7 +227,7 @@ def _write(path: Path, made: Rendered, form: AudioFormat, between: Between) -> N
                 sink.write(block)
             except soundfile.SoundFileError as error:
                 raise AudioFailed(
-                    f"libsndfile stopped writing {form.name} ({error}): is the file too long for it?"
+                    f"libsndfile stopped writing {form.name} ({error}): is the disk full, or the file too long for it?"
                 ) from error
     if form.container == "OGG":
         with path.open("rb+") as file:
