@@ -50,6 +50,7 @@ class _AtLevel(Protocol):
         """The gain before the limiter."""
 
 
+_L = TypeVar("_L", bound=_AtLevel)
 _L_co = TypeVar("_L_co", bound=_AtLevel, covariant=True)
 
 
@@ -98,7 +99,7 @@ def level(samples: Tensor, sample_rate: int, *, target_lufs: float, ceiling_dbtp
         return settle(_Clip(samples.to(torch.float64), sample_rate, target_lufs, ceiling_dbtp), target_lufs)
 
 
-def settle(clip: Leveller[_L_co], target_lufs: float) -> _L_co:
+def settle(clip: Leveller[_L], target_lufs: float) -> _L:
     """The clip at its level; see `level`."""
     nominal = nominal_gain(clip.loudness, target_lufs)
     if not clip.limits(nominal):

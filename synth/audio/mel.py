@@ -62,7 +62,7 @@ def log_mel(
 
 def decibels(powers: npt.NDArray[np.floating]) -> Spectrum:
     """Powers of bands in dB, with the floor."""
-    return (10 * np.log10(np.maximum(powers, 10 ** (FLOOR_DB / 10)))).astype(np.float32)
+    return np.asarray(10 * np.log10(np.maximum(powers, 10 ** (FLOOR_DB / 10))), dtype=np.float32)
 
 
 def window_samples(rate: int) -> int:
@@ -116,7 +116,7 @@ def _pooled(spectrum: Spectrum, group: int) -> Spectrum:
     if group <= 1:
         return spectrum
     whole = len(spectrum) // group * group
-    return spectrum[:whole].reshape(-1, group, spectrum.shape[1]).mean(axis=1)
+    return np.asarray(spectrum[:whole].reshape(-1, group, spectrum.shape[1]).mean(axis=1), dtype=np.float32)
 
 
 def _warped(a: Spectrum, b: Spectrum, slack: int) -> float:

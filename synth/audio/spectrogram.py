@@ -102,7 +102,7 @@ def _columns(read: _Read, count: int, rate: int) -> Spectrum:
 def _shades(columns: Spectrum) -> Picture:
     top = max(float(columns.max()), -60.0)
     share = np.clip((columns - (top - RANGE_DB)) / RANGE_DB, 0, 1)
-    return np.round(share * (_SHADES - 1)).astype(np.uint8)
+    return np.asarray(np.round(share * (_SHADES - 1)), dtype=np.uint8)
 
 
 def _time_axis(picture: Picture, seconds: float, width: int, below: int) -> None:

@@ -26,11 +26,11 @@ class Spool:
 
     def append(self, values: npt.NDArray[np.generic]) -> None:
         """More numbers, shape (n,). Raises DiskFull, HomeError."""
-        data = memoryview(np.ascontiguousarray(values, dtype=self._dtype)).cast("B")
+        data = np.ascontiguousarray(values, dtype=self._dtype).view(np.uint8)
         try:
             self._file.seek(self.count * self._dtype.itemsize)
-            while data:
-                data = data[self._file.write(data) :]
+            while len(data):
+                data = data[self._file.write(data.data) :]
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull(
@@ -43,13 +43,13 @@ class Spool:
         """The numbers `start` to `end` (exclusive), a writable copy."""
         size = self._dtype.itemsize
         values = np.empty(max(0, end - start), dtype=self._dtype)
-        view = memoryview(values).cast("B")
+        rest = values.view(np.uint8)
         self._file.seek(start * size)
-        while view:
-            got = self._file.readinto(view)  # type: ignore[attr-defined]  # unbuffered, it is a raw file
+        while len(rest):
+            got = self._file.readinto(rest.data)
             if not got:
                 raise HomeError(f"a temporary file in {self._folder} ends too early: something else cut it")
-            view = view[got:]
+            rest = rest[got:]
         return values
 
     def close(self) -> None:
