@@ -56,8 +56,8 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)
-	for bench in $(addprefix benchmarks/,audio.py emotion.py log.py objects.py speak.py); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+bench: $(MODELS)
+	for bench in $(addprefix benchmarks/,audio.py emotion.py log.py objects.py speak.py synthesis_engine.py); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py

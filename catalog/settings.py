@@ -141,7 +141,7 @@ class IndexTts(_Section, frozen=True, kw_only=True):
     """A worker without work for this long is ended, which frees its GPU; 0 = never."""
     load_limit: Span = 300.0
     """Time limit for loading, and for the first segment in a language, when its grammar may have to be compiled."""
-    segment_limit: Span = 120.0
+    segment_limit: Span = 300.0
     """Time limit for any other segment; a worker that takes longer is killed."""
     memory: Size = 24_000_000_000
     """RAM that a worker may hold; one that takes more is killed. 0 = no limit."""

@@ -7,10 +7,8 @@ emotions are scaled follows https://github.com/index-tts/index-tts (`indextts/in
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +21,7 @@ from voxledger.synth.emotion import ZERO, Emotion, Weights
 from voxledger.synth.engines import indextts_worker
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.indextts_model import MODEL, Folder, Installed, devices, environ, installed
+from voxledger.synth.engines.indextts_parts import Part, divided
 from voxledger.synth.engines.worker import Program, WorkerEnded, WorkerRefused
 from voxledger.synth.engines.worker_pool import Pool
 from voxledger.synth.errors import (
@@ -36,7 +35,6 @@ from voxledger.synth.errors import (
     VoiceMissing,
 )
 from voxledger.synth.language import match
-from voxledger.synth.text import sentences
 
 _Error = TypeVar("_Error", bound=SynthesisError)
 
@@ -56,19 +54,6 @@ SAMPLING: Mapping[str, tuple[float, float]] = {
 }  # fmt: skip
 """What a request may set, and within which bounds. `speed` is a factor on the rate; beyond 1.28 the model gets no faster."""
 _WHOLE = frozenset(("top_k", "num_beams", "do_sample", "max_mel_tokens", "diffusion_steps"))
-
-LONGEST = 240
-"""Units of text in one segment at most, where a letter counts one and a character of the Chinese script four."""
-_HEAVY = 4
-_PAUSE_S, _PARAGRAPH_PAUSE_S = 0.2, 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """What is spoken in one go, and the silence (s) after it."""
-
-    text: str
-    pause_s: float = 0.0
 
 
 class IndexTtsEngine:
@@ -135,7 +120,7 @@ class IndexTtsEngine:
         A worker that dies is replaced once: what was given out is not spoken again.
         """
         asked = self._asked(request)
-        parts = list(_parts(request.text))
+        parts = list(divided(request.text))
         if not parts:
             raise InvalidText("nothing in this text can be spoken: it has neither a letter nor a digit")
         return self._segments(asked, parts, request.seed or 0)
@@ -183,7 +168,7 @@ class IndexTtsEngine:
             "sampling": sampling,
         }
 
-    def _segments(self, asked: dict[str, Any], parts: list[_Part], seed: int) -> Iterator[Segment]:
+    def _segments(self, asked: dict[str, Any], parts: list[Part], seed: int) -> Iterator[Segment]:
         drawn = [{"text": part.text, "seed": _seed(seed, place)} for place, part in enumerate(parts)]
         spoken = self._pool.speak(asked, drawn, voice=asked["voice"], novelty=asked["language"])
         start = 0.0
@@ -258,30 +243,6 @@ def _sampling(given: Mapping[str, float]) -> dict[str, float | int]:
     return {name: int(value) if name in _WHOLE else float(value) for name, value in given.items()}
 
 
-def _parts(text: str) -> Iterator[_Part]:
-    """Sentences of a paragraph together, as many as make a segment; what cannot be spoken goes with what comes before."""
-    start = end = weight = 0
-    spoken = False
-    for sentence in sentences(text, LONGEST if _weight(text) < 2 * len(text) else LONGEST // _HEAVY):
-        heavy = _weight(sentence.text)
-        if spoken and (sentence.paragraph or weight + heavy > LONGEST) and _speakable(sentence.text):
-            yield _Part(text=text[start:end], pause_s=_PARAGRAPH_PAUSE_S if sentence.paragraph else _PAUSE_S)
-            start, weight, spoken = sentence.start, 0, False
-        elif not end:
-            start = sentence.start
-        end, weight, spoken = sentence.end, weight + heavy, spoken or _speakable(sentence.text)
-    if spoken:
-        yield _Part(text=text[start:end])
-
-
-def _weight(text: str) -> int:
-    return sum(_HEAVY if unicodedata.category(character) == "Lo" else 1 for character in text)
-
-
-def _speakable(text: str) -> bool:
-    return any(character.isalnum() for character in text)
-
-
 def _seed(seed: int, place: int) -> int:
     """A seed for each part, so that a part sounds the same whether or not those before it were spoken in this process."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{place}".encode()).digest()[:7], "big")
@@ -294,10 +255,10 @@ def _with_silence(samples: Samples, count: int) -> Samples:
 def _translated(refused: WorkerRefused) -> SynthesisError:
     """What the model raised, in words of ours."""
     if refused.stage == "load":
-        advice = (
-            f"Pull the model {MODEL} again, or copy its files anew." if refused.kind == "damaged"
-            else "Free memory on the device, or choose another one with indextts.devices."
-        )  # fmt: skip
+        advice = {
+            "damaged": f"Pull the model {MODEL} again, or copy its files anew.",
+            "memory": "Free memory on the device, or choose another one with indextts.devices.",
+        }.get(refused.kind, "See that indextts.devices names what torch has, and that the checkpoint is IndexTTS-2.5.")
         return _with_remedy(EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}"), advice)
     if refused.kind in ("voice", "emotion_voice"):
         whose = "voice" if refused.kind == "voice" else "emotion"

@@ -146,8 +146,9 @@ class Folder:
             elif name not in _OPTIONAL:
                 missing.append(name)
         if missing:
+            what = f"the checkpoint in {self.path} lacks {', '.join(missing)}"
             raise _unavailable(
-                f"the checkpoint in {self.path} lacks {', '.join(missing)}. Copy the files of IndexTTS-2.5 into that folder"
+                f"{what if found else f'there is no checkpoint in {self.path}'}. Copy the files of IndexTTS-2.5 into that folder"
                 f" (or set indextts.model_dir); `voxledger models pull {MODEL}` gets them from your store, once they were"
                 " pushed there",
                 f"Pull the model {MODEL}, or copy its files into indextts.model_dir.",

@@ -178,7 +178,7 @@ def _reported(desk: Desk, asked: dict[str, Any], stage: str) -> Iterator[None]:
         desk.answer(
             {
                 "is": "failed", "id": asked.get("id", 0), "stage": stage, "kind": getattr(error, "kind", "failed"),
-                "message": f"{type(error).__name__}: {message}"[:_LONGEST_MESSAGE].rstrip(": "),
+                "message": (message if hasattr(error, "kind") else f"{type(error).__name__}: {message}")[:_LONGEST_MESSAGE],
             }
         )  # fmt: skip
         if getattr(error, "fatal", False):

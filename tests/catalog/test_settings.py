@@ -119,3 +119,9 @@ def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_the_fi
     assert (found.settings.remote.voices, found.settings.remote.fields) == (("ann", "bob"), ())
     with pytest.raises(SettingsError, match=r"remote\.fields"):
         load(home, environ={"VOXLEDGER_REMOTE_FIELDS": "seed,salt"})
+
+
+def test_folders_that_are_not_absolute_lie_in_home(tmp_path: Path) -> None:
+    found = load(tmp_path, environ={"VOXLEDGER_INDEXTTS_STATE": "/var/lib/indextts"}).settings.indextts
+    assert found.model_dir == str(tmp_path / "models" / "indextts-2.5")
+    assert found.state == "/var/lib/indextts"

@@ -79,6 +79,18 @@ def test_each_device_works_on_a_request(make_indextts: Make) -> None:
     assert make_indextts(devices="cpu,cpu").describe().concurrency == 2
 
 
+def test_devices_are_those_that_are_named_or_what_torch_can_use() -> None:
+    assert indextts_model.devices(("cuda:1", "cpu"), "2.13.0")[1] == ("cpu", "cpu")
+    assert indextts_model.devices(("auto",), "2.13.0+cpu") == (("cpu", "cpu"),)
+
+
+def test_a_device_that_is_not_there_is_told(make_indextts: Make, ask: Any) -> None:
+    with pytest.raises(
+        EngineUnavailable, match=r"cannot be loaded: .* See that indextts\.devices names what torch has"
+    ):
+        list(make_indextts(devices="cuda:7").synthesize(ask()))
+
+
 @needs_package
 def test_missing_files_are_named_with_what_gets_them(tmp_path: Path, checkpoint: Path, make_indextts: Make) -> None:
     folder = copied(checkpoint, tmp_path / "incomplete")

@@ -1,6 +1,6 @@
 """A model for `worker_program` that needs nothing but numpy: it hums, or does what a part tells it to.
 
-A part has `tone`, and may have `samples` (how many) and `do`: `die`, `hang`, `eat`, `print`, `raise`, `wait` (until `path`
+A part has `tone`, and may have `samples` (how many) and `do`: `die`, `hang`, `eat`, `print`, `flood`, `raise`, `wait` (until `path`
 exists), `note` (write the pid to `path`), or `once`, which dies unless `path` exists already, and makes it.
 """
 
@@ -56,6 +56,8 @@ class Tone:
         elif what == "print":
             print("garbage " * 1000, flush=True)
             os.write(1, b"\x89VXL garbage")
+        elif what == "flood":
+            os.write(1, b"x" * 9_000_000)
         elif what == "raise":
             raise OddError(f"cannot speak {part['text']}")
         elif what == "note":
