@@ -14,9 +14,9 @@ from torch import Tensor
 
 from voxledger.synth.audio.fir import SAMPLE_BITS, to_grid
 from voxledger.synth.audio.level import Levelled, level
-from voxledger.synth.audio.measure import AudioMeasures, clipped_samples, measures_with
+from voxledger.synth.audio.measure import FULL_SCALE, AudioMeasures, clipped_samples, measures_with
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
-from voxledger.synth.audio.trim import Silences, cut, kept, sounding
+from voxledger.synth.audio.trim import Silences, cut, frame_peaks, kept, sounding_frames
 from voxledger.synth.engines.base import Samples, Segment
 from voxledger.synth.errors import AudioFailed
 
@@ -98,13 +98,15 @@ def prepare(sound: Sound | Iterable[Sound], sample_rate: int, silences: Silences
     """Join and trim. Raises AudioFailed for what is no sound, or silence."""
     pieces = _pieces(sound, sample_rate)
     joined = _joined(pieces, sample_rate, silences.between_s)
-    borders = kept(sounding(joined, sample_rate, silences), joined.shape[-1], sample_rate, silences)
+    peaks = frame_peaks(joined, sample_rate)
+    _check_finite(peaks)
+    borders = kept(sounding_frames(peaks, len(joined), sample_rate, silences), len(joined), sample_rate, silences)
     # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
     grid = to_grid(cut(joined, borders, sample_rate, silences))
     return Prepared(
         full_scale=grid.values * 2.0**-SAMPLE_BITS,
         raised_db=raised(float(grid.step)),
-        clipped=clipped_samples(joined),
+        clipped=clipped_samples(joined) if float(peaks.amax()) >= FULL_SCALE else 0,
         offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
     )
 
@@ -150,7 +152,9 @@ def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float =
 
     Raises AudioFailed for no samples, another shape, another rate, integers, or values that are not finite.
     """
-    return _joined(_pieces(sound, sample_rate), sample_rate, between_s)
+    joined = _joined(_pieces(sound, sample_rate), sample_rate, between_s)
+    _check_finite(joined)
+    return joined
 
 
 def _pieces(sound: Sound | Iterable[Sound], sample_rate: int) -> list[Tensor]:
@@ -164,9 +168,13 @@ def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
     joined = torch.cat(parts) if len(parts) > 1 else parts[0]
     if joined.numel() == 0:
         raise AudioFailed("the engine returned no samples: try another text, voice or seed")
-    if not bool(torch.isfinite(joined).all()):
-        raise AudioFailed("the engine returned samples that are not numbers (NaN or infinite): its model is at fault")
     return joined
+
+
+def _check_finite(samples: Tensor) -> None:
+    """Samples, or the peaks of all of them: a maximum keeps what is no number."""
+    if not bool(torch.isfinite(samples).all()):
+        raise AudioFailed("the engine returned samples that are not numbers (NaN or infinite): its model is at fault")
 
 
 def samples_of(part: Sound, sample_rate: int) -> Tensor:

@@ -61,7 +61,8 @@ def k_weighted(samples: Tensor, sample_rate: int) -> Tensor:
             torch.fft.irfft(torch.fft.rfft(chunk) * spectrum, size)[..., after : size - before]
             for chunk in padded.unfold(-1, size, step).chunk(math.ceil(frames / _FRAMES_AT_ONCE), dim=-2)
         ]
-        return torch.cat(parts, dim=-2).flatten(-2)[..., :count]
+        joined = torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+        return joined.flatten(-2)[..., :count]
 
 
 def k_context(sample_rate: int) -> tuple[int, int]:

@@ -49,7 +49,8 @@ def true_peak(samples: Tensor) -> Tensor:
         return torch.zeros(samples.shape[:-1], dtype=torch.float64, device=samples.device)
     with torch.inference_mode():
         # Only where the samples come near the highest one can a higher peak lie between them.
-        return true_peak_envelope(samples, above=magnitude(samples.to(torch.float64)).unsqueeze(-1)).amax(-1)
+        highest = magnitude(samples.to(torch.float64))
+        return true_peak_envelope(samples, above=highest.unsqueeze(-1), peak=highest).amax(-1)
 
 
 def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0, peak: Tensor | None = None) -> Tensor:
