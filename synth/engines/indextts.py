@@ -7,6 +7,7 @@ emotions are scaled follows https://github.com/index-tts/index-tts (`indextts/in
 from __future__ import annotations
 
 import hashlib
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -21,7 +22,7 @@ from voxledger.synth.emotion import ZERO, Emotion, Weights
 from voxledger.synth.engines import indextts_worker
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.indextts_model import MODEL, Folder, Installed, devices, environ, installed
-from voxledger.synth.engines.indextts_parts import Part, divided
+from voxledger.synth.engines.indextts_parts import Part, divided, plain
 from voxledger.synth.engines.worker import Program, WorkerEnded, WorkerRefused
 from voxledger.synth.engines.worker_pool import Pool
 from voxledger.synth.errors import (
@@ -66,6 +67,8 @@ class IndexTtsEngine:
         self._pool = Pool(
             partial(_programs, self._settings, self._folder.path, self._state), idle_s=self._settings.idle
         )
+        self._lock = threading.Lock()
+        self._revision = ""
         # Also when the engine is forgotten, or the program ends, without close().
         weakref.finalize(self, self._pool.close)
 
@@ -156,7 +159,7 @@ class IndexTtsEngine:
             if recording is not None and not recording.is_file():
                 raise VoiceMissing("the recording of the voice is not where it should be; register it again")
         found = installed(self._settings.python)
-        self._folder.revision()
+        self._keep_up(self._folder.revision())
         sampling = _sampling(request.sampling)
         return {
             "language": match(request.language, _languages(found)),
@@ -168,8 +171,15 @@ class IndexTtsEngine:
             "sampling": sampling,
         }
 
+    def _keep_up(self, revision: str) -> None:
+        """Let go of workers that hold another checkpoint than the one that is recorded."""
+        with self._lock:
+            if self._revision not in ("", revision):
+                self._pool.close()
+            self._revision = revision
+
     def _segments(self, asked: dict[str, Any], parts: list[Part], seed: int) -> Iterator[Segment]:
-        drawn = [{"text": part.text, "seed": _seed(seed, place)} for place, part in enumerate(parts)]
+        drawn = [{"text": plain(part.text), "seed": _seed(seed, place)} for place, part in enumerate(parts)]
         spoken = self._pool.speak(asked, drawn, voice=asked["voice"], novelty=asked["language"])
         start = 0.0
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from voxledger.synth.text import sentences
 LONGEST = 240
 """Units of text in one segment at most, where a letter counts one and a character of the Chinese script four."""
 _HEAVY = 4
+_MARKUP = re.compile(r"<(?=[^>]*\|[^>]*>)")
 _PAUSE_S, _PARAGRAPH_PAUSE_S = 0.2, 0.5
 
 
@@ -44,3 +46,8 @@ def _weight(text: str) -> int:
 
 def _speakable(text: str) -> bool:
     return any(character.isalnum() for character in text)
+
+
+def plain(text: str) -> str:
+    """The text without the beginnings of what the package would take for a command: `<|token|>` and `<word|sounds>`."""
+    return _MARKUP.sub("", text)

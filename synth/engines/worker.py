@@ -88,9 +88,7 @@ class Worker:
         try:
             with _log(program.log) as log:
                 self._process = subprocess.Popen(
-                    [
-                        program.python, worker_program.__file__, str(program.module), str(self._samples), str(os.getpid()),
-                    ],
+                    [program.python, worker_program.__file__, str(program.module), str(self._samples)],
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, bufsize=0, env=dict(program.environ),
                     pass_fds=(self._samples,),
                 )  # fmt: skip

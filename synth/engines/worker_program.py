@@ -1,11 +1,11 @@
 """The program of a worker process: holds one model and answers one request at a time.
 
-    python worker_program.py MODULE DESCRIPTOR PARENT
+    python worker_program.py MODULE DESCRIPTOR
 
 It runs under any Python that has what the model needs, and imports nothing of Voxledger. MODULE is the path of a file
 with `versions() -> dict` and `load(options) -> model`; the model has `speak(asked, part) -> (samples, rate)`, and an
-exception of its own says with `kind` (str) and `fatal` (bool) what it means. DESCRIPTOR is an open file for samples,
-PARENT the pid of whoever asks: when that is gone, so is this.
+exception of its own says with `kind` (str) and `fatal` (bool) what it means. DESCRIPTOR is an open file for samples.
+It ends with whoever started it.
 
 Requests come on stdin and answers go to what was stdout, in frames: `MAGIC`, the length in 4 bytes (big endian), JSON.
 
@@ -57,9 +57,9 @@ def frame(message: dict[str, Any]) -> bytes:
 class Desk:
     """What was asked, read by a thread of its own so that a cancellation or a ping is heard in the middle of a part."""
 
-    def __init__(self, requests: int, answers: int, parent: int) -> None:
+    def __init__(self, requests: int, answers: int) -> None:
         self.waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._requests, self._answers, self._parent = requests, answers, parent
+        self._requests, self._answers, self._parent = requests, answers, os.getppid()
         self._writing = threading.Lock()
         self._changed = threading.Condition()
         self._speaking = self._cancelled = 0
@@ -94,7 +94,7 @@ class Desk:
         buffer = b""
         while True:
             readable, _, _ = select.select([self._requests], [], [], 1.0)
-            if os.getppid() != self._parent:
+            if os.getppid() != self._parent:  # a fork of it may hold the pipe open
                 os._exit(0)
             _bound_log()
             if not readable:
@@ -200,7 +200,7 @@ def _module(path: str) -> ModuleType:
     return module
 
 
-def main(path: str, samples: int, parent: int) -> None:
+def main(path: str, samples: int) -> None:
     """Take over stdin and stdout, load the module, and serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked, who will say what becomes of it
     faulthandler.enable()
@@ -209,7 +209,7 @@ def main(path: str, samples: int, parent: int) -> None:
     os.dup2(2, 1)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    desk = Desk(requests, answers, parent)
+    desk = Desk(requests, answers)
     threading.Thread(target=desk.read, name="requests", daemon=True).start()
     serve(_module(path), desk, samples)
 
@@ -217,4 +217,4 @@ def main(path: str, samples: int, parent: int) -> None:
 if __name__ == "__main__":
     # Not this folder: what lies here must not be taken for packages of the same name.
     sys.path[:] = [each for each in sys.path if not each or Path(each).resolve() != Path(__file__).resolve().parent]
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -229,6 +229,17 @@ def test_short_sentences_are_spoken_together_and_long_ones_divided(indextts: Ind
     assert [each.text for each in indextts.synthesize(ask("… ?! 你好。 …", language="zh"))] == ["… ?! 你好。 …"]
 
 
+def test_what_the_package_takes_for_commands_is_text(indextts: IndexTtsEngine, ask: Any) -> None:
+    for marked, bare in (
+        ("<|HAPPY|>你好", "|HAPPY|>你好"),
+        ("<行|XING2>你好", "行|XING2>你好"),
+        ("a < b 你好", "a < b 你好"),
+    ):
+        asked = [ask(marked), ask(bare)]
+        assert sound(indextts.synthesize(asked[0])) == sound(indextts.synthesize(asked[1]))
+        assert next(indextts.synthesize(asked[0])).text == marked
+
+
 def test_without_a_seed_it_is_the_seed_0(indextts: IndexTtsEngine, ask: Any) -> None:
     assert sound(indextts.synthesize(ask(seed=None))) == sound(indextts.synthesize(ask(seed=0)))
 
@@ -335,7 +346,7 @@ def test_a_limit_that_was_asked_for_cuts_the_speech(indextts: IndexTtsEngine, as
     assert 0 < len(short[0].samples) < SEGMENT
 
 
-def test_absolute_names_in_the_configuration_do_not_leave_the_folder(
+def test_a_published_configuration_is_put_right_and_a_changed_checkpoint_loaded(
     tmp_path: Path, checkpoint: Path, make_indextts: Make, indextts: IndexTtsEngine, ask: Any
 ) -> None:
     folder = copied(checkpoint, tmp_path / "published")
@@ -344,6 +355,10 @@ def test_absolute_names_in_the_configuration_do_not_leave_the_folder(
     (folder / "config.yaml").write_text(text.replace('"s2mel.pth"', '"/home/author/s2mel.pth"'))
     engine = make_indextts(model_dir=str(folder))
     assert sound(engine.synthesize(ask())) == sound(indextts.synthesize(ask()))
+    first = engine.workers()
+    (folder / "glossary.yaml").write_text("AI: {zh: 人工智能}\n")  # now it is another checkpoint, which is loaded anew
+    list(engine.synthesize(ask()))
+    assert engine.workers() != first
     assert (folder / "config.yaml").read_text() != text  # and it is not rewritten
 
 
