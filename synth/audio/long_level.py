@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ from voxledger.synth.audio.peak import (
     under,
 )
 from voxledger.synth.audio.spool import Spool
-from voxledger.synth.audio.stretches import Stretches, stretches
+from voxledger.synth.audio.stretches import GIVE_BACK, Stretches, stretches
 from voxledger.synth.audio.trim import FramePeaks, Silences, sounding_frames
 
 Between = Callable[[], None]
@@ -98,15 +99,16 @@ class LongLeveller:
         """K-weighted powers of about 400 ms each behind the limiter at this gain, without the gain; see `Leveller`."""
         hop = forecast_hop(self._clip.rate)
         hops = self._powers.count // hop
-        found = []
-        for first in range(0, hops, _FORECAST_HOPS):
+        found = array("d")
+        for number, first in enumerate(range(0, hops, _FORECAST_HOPS), 1):
             start, end = first * hop, min(hops, first + _FORECAST_HOPS) * hop
             powers = torch.from_numpy(np.asarray(self._powers.read(start, end), dtype=np.float64))
             if gain_db is not None:
                 powers = behind(powers, self._forecast_curve(start, end, 10 ** (gain_db / 20)))
-            found.append(powers.reshape(-1, hop).mean(-1))
-        give_back()
-        return overlapped(torch.cat(found))
+            found.frombytes(powers.reshape(-1, hop).mean(-1).numpy().tobytes())
+            if number % GIVE_BACK == 0:
+                give_back()
+        return overlapped(torch.from_numpy(np.array(found)))
 
     def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Rendered:
         """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""

@@ -9,6 +9,7 @@ that the reading is the same at every rate.
 from __future__ import annotations
 
 import math
+from array import array
 from functools import lru_cache
 
 import numpy as np
@@ -84,12 +85,12 @@ def block_powers(weighted: Tensor, sample_rate: int) -> Tensor:
 
 
 class HopPowers:
-    """Gathers the mean squares of 100 ms hops from K-weighted samples that come in stretches, in order."""
+    """Gathers the mean squares of 100 ms hops from K-weighted samples, float64, that come in stretches, in order."""
 
     def __init__(self, sample_rate: int) -> None:
         self._hop = hop_samples(sample_rate)
         self._rest: Tensor | None = None
-        self._powers: list[Tensor] = []
+        self._powers = array("d")
 
     def add(self, weighted: Tensor) -> None:
         """The next stretch, shape (n,)."""
@@ -97,13 +98,15 @@ class HopPowers:
         hops = weighted.shape[-1] // self._hop
         self._rest = weighted[hops * self._hop :].clone()
         if hops:
-            self._powers.append(weighted[: hops * self._hop].square().reshape(hops, self._hop).mean(-1))
+            powers = weighted[: hops * self._hop].square().reshape(hops, self._hop).mean(-1)
+            self._powers.frombytes(powers.numpy().tobytes())
 
     @property
     def loudness(self) -> float:
         """Integrated loudness (LUFS) of what came so far, at least 400 ms; -inf for less, and for silence."""
-        hops = torch.cat(self._powers) if self._powers else torch.zeros(0, dtype=torch.float64)
-        return float(gated_loudness(overlapped(hops))) if len(hops) >= HOPS_PER_BLOCK else -math.inf
+        if len(self._powers) < HOPS_PER_BLOCK:
+            return -math.inf
+        return float(gated_loudness(overlapped(torch.from_numpy(np.array(self._powers)))))
 
 
 def overlapped(hop_powers: Tensor) -> Tensor:

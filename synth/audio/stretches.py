@@ -21,7 +21,7 @@ from voxledger.synth.audio.spool import Spool
 from voxledger.synth.audio.trim import Silences, fade
 
 STRETCH_S = 4.0
-_GIVE_BACK = 16
+GIVE_BACK = 16
 """Stretches after which freed memory is given back: each time costs as much as some stretches of work."""
 
 
@@ -30,7 +30,7 @@ def stretches(count: int, rate: int) -> Iterator[tuple[int, int]]:
     size = max(1, round(STRETCH_S * rate / BLOCK)) * BLOCK
     for number, start in enumerate(range(0, count, size), 1):
         yield start, min(start + size, count)
-        if number % _GIVE_BACK == 0:
+        if number % GIVE_BACK == 0:
             give_back()
 
 

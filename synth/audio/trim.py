@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,19 +76,22 @@ class FramePeaks:
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self._rest = torch.zeros(0)
-        self._peaks: list[Tensor] = []
+        # Not a list of tensors: each of them, small as it is, would keep the memory around it from being given back.
+        self._peaks = array("f")
 
     def add(self, samples: Tensor) -> None:
         """The next stretch, float32, shape (n,)."""
         samples = torch.cat([self._rest, samples])
         whole = samples.shape[-1] - samples.shape[-1] % frame_samples(self._rate)
         self._rest = samples[whole:].clone()
-        self._peaks.append(frame_peaks(samples[:whole], self._rate))
+        self._peaks.frombytes(frame_peaks(samples[:whole], self._rate).numpy().tobytes())
 
     @property
     def values(self) -> Tensor:
         """What `frame_peaks` gives for all samples so far."""
-        return torch.cat([*self._peaks, frame_peaks(self._rest, self._rate)])
+        return torch.cat(
+            [torch.from_numpy(np.array(self._peaks, dtype=np.float32)), frame_peaks(self._rest, self._rate)]
+        )
 
 
 def sounding_frames(peaks: Tensor, count: int, sample_rate: int, silences: Silences) -> Sounding:
