@@ -104,7 +104,8 @@ def gain_curve(envelope: Tensor, sample_rate: int, ceiling: float) -> Tensor:
     """
     with torch.inference_mode():
         # In whole steps, so that a fall from one peak is the same wherever in the clip the counting begins.
-        reduction = (1 - (ceiling / envelope.clamp_min(ceiling))).mul_(_CURVE_STEPS).ceil_()
+        over = envelope.clamp_min(ceiling)
+        reduction = ((over - ceiling) / over).mul_(_CURVE_STEPS).ceil_()
         ramp = torch.arange(envelope.shape[-1], dtype=torch.float64, device=envelope.device) * _release(sample_rate)
         held = ((reduction + ramp).cummax(-1).values - ramp) * (1 / _CURVE_STEPS)
         borders = torch.maximum(torch.nn.functional.pad(held, (0, 1)), torch.nn.functional.pad(held, (1, 0)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
 from voxledger.synth.audio import limit, true_peak_dbtp
-from voxledger.synth.audio.peak import true_peak, true_peak_envelope
+from voxledger.synth.audio.peak import aim_of, curve_context, gain_curve, true_peak, true_peak_envelope
 
 
 def peak_dbtp(samples):
@@ -157,3 +157,18 @@ def test_gain_changes_smoothly_around_a_peak(signals):
     assert np.abs(np.diff(gain)).max() < 0.01
     assert gain[11_990] < 0.5
     assert gain[12_200] < gain[13_000] < gain[14_000]
+
+
+@given(ceiling_dbtp=st.floats(-60, -0.1), share=st.floats(0, 1))
+def test_what_is_under_the_ceiling_is_left_exactly_as_it_is(ceiling_dbtp, share):
+    ceiling = aim_of(ceiling_dbtp)
+    assert (gain_curve(torch.full((500,), ceiling * share, dtype=torch.float64), 24_000, ceiling) == 1).all()
+
+
+def test_a_gain_curve_is_the_same_wherever_its_envelope_was_cut():
+    envelope = torch.from_numpy(np.random.default_rng(0).uniform(0, 2, 3000) ** 4)
+    whole = gain_curve(envelope, 24_000, 0.9)
+    before, after = curve_context(24_000)
+    for start, end in ((700, 701), (before, 1500), (1200, 3000)):
+        part = gain_curve(envelope[start - before : end + after], 24_000, 0.9)
+        assert torch.equal(part[before : before + end - start], whole[start:end])
