@@ -43,6 +43,11 @@ class Commands:
 
             voxledger presets list
             voxledger presets list --json | jq -r '.[].name'
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
         """
         from voxledger.synth.presets import Presets
 
