@@ -35,8 +35,15 @@ OLD: dict[tuple[str, int], Fact] = {
     ("ReportPublished", 1): ReportPublished(week="2026-W46", revision=2, closed=True, through=900),
     ("GenerationCompleted", 1): completed(tags=("on-air",), sampling={"top_p": 0.8}, seed=7),
     ("GenerationFailed", 1): GenerationFailed(
-        channel="cli", engine="indextts", language="zh", failure="OutOfMemory", stage="synthesis", emotion="sad", text_length=40,
-        elapsed_us=90_000, actor_label="ann",
+        channel="cli",
+        engine="indextts",
+        language="zh",
+        failure="OutOfMemory",
+        stage="synthesis",
+        emotion="sad",
+        text_length=40,
+        elapsed_us=90_000,
+        actor_label="ann",
     ),
     ("GenerationCancelled", 1): GenerationCancelled(
         channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann"
