@@ -22,14 +22,14 @@ from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, SynthesisRequest
-from voxledger.synth.errors import GenerationTimeout, InvalidText
+from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.filing import Facts, ending, record, write
 from voxledger.synth.pieces import overall, pieces
 from voxledger.synth.production import Made, Order, produce
 from voxledger.synth.prosody import level_offset
 from voxledger.synth.recordings import Recordings
 from voxledger.synth.request import SpeakRequest
-from voxledger.synth.speaking import NOBODY, Listener, Speaker, Stopped, Tally
+from voxledger.synth.speaking import NOBODY, Listener, Speaker, Tally
 from voxledger.synth.speech_cache import SpeechCache
 from voxledger.synth.text import Passage, parse
 from voxledger.synth.turns import Turns
@@ -71,7 +71,7 @@ class Attempt:
         self.request = request
         self._engine = engine
         self._turns = turns
-        self._stop = stop or threading.Event()
+        self.stop = stop or threading.Event()
         info = engine.describe()
         self._passages: tuple[Passage, ...] = (
             parse(request.text)
@@ -122,6 +122,8 @@ class Attempt:
         patience = self._around.settings.synth.wait
         deadline = self.facts.started + patience
         while True:
+            if self.stop.is_set():
+                raise Stopped
             self._around.recordings.check(self._voice, self._mood)
             with journal.transaction() as write:
                 journal.settle_claims(write)
@@ -219,7 +221,7 @@ class Attempt:
             folder=self._around.home.cache,
         )
         divided = pieces(self._passages, request.emotion, self._engine, speed=request.sampling.get("speed", 1.0))
-        return produce(speaker, divided, order, self._tally, stop=self._stop, listener=listener)
+        return produce(speaker, divided, order, self._tally, stop=self.stop, listener=listener)
 
     def _is_recorded(self) -> bool:
         """Whether the clip was acknowledged; when that cannot be told, its file is better kept."""

@@ -15,6 +15,7 @@ SynthesisError
 ├── EngineFailed          the engine started and failed; `stage` says where
 ├── AudioFailed           the audio chain or the encoder failed
 ├── StudioBusy            too many requests wait for the engine, or none of its turns came in time
+├── Stopped               the caller went away, or the studio was closed
 ├── GenerationTimeout     another caller was making this clip and did not finish in time
 └── ManifestError         a batch manifest, or one of its lines, cannot be read
 """
@@ -145,6 +146,18 @@ class StudioBusy(SynthesisError):
 
     failure_class = "busy"
     remedy = "Try again later, or raise synth.queue."
+
+
+class Stopped(SynthesisError):
+    """The clip was called off before it was there: its caller went away, or the studio was closed. No failure."""
+
+    failure_class = "stopped"
+    remedy = "Ask for it again."
+
+    def __init__(
+        self, message: str = "the clip was called off: its caller went away, or the studio was closed"
+    ) -> None:
+        super().__init__(message)
 
 
 class GenerationTimeout(SynthesisError):

@@ -29,10 +29,10 @@ from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import SynthesisError
+from voxledger.synth.errors import Stopped, SynthesisError
 from voxledger.synth.production import Made
 from voxledger.synth.request import CHAIN, SpeakRequest
-from voxledger.synth.speaking import Stopped, Tally
+from voxledger.synth.speaking import Tally
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

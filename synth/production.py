@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,16 +19,19 @@ from voxledger.catalog import platform
 from voxledger.catalog.settings import Synth
 from voxledger.synth.emotion import Weights
 from voxledger.synth.engines.base import Samples
+from voxledger.synth.errors import Stopped
 from voxledger.synth.formats import AudioFormat, format_named
 from voxledger.synth.pieces import Piece
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.speaking import NOBODY, Listener, Speaker, Spoken, Stopped, Tally
+from voxledger.synth.speaking import NOBODY, Listener, Speaker, Spoken, Tally
 
 if TYPE_CHECKING:
     from voxledger.synth.audio import AudioMeasures, Encoded, LongClip, LongMade, Processed
 
 MEMORY_S = 60.0
 """Seconds of speech that are held in memory."""
+_ABANDONED = 86_400.0
+"""Seconds after which nobody works on an unfinished file any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +200,7 @@ def _bound(
         if stop.is_set():
             raise Stopped
 
+    _clear(order.folder)
     path = order.folder / f".{secrets.token_hex(8)}.part"
     made = on_one_core(
         lambda: book.finish(
@@ -210,6 +214,14 @@ def _bound(
     )
     audio_us = round((time.perf_counter() - begun) * 1e6)
     return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=0)
+
+
+def _clear(folder: Path) -> None:
+    """Files that killed processes left here, the day before or earlier."""
+    for stale in folder.glob(f".{'?' * 16}.part"):
+        with suppress(OSError):
+            if time.time() - stale.stat().st_mtime > _ABANDONED:
+                stale.unlink()
 
 
 def _made(

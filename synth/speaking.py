@@ -11,14 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from voxledger.synth.engines.base import Engine, EngineInfo, Samples, Segment, SynthesisRequest
-from voxledger.synth.errors import EngineFailed, InvalidText, SynthesisError
+from voxledger.synth.errors import EngineFailed, InvalidText, Stopped, SynthesisError
 from voxledger.synth.pieces import Piece
 from voxledger.synth.speech_cache import SpeechCache, Stretch
 from voxledger.synth.turns import Priority, Turns
-
-
-class Stopped(Exception):  # no error: whoever asked does not want it any more
-    """The caller went away."""
 
 
 @dataclass(frozen=True, kw_only=True)

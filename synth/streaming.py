@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -14,9 +15,9 @@ import numpy as np
 
 from voxledger.catalog.clip import Clip
 from voxledger.synth.engines.base import Samples
-from voxledger.synth.errors import SynthesisError
+from voxledger.synth.errors import Stopped, SynthesisError
 from voxledger.synth.production import at_level
-from voxledger.synth.speaking import Spoken, Stopped
+from voxledger.synth.speaking import Spoken
 
 if TYPE_CHECKING:
     from voxledger.synth.attempt import Attempt
@@ -92,10 +93,15 @@ class _Making:
     """A clip that is made by a thread of its own, as far ahead of the listener as `_AHEAD` allows."""
 
     def __init__(
-        self, attempt: Attempt, stop: threading.Event, previewed: Callable[[int], Preview], *, answers: bool
+        self,
+        attempt: Attempt,
+        previewed: Callable[[int], Preview],
+        at_work: Callable[[Attempt], AbstractContextManager[None]],
+        *,
+        answers: bool,
     ) -> None:
         self._attempt = attempt
-        self._stop = stop
+        self._at_work = at_work
         self._previewed = previewed
         self._queue: queue.Queue[Spoken | Clip | BaseException] = queue.Queue(maxsize=_AHEAD)
         self._delivered_us = self._ahead_us = 0
@@ -129,7 +135,7 @@ class _Making:
 
     def stop(self) -> None:
         """Break off and wait for the record of it."""
-        self._stop.set()
+        self._attempt.stop.set()
         while self._thread.is_alive():
             try:  # whoever puts must find room
                 item = self._queue.get(timeout=0.02)
@@ -141,7 +147,9 @@ class _Making:
 
     def _run(self, answers: bool) -> None:
         try:
-            self._put(self._attempt.run(answers=answers, listener=self), always=True)
+            with self._at_work(self._attempt):
+                clip = self._attempt.run(answers=answers, listener=self)
+            self._put(clip, always=True)
         except BaseException as error:  # noqa: BLE001  # handed to the listener
             self._put(error, always=True)
 
@@ -160,7 +168,7 @@ class _Making:
             try:
                 self._queue.put(item, timeout=0.1)
             except queue.Full:
-                if not always and (self._stop.is_set() or time.monotonic() > deadline):
+                if not always and (self._attempt.stop.is_set() or time.monotonic() > deadline):
                     raise Stopped from None
                 if always and time.monotonic() > deadline:
                     return  # nobody will ever come for it

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ from voxledger.synth.presets import Presets
 from voxledger.synth.recordings import Recordings
 from voxledger.synth.request import SpeakRequest
 from voxledger.synth.rerender import Rerendered, differences, distance_db, request_of, settings_of
-from voxledger.synth.speaking import Stopped
 from voxledger.synth.speech_cache import SpeechCache
 from voxledger.synth.streaming import Chunk, Stream, finished, making
 from voxledger.synth.subtitles import Cue, srt, vtt
@@ -38,6 +37,8 @@ from voxledger.synth.turns import Turns
 from voxledger.synth.voices import Recording, Voices
 
 _T = TypeVar("_T")
+_LEAVE = 10.0
+"""Seconds that whatever is being made has to end when the studio is closed."""
 _MOST_AWAITED = 256
 """Calls of asyncio that are worked on, or wait for a turn, at the same time; others wait for these."""
 
@@ -79,10 +80,16 @@ class Studio:
         self._engines: dict[str, Engine] = {}
         self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
+        self._making: set[Attempt] = set()
+        self._changed = threading.Condition()
         self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Close all engines. Idempotent."""
+        """Call off what is being made, which is recorded, and close all engines. Idempotent."""
+        with self._changed:
+            for attempt in self._making:
+                attempt.stop.set()
+            self._changed.wait_for(lambda: not self._making, timeout=_LEAVE)
         with self._lock:
             for engine in self._engines.values():
                 engine.close()
@@ -160,7 +167,7 @@ class Studio:
             level_offset_db=attempt.level_offset,
             target_lufs=self.settings.synth.loudness,
         )
-        return making(attempt, stop, previewed, answers=reuse)
+        return making(attempt, previewed, self._at_work, answers=reuse)
 
     async def astream(self, text: str, **options: Unpack[SpeakOptions]) -> AsyncIterator[Chunk]:
         """Like `stream`, for `async for`. Closing the iterator, or cancelling its task, breaks off."""
@@ -182,8 +189,9 @@ class Studio:
     ) -> Clip:
         """Like `speak`, for a request that is checked already."""
         attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop)
-        answer = attempt.answered_or_claimed() if reuse else None
-        return answer if answer is not None else attempt.run(answers=reuse)
+        with self._at_work(attempt):
+            answer = attempt.answered_or_claimed() if reuse else None
+            return answer if answer is not None else attempt.run(answers=reuse)
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made."""
@@ -268,6 +276,18 @@ class Studio:
         engine, reuse, channel = given.pop("engine", None), given.pop("reuse", True), given.pop("channel", None)
         return SpeakRequest.of(text, settings=self.settings, **given), engine, reuse, channel  # type: ignore[arg-type,return-value]
 
+    @contextmanager
+    def _at_work(self, attempt: Attempt) -> Iterator[None]:
+        """While an attempt is made, closing the studio calls it off and waits for its end."""
+        with self._changed:
+            self._making.add(attempt)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._making.discard(attempt)
+                self._changed.notify_all()
+
     def _attempt(
         self,
         request: SpeakRequest,
@@ -302,6 +322,6 @@ class Studio:
         except asyncio.CancelledError:
             if stop is not None:
                 stop.set()
-            with suppress(Stopped, Exception):
+            with suppress(Exception):
                 await future
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, SynthesisError, engines
+from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines
 from voxledger.synth.engines.base import SynthesisRequest
 
 TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
@@ -166,3 +167,44 @@ def test_leaving_an_asynchronous_stream_breaks_off(vox: Ledger) -> None:
 
     asyncio.run(leave())
     assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
+
+
+def test_closing_a_ledger_calls_off_what_is_being_made_and_records_it(tmp_path: Path, use: Use) -> None:
+    speaking = threading.Event()
+    ends: list[BaseException] = []
+
+    def slowly(number: int, request: SynthesisRequest) -> None:
+        speaking.set()
+        if number:
+            assert not vox.studio._making or next(iter(vox.studio._making)).stop.wait(20)
+
+    use(Watched(slowly))
+    vox = voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0)
+
+    def speak() -> None:
+        try:
+            vox.speak(TEXT)
+        except Stopped as error:
+            ends.append(error)
+
+    caller = threading.Thread(target=speak)
+    caller.start()
+    assert speaking.wait(20)
+    vox.close()
+    caller.join(20)
+    assert len(ends) == 1
+    assert "called off" in str(ends[0])
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as again:
+        assert [outcome for outcome, *_ in outcomes(again)] == ["cancelled"]
+        assert again.speak(TEXT).duration > 0  # nobody waits for the one that was called off
+
+
+def test_a_stream_that_nobody_closes_holds_up_no_closing(tmp_path: Path) -> None:
+    vox = voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0)
+    stream = vox.studio.stream(" ".join(f"Sentence number {number} follows." for number in range(300)))
+    next(stream)
+    begun = time.monotonic()
+    vox.close()
+    assert time.monotonic() - begun < 9
+    with pytest.raises(Stopped):
+        list(stream)
