@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,14 +110,37 @@ class Attempt:
         )
         self._tally = Tally()
         self._saved_us = 0
+        self._claims = False
 
     @property
     def level_offset(self) -> float:
         """How far the clip's loudness is to depart from the usual (dB)."""
         return level_offset(self.facts.effective)
 
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[None]:
+        """What is claimed in this block, and not made in it or handed on, is given up when the block raises."""
+        try:
+            yield
+        except BaseException:
+            with held_back():
+                if self._claims:
+                    self._claims = False
+                    self._around.recorder.journal.give_up(self.facts.fingerprint)
+            raise
+
     def answered_or_claimed(self) -> Clip | None:
-        """The clip that is there already; or None, and then it is ours to make. Waits for whoever is making it now."""
+        """The clip that is there already; or None, and then it is ours to make. Waits for whoever is making it now.
+
+        Raises ConsentEnded, and Stopped and GenerationTimeout, which are recorded.
+        """
+        try:
+            return self._answered_or_claimed()
+        except (Stopped, GenerationTimeout) as error:
+            self._record_end(error, NOBODY)
+            raise
+
+    def _answered_or_claimed(self) -> Clip | None:
         journal = self._around.recorder.journal
         patience = self._around.settings.synth.wait
         deadline = self.facts.started + patience
@@ -132,6 +155,7 @@ class Attempt:
                 if clip is not None:
                     return self._reuse(write, clip)
                 if found is None or found.answer is not None or found.abandoned:
+                    self._claims = True
                     write.claim(self.facts.fingerprint, clip=self.facts.clip_id, actor=self.facts.actor.id)
                     return None
             if time.monotonic() > deadline:
@@ -157,6 +181,7 @@ class Attempt:
                     clip, made, self.facts, self._around.recorder, answer=answers,
                     store_text=self._around.settings.general.store_text,
                 )  # fmt: skip
+                self._claims = False
                 self._around.on_recorded()
         except BaseException as error:
             # An interrupt may come after the commit: then the clip is acknowledged, and its file stays.
@@ -232,9 +257,13 @@ class Attempt:
 
     def _give_up(self, error: BaseException, listener: Listener, *, answers: bool) -> None:
         """The claim first: where there is no room for the event, the next caller must not wait for us."""
-        recorder, facts = self._around.recorder, self.facts
         if answers:
-            recorder.journal.give_up(facts.fingerprint)
+            self._claims = False
+            self._around.recorder.journal.give_up(self.facts.fingerprint)
+        self._record_end(error, listener)
+
+    def _record_end(self, error: BaseException, listener: Listener) -> None:
+        recorder, facts = self._around.recorder, self.facts
         failed = isinstance(error, Exception) and not isinstance(error, Stopped)
         fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed))
         with contextlib.suppress(VoxledgerError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,6 +27,8 @@ _AHEAD = 64
 """Stretches of speech that are made before somebody listens to them."""
 _STALLED = 120.0
 """Seconds without a listener after which the rest is not made."""
+_LOOK = 0.1
+"""Seconds between two looks at whether a clip was called off while nobody listened to it."""
 _BLOCK_S = 0.5
 
 
@@ -85,7 +87,7 @@ class Stream:
         self.close()
 
     def close(self) -> None:
-        """Break off, if there is anything left. Idempotent."""
+        """Break off, if there is anything left: nothing more is heard. Idempotent, from any thread."""
         self._stop()
 
 
@@ -103,30 +105,48 @@ class _Making:
         self._attempt = attempt
         self._at_work = at_work
         self._previewed = previewed
-        self._queue: queue.Queue[Spoken | Clip | BaseException] = queue.Queue(maxsize=_AHEAD)
+        self._changed = threading.Condition()
+        self._ahead: deque[Spoken] = deque()
+        self._outcome: Clip | BaseException | None = None
+        self._left = False
+        """Whether the listener went away, or heard all."""
         self._delivered_us = self._ahead_us = 0
-        self.clip: Clip | None = None
         self._thread = threading.Thread(target=self._run, args=(answers,), name="voxledger-stream", daemon=True)
         self._thread.start()
 
+    @property
+    def clip(self) -> Clip | None:
+        """The clip, once it is recorded."""
+        return self._outcome if isinstance(self._outcome, Clip) else None
+
     def chunks(self) -> Iterator[Chunk]:
-        """What is heard, until the clip is there or something went wrong."""
+        """What is heard, until the clip is there, something went wrong, or the listener left."""
         preview: Preview | None = None
         try:
-            while not isinstance(item := self._queue.get(), Clip | BaseException):
+            while (item := self._next()) is not None:
                 preview = preview or self._previewed(item.sample_rate)
                 sound = at_level(item, self._attempt.level_offset)
                 if item.silence:
                     sound = np.concatenate([np.zeros(round(item.silence * item.sample_rate), dtype=np.float32), sound])
                 text = item.piece.text[item.start - item.piece.start : item.end - item.piece.start]
                 yield self._chunk(preview.push(sound), preview, text)
-            if isinstance(item, BaseException):
-                raise item
-            self.clip = item
+            if self._left:
+                return
+            if isinstance(self._outcome, BaseException):
+                raise self._outcome
             if preview is not None:
                 yield self._chunk(preview.flush(), preview, "")
         finally:
             self.stop()
+
+    def _next(self) -> Spoken | None:
+        """The next stretch of speech; None when there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ahead or self._left or self._outcome is not None)
+            if self._left or not self._ahead:
+                return None
+            self._changed.notify_all()
+            return self._ahead.popleft()
 
     def _chunk(self, samples: Samples, preview: Preview, text: str) -> Chunk:
         chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self._delivered_us / 1e6)
@@ -134,46 +154,48 @@ class _Making:
         return chunk
 
     def stop(self) -> None:
-        """Break off and wait for the record of it."""
+        """Break off and wait for the record of it. Idempotent; a listener in another thread hears nothing more."""
         self._attempt.stop.set()
-        while self._thread.is_alive():
-            try:  # whoever puts must find room
-                item = self._queue.get(timeout=0.02)
-            except queue.Empty:
-                continue
-            if isinstance(item, Clip):
-                self.clip = item
-        self._thread.join()
+        with self._changed:
+            self._left = True
+            self._ahead.clear()
+            self._changed.notify_all()
+        if self._thread is not threading.current_thread():  # which may be where a forgotten stream is cleared away
+            self._thread.join()
 
     def _run(self, answers: bool) -> None:
+        outcome: Clip | BaseException
         try:
             with self._at_work(self._attempt):
-                clip = self._attempt.run(answers=answers, listener=self)
-            self._put(clip, always=True)
+                outcome = self._attempt.run(answers=answers, listener=self)
         except BaseException as error:  # noqa: BLE001  # handed to the listener
-            self._put(error, always=True)
+            outcome = error
+        with self._changed:
+            self._outcome = outcome
+            self._changed.notify_all()
 
     def heard(self, spoken: Spoken) -> None:
-        """Of `Listener`: waits while the one who really listens is far behind."""
-        self._put(spoken)
-        self._ahead_us += round((spoken.silence + spoken.duration) * 1e6)
+        """Of `Listener`: waits while the one who really listens is far behind.
+
+        A text that is spoken in one turn waits for nobody: it is short, and others wait for that turn.
+        """
+        deadline = time.monotonic() + _STALLED
+        with self._changed:
+            while len(self._ahead) >= _AHEAD and not spoken.piece.alone:
+                if self._attempt.stop.is_set():
+                    raise Stopped
+                if time.monotonic() > deadline:
+                    raise Stopped(
+                        f"nobody listened for {_STALLED:g} s, so that the rest was not made; ask for it again"
+                    )
+                self._changed.wait(_LOOK)
+            self._ahead.append(spoken)
+            self._ahead_us += round((spoken.silence + spoken.duration) * 1e6)
+            self._changed.notify_all()
 
     def delivered_us(self, *, failed: bool) -> int:
-        """Of `Listener`: a failure comes after all that was made before it."""
-        return self._ahead_us if failed else self._delivered_us
-
-    def _put(self, item: Spoken | Clip | BaseException, *, always: bool = False) -> None:
-        deadline = time.monotonic() + _STALLED
-        while True:
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                if not always and (self._attempt.stop.is_set() or time.monotonic() > deadline):
-                    raise Stopped from None
-                if always and time.monotonic() > deadline:
-                    return  # nobody will ever come for it
-            else:
-                return
+        """Of `Listener`: a failure comes after all that was made before it, to whoever still listens."""
+        return self._ahead_us if failed and not self._left else self._delivered_us
 
 
 def making(attempt: Attempt, stop: threading.Event, previewed: Callable[[int], Preview], *, answers: bool) -> Stream:
@@ -184,10 +206,11 @@ def making(attempt: Attempt, stop: threading.Event, previewed: Callable[[int], P
 
 def finished(clip: Clip) -> Stream:
     """A stream of a clip that was there already, from its file."""
-    return Stream(clip, _blocks(clip), lambda: None, lambda: clip)
+    blocks = _blocks(clip)
+    return Stream(clip, blocks, blocks.close, lambda: clip)
 
 
-def _blocks(clip: Clip) -> Iterator[Chunk]:
+def _blocks(clip: Clip) -> Generator[Chunk, None, None]:
     from voxledger.synth.audio import reading
 
     at = 0

@@ -6,12 +6,11 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, Unpack
+from typing import Literal, Unpack
 
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
@@ -22,9 +21,10 @@ from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth import engines
 from voxledger.synth.attempt import Attempt, Surroundings
+from voxledger.synth.awaiting import Awaiting
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.base import Engine
-from voxledger.synth.errors import InvalidRequest
+from voxledger.synth.errors import InvalidRequest, Stopped
 from voxledger.synth.options import SpeakOptions
 from voxledger.synth.presets import Presets
 from voxledger.synth.recordings import Recordings
@@ -36,11 +36,8 @@ from voxledger.synth.subtitles import Cue, srt, vtt
 from voxledger.synth.turns import Turns
 from voxledger.synth.voices import Recording, Voices
 
-_T = TypeVar("_T")
 _LEAVE = 10.0
 """Seconds that whatever is being made has to end when the studio is closed."""
-_MOST_AWAITED = 256
-"""Calls of asyncio that are worked on, or wait for a turn, at the same time; others wait for these."""
 
 
 class Studio:
@@ -80,13 +77,15 @@ class Studio:
         self._engines: dict[str, Engine] = {}
         self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
-        self._making: set[Attempt] = set()
+        self._making: list[Attempt] = []
         self._changed = threading.Condition()
-        self._pool: ThreadPoolExecutor | None = None
+        self._closed = False
+        self._awaiting = Awaiting()
 
     def close(self) -> None:
         """Call off what is being made, which is recorded, and close all engines. Idempotent."""
         with self._changed:
+            self._closed = True
             for attempt in self._making:
                 attempt.stop.set()
             self._changed.wait_for(lambda: not self._making, timeout=_LEAVE)
@@ -94,9 +93,7 @@ class Studio:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
+        self._awaiting.close()
 
     def speak(
         self,
@@ -146,37 +143,24 @@ class Studio:
     async def aspeak(self, text: str, **options: Unpack[SpeakOptions]) -> Clip:
         """Like `speak`, awaited. Cancelled, it stops the engine within one segment and is recorded as cancelled."""
         stop = threading.Event()
-        return await self._awaited(partial(self._speak, text, stop, **options), stop)
+        return await self._awaiting.result(partial(self._speak, text, stop, **options), stop)
 
     def stream(self, text: str, **options: Unpack[SpeakOptions]) -> Stream:
         """Like `speak`, heard from the first segment on: an iterator over chunks, whose `clip` is there at its end.
 
         A clip that is there already comes from its file. Close the stream to break off.
         """
-        request, engine, reuse, channel = self._asked(text, options)
-        stop = threading.Event()
-        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
-        answer = attempt.answered_or_claimed() if reuse else None
-        if answer is not None:
-            return finished(answer)
-        from voxledger.synth.audio import Preview
-
-        previewed = partial(
-            Preview,
-            target_rate=self.settings.synth.sample_rate or None,
-            level_offset_db=attempt.level_offset,
-            target_lufs=self.settings.synth.loudness,
-        )
-        return making(attempt, previewed, self._at_work, answers=reuse)
+        return self._stream(text, threading.Event(), **options)
 
     async def astream(self, text: str, **options: Unpack[SpeakOptions]) -> AsyncIterator[Chunk]:
         """Like `stream`, for `async for`. Closing the iterator, or cancelling its task, breaks off."""
-        stream = await self._awaited(partial(self.stream, text, **options))
+        stop = threading.Event()
+        stream = await self._awaiting.result(partial(self._stream, text, stop, **options), stop)
         try:
-            while (chunk := await self._awaited(partial(next, stream, None))) is not None:
+            while (chunk := await self._awaiting.result(partial(next, stream, None), stop)) is not None:
                 yield chunk
         finally:
-            await asyncio.shield(self._awaited(stream.close))
+            await asyncio.shield(self._awaiting.result(stream.close))
 
     def make(
         self,
@@ -189,7 +173,7 @@ class Studio:
     ) -> Clip:
         """Like `speak`, for a request that is checked already."""
         attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop)
-        with self._at_work(attempt):
+        with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
             return answer if answer is not None else attempt.run(answers=reuse)
 
@@ -203,6 +187,7 @@ class Studio:
         """An engine by name, loaded once. Raises EngineUnavailable."""
         wanted = name or self.settings.synth.engine
         with self._lock:
+            self._require_open()
             if wanted not in self._engines:
                 engine = engines.load(wanted, self.settings)
                 self._turns[wanted] = Turns(engine.describe().concurrency, self.settings.synth.queue)
@@ -218,7 +203,8 @@ class Studio:
         settings = settings_of(then, self.settings)
         request = request_of(then, settings, voice=then.voice_sha256, mood=then.emotion_sha256)
         attempt = self._attempt(request, then.engine, None, around=self._afresh(settings))
-        made = attempt.made()
+        with self._at_work(attempt):
+            made = attempt.made()
         try:
             equal = made.sha256 == then.sha256
             old = None if equal else self._old(clip)
@@ -266,6 +252,23 @@ class Studio:
         request, engine, reuse, channel = self._asked(text, options)
         return self.make(request, engine=engine, reuse=reuse, channel=channel, stop=stop)
 
+    def _stream(self, text: str, stop: threading.Event, **options: Unpack[SpeakOptions]) -> Stream:
+        request, engine, reuse, channel = self._asked(text, options)
+        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
+        with self._at_work(attempt), attempt.claiming():
+            answer = attempt.answered_or_claimed() if reuse else None
+            if answer is not None:
+                return finished(answer)
+            from voxledger.synth.audio import Preview
+
+            previewed = partial(
+                Preview,
+                target_rate=self.settings.synth.sample_rate or None,
+                level_offset_db=attempt.level_offset,
+                target_lufs=self.settings.synth.loudness,
+            )
+            return making(attempt, previewed, self._at_work, answers=reuse)
+
     def _asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
         """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""
         given = dict(options)
@@ -280,13 +283,18 @@ class Studio:
     def _at_work(self, attempt: Attempt) -> Iterator[None]:
         """While an attempt is made, closing the studio calls it off and waits for its end."""
         with self._changed:
-            self._making.add(attempt)
+            self._require_open()
+            self._making.append(attempt)
         try:
             yield
         finally:
             with self._changed:
-                self._making.discard(attempt)
+                self._making.remove(attempt)
                 self._changed.notify_all()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Stopped("this studio is closed, with its ledger; open it again with voxledger.open()")
 
     def _attempt(
         self,
@@ -311,17 +319,3 @@ class Studio:
             stop=stop,
             streamed=streamed,
         )
-
-    async def _awaited(self, work: Callable[[], _T], stop: threading.Event | None = None) -> _T:
-        """What a thread gives. Cancelled, it is waited for all the same, so that what was begun is recorded."""
-        with self._lock:
-            self._pool = self._pool or ThreadPoolExecutor(_MOST_AWAITED, thread_name_prefix="voxledger-await")
-            future = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if stop is not None:
-                stop.set()
-            with suppress(Exception):
-                await future
-            raise

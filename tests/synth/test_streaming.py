@@ -16,7 +16,7 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines
+from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines, streaming
 from voxledger.synth.engines.base import SynthesisRequest
 
 TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
@@ -36,6 +36,18 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
         return engine
 
     return use
+
+
+def assert_called_off(vox: Ledger) -> None:
+    """Waits until what is being made is called off."""
+    assert all(attempt.stop.wait(20) for attempt in list(vox.studio._making))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def outcomes(vox: Ledger) -> list[tuple[str, bool, int]]:
@@ -90,7 +102,11 @@ def test_a_clip_that_is_there_comes_from_its_file(vox: Ledger, use: Use) -> None
 
 
 def test_breaking_off_stops_the_engine_and_is_recorded_with_what_was_heard(vox: Ledger, use: Use) -> None:
-    engine = use(Watched())
+    def hold(number: int, request: SynthesisRequest) -> None:
+        if number and not engine.closed.is_set():
+            assert_called_off(vox)
+
+    engine = use(Watched(hold))
     stream = vox.studio.stream("word. " * 60)
     first = next(stream)
     stream.close()
@@ -208,3 +224,131 @@ def test_a_stream_that_nobody_closes_holds_up_no_closing(tmp_path: Path) -> None
     assert time.monotonic() - begun < 9
     with pytest.raises(Stopped):
         list(stream)
+
+
+def test_nothing_more_is_heard_after_closing(vox: Ledger) -> None:
+    stream = vox.studio.stream("word. " * 200)
+    next(stream)
+    stream.close()
+    assert list(stream) == []
+    clip = vox.speak(TEXT)
+    again = vox.studio.stream(TEXT)
+    next(again)
+    again.close()
+    assert list(again) == []
+    assert again.clip.id == clip.id
+
+
+def test_a_listener_who_waits_is_let_go_when_another_thread_closes(vox: Ledger, use: Use) -> None:
+    waiting = threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        if number:
+            waiting.set()
+            assert_called_off(vox)
+
+    use(Watched(hold))
+    stream = vox.studio.stream(TEXT)
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.extend(chunk.text for chunk in stream))
+    listener.start()
+    assert waiting.wait(20)
+    stream.close()
+    listener.join(20)
+    assert not listener.is_alive()
+    assert heard == ["The tide is turning."]
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
+
+
+def test_a_listener_who_comes_back_too_late_is_told(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "_STALLED", 0.05)
+    monkeypatch.setattr(streaming, "_AHEAD", 3)
+    with vox.studio.stream(" ".join(f"Sentence number {number} follows." for number in range(40))) as stream:
+        until(lambda: not vox.studio._making)
+        assert next(stream).text == "Sentence number 0 follows."
+        with pytest.raises(Stopped, match="nobody listened"):
+            list(stream)
+    assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
+
+
+def test_a_short_text_keeps_its_turn_for_no_slow_listener(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "_AHEAD", 1)
+    with vox.studio.stream("One. Two. Three. Four. Five.") as stream:
+        until(lambda: not vox.studio._making)
+        assert outcomes(vox) == [("completed", True, None)]
+        assert [chunk.text for chunk in stream if chunk.text] == ["One.", "Two.", "Three.", "Four.", "Five."]
+
+
+def test_a_stream_that_cannot_begin_leaves_no_claim(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streaming.threading.Thread, "start", full)
+        with pytest.raises(RuntimeError):
+            vox.studio.stream(TEXT)
+    begun = time.monotonic()
+    assert vox.speak(TEXT).duration > 0
+    assert time.monotonic() - begun < 20
+
+
+def test_a_cancelled_listener_leaves_the_queue(vox: Ledger, use: Use) -> None:
+    speaking, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        speaking.set()
+        assert go_on.wait(60)
+
+    use(Watched(hold, concurrency=1))
+    other = threading.Thread(target=vox.speak, args=("Somebody else speaks.",))
+    other.start()
+    assert speaking.wait(20)
+
+    async def give_up() -> None:
+        async def listen() -> None:
+            async for _ in vox.studio.astream(TEXT):
+                pass
+
+        task = asyncio.create_task(listen())
+        await asyncio.to_thread(until, lambda: vox.studio._turns["espeak"].waiting > 0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20)
+
+    asyncio.run(give_up())
+    assert not go_on.is_set()
+    go_on.set()
+    other.join(20)
+    assert sorted(outcome for outcome, *_ in outcomes(vox)) == ["cancelled", "completed"]
+
+
+def test_a_cancelled_task_does_not_wait_for_another_who_makes_its_clip(vox: Ledger, use: Use) -> None:
+    speaking, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        speaking.set()
+        assert go_on.wait(60)
+
+    use(Watched(hold))
+    other = threading.Thread(target=vox.speak, args=(TEXT,))
+    other.start()
+    assert speaking.wait(20)
+
+    async def give_up() -> None:
+        task = asyncio.create_task(vox.studio.aspeak(TEXT))
+        await asyncio.to_thread(until, lambda: len(vox.studio._making) > 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20)
+
+    asyncio.run(give_up())
+    go_on.set()
+    other.join(20)
+    assert sorted(outcome for outcome, *_ in outcomes(vox)) == ["cancelled", "completed"]
+
+
+def test_a_closed_studio_makes_nothing(tmp_path: Path) -> None:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as vox:
+        studio = vox.studio
+    with pytest.raises(Stopped, match=r"voxledger\.open"):
+        studio.speak(TEXT)
