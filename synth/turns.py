@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
+from voxledger.catalog.interrupts import held_back
 from voxledger.synth.errors import StudioBusy
 
 Priority = Literal["interactive", "batch"]
@@ -30,6 +31,8 @@ class _Waiting:
     voice: str | None
     since: float
     called: threading.Event = field(default_factory=threading.Event)
+    begun: float | None = None
+    """When its turn came."""
 
 
 class Turns:
@@ -47,7 +50,7 @@ class Turns:
         self._numbers = count()
         self._waiting: list[_Waiting] = []
         self._served: dict[str, float] = {}
-        """Engine seconds by actor, of those who wait or work; others start at `_clock`."""
+        """Engine seconds by actor; those who are not in it start at `_clock`."""
         self._working: dict[str, int] = {}
         self._clock = 0.0
         self._voice: str | None = None
@@ -67,44 +70,33 @@ class Turns:
         voice: str | None = None,
         patience: float = 600.0,
         stop: threading.Event | None = None,
+        goes_on: bool = False,
     ) -> Iterator[bool]:
         """Hold a turn while the block runs; gives False at once when `stop` was set before it came.
 
-        Raises StudioBusy when too many wait already, or when the turn does not come within `patience` seconds.
+        Raises StudioBusy when too many wait already, or when the turn does not come within `patience` seconds. What
+        `goes_on` has had a turn for an earlier piece, and is not refused half way because others came meanwhile.
         """
-        if not self._came(actor, priority, voice, patience, stop):
-            yield False
-            return
-        begun = time.monotonic()
+        mine = _Waiting(
+            number=next(self._numbers), actor=actor, batch=priority == "batch", voice=voice, since=time.monotonic()
+        )
         try:
-            yield True
+            with held_back(), self._lock:
+                self._come(mine, goes_on=goes_on)
+            yield self._called(mine, patience, stop)
         finally:
-            with self._lock:
-                self._left(actor, time.monotonic() - begun)
+            with held_back(), self._lock:
+                self._leave(mine)
 
-    def _came(
-        self, actor: str, priority: Priority, voice: str | None, patience: float, stop: threading.Event | None
-    ) -> bool:
-        with self._lock:
-            if len(self._waiting) >= self._longest and not self._free:
-                raise StudioBusy(
-                    f"{len(self._waiting):,} requests wait for this engine already, as many as synth.queue allows; try"
-                    " again later"
-                )
-            mine = _Waiting(
-                number=next(self._numbers), actor=actor, batch=priority == "batch", voice=voice, since=time.monotonic()
+    def _come(self, mine: _Waiting, *, goes_on: bool) -> None:
+        if len(self._waiting) >= self._longest and not self._free and not goes_on:
+            raise StudioBusy(
+                f"{len(self._waiting):,} requests wait for this engine already, as many as synth.queue allows; try"
+                " again later"
             )
-            self._served[actor] = max(self._served.get(actor, 0.0), self._clock)
-            self._waiting.append(mine)
-            self._call()
-        try:
-            came = self._called(mine, patience, stop)
-        except BaseException:
-            self._withdraw(mine)
-            raise
-        if not came:
-            self._withdraw(mine)
-        return came
+        self._served[mine.actor] = max(self._served.get(mine.actor, 0.0), self._clock)
+        self._waiting.append(mine)
+        self._call()
 
     def _called(self, mine: _Waiting, patience: float, stop: threading.Event | None) -> bool:
         deadline = mine.since + patience
@@ -115,28 +107,27 @@ class Turns:
                 raise StudioBusy(f"the engine had no turn for this request within {patience:g} s; try again later")
         return True
 
-    def _withdraw(self, mine: _Waiting) -> None:
-        """Give up waiting; a turn that came meanwhile goes to the next."""
-        with self._lock:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-                self._forget(mine.actor)
-            else:
-                self._left(mine.actor, 0.0)
-
-    def _left(self, actor: str, seconds: float) -> None:
-        self._served[actor] = self._served.get(actor, self._clock) + seconds
-        self._working[actor] = self._working.get(actor, 1) - 1
-        if not self._working[actor]:
-            del self._working[actor]
-        self._free += 1
+    def _leave(self, mine: _Waiting) -> None:
+        """Give the turn to the next, whether it was used, came too late, or was still waited for."""
+        if mine.begun is not None:
+            self._served[mine.actor] += time.monotonic() - mine.begun
+            self._working[mine.actor] -= 1
+            if not self._working[mine.actor]:
+                del self._working[mine.actor]
+            self._free += 1
+        elif mine in self._waiting:
+            self._waiting.remove(mine)
         self._call()
-        self._forget(actor)
+        self._forget()
 
-    def _forget(self, actor: str) -> None:
-        """Only those who wait or work are kept, so that the table does not grow with every actor ever seen."""
-        if actor not in self._working and all(one.actor != actor for one in self._waiting):
-            self._served.pop(actor, None)
+    def _forget(self) -> None:
+        """Who neither waits nor works is remembered as long as he is ahead of the others: a book comes back for each
+        sentence. When nobody is left, all begin anew; so the table does not grow with every actor ever seen.
+        """
+        here = self._working.keys() | {one.actor for one in self._waiting}
+        for actor in [one for one, served in self._served.items() if one not in here]:
+            if not here or self._served[actor] <= self._clock:
+                del self._served[actor]
 
     def _call(self) -> None:
         while self._free and self._waiting:
@@ -146,6 +137,7 @@ class Turns:
             self._working[chosen.actor] = self._working.get(chosen.actor, 0) + 1
             self._voice = chosen.voice
             self._free -= 1
+            chosen.begun = time.monotonic()
             chosen.called.set()
 
     def _next(self) -> _Waiting:

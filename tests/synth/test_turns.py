@@ -178,3 +178,63 @@ def test_several_turns_are_held_at_once_and_all_come_back() -> None:
     assert peak == 3
     assert turns._free == 3
     assert not turns._served  # nothing is remembered of those who left
+
+
+def test_a_book_that_comes_back_for_each_sentence_gets_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 0.0
+    monkeypatch.setattr(turns_room.time, "monotonic", lambda: moment)
+    turns = Turns(1, 100)
+    used = {"book": 0.0, "lines": 0.0}
+    waiting: list[turns_room._Waiting] = []
+
+    def come(actor: str) -> None:
+        waiting.append(
+            turns_room._Waiting(number=next(turns._numbers), actor=actor, batch=False, voice=None, since=moment)
+        )
+        turns._come(waiting[-1], goes_on=False)
+
+    for actor in ("book", "lines", "lines"):  # one caller after the other, and two at the same time
+        come(actor)
+    for _ in range(60):
+        (mine,) = [one for one in waiting if one.called.is_set()]
+        seconds = 5.0 if mine.actor == "book" else 1.0
+        moment += seconds
+        used[mine.actor] += seconds
+        waiting.remove(mine)
+        turns._leave(mine)
+        come(mine.actor)
+    assert used["book"] == pytest.approx(used["lines"], abs=6)
+
+
+def test_what_had_a_turn_is_not_refused_half_way() -> None:
+    line = Line(Turns(1, 1))
+    line.join("a")
+    done: list[bool] = []
+
+    def go_on() -> None:
+        with line.turns.taken(actor="book", goes_on=True) as mine:
+            done.append(mine)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    until(lambda: line.turns.waiting == 2)
+    with pytest.raises(StudioBusy), line.turns.taken(actor="late"):
+        pass
+    line.go()
+    thread.join(10)
+    assert done == [True]
+
+
+def test_an_interrupt_at_any_moment_gives_the_turn_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(1, 10)
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(turns, "_called", interrupted)
+        with pytest.raises(KeyboardInterrupt), turns.taken(actor="ann"):
+            pass
+    assert (turns._free, turns.waiting) == (1, 0)
+    with turns.taken(actor="bob", patience=0.1) as mine:
+        assert mine
