@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxledger.catalog import platform
+from voxledger.catalog.errors import HomeError
 from voxledger.catalog.settings import Synth
 from voxledger.synth.emotion import Weights
 from voxledger.synth.engines.base import Samples
-from voxledger.synth.errors import Stopped
+from voxledger.synth.errors import EngineFailed, Stopped
 from voxledger.synth.formats import AudioFormat, format_named
 from voxledger.synth.pieces import Piece
 from voxledger.synth.prosody import level_offset
@@ -99,8 +100,8 @@ def produce(
 
     Raises what `Speaker.speak` does, AudioFailed from the chain and the encoder, DiskFull and HomeError.
     """
-    with closing(_Gathered(order)) as gathered:
-        for stretch in speaker.speak(pieces, tally, stop):
+    with closing(_Gathered(order)) as gathered, closing(speaker.speak(pieces, tally, stop)) as spoken:
+        for stretch in spoken:
             gathered.add(stretch)
             listener.heard(stretch)
         begun = time.perf_counter()
@@ -134,6 +135,10 @@ class _Gathered:
 
     def add(self, spoken: Spoken) -> None:
         self.sample_rate = self.sample_rate or spoken.sample_rate
+        if spoken.sample_rate != self.sample_rate:
+            raise EngineFailed(
+                f"the engine changed its sample rate within one clip, from {self.sample_rate} to {spoken.sample_rate} Hz"
+            )
         if spoken.silence:
             self._append(np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32))
         self.places.append((self._count, spoken.start, spoken.end))
@@ -149,7 +154,10 @@ class _Gathered:
         if self.book is None and self._length > MEMORY_S * self.sample_rate:
             from voxledger.synth.audio import LongClip
 
-            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HomeError(f"the clip could not be written under {self._folder}: {error.strerror}") from error
             self.book = LongClip(self._folder, self.sample_rate)
             for sound in self.sounds:
                 self.book.add(sound)
@@ -213,7 +221,11 @@ def _bound(
         )
     )
     audio_us = round((time.perf_counter() - begun) * 1e6)
-    return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=0)
+    try:
+        return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=0)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _clear(folder: Path) -> None:

@@ -220,6 +220,8 @@ def _sampling(sampling: Mapping[str, float] | None, speed: float | None) -> dict
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise InvalidRequest(f"the sampling parameter {name} must be a number, not {value!r}")
+    if given.get("speed", 1) <= 0:
+        raise InvalidRequest(f"the speed is a factor on the rate and must be more than 0, not {given['speed']:g}")
     return {str(name): float(value) for name, value in sorted(given.items())}
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from voxledger.catalog.settings import Settings
     from voxledger.synth.production import Made
 
+_COMPARED_S = 600
+"""Seconds from the beginning that are compared, so that a book takes no more memory than a chapter."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -34,7 +37,7 @@ class Difference:
 @dataclass(frozen=True, kw_only=True)
 class Rerendered:
     """What came of it. `equal`: the files have the same bytes; else `distance_db` is how far the sounds are apart, as the
-    mean difference of their log-mel spectra (dB), None when the old audio cannot be had.
+    mean difference of their log-mel spectra (dB, over the first ten minutes), None when the old audio cannot be had.
     """
 
     clip: Clip
@@ -83,8 +86,12 @@ def request_of(record: GenerationCompleted, settings: Settings, *, voice: str | 
 
 
 def settings_of(record: GenerationCompleted, settings: Settings) -> Settings:
-    """The settings with the loudness and the sample rate that the record says; clips older than that keep today's."""
-    synth = msgspec.structs.replace(settings.synth, sample_rate=record.sample_rate)
+    """The settings with the loudness and the sample rate that the record says, where it says them, and room for its text."""
+    synth = msgspec.structs.replace(
+        settings.synth,
+        sample_rate=record.sample_rate,
+        max_text=max(settings.synth.max_text, record.text_length),
+    )
     if record.target_lufs is not None:
         usual = round(record.target_lufs - level_offset(record.emotion_effective), 6)
         synth = msgspec.structs.replace(synth, loudness=usual)
@@ -105,7 +112,7 @@ def differences(record: GenerationCompleted, info: EngineInfo) -> tuple[Differen
 
 
 def distance_db(made: Made, old: Clip, path: Path) -> float:
-    """How far what was made now sounds from the old file, dB."""
+    """How far what was made now sounds from the old file, dB; of long clips, their first minutes."""
     from voxledger.synth.audio import log_mel_distance, reading
 
     new = io.BytesIO(made.content) if isinstance(made.content, bytes) else made.content
@@ -114,5 +121,8 @@ def distance_db(made: Made, old: Clip, path: Path) -> float:
         reading(path, format_name=old.format, sample_rate=old.sample_rate) as second,
     ):
         return log_mel_distance(
-            first.read(dtype="float32"), first.samplerate, second.read(dtype="float32"), second.samplerate
+            first.read(_COMPARED_S * first.samplerate, dtype="float32"),
+            first.samplerate,
+            second.read(_COMPARED_S * second.samplerate, dtype="float32"),
+            second.samplerate,
         )

@@ -14,6 +14,7 @@ from voxledger.synth.engines.base import Engine, EngineInfo, Samples, Segment, S
 from voxledger.synth.errors import EngineFailed, InvalidText, Stopped, SynthesisError
 from voxledger.synth.pieces import Piece
 from voxledger.synth.speech_cache import SpeechCache, Stretch
+from voxledger.synth.text import sentences
 from voxledger.synth.turns import Priority, Turns
 
 
@@ -88,7 +89,7 @@ class Speaker:
     allowed: Callable[[], None] = lambda: None
     """Asked before each piece: raises when the voice may not be used any more."""
 
-    def speak(self, pieces: Iterator[Piece], tally: Tally, stop: threading.Event) -> Iterator[Spoken]:
+    def speak(self, pieces: Iterator[Piece], tally: Tally, stop: threading.Event) -> Generator[Spoken, None, None]:
         """Yields speech in order, each stretch as soon as it is there.
 
         Raises Stopped once `stop` is set, StudioBusy, InvalidRequest and EngineFailed; what the engine raises
@@ -102,6 +103,7 @@ class Speaker:
             raise InvalidText("nothing in this text can be spoken by this engine")
 
     def _piece(self, piece: Piece, tally: Tally, stop: threading.Event) -> Iterator[Spoken]:
+        self.allowed()
         key = None if piece.alone or self.info.determinism == "none" else self._key(piece)
         found = self.cache.get(self.actor, key) if key else None
         if found is not None:
@@ -111,9 +113,9 @@ class Speaker:
         made: list[Stretch] = []
         for attempt in range(self.retries + 1):
             try:
-                heard = self._heard(piece, made, tally, stop)
-                # A sentence among others is given away when its turn is over, so that a slow listener holds nobody up.
-                yield from self._counted(heard if piece.alone else list(heard), piece, tally)
+                with closing(self._heard(piece, made, tally, stop)) as heard:
+                    # A sentence among others is given away when its turn is over, so that a slow listener holds nobody up.
+                    yield from self._counted(heard if piece.alone else list(heard), piece, tally)
                 break
             except InvalidText:
                 if not piece.alone and not made:
@@ -126,11 +128,18 @@ class Speaker:
         if key and made:
             self.cache.put(self.actor, key, made)
 
-    def _heard(self, piece: Piece, made: list[Stretch], tally: Tally, stop: threading.Event) -> Iterator[Stretch]:
+    def _heard(
+        self, piece: Piece, made: list[Stretch], tally: Tally, stop: threading.Event
+    ) -> Generator[Stretch, None, None]:
         """What the engine says, with a turn of its own; `made` gathers it."""
         waiting = time.perf_counter()
         with self.turns.taken(
-            actor=self.actor, priority=self.priority, voice=self._voice, patience=self.patience, stop=stop
+            actor=self.actor,
+            priority=self.priority,
+            voice=self._voice,
+            patience=self.patience,
+            stop=stop,
+            goes_on=tally.first_us is not None,
         ) as mine:
             begun = time.perf_counter()
             tally.queue_us += round((begun - waiting) * 1e6)
@@ -138,7 +147,7 @@ class Speaker:
                 raise Stopped
             self.allowed()
             try:
-                with closing(_translated(self.engine.synthesize(self._request(piece)))) as segments:
+                with closing(_translated(self.engine, self._request(piece))) as segments:
                     at = 0
                     for segment in segments:
                         if tally.first_us is None:
@@ -192,17 +201,20 @@ class Speaker:
 
 
 def _placed(segment: Segment, text: str, at: int) -> tuple[Stretch, int]:
-    """A segment with its place in the text. Engines that write the text anew get what comes up to their next word's place."""
-    found = text.find(segment.text.strip(), at) if segment.text.strip() else -1
-    start = at if found < 0 else found
-    end = min(len(text), start + len(segment.text.strip()))
-    return Stretch(samples=segment.samples, sample_rate=segment.sample_rate, start=start, end=max(start, end)), end
+    """A segment with its place in the text; one that the engine wrote anew has the place of the next sentence."""
+    said = segment.text.strip()
+    start = text.find(said, at) if said else at
+    end = start + len(said)
+    if start < 0:
+        ahead = next(sentences(text[at:]), None)
+        start, end = (at + ahead.start, at + ahead.end) if ahead else (at, at)
+    return Stretch(samples=segment.samples, sample_rate=segment.sample_rate, start=start, end=end), end
 
 
-def _translated(segments: Iterator[Segment]) -> Generator[Segment, None, None]:
+def _translated(engine: Engine, request: SynthesisRequest) -> Generator[Segment, None, None]:
     """An engine's own exceptions become ours, with the stage; what is ours already passes."""
     try:
-        yield from segments
+        yield from engine.synthesize(request)
     except (SynthesisError, MemoryError):
         raise
     except Exception as error:

@@ -50,6 +50,8 @@ class SpeechCache:
 
     def get(self, actor: str, key: str) -> tuple[Stretch, ...] | None:
         """What was spoken; None when it is not there any more."""
+        if not self._life or not self._limit:
+            return None
         path = self._path(actor, key)
         try:
             found = path.stat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,9 +17,10 @@ import pytest
 import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
+from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, InvalidEmotion, engines
-from voxledger.synth.engines.base import SynthesisRequest
+from voxledger.synth import EngineFailed, InvalidEmotion, audio, engines
+from voxledger.synth.engines.base import Segment, SynthesisRequest
 
 SENTENCES = [f"Boat number {number} comes home before the storm." for number in range(20)]
 CHAPTER = " ".join(SENTENCES)
@@ -129,6 +131,36 @@ def test_brackets_that_name_no_emotion_are_text(vox: Ledger, use: Use) -> None:
     assert engine.asked == [text, "[sad] Not heeded."]
     with pytest.raises(InvalidEmotion):
         vox.speak("[sad:1.6] Too much.")
+
+
+def test_what_an_engine_wrote_anew_has_the_place_of_its_sentence(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rewriting(Watched):
+        def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
+            for segment in super().synthesize(request):
+                yield dataclasses.replace(segment, text=segment.text.replace("10 km", "ten kilometres"))
+
+    monkeypatch.setattr(engines, "load", lambda name, settings: Rewriting())
+    said = ["It is 10 km.", "Then home.", "All is well."]
+    text = " ".join(said)
+    timing = json.loads(vox.catalog.record(vox.speak(text).id).timing or "")
+    assert [text[start:end] for start, end, _, _ in timing] == said
+
+
+def test_a_long_text_that_cannot_be_written_is_one_clear_error(vox: Ledger) -> None:
+    vox.home.cache.rmdir()
+    vox.home.cache.write_text("in the way")
+    with pytest.raises(HomeError, match="could not be written"):
+        vox.speak(CHAPTER + " " + CHAPTER)
+
+
+def test_a_long_clip_that_cannot_be_measured_leaves_no_file(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audio, "suspects", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        vox.speak(CHAPTER + " " + CHAPTER)
+    assert not [path for path in vox.home.cache.rglob("*") if path.is_file()]
 
 
 _KILLED = """

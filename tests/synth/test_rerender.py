@@ -54,6 +54,7 @@ def test_other_settings_of_today_do_not_matter(vox: Ledger, tmp_path: Path) -> N
         store_close_wait=0,
         synth_loudness=-23.0,
         synth_sample_rate=16000,
+        synth_max_text=5,
     ) as other:
         assert other.studio.rerender(clip.id).equal
 

@@ -88,3 +88,10 @@ def test_without_life_or_room_nothing_is_kept(tmp_path: Path) -> None:
         mine.put("ann", "k", [stretch(np.zeros(10))])
         assert mine.get("ann", "k") is None
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_given_once_the_cache_is_switched_off(tmp_path: Path) -> None:
+    cache(tmp_path).put("ann", "k", [stretch(np.zeros(10))])
+    os.utime(tmp_path / "ann" / "k", (time.time() + 1000,) * 2)  # by a clock that was ahead
+    assert cache(tmp_path, life=0.0).get("ann", "k") is None
+    assert cache(tmp_path, limit=0).get("ann", "k") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -192,6 +193,8 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         ({"actor": "\n"}, InvalidRequest, "empty"),
         ({"name": "n" * 300}, InvalidRequest, "300 characters"),
         ({"tags": ["ok", ""]}, InvalidRequest, "tag is empty"),
+        ({"speed": 0}, InvalidRequest, "more than 0, not 0"),
+        ({"sampling": {"speed": -1}}, InvalidRequest, "more than 0, not -1"),
         ({"take": 0}, InvalidRequest, "take must be a whole number"),
         ({"seed": -1}, InvalidRequest, "seed must be a whole number"),
         ({"engine": "nobody"}, EngineUnavailable, "installed are"),
@@ -277,6 +280,32 @@ def test_an_engine_that_breaks_is_recorded_and_the_next_request_is_made(
     assert vox.speak("One. Two.").duration > 0
 
 
+def test_an_engine_that_breaks_before_it_begins_is_told_in_our_words(
+    vox: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(_Faulty):
+        def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
+            raise OSError("no such device")
+
+    monkeypatch.setattr(engines, "load", lambda name, settings: Refusing(None))
+    with pytest.raises(EngineFailed, match="OSError: no such device"):
+        vox.speak("One. Two.")
+    assert vox.catalog.sql("SELECT failure, stage FROM generations").rows() == [
+        {"failure": "engine_failed", "stage": "engine"}
+    ]
+
+
+def test_an_engine_that_changes_its_sample_rate_is_refused(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changes(segments: Iterator[Segment]) -> Iterator[Segment]:
+        yield next(segments)
+        yield dataclasses.replace(next(segments), sample_rate=44100)
+
+    monkeypatch.setattr(engines, "load", lambda name, settings: _Faulty(changes))
+    with pytest.raises(EngineFailed, match="from 22050 to 44100 Hz"):
+        vox.speak("One. Two.")
+    assert _files(vox) == []
+
+
 def test_a_caller_who_goes_away_is_recorded_as_cancelled(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(segments: Iterator[Segment]) -> Iterator[Segment]:
         yield next(segments)
@@ -327,6 +356,8 @@ def test_waiting_for_another_caller_has_an_end(tmp_path: Path, monkeypatch: pyte
         go_on.set()
         first.join()
         assert vox.speak("Patience.").reused
+        failed = vox.catalog.sql("SELECT failure, stage FROM generations WHERE outcome = 'failed'").rows()
+        assert failed == [{"failure": "timeout", "stage": "request"}]
 
 
 def test_text_is_not_stored_when_it_must_not_be(tmp_path: Path) -> None:

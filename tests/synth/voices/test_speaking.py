@@ -12,7 +12,7 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch, engines
+from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch, engines, streaming
 from voxledger.synth.engines.base import SynthesisRequest
 
 ABLE = {"reference_voices": True, "emotion_modes": frozenset({"none", "vector", "reference", "words"}), "voices": ()}
@@ -159,3 +159,20 @@ def test_a_clip_of_a_registered_voice_is_rendered_again(vox: Ledger, use: Use, s
     assert vox.studio.rerender(clip.id).equal
     assert engine.requests[0] == engine.requests[1]
     assert engine.requests[0].seed is not None  # without one asked for it is chosen, and recorded
+
+
+def test_a_voice_that_is_withdrawn_is_not_even_given_from_what_was_spoken_before(
+    vox: Ledger, use: Use, speech: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "_AHEAD", 1)
+    engine = use(Watched(**ABLE))
+    vox.voices.add("ann", speech, own=True)
+    chapter = " ".join(f"Boat number {number} comes home before the storm." for number in range(20))
+    vox.speak(chapter, voice="ann")
+    engine.asked.clear()
+    with vox.studio.stream(chapter, voice="ann", reuse=False) as stream:
+        next(stream)
+        vox.voices.withdraw("ann")
+        with pytest.raises(ConsentEnded):
+            list(stream)
+    assert engine.asked == []
