@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import threading
@@ -158,9 +159,10 @@ def _copy(clip: Clip, folder: Path, line: Line) -> None:
     """A copy under the name that the manifest asks for, complete or not there."""
     relative = line.output or Path(f"{line.number:05d}-{clip.short}.{clip.format}")
     target = folder / relative
+    # Two lines may ask for one name, at the same time.
+    part = target.with_name(f".{target.name}.{line.number}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
         shutil.copyfile(clip.local(), part)
         with part.open("rb+") as file:
             platform.fsync_file(file)
@@ -173,3 +175,6 @@ def _copy(clip: Clip, folder: Path, line: Line) -> None:
         raise HomeError(
             f"the copy {target} could not be written: {error.strerror}; the clip itself is recorded"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

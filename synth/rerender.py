@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import GenerationCompleted
 from voxledger.synth.emotion import Emotion
 from voxledger.synth.engines.base import EngineInfo
@@ -98,7 +99,7 @@ def settings_of(record: GenerationCompleted, settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, synth=synth)
 
 
-def differences(record: GenerationCompleted, info: EngineInfo) -> tuple[Difference, ...]:
+def _differences(record: GenerationCompleted, info: EngineInfo) -> tuple[Difference, ...]:
     """What of engine, model, device and audio chain is not what it was when the clip was recorded."""
     pairs = (
         ("engine", record.engine, info.name),
@@ -111,7 +112,29 @@ def differences(record: GenerationCompleted, info: EngineInfo) -> tuple[Differen
     return tuple(Difference(what=what, recorded=then, now=now) for what, then, now in pairs if then != now)
 
 
-def distance_db(made: Made, old: Clip, path: Path) -> float:
+def compared(clip: Clip, record: GenerationCompleted, made: Made, info: EngineInfo) -> Rerendered:
+    """What was made now beside what is on record."""
+    equal = made.sha256 == record.sha256
+    old = None if equal else _audio(clip)
+    return Rerendered(
+        clip=clip,
+        equal=equal,
+        sha256=made.sha256,
+        duration_us=made.duration_us,
+        determinism=info.determinism,
+        differences=_differences(record, info),
+        distance_db=_distance_db(made, clip, old) if old is not None else None,
+    )
+
+
+def _audio(clip: Clip) -> Path | None:
+    try:
+        return clip.local()
+    except VoxledgerError:
+        return None
+
+
+def _distance_db(made: Made, old: Clip, path: Path) -> float:
     """How far what was made now sounds from the old file, dB; of long clips, their first minutes."""
     from voxledger.synth.audio import log_mel_distance, reading
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from typing import Literal, Unpack
 
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
@@ -24,15 +22,15 @@ from voxledger.synth.attempt import Attempt, Surroundings
 from voxledger.synth.awaiting import Awaiting
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.base import Engine
-from voxledger.synth.errors import InvalidRequest, Stopped
+from voxledger.synth.errors import Stopped
 from voxledger.synth.options import SpeakOptions
 from voxledger.synth.presets import Presets
 from voxledger.synth.recordings import Recordings
 from voxledger.synth.request import SpeakRequest
-from voxledger.synth.rerender import Rerendered, differences, distance_db, request_of, settings_of
+from voxledger.synth.rerender import Rerendered, compared, request_of, settings_of
 from voxledger.synth.speech_cache import SpeechCache
 from voxledger.synth.streaming import Chunk, Stream, finished, making
-from voxledger.synth.subtitles import Cue, srt, vtt
+from voxledger.synth.subtitles import written
 from voxledger.synth.turns import Turns
 from voxledger.synth.voices import Recording, Voices
 
@@ -206,39 +204,14 @@ class Studio:
         with self._at_work(attempt):
             made = attempt.made()
         try:
-            equal = made.sha256 == then.sha256
-            old = None if equal else self._old(clip)
-            return Rerendered(
-                clip=clip,
-                equal=equal,
-                sha256=made.sha256,
-                duration_us=made.duration_us,
-                determinism=attempt.facts.info.determinism,
-                differences=differences(then, attempt.facts.info),
-                distance_db=distance_db(made, clip, old) if old is not None else None,
-            )
+            return compared(clip, then, made, attempt.facts.info)
         finally:
             made.discard()
 
     def subtitles(self, reference: str, format: Literal["srt", "vtt"] = "srt") -> str:
         """A clip's text with the times at which it is heard. Raises ClipNotFound, InvalidRequest when they were not kept."""
         record = self._catalog.record(reference)
-        if record.text is None or record.timing is None:
-            raise InvalidRequest(
-                "this clip has no subtitles: its text was not kept (general.store_text), its actor was erased, or it was"
-                " made before times were recorded"
-            )
-        cues = [
-            Cue(start_us=begins * 1000, end_us=ends * 1000, text=record.text[start:end])
-            for start, end, begins, ends in json.loads(record.timing)
-        ]
-        return vtt(cues) if format == "vtt" else srt(cues)
-
-    def _old(self, clip: Clip) -> Path | None:
-        try:
-            return clip.local()
-        except VoxledgerError:
-            return None
+        return written(record.text, record.timing, format)
 
     def _afresh(self, settings: Settings) -> Surroundings:
         """The surroundings without what was spoken before."""

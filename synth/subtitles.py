@@ -6,11 +6,15 @@ https://en.wikipedia.org/wiki/SubRip describes and players read.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
+
+from voxledger.synth.errors import InvalidRequest
 
 WIDTH = 42
 """Columns of a line at most; letters of East Asian scripts take two."""
@@ -31,6 +35,23 @@ class Cue:
     start_us: int
     end_us: int
     text: str
+
+
+def written(text: str | None, timing: str | None, format: Literal["srt", "vtt"]) -> str:
+    """The subtitles of a clip on record: its text, and the places of what is said in text (characters) and sound (ms).
+
+    Raises InvalidRequest when they were not kept.
+    """
+    if text is None or timing is None:
+        raise InvalidRequest(
+            "this clip has no subtitles: its text was not kept (general.store_text), its actor was erased, or it was"
+            " made before times were recorded"
+        )
+    cues = [
+        Cue(start_us=begins * 1000, end_us=ends * 1000, text=text[start:end])
+        for start, end, begins, ends in json.loads(timing)
+    ]
+    return vtt(cues) if format == "vtt" else srt(cues)
 
 
 def srt(cues: Iterable[Cue]) -> str:

@@ -263,6 +263,8 @@ class Ledger:
     def _recorded(self) -> None:
         """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""
         self._undrained += 1
+        if self._closed:  # and whoever closes waits for this clip, with the lock that the first upload needs
+            return
         self.uploader.notify()
         if self._undrained % 5000 == 0:
             threading.Thread(target=self._drain_quietly, name="voxledger-drain", daemon=True).start()

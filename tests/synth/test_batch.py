@@ -12,6 +12,7 @@ import soundfile
 
 import voxledger
 from tests.building import NOBODY
+from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
 from voxledger.synth.errors import ManifestError
@@ -187,6 +188,26 @@ def test_a_copy_lies_where_the_line_asks_for_it(vox: Ledger, tmp_path: Path) -> 
     assert spoken[0].clip.format == "flac"
     assert (tmp_path / "copies/out/001.flac").read_bytes() == spoken[0].clip.local().read_bytes()
     assert len(list((tmp_path / "copies").glob("00002-*.wav"))) == 1
+
+
+def test_lines_that_ask_for_one_name_get_it_one_after_the_other(vox: Ledger, tmp_path: Path) -> None:
+    lines = [{"text": f"Line number {number}.", "output": "same.wav"} for number in range(12)]
+    spoken = _run(vox, _manifest(tmp_path, *lines), out=tmp_path / "out")
+    assert {line.outcome for line in spoken} == {"made"}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["same.wav"]
+
+
+def test_a_copy_that_cannot_be_finished_leaves_no_half_file(
+    vox: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(batch.shutil, "copyfile", full)
+    with pytest.raises(HomeError, match="the clip itself is recorded"):
+        _run(vox, _manifest(tmp_path, {"text": "One."}), out=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_byte_order_mark_and_other_line_ends_are_read(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines, streaming
+from voxledger.synth import EngineFailed, Stopped, SynthesisError, attempt, engines, streaming
 from voxledger.synth.engines.base import SynthesisRequest
+from voxledger.synth.filing import record
 
 TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
 Use = Callable[[Watched], Watched]
@@ -352,3 +354,24 @@ def test_a_closed_studio_makes_nothing(tmp_path: Path) -> None:
         studio = vox.studio
     with pytest.raises(Stopped, match=r"voxledger\.open"):
         studio.speak(TEXT)
+
+
+def test_closing_waits_for_a_clip_that_is_just_being_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vox = voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0)
+    recording = threading.Event()
+
+    def slowly(*arguments: Any, **options: Any) -> None:
+        recording.set()
+        assert next(iter(vox.studio._making)).stop.wait(20)
+        record(*arguments, **options)
+
+    monkeypatch.setattr(attempt, "record", slowly)
+    caller = threading.Thread(target=vox.speak, args=(TEXT,))
+    caller.start()
+    assert recording.wait(20)
+    begun = time.monotonic()
+    vox.close()
+    assert time.monotonic() - begun < 5
+    caller.join(20)
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as again:
+        assert [outcome for outcome, *_ in outcomes(again)] == ["completed"]
