@@ -163,7 +163,16 @@ class Attempt:
                     f"another caller has been making this clip for {patience:g} s; try again, or make a take of your own"
                     " with reuse=False"
                 )
+            self._wait(deadline)
+
+    def _wait(self, deadline: float) -> None:
+        """While somebody makes the clip, only look: writing would hold up whoever makes it."""
+        while True:
             time.sleep(_LOOK)
+            found = self._around.recorder.journal.fingerprint(self.facts.fingerprint)
+            in_the_making = found is not None and found.answer is None and not found.abandoned
+            if not in_the_making or self.stop.is_set() or time.monotonic() > deadline:
+                return
 
     def run(self, *, answers: bool, listener: Listener = NOBODY) -> Clip:
         """Make the clip and record it; a failure is recorded too, and the claim given up.

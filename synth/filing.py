@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from voxledger.catalog.clip import CONTENT_TYPES, Clip
-from voxledger.catalog.errors import DiskFull, HomeError
+from voxledger.catalog.errors import DiskFull, HomeError, VoxledgerError
 from voxledger.catalog.events import (
     Channel,
     Event,
@@ -202,7 +202,7 @@ def ending(error: BaseException, facts: Facts, tally: Tally, *, delivered_us: in
             language=facts.language,
             failure=getattr(error, "failure_class", None) or _snake(type(error).__name__),
             stage=getattr(error, "stage", "request" if isinstance(error, SynthesisError) else "storage"),
-            remedy=getattr(error, "remedy", ""),
+            remedy=getattr(error, "remedy", None) or _remedy(error),
             emotion=facts.emotion.dominant,
             text_length=len(request.text),
             elapsed_us=elapsed,
@@ -261,6 +261,17 @@ def _upload(clip: Clip, event: Event) -> Upload:
         tags={"app": "voxledger", "emotion": clip.emotion, "language": clip.language, "engine": clip.engine},
         record=acknowledged(event).decode(),
     )
+
+
+def _remedy(error: Exception) -> str:
+    """What to do about an error that is not of synthesis, and brings no remedy along that may be recorded."""
+    if isinstance(error, DiskFull):
+        return "Free some space on the disk, or lower general.min_free_disk."
+    if isinstance(error, MemoryError):
+        return "Free memory, or give it shorter texts."
+    if isinstance(error, VoxledgerError):
+        return "See that HOME can be written, and ask `voxledger status` what waits."
+    return "Try again; if it fails again, report it with the message."
 
 
 def _snake(name: str) -> str:

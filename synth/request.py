@@ -124,7 +124,7 @@ class SpeakRequest:
             "voice": voice_sha256 or self.voice,
             "emotion": [[round(weight, 6) for weight in vector] for vector in effective],
             "emotion_reference": [emotion_sha256, self.emotion.strength] if emotion_sha256 else None,
-            "emotion_words": self.emotion_words,
+            "emotion_words": [self.emotion_words, self.emotion.strength] if self.emotion_words else None,
             "marks": self.marks,
             "engine": [engine.name, engine.version, engine.model, engine.model_revision, engine.device],
             "seed": self.seed,

@@ -27,6 +27,7 @@ from voxledger.catalog.search_cli import Commands as SearchCommands
 from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
+from voxledger.synth.batch_cli import Commands as BatchCommands
 from voxledger.synth.cli import Commands as SynthCommands
 from voxledger.synth.clip_cli import Commands as SynthClipCommands
 from voxledger.synth.engines_cli import Commands as EngineCommands
@@ -65,9 +66,9 @@ def build() -> App:
         result_action="return_value",
     )
     for commands in (
-        DemoCommands, SynthCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands, CatalogCommands,
-        partial(ClipCommands, spectrogram=_spectrogram), SearchCommands, EventCommands, LogCommands, AnalyticsCommands,
-        RetentionCommands, StoreCommands, NodeCommands,
+        DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
+        CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), SearchCommands, EventCommands, LogCommands,
+        AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

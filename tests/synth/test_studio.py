@@ -216,8 +216,9 @@ def test_less_free_disk_than_wanted_is_refused_before_synthesis(tmp_path: Path) 
         with pytest.raises(DiskFull, match="Nothing was generated"):
             vox.speak("No room.")
         assert _files(vox) == []
-        failed = vox.catalog.sql("SELECT failure, stage FROM generations").rows()
-        assert failed == [{"failure": "disk_full", "stage": "storage"}]
+        failed = vox.catalog.sql("SELECT failure, stage, remedy FROM generations").rows()
+        assert [(row["failure"], row["stage"]) for row in failed] == [("disk_full", "storage")]
+        assert "Free some space" in failed[0]["remedy"]
 
 
 def test_a_full_disk_while_writing_leaves_nothing_and_recovers(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

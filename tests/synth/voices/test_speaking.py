@@ -70,6 +70,8 @@ def test_an_emotion_in_words_is_recorded_sealed(vox: Ledger, use: Use) -> None:
         {"emotion_mode": "words", "emotion_words": "as if out of breath"}
     ]
     assert vox.studio.rerender(clip.id).equal
+    weaker = vox.speak("The tide is turning.", emotion_words="as if out of breath", emotion_strength=0.4)
+    assert weaker.id != clip.id  # engines that take words take their strength as well
 
 
 @pytest.mark.parametrize("asked", [{"emotion_words": "sadly"}, {"emotion_reference": "sigh"}])
