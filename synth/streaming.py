@@ -198,9 +198,15 @@ class _Making:
         return self._ahead_us if failed and not self._left else self._delivered_us
 
 
-def making(attempt: Attempt, stop: threading.Event, previewed: Callable[[int], Preview], *, answers: bool) -> Stream:
-    """A stream of a clip that is made now; `previewed` gives what levels speech of a sample rate (Hz) as it comes."""
-    made = _Making(attempt, stop, previewed, answers=answers)
+def making(
+    attempt: Attempt,
+    previewed: Callable[[int], Preview],
+    at_work: Callable[[Attempt], AbstractContextManager[None]],
+    *,
+    answers: bool,
+) -> Stream:
+    """A stream of a clip that is made now, inside `at_work`; `previewed` gives what levels speech of a sample rate (Hz)."""
+    made = _Making(attempt, previewed, at_work, answers=answers)
     return Stream(None, made.chunks(), made.stop, lambda: made.clip)
 
 
