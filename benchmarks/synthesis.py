@@ -27,7 +27,7 @@ import voxledger
 from voxledger.ledger import Ledger
 from voxledger.synth.engines import Segment, SynthesisRequest
 from voxledger.synth.engines.espeak import EspeakEngine
-from voxledger.synth.turns import Turns
+from voxledger.synth.studio.turns import Turns
 
 NOBODY = "http://127.0.0.1:9"
 console = Console()

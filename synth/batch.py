@@ -20,8 +20,7 @@ from voxledger.synth import manifest
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import EngineUnavailable, ManifestError, NotSupported, SynthesisError
 from voxledger.synth.manifest import Line, Wish
-from voxledger.synth.request import SpeakRequest
-from voxledger.synth.studio import Studio
+from voxledger.synth.studio import SpeakRequest, Studio
 
 Outcome = Literal["made", "there", "failed"]
 _ASKS = {"speaker_clip": "voice", "emotion_clip": "emotion_reference", "emotion_words": "emotion_words"}

@@ -32,7 +32,7 @@ from voxledger.catalog.errors import DiskFull, HomeError, SettingsError
 from voxledger.catalog.home import Home
 from voxledger.synth.emotion import Emotion
 from voxledger.synth.errors import InvalidRequest, SynthesisError, UnknownPreset
-from voxledger.synth.language import normalize
+from voxledger.synth.text.language import normalize
 
 FILE_NAME = "presets.toml"
 

@@ -22,9 +22,11 @@ PACKAGES = [
     "voxledger.catalog.query",
     "voxledger.catalog.retention",
     "voxledger.catalog.search",
+    "voxledger.catalog.settings",
     "voxledger.synth",
     "voxledger.synth.audio",
     "voxledger.synth.engines",
+    "voxledger.synth.studio",
     "voxledger.synth.text",
     "voxledger.synth.voices",
 ]

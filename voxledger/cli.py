@@ -16,23 +16,23 @@ from rich.logging import RichHandler
 from voxledger import __version__
 from voxledger.analytics.cli import Commands as AnalyticsCommands
 from voxledger.catalog import terminal
-from voxledger.catalog.cli import Commands as CatalogCommands
-from voxledger.catalog.clips_cli import Commands as ClipCommands
+from voxledger.catalog.commands.clips import Commands as ClipCommands
+from voxledger.catalog.commands.events import Commands as EventCommands
+from voxledger.catalog.commands.home import Commands as CatalogCommands
+from voxledger.catalog.commands.log import Commands as LogCommands
+from voxledger.catalog.commands.retention import Commands as RetentionCommands
+from voxledger.catalog.commands.search import Commands as SearchCommands
+from voxledger.catalog.commands.store import Commands as StoreCommands
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.events_cli import Commands as EventCommands
 from voxledger.catalog.interrupts import between_steps
-from voxledger.catalog.log_cli import Commands as LogCommands
-from voxledger.catalog.retention_cli import Commands as RetentionCommands
-from voxledger.catalog.search_cli import Commands as SearchCommands
-from voxledger.catalog.store_cli import Commands as StoreCommands
 from voxledger.dashboards.cli import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
-from voxledger.synth.batch_cli import Commands as BatchCommands
-from voxledger.synth.cli import Commands as SynthCommands
-from voxledger.synth.clip_cli import Commands as SynthClipCommands
-from voxledger.synth.engines_cli import Commands as EngineCommands
-from voxledger.synth.presets_cli import Commands as PresetCommands
-from voxledger.synth.voices_cli import Commands as VoiceCommands
+from voxledger.synth.commands.batch import Commands as BatchCommands
+from voxledger.synth.commands.clips import Commands as SynthClipCommands
+from voxledger.synth.commands.engines import Commands as EngineCommands
+from voxledger.synth.commands.presets import Commands as PresetCommands
+from voxledger.synth.commands.speak import Commands as SynthCommands
+from voxledger.synth.commands.voices import Commands as VoiceCommands
 
 _EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
 

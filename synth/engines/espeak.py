@@ -28,9 +28,9 @@ from voxledger.synth.engines.espeak_process import AT_MOST, Speech, Utterance, W
 from voxledger.synth.engines.espeak_text import kana, plain, questioning, speakable
 from voxledger.synth.engines.espeak_voices import digest, voice_file, voices
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
-from voxledger.synth.language import match
 from voxledger.synth.prosody import Prosody
 from voxledger.synth.text import Sentence, sentences
+from voxledger.synth.text.language import match
 
 SAMPLE_RATE = 22050
 """Hz. What the data that ships with the library is made for."""

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from voxledger.synth.errors import UnsupportedLanguage
-from voxledger.synth.language import normalize
 from voxledger.synth.prosody import NEUTRAL, Prosody
+from voxledger.synth.text.language import normalize
 
 # What a variant resets, whether it sets it or not (VoiceReset in voices.c). Not `speed`: it is reset too, but not put
 # into effect, so that a language keeps its own pace under every variant.

@@ -35,7 +35,7 @@ from voxledger.synth.errors import (
     UnknownVoice,
     VoiceMissing,
 )
-from voxledger.synth.language import match
+from voxledger.synth.text.language import match
 
 _Error = TypeVar("_Error", bound=SynthesisError)
 

@@ -28,8 +28,8 @@ from voxledger.synth.engines.remote_answer import broken
 from voxledger.synth.engines.remote_audio import STAGE, decoder
 from voxledger.synth.engines.remote_connection import Connection, address, key, key_variable
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
-from voxledger.synth.language import match
 from voxledger.synth.text import sentences
+from voxledger.synth.text.language import match
 
 LONGEST_INPUT = 4096
 """Characters of one request at most, as OpenAI documents it."""

@@ -23,7 +23,7 @@ from voxledger.catalog.objects.transfer import Upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth.errors import RecordingRefused
-from voxledger.synth.request import clean_label
+from voxledger.synth.labels import clean_label
 from voxledger.synth.voices.checks import Measured, forced, judge
 from voxledger.synth.voices.decoding import measured
 from voxledger.synth.voices.intake import MOST_BYTES, MOST_DOCUMENT_BYTES, Taken, job, take, unwritable

@@ -17,7 +17,7 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth.errors import ConsentEnded, RecordingRefused, UnknownVoice, VoiceMissing
-from voxledger.synth.request import clean_label
+from voxledger.synth.labels import clean_label
 from voxledger.synth.voices.intake import content_hash
 from voxledger.synth.voices.records import Recording, Use, Voice, Withdrawn
 from voxledger.synth.voices.registering import Asked, register

@@ -15,8 +15,8 @@ from tests.building import NOBODY
 from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
+from voxledger.synth.audio.joining import Part, join
 from voxledger.synth.errors import ManifestError
-from voxledger.synth.joining import Part, join
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "indextts"
 real_input = pytest.mark.skipif(not REAL.is_dir(), reason="the example manifests of IndexTTS are not here")

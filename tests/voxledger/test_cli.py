@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from voxledger.catalog import clips_cli
+from voxledger.catalog.commands import clips
 from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.cli import build, main
 
@@ -150,7 +150,7 @@ def test_every_option_says_what_it_does(command: tuple[str, ...]) -> None:
 
 
 def test_the_emotions_of_the_filter_are_those_of_the_catalog() -> None:
-    assert get_args(clips_cli.Emotion) == (*EMOTIONS, NEUTRAL)
+    assert get_args(clips.Emotion) == (*EMOTIONS, NEUTRAL)
 
 
 def test_column_names_are_never_read_as_markup(run: Run) -> None:

@@ -16,9 +16,9 @@ from cyclopts import App
 from tests.building import Parts, completed
 from tests.catalog.events.examples import EXAMPLES, subject_of
 from voxledger.catalog import EventRejected, VoxledgerError, exchange, terminal
+from voxledger.catalog.commands.events import Commands
 from voxledger.catalog.events import AudioAccessed, ClipRated, ClipTagged, Draft, new_id, now
 from voxledger.catalog.events.cloudevent_files import Format, written
-from voxledger.catalog.events_cli import Commands
 from voxledger.catalog.exchange import exported, take_in
 from voxledger.ledger import Ledger
 

@@ -14,9 +14,9 @@ from cyclopts import App, Parameter
 
 from tests.building import Parts
 from voxledger.catalog import terminal
+from voxledger.catalog.commands.search import Commands
 from voxledger.catalog.errors import QueryError, SearchError
 from voxledger.catalog.search import SearchIndex, pages
-from voxledger.catalog.search_cli import Commands
 from voxledger.catalog.settings import load
 
 Run = Callable[..., str]

@@ -12,8 +12,9 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch, engines, streaming
+from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch, engines
 from voxledger.synth.engines.base import SynthesisRequest
+from voxledger.synth.studio import streaming
 
 ABLE = {"reference_voices": True, "emotion_modes": frozenset({"none", "vector", "reference", "words"}), "voices": ()}
 Use = Callable[[Watched], Watched]

@@ -10,8 +10,8 @@ from itertools import pairwise
 import pytest
 
 from voxledger.synth import StudioBusy
-from voxledger.synth import turns as turns_room
-from voxledger.synth.turns import Priority, Turns
+from voxledger.synth.studio import turns as turns_room
+from voxledger.synth.studio.turns import Priority, Turns
 
 
 class Line:

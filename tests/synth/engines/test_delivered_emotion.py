@@ -14,7 +14,7 @@ import torch
 
 import voxledger
 from tests.building import NOBODY
-from tests.synth.pitch import Speech, measure
+from tests.synth.engines.pitch import Speech, measure
 from voxledger.ledger import Ledger
 from voxledger.synth.audio import integrated_loudness
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +15,14 @@ from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import InvalidRequest, InvalidText
 from voxledger.synth.formats import format_named
-from voxledger.synth.language import detect, normalize
+from voxledger.synth.labels import UNWRITABLE, clean_label
 from voxledger.synth.text import has_marks
+from voxledger.synth.text.language import detect, normalize
 
 DEFAULT_SESSION = "default"
 CHAIN = 1
 """Version of the audio chain: raise it with every change that makes another file of the same speech."""
-_LONGEST_NAME = 200
 _LARGEST_SEED = 2**63 - 1
-_FORBIDDEN = frozenset({"Cc", "Cs"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +173,7 @@ def clean_text(text: str, longest: int) -> str:
         )
     clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip().lstrip("\ufeff")
     for place, character in enumerate(clean):
-        if character not in "\n\t" and unicodedata.category(character) in _FORBIDDEN:
+        if character not in "\n\t" and unicodedata.category(character) in UNWRITABLE:
             raise InvalidText(
                 f"the text holds U+{ord(character):04X} at character {place + 1}, a control character that"
                 " cannot be spoken; remove it"
@@ -187,28 +185,12 @@ def clean_text(text: str, longest: int) -> str:
     return clean
 
 
-def clean_label(what: str, value: str) -> str:
-    """A label as people write it. Raises InvalidRequest for what could climb out of a folder, or cannot be written."""
-    if not isinstance(value, str):
-        raise InvalidRequest(f"the {what} must be a string, not {type(value).__name__}")
-    clean = unicodedata.normalize("NFC", value).strip()
-    if not clean:
-        raise InvalidRequest(f"the {what} is empty")
-    if len(clean) > _LONGEST_NAME:
-        raise InvalidRequest(f"the {what} has {len(clean)} characters, more than {_LONGEST_NAME}")
-    if any(unicodedata.category(character) in _FORBIDDEN for character in clean):
-        raise InvalidRequest(f"the {what} {clean!r} holds a control character; remove it")
-    if re.search(r"(^|[/\\])\.\.?([/\\]|$)", clean) or clean.startswith(("/", "\\")):
-        raise InvalidRequest(f"the {what} {clean!r} looks like a path that climbs; use a plain name")
-    return clean
-
-
 def _recording(what: str, value: str | Path | None) -> str | None:
     """A name, a hash, or a file: it leads to something that is there, and never becomes a path of ours."""
     if value is not None and not isinstance(value, (str, Path)):
         raise InvalidRequest(f"the {what} must be a name or a path, not {value!r}")
     clean = unicodedata.normalize("NFC", str(value)).strip() if value else ""
-    if any(unicodedata.category(character) in _FORBIDDEN for character in clean):
+    if any(unicodedata.category(character) in UNWRITABLE for character in clean):
         raise InvalidRequest(f"the {what} holds a control character; remove it")
     return clean or None
 

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter, validators
 from rich.text import Text
 
 from voxledger.catalog import terminal
-from voxledger.catalog.clips_cli import Emotion
+from voxledger.catalog.commands.clips import Emotion
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:

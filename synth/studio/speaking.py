@@ -12,10 +12,10 @@ from typing import Protocol
 
 from voxledger.synth.engines.base import Engine, EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.errors import EngineFailed, InvalidText, Stopped, SynthesisError
-from voxledger.synth.pieces import Piece
-from voxledger.synth.speech_cache import SpeechCache, Stretch
+from voxledger.synth.studio.pieces import Piece
+from voxledger.synth.studio.speech_cache import SpeechCache, Stretch
+from voxledger.synth.studio.turns import Priority, Turns
 from voxledger.synth.text import sentences
-from voxledger.synth.turns import Priority, Turns
 
 
 @dataclass(frozen=True, kw_only=True)

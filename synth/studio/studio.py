@@ -18,20 +18,20 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth import engines
-from voxledger.synth.attempt import Attempt, Surroundings
-from voxledger.synth.awaiting import Awaiting
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.base import Engine
 from voxledger.synth.errors import Stopped
-from voxledger.synth.options import SpeakOptions
 from voxledger.synth.presets import Presets
-from voxledger.synth.recordings import Recordings
-from voxledger.synth.request import SpeakRequest
-from voxledger.synth.rerender import Rerendered, compared, request_of, settings_of
-from voxledger.synth.speech_cache import SpeechCache
-from voxledger.synth.streaming import Chunk, Stream, finished, making
-from voxledger.synth.subtitles import written
-from voxledger.synth.turns import Turns
+from voxledger.synth.studio.attempt import Attempt, Surroundings
+from voxledger.synth.studio.awaiting import Awaiting
+from voxledger.synth.studio.options import SpeakOptions
+from voxledger.synth.studio.recordings import Recordings
+from voxledger.synth.studio.request import SpeakRequest
+from voxledger.synth.studio.rerender import Rerendered, compared, request_of, settings_of
+from voxledger.synth.studio.speech_cache import SpeechCache
+from voxledger.synth.studio.streaming import Chunk, Stream, finished, making
+from voxledger.synth.studio.turns import Turns
+from voxledger.synth.text.subtitles import written
 from voxledger.synth.voices import Recording, Voices
 
 _LEAVE = 10.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import NotSupported, SynthesisError
-from voxledger.synth.request import SpeakRequest
+from voxledger.synth.studio.request import SpeakRequest
 from voxledger.synth.voices import Recording, Voices
 
 

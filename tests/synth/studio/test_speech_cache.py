@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxledger.synth.speech_cache import SpeechCache, Stretch
+from voxledger.synth.studio.speech_cache import SpeechCache, Stretch
 
 
 def stretch(samples: np.ndarray, *, start: int = 0, end: int = 5) -> Stretch:

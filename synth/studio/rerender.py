@@ -16,11 +16,11 @@ from voxledger.synth.emotion import Emotion
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import InvalidRequest
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.request import CHAIN, SpeakRequest
+from voxledger.synth.studio.request import CHAIN, SpeakRequest
 
 if TYPE_CHECKING:
     from voxledger.catalog.settings import Settings
-    from voxledger.synth.production import Made
+    from voxledger.synth.studio.production import Made
 
 _COMPARED_S = 600
 """Seconds from the beginning that are compared, so that a book takes no more memory than a chapter."""

@@ -176,7 +176,7 @@ def test_a_book_goes_on_after_sigkill(tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_text(" ".join(f"Sentence number {number} of a long book follows." for number in range(400)))
     home = tmp_path / "home"
-    code = _KILLED.format(root=str(Path(__file__).parents[2]), home=str(home), nobody=NOBODY, text=str(book))
+    code = _KILLED.format(root=str(Path(__file__).parents[3]), home=str(home), nobody=NOBODY, text=str(book))
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while sum(len(files) for _, _, files in os.walk(home / "speech")) < 40:

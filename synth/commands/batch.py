@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.terminal import Opener
-from voxledger.synth.cli import UPLOAD_WAIT, Door, Format
+from voxledger.synth.commands.speak import UPLOAD_WAIT, Door, Format
 
 if TYPE_CHECKING:
     from voxledger.synth.batch import Options, Spoken
@@ -85,7 +85,7 @@ class Commands:
         with self._opened(channel="batch") as door:
             studio = door.studio  # says what to install when the extra is missing
             from voxledger.synth import batch as batches
-            from voxledger.synth.joining import format_of
+            from voxledger.synth.audio.joining import format_of
 
             if join:
                 format_of(join)
@@ -113,8 +113,8 @@ class Commands:
     def _run(self, studio: Studio, path: Path, options: Options, join: Path | None, *, json: bool) -> dict[str, Any]:
         from voxledger.synth import batch as batches
         from voxledger.synth import manifest as manifests
-        from voxledger.synth.joining import Part
-        from voxledger.synth.joining import join as join_files
+        from voxledger.synth.audio.joining import Part
+        from voxledger.synth.audio.joining import join as join_files
 
         totals: dict[str, Any] = {"made": 0, "there": 0, "failed": 0, "degraded": 0, "seconds": 0.0, "silences": 0}
         with terminal.progress(quiet=json) as bar:

@@ -23,16 +23,16 @@ from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, SynthesisRequest
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
-from voxledger.synth.filing import Facts, ending, record, write
-from voxledger.synth.pieces import overall, pieces
-from voxledger.synth.production import Made, Order, produce
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.recordings import Recordings
-from voxledger.synth.request import SpeakRequest
-from voxledger.synth.speaking import NOBODY, Listener, Speaker, Tally
-from voxledger.synth.speech_cache import SpeechCache
+from voxledger.synth.studio.filing import Facts, ending, record, write
+from voxledger.synth.studio.pieces import overall, pieces
+from voxledger.synth.studio.production import Made, Order, produce
+from voxledger.synth.studio.recordings import Recordings
+from voxledger.synth.studio.request import SpeakRequest
+from voxledger.synth.studio.speaking import NOBODY, Listener, Speaker, Tally
+from voxledger.synth.studio.speech_cache import SpeechCache
+from voxledger.synth.studio.turns import Turns
 from voxledger.synth.text import Passage, parse
-from voxledger.synth.turns import Turns
 
 _LOOK = 0.02
 """Seconds between two looks at a clip that somebody else is making."""

@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from voxledger.catalog import terminal
+from voxledger.catalog.commands.export import Commands as ExportCommands
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.export_cli import Commands as ExportCommands
 from voxledger.catalog.settings import format_span, is_secret, names
 from voxledger.catalog.terminal import Opener
 

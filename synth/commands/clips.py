@@ -13,8 +13,8 @@ from voxledger.catalog.errors import HomeError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.synth.rerender import Rerendered
     from voxledger.synth.studio import Studio
+    from voxledger.synth.studio.rerender import Rerendered
 
 
 class Door(AbstractContextManager["Door"], Protocol):

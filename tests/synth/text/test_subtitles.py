@@ -12,7 +12,7 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxledger.synth.subtitles import LINES, WIDTH, Cue, fitted, srt, vtt
+from voxledger.synth.text.subtitles import LINES, WIDTH, Cue, fitted, srt, vtt
 
 LONG = (
     "We walked along the river until the lamps were lit, and nobody said a word about tomorrow; when it began to rain,"

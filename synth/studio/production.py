@@ -22,9 +22,9 @@ from voxledger.synth.emotion import Weights
 from voxledger.synth.engines.base import Samples
 from voxledger.synth.errors import EngineFailed, Stopped
 from voxledger.synth.formats import AudioFormat, format_named
-from voxledger.synth.pieces import Piece
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.speaking import NOBODY, Listener, Speaker, Spoken, Tally
+from voxledger.synth.studio.pieces import Piece
+from voxledger.synth.studio.speaking import NOBODY, Listener, Speaker, Spoken, Tally
 
 if TYPE_CHECKING:
     from voxledger.synth.audio import AudioMeasures, Encoded, LongClip, LongMade, Processed

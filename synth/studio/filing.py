@@ -30,9 +30,9 @@ from voxledger.catalog.vault import ActorKey
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import Stopped, SynthesisError
-from voxledger.synth.production import Made
-from voxledger.synth.request import CHAIN, SpeakRequest
-from voxledger.synth.speaking import Tally
+from voxledger.synth.studio.production import Made
+from voxledger.synth.studio.request import CHAIN, SpeakRequest
+from voxledger.synth.studio.speaking import Tally
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

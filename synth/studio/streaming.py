@@ -16,12 +16,12 @@ import numpy as np
 from voxledger.catalog.clip import Clip
 from voxledger.synth.engines.base import Samples
 from voxledger.synth.errors import Stopped, SynthesisError
-from voxledger.synth.production import at_level
-from voxledger.synth.speaking import Spoken
+from voxledger.synth.studio.production import at_level
+from voxledger.synth.studio.speaking import Spoken
 
 if TYPE_CHECKING:
-    from voxledger.synth.attempt import Attempt
     from voxledger.synth.audio import Preview
+    from voxledger.synth.studio.attempt import Attempt
 
 _AHEAD = 64
 """Stretches of speech that are made before somebody listens to them."""

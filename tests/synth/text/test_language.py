@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxledger.synth.errors import UnsupportedLanguage
-from voxledger.synth.language import detect, match, normalize
+from voxledger.synth.text.language import detect, match, normalize
 
 
 @pytest.mark.parametrize(

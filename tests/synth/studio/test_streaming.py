@@ -17,9 +17,10 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, Stopped, SynthesisError, attempt, engines, streaming
+from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines
 from voxledger.synth.engines.base import SynthesisRequest
-from voxledger.synth.filing import record
+from voxledger.synth.studio import attempt, streaming
+from voxledger.synth.studio.filing import record
 
 TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
 Use = Callable[[Watched], Watched]

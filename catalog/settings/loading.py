@@ -1,0 +1,177 @@
+"""Reading the settings: the call wins over the environment, that over `voxledger.toml`, that over the defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_origin
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.settings.sections import Settings
+from voxledger.catalog.settings.units import parse_size, parse_span
+
+FILE_NAME = "voxledger.toml"
+PREFIX = "VOXLEDGER_"
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings with the origin of each value (`default`, `call`, `VOXLEDGER_…` or the file) by dotted name."""
+
+    settings: Settings
+    origin: Mapping[str, str]
+
+
+def names() -> dict[str, msgspec.structs.FieldInfo]:
+    """Every setting by dotted name, in the order of declaration."""
+    return {
+        f"{section.name}.{field.name}": field
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(section.type)
+    }
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting: `store.endpoint` -> `VOXLEDGER_STORE_ENDPOINT`."""
+    return PREFIX + name.replace(".", "_").upper()
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must never be shown."""
+    return bool(_extra(names()[name]).get("secret"))
+
+
+def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    """Read the settings of a HOME. The call wins over the environment, that over `voxledger.toml`, that over defaults.
+
+    `overrides` takes names as `store.endpoint` or `store_endpoint`. Raises SettingsError that names the setting, where
+    it was written, and what would be right.
+    """
+    known = names()
+    values: dict[str, Any] = {}
+    origin = dict.fromkeys(known, "default")
+    for where, found in (
+        (FILE_NAME, _from_file(home / FILE_NAME)),
+        ("environment", _from_environment(known, os.environ if environ is None else environ)),
+        ("call", _from_call(known, overrides or {})),
+    ):
+        for name, value in found.items():
+            values[name] = _read(name, value, known[name], where)
+            origin[name] = variable(name) if where == "environment" else where
+    for name, field in known.items():
+        if _extra(field).get("unit") == "folder":
+            values[name] = str(home / Path(values.get(name, field.default)).expanduser())
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    settings = Settings(
+        **{section.name: section.type(**sections.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
+    )
+    _check(settings)
+    return Loaded(settings=settings, origin=origin)
+
+
+def _extra(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    metas = [meta for meta in getattr(field.type, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    return {key: value for meta in metas for key, value in (meta.extra or {}).items()}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    found: dict[str, Any] = {}
+    for section, content in tree.items():
+        if not isinstance(content, dict):
+            raise SettingsError(f"{path}: {section!r} stands outside a section; {_hint(section)}", name=section)
+        for key, value in content.items():
+            name = f"{section}.{key}"
+            if name not in names():
+                raise SettingsError(f"{path}: unknown setting {name!r}; {_hint(name)}", name=name)
+            found[name] = value
+    return found
+
+
+def _from_environment(known: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    mine = {variable(name): name for name in known}
+    found = {mine[key]: value for key, value in environ.items() if key in mine}
+    sections = tuple(f"{PREFIX}{section.name.upper()}_" for section in msgspec.structs.fields(Settings))
+    for key in environ:
+        if key.startswith(sections) and key not in mine:
+            near = get_close_matches(key, mine, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`voxledger config` lists them all"
+            raise SettingsError(f"unknown variable {key}: {hint}", name=key)
+    return found
+
+
+def _from_call(known: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {name.replace(".", "_"): name for name in known}
+    found: dict[str, Any] = {}
+    for key, value in overrides.items():
+        name = key if key in known else flat.get(key)
+        if name is None:
+            raise SettingsError(f"unknown setting {key!r}; {_hint(key.replace('_', '.', 1))}", name=key)
+        found[name] = value
+    return found
+
+
+def _hint(name: str) -> str:
+    near = get_close_matches(name, names(), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else "`voxledger config` lists them all"
+
+
+def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -> Any:
+    unit = _extra(field).get("unit")
+    try:
+        if isinstance(value, str) and unit == "bytes":
+            value = parse_size(value)
+        elif unit == "seconds":
+            value = _seconds(value)
+        elif isinstance(value, str) and get_origin(field.type) is tuple:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif name == "retention.rules" and isinstance(value, list):
+            value = [{**rule, "keep_for": _seconds(rule["keep_for"])} if "keep_for" in rule else rule for rule in value]
+        return msgspec.convert(value, field.type, strict=not isinstance(value, str))
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        shown = "its value" if is_secret(name) else repr(value)
+        raise SettingsError(f"{name} = {shown} (from {where}) is not right: {error}", name=name) from None
+
+
+def _seconds(value: Any) -> Any:
+    return parse_span(value) if isinstance(value, str) else value
+
+
+def _check(settings: Settings) -> None:
+    try:
+        ZoneInfo(settings.general.time_zone)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"general.time_zone = {settings.general.time_zone!r} is no IANA time zone, such as 'Europe/Berlin'",
+            name="general.time_zone",
+        ) from None
+    try:
+        shown = settings.store.key.format(actor="a", session="s", name="n", clip="c", ext="e")
+    except (KeyError, IndexError, ValueError, AttributeError):
+        shown = ""
+    if "{clip}" not in settings.store.key or not shown:
+        raise SettingsError(
+            f"store.key = {settings.store.key!r} must hold {{clip}}, and besides only {{actor}}, {{session}}, {{name}} and {{ext}}",
+            name="store.key",
+        )
+    if settings.store.endpoint and not re.match(r"https?://[^/\s]+", settings.store.endpoint):
+        raise SettingsError(
+            f"store.endpoint = {settings.store.endpoint!r} is no URL, such as 'http://127.0.0.1:9000'",
+            name="store.endpoint",
+        )
