@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -144,7 +145,7 @@ def long_table() -> Table:
     import psutil
 
     from voxledger.synth.audio import LongClip
-    from voxledger.synth.audio.freed import give_back
+    from voxledger.synth.audio.memory import give_back
 
     table = Table("clip", "x real time", "memory more, MB", title=f"long clips, {RATE} Hz to 24000 Hz, limiter at work")
     part = speech(20)
@@ -163,7 +164,7 @@ def long_table() -> Table:
 
 def chain_table() -> tuple[Table, list[float], list[float]]:
     """The whole chain beside its peer; also the speeds and ratios the bars are about."""
-    from voxledger.synth.audio import process
+    from voxledger.synth.audio import on_one_core, process
 
     table = Table(
         "clip", "to", "case", "chain ms", "x real time", "peer ms", "peer / chain", title="whole chain, one core"
@@ -175,8 +176,10 @@ def chain_table() -> tuple[Table, list[float], list[float]]:
         clip = speech(length)
         found = medians(
             {
-                "gain only": lambda: process(clip, RATE, target_rate=rate, level_offset_db=-4),  # noqa: B023
-                "limiter at work": lambda: process(clip, RATE, target_rate=rate, level_offset_db=2),  # noqa: B023
+                "gain only": partial(on_one_core, partial(process, clip, RATE, target_rate=rate, level_offset_db=-4)),
+                "limiter at work": partial(
+                    on_one_core, partial(process, clip, RATE, target_rate=rate, level_offset_db=2)
+                ),
                 "peer": lambda: peer(clip, rate),  # noqa: B023  (called before the loop goes on)
             },
             rounds=5 + 60 // length,

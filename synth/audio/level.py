@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.loudness import (
     HOPS_PER_BLOCK,
     block_powers,
@@ -25,7 +26,16 @@ from voxledger.synth.audio.loudness import (
     k_weighted,
     overlapped,
 )
-from voxledger.synth.audio.peak import BLOCK, Oversampled, aim_of, gain_curve, limit, rounded
+from voxledger.synth.audio.peak import (
+    BLOCK,
+    Limited,
+    aim_of,
+    gain_curve,
+    limit,
+    needs_limiter,
+    plain,
+    true_peak_envelope,
+)
 from voxledger.synth.errors import AudioFailed
 
 TOLERANCE_LU = 0.1
@@ -61,8 +71,13 @@ class Leveller(Protocol[_L_co]):
     def loudness(self) -> float:
         """Integrated loudness before the gain, LUFS."""
 
-    def limits(self, gain_db: float) -> bool:
-        """Whether the limiter has to work at this gain."""
+    @property
+    def nominal(self) -> float:
+        """The gain (dB) between that and the target. Raises AudioFailed if it has no loudness."""
+
+    @property
+    def limits(self) -> bool:
+        """Whether the limiter has to work at the nominal gain."""
 
     def forecast(self, gain_db: float | None) -> Tensor:
         """K-weighted powers of about 400 ms each, shape (blocks,), behind the limiter at this gain, without the gain.
@@ -70,11 +85,14 @@ class Leveller(Protocol[_L_co]):
         None: without the limiter as well.
         """
 
-    def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> _L_co:
-        """The clip with this gain and the limiter; its loudness is measured.
+    def unlimited(self) -> _L_co:
+        """The clip with the nominal gain, which does not need the limiter.
 
-        Where the caller knows it, it is the loudness at a gain that does not need the limiter.
+        A gain alone adds itself to the loudness, and rounding to 16 bits is 98 dB down: nothing is measured again.
         """
+
+    def at(self, gain_db: float) -> _L_co:
+        """The clip with this gain and the limiter; its loudness is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +119,11 @@ def level(samples: Tensor, sample_rate: int, *, target_lufs: float, ceiling_dbtp
 
 def settle(clip: Leveller[_L], target_lufs: float) -> _L:
     """The clip at its level; see `level`."""
-    nominal = nominal_gain(clip.loudness, target_lufs)
-    if not clip.limits(nominal):
-        # A gain alone adds itself to the loudness; rounding to 16 bits is 98 dB down. No need to measure again.
-        return clip.at(nominal, loudness_lufs=clip.loudness + nominal)
+    if not clip.limits:
+        return clip.unlimited()
     forecast = _Forecast(clip)
-    most = nominal + MAX_DRIVE_DB
-    made = clip.at(forecast.gain_for(target_lufs, start=nominal, most=most))
+    most = clip.nominal + MAX_DRIVE_DB
+    made = clip.at(forecast.gain_for(target_lufs, start=clip.nominal, most=most))
     aim, best = target_lufs, made
     for _ in range(ROUNDS - 1):
         if abs(best.loudness_lufs - target_lufs) <= TOLERANCE_LU or made.gain_db >= most:
@@ -164,22 +180,27 @@ class _Clip:
         return float(gated_loudness(block_powers(self.weighted, self.sample_rate)))
 
     @cached_property
-    def oversampled(self) -> Oversampled:
-        return Oversampled(self.samples)
+    def nominal(self) -> float:
+        return nominal_gain(self.loudness, self.target_lufs)
 
     @cached_property
     def envelope(self) -> Tensor:
-        nominal = nominal_gain(self.loudness, self.target_lufs)
-        return self.oversampled.envelope(lowest_of_interest(nominal, self.ceiling_dbtp))
+        return true_peak_envelope(self.samples, above=lowest_of_interest(self.nominal, self.ceiling_dbtp))
 
     @cached_property
     def powers(self) -> Tensor:
         return powers_of(self.weighted)
 
-    def limits(self, gain_db: float) -> bool:
-        # Few blocks come near the limit, and only those need to be looked at.
-        limit_ = aim_of(self.ceiling_dbtp) / 10 ** (gain_db / 20)
-        return float(self.oversampled.envelope(limit_).amax()) > limit_
+    @cached_property
+    def plain(self) -> Limited:
+        return plain(self.samples, 10 ** (self.nominal / 20))
+
+    @cached_property
+    def limits(self) -> bool:
+        gain = 10 ** (self.nominal / 20)
+        if float(magnitude(self.samples)) * gain > aim_of(self.ceiling_dbtp):
+            return True  # a sample alone tells, as in most loud clips
+        return needs_limiter(self.samples, gain, self.ceiling_dbtp, self.plain.true_peak)
 
     def forecast(self, gain_db: float | None) -> Tensor:
         powers = self.powers
@@ -192,23 +213,24 @@ class _Clip:
             return powers.mean(-1, keepdim=True)
         return overlapped(powers[: hops * hop].reshape(hops, -1).mean(-1))
 
-    def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Levelled:
+    def unlimited(self) -> Levelled:
+        return self._levelled(self.plain, self.loudness + self.nominal, self.nominal, limited=False)
+
+    def at(self, gain_db: float) -> Levelled:
         gain = 10 ** (gain_db / 20)
-        limits = loudness_lufs is None
-        made = (
-            limit(self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=self.envelope * gain)
-            if limits
-            else rounded(self.samples * gain)
-        )
-        if loudness_lufs is None:
-            measured = integrated_loudness(made.samples, self.sample_rate)
-            loudness_lufs = -math.inf if measured is None else measured
+        envelope = self.envelope * gain
+        made = limit(self.samples * gain, self.sample_rate, ceiling_dbtp=self.ceiling_dbtp, envelope=envelope)
+        measured = integrated_loudness(made.samples, self.sample_rate)
+        limited = float(envelope.amax()) > aim_of(self.ceiling_dbtp)
+        return self._levelled(made, -math.inf if measured is None else measured, gain_db, limited=limited)
+
+    def _levelled(self, made: Limited, loudness_lufs: float, gain_db: float, *, limited: bool) -> Levelled:
         return Levelled(
             samples=made.samples,
             true_peak_dbtp=20 * math.log10(made.true_peak),
             loudness_lufs=loudness_lufs,
             gain_db=gain_db,
-            limited=limits and self.limits(gain_db),
+            limited=limited,
         )
 
 

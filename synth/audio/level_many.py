@@ -1,7 +1,7 @@
 """The level of many clips at once: `level`, a row each, on a processor or an accelerator.
 
-The rows do what `level` does, with the same bits, as far as nearly all clips need it: one gain that a forecast finds,
-one pass of the limiter. The few that need a second go to `level` itself.
+The rows do what `level` does, with the same bits, as far as nearly all clips need it: one gain, or one that a forecast
+finds and one pass of the limiter. The few that need a second go to `level` itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.level import (
     MAX_DRIVE_DB,
     TOLERANCE_LU,
@@ -30,8 +31,8 @@ from voxledger.synth.audio.peak import (
     aim_of,
     apply_curve,
     gain_curve,
-    to_pcm16_grid,
-    true_peak,
+    needs_limiter,
+    plain_rows,
     true_peak_envelope,
 )
 
@@ -47,124 +48,160 @@ def level_rows(
     No row is shorter than `SHORTEST_S`. Raises AudioFailed if nothing audible is in one.
     """
     with torch.inference_mode():
-        return _Rows(samples, counts, sample_rate, targets, ceiling_dbtp).levelled()
+        rows = _Rows(samples, torch.tensor(counts, device=samples.device), sample_rate)
+        weighted = rows.weighted()
+        loudness = rows.loudness(weighted)
+        nominal = [nominal_gain(*pair) for pair in zip(loudness, targets, strict=True)]
+        made = _unlimited(rows, loudness, nominal, ceiling_dbtp)
+        loud = [row for row in range(len(nominal)) if row not in made]
+        if loud:
+            limited = _Limited(
+                rows.only(loud),
+                weighted[loud],
+                [loudness[row] for row in loud],
+                [nominal[row] for row in loud],
+                [targets[row] for row in loud],
+                ceiling_dbtp,
+            )
+            made |= dict(zip(loud, limited.levelled(), strict=True))
+        return [made[row] for row in range(len(nominal))]
 
 
 class _Rows:
+    """Clips as rows, shape (clips, n), of so many samples each, shape (clips,)."""
+
+    def __init__(self, samples: Tensor, counts: Tensor, rate: int) -> None:
+        self.samples, self.counts, self.rate = samples, counts, rate
+
+    def only(self, rows: list[int]) -> _Rows:
+        return self if len(rows) == len(self.samples) else _Rows(self.samples[rows], self.counts[rows], self.rate)
+
+    def clip(self, row: int, samples: Tensor | None = None) -> Tensor:
+        """One of the clips, or the same stretch of other samples of that row."""
+        return (self.samples[row] if samples is None else samples)[: int(self.counts[row])]
+
+    def weighted(self) -> Tensor:
+        weighted = k_weighted(self.samples, self.rate)
+        return torch.where(torch.arange(weighted.shape[-1], device=weighted.device) < self.counts[:, None], weighted, 0)
+
+    def loudness(self, weighted: Tensor) -> list[float]:
+        hop = hop_samples(self.rate)
+        return _gated(weighted.square(), hop, torch.div(self.counts, hop, rounding_mode="floor"))
+
+    def column(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.samples.device).unsqueeze(-1)
+
+
+def _unlimited(rows: _Rows, loudness: list[float], nominal: list[float], ceiling_dbtp: float) -> dict[int, Levelled]:
+    """The clips that a gain alone brings to their level, by their rows."""
+    gains = [10 ** (gain / 20) for gain in nominal]
+    highest = magnitude(rows.samples).tolist()
+    quiet = [row for row, gain in enumerate(gains) if highest[row] * gain <= aim_of(ceiling_dbtp)]
+    if not quiet:
+        return {}
+    sound, peaks = plain_rows(rows.only(quiet).samples, rows.column([gains[row] for row in quiet]))
+    return {
+        row: Levelled(
+            samples=rows.clip(row, samples),
+            true_peak_dbtp=20 * math.log10(peak),
+            loudness_lufs=loudness[row] + nominal[row],
+            gain_db=nominal[row],
+            limited=False,
+        )
+        for row, samples, peak in zip(quiet, sound, peaks.tolist(), strict=True)
+        if not needs_limiter(rows.clip(row), gains[row], ceiling_dbtp, peak)
+    }
+
+
+class _Limited:
+    """Rows that need the limiter, from their K-weighted samples, loudness and nominal gains."""
+
     def __init__(
-        self, samples: Tensor, counts: Sequence[int], rate: int, targets: Sequence[float], ceiling_dbtp: float
+        self,
+        rows: _Rows,
+        weighted: Tensor,
+        loudness: list[float],
+        nominal: list[float],
+        targets: list[float],
+        ceiling_dbtp: float,
     ) -> None:
-        self._samples, self._rate, self._targets, self._ceiling = samples, rate, targets, ceiling_dbtp
-        self._counts = torch.tensor(counts, device=samples.device)
-        weighted = self._zeroed(k_weighted(samples, rate))
-        self._loudness = self._loudness_of(weighted)
+        self._rows, self._loudness, self._nominal, self._targets = rows, loudness, nominal, targets
+        self._ceiling = ceiling_dbtp
         self._powers = powers_of(weighted)
-        self._nominal = [nominal_gain(*pair) for pair in zip(self._loudness, targets, strict=True)]
         self._envelope = self._peaks()
 
     def levelled(self) -> list[Levelled]:
-        aim = aim_of(self._ceiling)
-        highest = self._envelope.amax(-1).tolist()
-        limited = [peak * 10 ** (gain / 20) > aim for peak, gain in zip(highest, self._nominal, strict=True)]
-        made: dict[int, Levelled] = {}
-        for limits in (False, True):
-            rows = [row for row, each in enumerate(limited) if each is limits]
-            if rows:
-                gains = self._forecast_gains(rows) if limits else [self._nominal[row] for row in rows]
-                made |= self._rendered(rows, gains, limits)
-        return [made[row] for row in range(len(limited))]
-
-    def _rendered(self, rows: list[int], gains: list[float], limits: bool) -> dict[int, Levelled]:
-        factors = self._column([10 ** (gain / 20) for gain in gains])
-        sound = self._samples[rows] * factors
-        if limits:
-            sound = apply_curve(sound, gain_curve(self._envelope[rows] * factors, self._rate, aim_of(self._ceiling)))
-        sound = to_pcm16_grid(sound)
-        peaks = true_peak(sound).tolist()
-        if limits:
-            loudness = self._loudness_of(self._zeroed(k_weighted(sound, self._rate), rows), rows)
-        else:
-            loudness = [self._loudness[row] + self._nominal[row] for row in rows]
-        made = {}
-        for place, row in enumerate(rows):
-            reached = abs(loudness[place] - self._targets[row]) <= TOLERANCE_LU
-            driven = gains[place] >= self._nominal[row] + MAX_DRIVE_DB
-            if peaks[place] > 10 ** (self._ceiling / 20) or (limits and not (reached or driven)):
-                made[row] = self._alone(row)
-            else:
-                made[row] = Levelled(
-                    samples=sound[place, : int(self._counts[row])],
-                    true_peak_dbtp=20 * math.log10(peaks[place]),
-                    loudness_lufs=loudness[place],
-                    gain_db=gains[place],
-                    limited=limits,
-                )
-        return made
-
-    def _alone(self, row: int) -> Levelled:
-        return level(
-            self._samples[row, : int(self._counts[row])],
-            self._rate,
-            target_lufs=self._targets[row],
-            ceiling_dbtp=self._ceiling,
-        )
-
-    def _forecast_gains(self, rows: list[int]) -> list[float]:
-        """The gain of each row that the forecast finds; all searches go on side by side."""
-        offsets = [self._loudness[row] - value for row, value in zip(rows, self._forecast(rows, None), strict=True)]
-        searches = [
-            gain_search(self._targets[row], start=self._nominal[row], most=self._nominal[row] + MAX_DRIVE_DB)
-            for row in rows
+        gains = self._forecast_gains()
+        factors = self._rows.column([10 ** (gain / 20) for gain in gains])
+        curve = gain_curve(self._envelope * factors, self._rows.rate, aim_of(self._ceiling))
+        sound, peaks = plain_rows(apply_curve(self._rows.samples * factors, curve), 1.0)
+        loudness = self._rows.loudness(_Rows(sound, self._rows.counts, self._rows.rate).weighted())
+        return [
+            Levelled(
+                samples=self._rows.clip(row, sound[row]),
+                true_peak_dbtp=20 * math.log10(peak),
+                loudness_lufs=loudness[row],
+                gain_db=gains[row],
+                limited=True,
+            )
+            if self._settled(row, gains[row], loudness[row], peak)
+            else level(
+                self._rows.clip(row), self._rows.rate, target_lufs=self._targets[row], ceiling_dbtp=self._ceiling
+            )
+            for row, peak in enumerate(peaks.tolist())
         ]
-        asked = {place: next(search) for place, search in enumerate(searches)}
-        found = [0.0] * len(rows)
+
+    def _settled(self, row: int, gain_db: float, loudness: float, peak: float) -> bool:
+        """Whether `level` would leave it at this."""
+        reached = abs(loudness - self._targets[row]) <= TOLERANCE_LU
+        return peak <= 10 ** (self._ceiling / 20) and (reached or gain_db >= self._nominal[row] + MAX_DRIVE_DB)
+
+    def _forecast_gains(self) -> list[float]:
+        """The gain of each row that the forecast finds; all searches go on side by side."""
+        every = list(range(len(self._nominal)))
+        offsets = [known - value for known, value in zip(self._loudness, self._forecast(every, None), strict=True)]
+        searches = [
+            gain_search(target, start=nominal, most=nominal + MAX_DRIVE_DB)
+            for target, nominal in zip(self._targets, self._nominal, strict=True)
+        ]
+        asked = {row: next(search) for row, search in enumerate(searches)}
+        found = [0.0] * len(every)
         while asked:
-            values = self._forecast([rows[place] for place in asked], list(asked.values()))
-            for (place, gain), value in zip(list(asked.items()), values, strict=True):
+            values = self._forecast(list(asked), list(asked.values()))
+            for (row, gain), value in zip(list(asked.items()), values, strict=True):
                 try:
-                    asked[place] = searches[place].send(value + offsets[place] + gain)
+                    asked[row] = searches[row].send(value + offsets[row] + gain)
                 except StopIteration as end:
-                    found[place] = end.value
-                    del asked[place]
+                    found[row] = end.value
+                    del asked[row]
         return found
 
     def _forecast(self, rows: list[int], gains: list[float] | None) -> list[float]:
         powers = self._powers[rows]
         if gains is not None:
-            factors = self._column([10 ** (gain / 20) for gain in gains])
-            curve = gain_curve(self._envelope[rows] * factors, self._rate, aim_of(self._ceiling))
+            factors = self._rows.column([10 ** (gain / 20) for gain in gains])
+            curve = gain_curve(self._envelope[rows] * factors, self._rows.rate, aim_of(self._ceiling))
             powers = behind(powers, curve)
-        hop = forecast_hop(self._rate)
-        blocks = torch.div(self._counts[rows] + BLOCK - 1, BLOCK, rounding_mode="floor")
-        return self._gated(powers, hop, torch.div(blocks, hop, rounding_mode="floor"))
-
-    def _loudness_of(self, weighted: Tensor, rows: list[int] | None = None) -> list[float]:
-        counts = self._counts if rows is None else self._counts[rows]
-        hop = hop_samples(self._rate)
-        return self._gated(weighted.square(), hop, torch.div(counts, hop, rounding_mode="floor"))
-
-    def _gated(self, powers: Tensor, hop: int, hops: Tensor) -> list[float]:
-        """Gated loudness of each row from its first `hops` hops of `hop` powers."""
-        most = powers.shape[-1] // hop
-        blocks = overlapped(torch.unflatten(powers[:, : most * hop], -1, (most, hop)).mean(-1))
-        inside = torch.arange(blocks.shape[-1], device=powers.device) <= (hops - HOPS_PER_BLOCK).unsqueeze(-1)
-        # Nothing is under the absolute gate, and so in no mean.
-        found: list[float] = gated_loudness(torch.where(inside, blocks, 0.0)).tolist()
-        return found
+        hop = forecast_hop(self._rows.rate)
+        blocks = torch.div(self._rows.counts[rows] + BLOCK - 1, BLOCK, rounding_mode="floor")
+        return _gated(powers, hop, torch.div(blocks, hop, rounding_mode="floor"))
 
     def _peaks(self) -> Tensor:
         """The true-peak envelope of each row; what rings on after its end belongs to its last block."""
-        above = self._column([lowest_of_interest(nominal, self._ceiling) for nominal in self._nominal])
-        envelope = true_peak_envelope(self._samples, above=above)
-        last = torch.div(self._counts - 1, BLOCK, rounding_mode="floor").unsqueeze(-1)
+        above = self._rows.column([lowest_of_interest(nominal, self._ceiling) for nominal in self._nominal])
+        envelope = true_peak_envelope(self._rows.samples, above=above)
+        last = torch.div(self._rows.counts - 1, BLOCK, rounding_mode="floor").unsqueeze(-1)
         behind_end = (last + 1).clamp_max(envelope.shape[-1] - 1)
         ringing = torch.maximum(envelope.gather(-1, last), envelope.gather(-1, behind_end))
         envelope.scatter_(-1, last, ringing)
         return torch.where(torch.arange(envelope.shape[-1], device=last.device) <= last, envelope, 0.0)
 
-    def _zeroed(self, values: Tensor, rows: list[int] | None = None) -> Tensor:
-        counts = self._counts if rows is None else self._counts[rows]
-        return torch.where(torch.arange(values.shape[-1], device=values.device) < counts.unsqueeze(-1), values, 0.0)
 
-    def _column(self, values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self._samples.device).unsqueeze(-1)
+def _gated(powers: Tensor, hop: int, hops: Tensor) -> list[float]:
+    """Gated loudness of each row from its first `hops` hops of `hop` powers."""
+    most = powers.shape[-1] // hop
+    blocks = overlapped(torch.unflatten(powers[:, : most * hop], -1, (most, hop)).mean(-1))
+    inside = torch.arange(blocks.shape[-1], device=powers.device) <= (hops - HOPS_PER_BLOCK).unsqueeze(-1)
+    # Nothing is under the absolute gate, and so in no mean.
+    found: list[float] = gated_loudness(torch.where(inside, blocks, 0.0)).tolist()
+    return found

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from voxledger.synth.audio.fir import magnitude
-from voxledger.synth.audio.freed import give_back
 from voxledger.synth.audio.level import behind, forecast_hop, lowest_of_interest, nominal_gain, powers_of
 from voxledger.synth.audio.loudness import HopPowers, k_context, k_weighted, overlapped
 from voxledger.synth.audio.measure import AudioMeasures, measures_of
+from voxledger.synth.audio.memory import give_back
 from voxledger.synth.audio.peak import (
     BLOCK,
     aim_of,
@@ -91,9 +91,15 @@ class LongLeveller:
         """Integrated loudness before the gain, LUFS."""
         return self._hops.loudness
 
-    def limits(self, gain_db: float) -> bool:
-        """Whether the limiter has to work at this gain."""
-        return self._highest * 10 ** (gain_db / 20) > aim_of(self._ceiling)
+    @cached_property
+    def nominal(self) -> float:
+        """The gain (dB) between that and the target. Raises AudioFailed if it has no loudness."""
+        return nominal_gain(self.loudness, self._target)
+
+    @property
+    def limits(self) -> bool:
+        """Whether the limiter has to work at the nominal gain."""
+        return self._limits(self.nominal)
 
     def forecast(self, gain_db: float | None) -> Tensor:
         """K-weighted powers of about 400 ms each behind the limiter at this gain, without the gain; see `Leveller`."""
@@ -110,9 +116,19 @@ class LongLeveller:
                 give_back()
         return overlapped(torch.from_numpy(np.array(found)))
 
-    def at(self, gain_db: float, *, loudness_lufs: float | None = None) -> Rendered:
-        """The clip with this gain and the limiter; its loudness is measured unless the caller knows it."""
+    def unlimited(self) -> Rendered:
+        """The clip with the nominal gain, which does not need the limiter: its loudness is known."""
+        return self._under(self.nominal, self.loudness + self.nominal)
+
+    def at(self, gain_db: float) -> Rendered:
+        """The clip with this gain and the limiter; its loudness is measured."""
+        return self._under(gain_db, None)
+
+    def _under(self, gain_db: float, loudness_lufs: float | None) -> Rendered:
         return under(self._ceiling, lambda threshold, scale: self._rendered(gain_db, threshold, scale, loudness_lufs))
+
+    def _limits(self, gain_db: float) -> bool:
+        return self._highest * 10 ** (gain_db / 20) > aim_of(self._ceiling)
 
     def _analyse(self, start: int, end: int) -> None:
         samples, skip = self._clip.around(start, end, *self._weighting)
@@ -156,14 +172,14 @@ class LongLeveller:
             true_peak=true_peak,
             loudness_lufs=hops.loudness if loudness_lufs is None else loudness_lufs,
             gain_db=gain_db,
-            limited=self.limits(gain_db),
+            limited=self._limits(gain_db),
         )
 
     def _stretch(self, start: int, end: int, gain_db: float, threshold: float, scale: float) -> tuple[Tensor, int]:
         """The finished samples of a stretch and of what weighting them needs around it, and how many come before."""
         (before, after), (ahead, behind_) = self._weighting, curve_context(self._clip.rate)
         samples, skip = self._clip.around(start, end, before + ahead + _EDGE, after + behind_ + _EDGE)
-        lowest = lowest_of_interest(nominal_gain(self.loudness, self._target), self._ceiling)
+        lowest = lowest_of_interest(self.nominal, self._ceiling)
         gain = 10 ** (gain_db / 20)
         envelope = true_peak_envelope(samples, above=lowest, peak=self._peak)
         made = apply_curve(samples * gain, gain_curve(envelope * gain, self._clip.rate, threshold))

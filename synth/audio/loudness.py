@@ -59,7 +59,7 @@ def k_weighted(samples: Tensor, sample_rate: int) -> Tensor:
         frames = max(1, -(-count // step))
         padded = torch.nn.functional.pad(samples, (after, frames * step - count + before))
         parts = [
-            torch.fft.irfft(torch.fft.rfft(chunk) * spectrum, size)[..., after : size - before]
+            torch.fft.irfft(torch.fft.rfft(chunk).mul_(spectrum), size)[..., after : size - before]
             for chunk in padded.unfold(-1, size, step).chunk(math.ceil(frames / _FRAMES_AT_ONCE), dim=-2)
         ]
         joined = torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]

@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from voxledger.synth.audio.memory import keep_at_hand
+
 _T = TypeVar("_T")
 _NAME = "voxledger-audio"
 _lock = threading.Lock()
@@ -47,6 +49,7 @@ def _threads() -> ThreadPoolExecutor:
     global _pool  # threads are shared by all studios of a process
     with _lock:
         if _pool is None:
+            keep_at_hand()
             _pool = ThreadPoolExecutor(os.cpu_count() or 1, _NAME, initializer=_settle)
         return _pool
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxledger.synth.audio.fir import COEFFICIENT_STEP, filtered, magnitude, to_coefficients, to_grid
+from voxledger.synth.audio.fir import COEFFICIENT_STEP, Gridded, filtered, magnitude, to_coefficients, to_grid
 
 BLOCK = 16
 """Samples that share one value of the envelope and of the gain curve: 0.3 ms at 48 kHz, 0.7 ms at 22.05 kHz."""
@@ -24,6 +24,7 @@ SAFETY_DB = 0.005
 """Distance the limiter keeps from the ceiling: more than what rounding to 16 bits can add to a true peak."""
 ROUNDS = 4
 
+_PCM_STEP = 2.0**-15
 _CURVE_STEPS = 2.0**32
 """Sums of reductions and of the ramp stay exact for 40 hours at 48 kHz."""
 _OVERSAMPLING = 4
@@ -33,6 +34,8 @@ _PHASE_0 = (14, 90, -161, 272, -487, 1125, 7964, -838, 390, -218, 122, -68)
 _PHASE_1 = (-239, 240, -424, 730, -1364, 3810, 6388, -1641, 832, -477, 271, -155)
 _LARGEST_OVERSHOOT = sum(map(abs, _PHASE_1)) / 8192
 """No interpolated value can exceed the samples around it by more than this factor: 2.02."""
+_MOST_ROUNDED = _LARGEST_OVERSHOOT * _PCM_STEP
+"""Rounding to 16 bits moves a true peak by less: half of this, and as much again for the sums on the way."""
 _LEAD = 5
 """Samples needed before a block: an output lies between the 6th and the 7th of the 12 samples it is made of."""
 
@@ -71,12 +74,13 @@ def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0, peak: Te
 class Oversampled:
     """Clips whose true peaks are measured no more closely than is asked for; see `true_peak_envelope`."""
 
-    def __init__(self, samples: Tensor, *, peak: Tensor | None = None) -> None:
-        grid = to_grid(samples, peak)
+    def __init__(self, samples: Tensor | Gridded, *, peak: Tensor | None = None) -> None:
+        grid = samples if isinstance(samples, Gridded) else to_grid(samples, peak)
+        count = grid.values.shape[-1]
         # One block more on either side catches what the interpolator rings outside the clip.
-        frames = -(-samples.shape[-1] // BLOCK) + 2
+        frames = -(-count // BLOCK) + 2
         width = BLOCK + _TAPS - 1
-        behind = (frames - 1) * BLOCK + width - (BLOCK + _LEAD) - samples.shape[-1]
+        behind = (frames - 1) * BLOCK + width - (BLOCK + _LEAD) - count
         padded = torch.nn.functional.pad(grid.values, (BLOCK + _LEAD, behind))
         self._step = grid.step
         self._windows = padded.unfold(-1, width, BLOCK)
@@ -153,7 +157,12 @@ def to_pcm16_grid(samples: Tensor) -> Tensor:
     without noise the same samples give the same bytes.
     """
     with torch.inference_mode():
-        return (samples.to(torch.float64) * 32768.0).round_().clamp_(-32768, 32767).mul_(1 / 32768)
+        return _in_steps(samples, 1.0).mul_(_PCM_STEP)
+
+
+def _in_steps(samples: Tensor, gain: Tensor | float) -> Tensor:
+    """Samples behind a gain, in whole steps of 16-bit PCM. The steps are a power of two, so no bit is lost to them."""
+    return (samples.to(torch.float64) * (gain / _PCM_STEP)).round_().clamp_(-32768, 32767)
 
 
 class Limited(NamedTuple):
@@ -176,11 +185,10 @@ def limit(samples: Tensor, sample_rate: int, *, ceiling_dbtp: float = -1.0, enve
         aim = aim_of(ceiling_dbtp)
         peaks = true_peak_envelope(samples, above=aim) if envelope is None else envelope
         if float(peaks.amax()) <= aim:
-            return rounded(samples)
+            return plain(samples)
 
         def render(threshold: float, scale: float) -> Limited:
-            limited = apply_curve(samples, gain_curve(peaks, sample_rate, threshold))
-            return _measured(to_pcm16_grid(limited if scale == 1 else limited * scale))
+            return plain(apply_curve(samples, gain_curve(peaks, sample_rate, threshold)), scale)
 
         return under(ceiling_dbtp, render)
 
@@ -215,13 +223,32 @@ def aim_of(ceiling_dbtp: float) -> float:
     return float(10 ** ((ceiling_dbtp - SAFETY_DB) / 20))
 
 
-def rounded(samples: Tensor) -> Limited:
-    """One clip that needs no limiter, on 16-bit PCM steps."""
-    return _measured(to_pcm16_grid(samples))
+def plain(samples: Tensor, gain: float = 1.0) -> Limited:
+    """One clip, shape (n,), behind a gain and nothing else."""
+    made, peak = plain_rows(samples, gain)
+    return Limited(made, float(peak))
 
 
-def _measured(samples: Tensor) -> Limited:
-    return Limited(samples, float(true_peak(samples)))
+def plain_rows(samples: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
+    """Samples, shape (..., n), behind a gain on 16-bit PCM steps, and their true peaks, shape (...)."""
+    with torch.inference_mode():
+        steps = _in_steps(samples, gain)
+        # Whole steps are on a grid already: that spares `true_peak` from looking for one.
+        highest = magnitude(steps).unsqueeze(-1)
+        peak = Oversampled(Gridded(steps, torch.full_like(highest, _PCM_STEP))).envelope(highest * _PCM_STEP).amax(-1)
+        return steps.mul_(_PCM_STEP), peak
+
+
+def needs_limiter(samples: Tensor, gain: float, ceiling_dbtp: float, plain_peak: float) -> bool:
+    """Whether the true peak of one clip, shape (n,), exceeds behind a gain what the limiter aims at.
+
+    `plain_peak`, the true peak of `plain`, nearly always tells: it was wanted anyway if the answer is no.
+    """
+    aim = aim_of(ceiling_dbtp)
+    if abs(plain_peak - aim) > _MOST_ROUNDED:
+        return plain_peak > aim
+    # Few blocks come near the limit, and only those are looked at.
+    return float(true_peak_envelope(samples, above=aim / gain).amax()) > aim / gain
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from voxledger.synth.audio.fir import SAMPLE_BITS, magnitude, to_grid
-from voxledger.synth.audio.freed import give_back
+from voxledger.synth.audio.memory import give_back
 from voxledger.synth.audio.peak import BLOCK
 from voxledger.synth.audio.resample import resample, window
 from voxledger.synth.audio.spool import Spool
