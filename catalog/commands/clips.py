@@ -1,4 +1,4 @@
-"""Commands about clips: `clips`, and `clips show | history | tag | untag | pin | unpin | play`."""
+"""Commands about clips: `show`, `clips`, and `clips history | tag | untag | pin | unpin | play`."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ class Commands:
         """Register them."""
         clips = App(name="clips", help="Find clips, and pin, tag or play one.")
         clips.default(self.clips)
-        for command in (self.show, self.history, self.tag, self.untag, self.pin, self.unpin, self.play):
+        for command in (self.history, self.tag, self.untag, self.pin, self.unpin, self.play):
             clips.command(command)
         app.command(clips)
+        app.command(self.show)
 
     def clips(
         self,
@@ -137,9 +138,9 @@ class Commands:
 
         **Examples**
 
-            voxledger clips show 8f3a91c2
-            voxledger clips show 8f3a91c2 --spectrogram tide.png
-            voxledger clips show 8f3a91c2 --json
+            voxledger show 8f3a91c2
+            voxledger show 8f3a91c2 --spectrogram tide.png
+            voxledger show 8f3a91c2 --json
 
         Parameters
         ----------

@@ -82,8 +82,8 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("say", "x", "--emotion", "hapy"), "did you mean 'happy'"),
         (("say", "x", "--name", "../up"), "climbs"),
         (("say", "x", "--language", "xx"), "no voice for the language"),
-        (("clips", "show", "zz"), "is no clip id"),
-        (("clips", "show", "00000000"), "there is no clip"),
+        (("show", "zz"), "is no clip id"),
+        (("show", "00000000"), "there is no clip"),
         (("clips", "play", "00000000"), "there is no clip"),
         (("sql", "DELETE FROM clips"), "exactly one SELECT"),
         (("sql", "SELECT 1; SELECT 2"), "exactly one SELECT"),
@@ -253,7 +253,7 @@ def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
     assert "pinned" in run("clips", "pin", short, "--reason", "for the test")[1]
     assert "tags: a, b" in run("clips", "tag", short, "a", "b")[1]
     assert "tags: b" in run("clips", "untag", short[-4:], "a")[1]
-    shown = json.loads(run("clips", "show", short, "--json")[1])
+    shown = json.loads(run("show", short, "--json")[1])
     assert (shown["pinned"], shown["tags"], shown["text"]) == (True, ["b"], "Keep me.")
     assert short in run("clips", "--tag", "b")[1]
     assert run("clips", "untag", short, "zzz")[2].startswith("error: clip")
@@ -261,7 +261,7 @@ def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
 
 
 def test_control_characters_never_reach_the_terminal(run: Run) -> None:
-    code, _, err = run("clips", "show", "\x1b[31mred")
+    code, _, err = run("show", "\x1b[31mred")
     assert code == 1
     assert "\x1b" not in err
 
@@ -288,19 +288,19 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     assert (waiting["kind"], waiting["count"]) == ("upload", 1)
     monkeypatch.delenv("VOXLEDGER_STORE_ENDPOINT")
     assert "1 file uploaded, 0 waiting" in run("store", "retry")[1]
-    assert json.loads(run("clips", "show", clip["id"], "--json")[1])["state"] == "stored"
+    assert json.loads(run("show", clip["id"], "--json")[1])["state"] == "stored"
 
 
 def test_showing_a_clip_tells_its_measures_and_draws_its_sound(run: Run, tmp_path: Path) -> None:
     run("say", "The tide is turning.", "--format", "pcm")
     short = json.loads(run("clips", "--json")[1].splitlines()[0])["short"]
-    code, shown, _ = run("clips", "show", short, "--spectrogram", str(tmp_path / "tide.png"))
+    code, shown, _ = run("show", short, "--spectrogram", str(tmp_path / "tide.png"))
     assert code == 0
     for word in ("LUFS", "dBTP", "silence", "letters/s"):
         assert word in shown, word
     assert "suspect" not in shown
     assert (tmp_path / "tide.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    code, _, err = run("clips", "show", short, "--spectrogram", str(tmp_path / "nowhere" / "tide.png"))
+    code, _, err = run("show", short, "--spectrogram", str(tmp_path / "nowhere" / "tide.png"))
     assert code == 1
     assert "could not be written" in err
 
