@@ -277,6 +277,7 @@ def test_config_says_where_values_come_from_and_hides_secrets(run: Run, monkeypa
 
 
 def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("store", "retry")  # what other tests left to be uploaded
     monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", "http://127.0.0.1:9")
     clip = json.loads(run("say", "Nobody takes me yet.", "--json")[1])
     assert clip["state"] == "local"
