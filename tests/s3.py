@@ -23,9 +23,9 @@ from typing import Any
 import pytest
 
 from voxledger.catalog import platform
-from voxledger.catalog.objects import signed
-from voxledger.catalog.objects.embedded_owner import free_port, serve_command
-from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.objects.embedded import signed
+from voxledger.catalog.objects.embedded.owner import free_port, serve_command
+from voxledger.catalog.objects.embedded.rclone import find_rclone
 from voxledger.catalog.settings import Store as StoreSettings
 
 CEPH_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")

@@ -18,6 +18,8 @@ PACKAGES = [
     "voxledger.catalog.journal",
     "voxledger.catalog.log",
     "voxledger.catalog.objects",
+    "voxledger.catalog.objects.embedded",
+    "voxledger.catalog.objects.uploads",
     "voxledger.catalog.projections",
     "voxledger.catalog.query",
     "voxledger.catalog.retention",

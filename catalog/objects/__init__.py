@@ -1,12 +1,12 @@
 """Objects: the S3 store, the embedded one, and the uploads into it."""
 
-from voxledger.catalog.objects.embedded import EmbeddedStore
-from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.embedded.embedded import EmbeddedStore
+from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.records import is_record, record_key
 from voxledger.catalog.objects.store import Store
-from voxledger.catalog.objects.uploader import Progress, Uploader
+from voxledger.catalog.objects.uploads.uploader import Progress, Uploader
 
 __all__ = [
     "EmbeddedStore",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
-from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -14,8 +15,8 @@ from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.download import write_download
-from voxledger.catalog.objects.embedded import EmbeddedStore
-from voxledger.catalog.objects.embedded_state import Endpoint
+from voxledger.catalog.objects.embedded.embedded import EmbeddedStore
+from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.objects.object_info import ObjectInfo, from_head, from_listing
 from voxledger.catalog.objects.records import wants_records
 from voxledger.catalog.settings import Store as StoreSettings
@@ -79,7 +80,7 @@ class Store:
     def answers(self) -> bool:
         """Whether somebody answers, were it only with a refusal."""
         try:
-            self._do(f"HEAD {self.settings.audio}", lambda s3: s3.head_bucket(Bucket=self.settings.audio))
+            self.request(f"HEAD {self.settings.audio}", lambda s3: s3.head_bucket(Bucket=self.settings.audio))
         except StoreUnavailable:
             return False
         except StoreError:
@@ -91,7 +92,7 @@ class Store:
         if bucket in self._buckets:
             return
         try:
-            self._do(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
+            self.request(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
         except StoreError as error:
             if error.code in seam.MISSING:
                 self._create(bucket)
@@ -126,7 +127,8 @@ class Store:
                 else {"Tagging": urlencode(seam.plain_tags(dict(tags)), quote_via=quote)}
             )
             try:
-                return self._do(f"PUT {bucket}/{key}", lambda s3: _put(s3, bucket, key, content, {**options, **tagged}))  # noqa: B023  # called at once
+                step = partial(_put, bucket=bucket, key=key, content=content, options={**options, **tagged})
+                return self.request(f"PUT {bucket}/{key}", step)
             except StoreError as error:
                 if error.code == "NoSuchBucket":
                     self._buckets.discard(bucket)
@@ -143,7 +145,7 @@ class Store:
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None when it, or its bucket, is not there."""
         try:
-            found = self._do(f"HEAD {bucket}/{key}", lambda s3: s3.head_object(Bucket=bucket, Key=key))
+            found = self.request(f"HEAD {bucket}/{key}", lambda s3: s3.head_object(Bucket=bucket, Key=key))
         except StoreError as error:
             if error.code in seam.MISSING:
                 return None
@@ -156,14 +158,14 @@ class Store:
 
     def get(self, bucket: str, key: str) -> bytes:
         """An object's content, for small ones. StoreError's code is `NoSuchKey` when it is not there."""
-        return self._do(f"GET {bucket}/{key}", lambda s3: s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return self.request(f"GET {bucket}/{key}", lambda s3: s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def download(self, bucket: str, key: str, path: Path, *, sha256: str | None = None) -> Path:
         """Write an object into a file that appears whole, checked, or not at all; `sha256` in hex. Also raises OSError.
 
         The folder must be there. Content that is not what `sha256` promises is a StoreError with the code `Damaged`.
         """
-        self._do(
+        self.request(
             f"GET {bucket}/{key}",
             lambda s3: write_download(s3.get_object(Bucket=bucket, Key=key), path, f"{bucket}/{key}", sha256),
         )
@@ -171,7 +173,7 @@ class Store:
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object. One that is not there is no error."""
-        self._do(f"DELETE {bucket}/{key}", lambda s3: s3.delete_object(Bucket=bucket, Key=key))
+        self.request(f"DELETE {bucket}/{key}", lambda s3: s3.delete_object(Bucket=bucket, Key=key))
 
     def delete_many(self, bucket: str, keys: Iterable[str]) -> dict[str, str]:
         """Delete objects, a thousand a request; gives the code of refusal for each key that could not be deleted."""
@@ -179,7 +181,7 @@ class Store:
         refused: dict[str, str] = {}
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
-            answer = self._do(
+            answer = self.request(
                 f"DELETE {len(batch)} objects of {bucket}",
                 lambda s3: s3.delete_objects(
                     Bucket=bucket,
@@ -194,7 +196,7 @@ class Store:
         following: dict[str, Any] = {}
         while True:
             try:
-                page = self._do(
+                page = self.request(
                     f"LIST {bucket}/{prefix}",
                     lambda s3: s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **following),  # noqa: B023  # called at once
                 )
@@ -212,7 +214,7 @@ class Store:
         """A link that lets anyone GET the object for `expires` seconds, at most seven days."""
         if not 1 <= expires <= _LONGEST_LINK:
             raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
-        return self._do(
+        return self.request(
             f"link to {bucket}/{key}",
             lambda s3: s3.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=expires
@@ -246,7 +248,7 @@ class Store:
         if not self.is_embedded and region != "us-east-1":
             place = {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            self._do(f"CREATE {bucket}", lambda s3: s3.create_bucket(Bucket=bucket, **place))
+            self.request(f"CREATE {bucket}", lambda s3: s3.create_bucket(Bucket=bucket, **place))
         except StoreError as error:
             # Another process was faster.
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
@@ -261,7 +263,8 @@ class Store:
                 self._serves = endpoint
             return self._client, endpoint
 
-    def _do(self, what: str, step: Callable[[S3Client], _T]) -> _T:
+    def request(self, what: str, step: Callable[[S3Client], _T]) -> _T:
+        """What `step` makes of the client, its errors in our words; `what` is being done: `GET bucket/key`."""
         client, endpoint = self._connected()
         url = endpoint.url if endpoint else self.settings.endpoint
         try:
@@ -279,7 +282,7 @@ class Store:
             return step(client)
 
 
-def _put(s3: S3Client, bucket: str, key: str, content: bytes | Path, options: dict[str, Any]) -> str:
+def _put(s3: S3Client, *, bucket: str, key: str, content: bytes | Path, options: dict[str, Any]) -> str:
     with contextlib.ExitStack() as stack:
         body = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
         return s3.put_object(Bucket=bucket, Key=key, Body=body, **options)["ETag"].strip('"')

@@ -23,7 +23,7 @@ from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.objects.keys import object_key
-from voxledger.catalog.objects.transfer import Upload
+from voxledger.catalog.objects.uploads.transfer import Upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxledger.catalog.objects.circuit import LONGEST, Circuit, backoff
+from voxledger.catalog.objects.uploads.circuit import LONGEST, Circuit, backoff
 
 
 def test_failures_that_went_out_together_count_once() -> None:

@@ -17,10 +17,11 @@ import pytest
 from tests.s3 import running_rclone, wait_for
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
-from voxledger.catalog.objects import EmbeddedStore, Store, record_key, signed
-from voxledger.catalog.objects.embedded_owner import free_port
-from voxledger.catalog.objects.embedded_state import State
-from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.objects import EmbeddedStore, Store, record_key
+from voxledger.catalog.objects.embedded import signed
+from voxledger.catalog.objects.embedded.owner import free_port
+from voxledger.catalog.objects.embedded.rclone import find_rclone
+from voxledger.catalog.objects.embedded.state import State
 from voxledger.catalog.settings import Store as StoreSettings
 
 _ENSURE = """
@@ -77,7 +78,7 @@ def owners(home: Home) -> int:
             words = path.read_bytes().decode().split("\0")
         except OSError:
             continue
-        found += str(home.path) in words and any(word.endswith("embedded_owner") for word in words)
+        found += str(home.path) in words and any(word.endswith("embedded.owner") for word in words)
     return found
 
 

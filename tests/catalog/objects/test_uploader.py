@@ -20,7 +20,8 @@ from tests.catalog.objects.uploading import add_clip, events, stored
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server, wait_for
 from voxledger.catalog.events import AudioUploadFailed
-from voxledger.catalog.objects import Store, Uploader, client, record_key, uploader
+from voxledger.catalog.objects import Store, Uploader, client, record_key
+from voxledger.catalog.objects.uploads import uploader
 from voxledger.catalog.settings import Store as StoreSettings
 
 _PROCESS = Path(__file__).parent / "upload_process.py"
@@ -41,8 +42,8 @@ def through(rclone_store: S3Server, proxy: FaultProxy) -> StoreSettings:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff without the waiting."""
-    monkeypatch.setattr("voxledger.catalog.objects.uploader.backoff", lambda attempt: 0.01)
-    monkeypatch.setattr("voxledger.catalog.objects.circuit.backoff", lambda attempt: 0.05)
+    monkeypatch.setattr("voxledger.catalog.objects.uploads.uploader.backoff", lambda attempt: 0.01)
+    monkeypatch.setattr("voxledger.catalog.objects.uploads.circuit.backoff", lambda attempt: 0.05)
 
 
 class Uploading:

@@ -1,6 +1,6 @@
 """The owner of the embedded store: a process that runs rclone's S3 server for one HOME until nobody needs it.
 
-Run as `python -m voxledger.catalog.objects.embedded_owner HOME [IDLE_SECONDS]`.
+Run as `python -m voxledger.catalog.objects.embedded.owner HOME [IDLE_SECONDS]`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import psutil
 
 from voxledger.catalog import platform
 from voxledger.catalog.events import new_id
-from voxledger.catalog.objects import signed
-from voxledger.catalog.objects.embedded_state import Files, ProcessMark, State, new_keys
-from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.objects.embedded import signed
+from voxledger.catalog.objects.embedded.rclone import find_rclone
+from voxledger.catalog.objects.embedded.state import Files, ProcessMark, State, new_keys
 
 _log = logging.getLogger(__name__)
 _TAKE_OVER = 5.0

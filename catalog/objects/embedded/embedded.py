@@ -15,9 +15,9 @@ from typing import Any
 from voxledger.catalog import platform
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
-from voxledger.catalog.objects import signed
-from voxledger.catalog.objects.embedded_state import Endpoint, Files, ProcessMark, State
-from voxledger.catalog.objects.rclone import find_rclone
+from voxledger.catalog.objects.embedded import signed
+from voxledger.catalog.objects.embedded.rclone import find_rclone
+from voxledger.catalog.objects.embedded.state import Endpoint, Files, ProcessMark, State
 from voxledger.catalog.settings import Store as StoreSettings
 
 _TRUST = 0.05
@@ -30,7 +30,7 @@ _STOP = 12.0
 """Seconds an owner gets to end by itself."""
 _MOST_SETTLED = 100_000
 """Folders remembered as being on the disk."""
-_OWNER = "voxledger.catalog.objects.embedded_owner"
+_OWNER = "voxledger.catalog.objects.embedded.owner"
 
 
 class EmbeddedStore:

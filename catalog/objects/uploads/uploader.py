@@ -13,10 +13,10 @@ import msgspec
 from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError, VoxledgerError
 from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import client as seam
-from voxledger.catalog.objects.circuit import Circuit, backoff
-from voxledger.catalog.objects.outcomes import Outcomes
 from voxledger.catalog.objects.store import Store
-from voxledger.catalog.objects.transfer import LocalFileError, Upload, read_upload, transfer
+from voxledger.catalog.objects.uploads.circuit import Circuit, backoff
+from voxledger.catalog.objects.uploads.outcomes import Outcomes
+from voxledger.catalog.objects.uploads.transfer import LocalFileError, Upload, read_upload, transfer
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
