@@ -1,0 +1,134 @@
+"""Features: what a store can do, as `voxledger doctor` found it by trying, kept in HOME by endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+import msgspec
+
+from voxledger.catalog import platform
+from voxledger.catalog.home import Home
+from voxledger.catalog.settings import Store as StoreSettings
+
+FILE_NAME = "store.features.json"
+EMBEDDED_ENDPOINT = "embedded"
+"""What stands for the endpoint of the embedded store, whose port changes."""
+
+
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store can do. None = nobody has tried, or the access key may not: do without it, and rely on nothing.
+
+    `probed` is when it was tried, in s since the epoch; None = never, or known without trying. `notes` say, by the name
+    of a feature, what the store answered where it was not simply yes; they hold no secret and no key of an object.
+    """
+
+    endpoint: str = ""
+    server: str = ""
+    """What the store calls itself in its answers; empty where it does not."""
+    probed: float | None = None
+    conditional_put: bool | None = None
+    """`If-None-Match: *` is honoured: a PUT onto an object that is there is refused with 412, and changes nothing."""
+    conditional_race: bool | None = None
+    """Of many such PUTs at once exactly one wins."""
+    conditional_multipart: bool | None = None
+    """`If-None-Match: *` is honoured when a multipart upload is completed."""
+    conditional_get: bool | None = None
+    """`If-Match` is honoured: a GET of an object that has changed is refused with 412."""
+    multipart: bool | None = None
+    list_parts: bool | None = None
+    """Parts of an unfinished multipart upload can be listed, so that it can go on after a crash."""
+    list_uploads: bool | None = None
+    """Unfinished multipart uploads can be listed, so that forgotten ones can be given up."""
+    ranges: bool | None = None
+    presign: bool | None = None
+    copy: bool | None = None
+    """Objects are copied within the store, without passing through us."""
+    metadata: bool | None = None
+    """User metadata is kept, also when the store restarts."""
+    tags: bool | None = None
+    md5_refused: bool | None = None
+    """A body that is not what its Content-MD5 promises is refused."""
+    sha256_refused: bool | None = None
+    """A body that is not what its checksum header x-amz-checksum-sha256 promises is refused."""
+    versioning: bool | None = None
+    object_lock: bool | None = None
+    lifecycle: bool | None = None
+    tag_filter: bool | None = None
+    """Lifecycle rules with a prefix and a tag are kept as they were written."""
+    abort_rule: bool | None = None
+    """Lifecycle rules that give up unfinished multipart uploads are kept as they were written."""
+    clock_skew_s: float | None = None
+    """How far the store's clock is ahead of ours, in s, to about a second."""
+    notes: dict[str, str] = {}
+
+    @property
+    def never_overwrites(self) -> bool:
+        """Whether a PUT with `If-None-Match: *` can be trusted, even against a second writer at the same moment."""
+        return self.conditional_put is True and self.conditional_race is True
+
+
+EMBEDDED = Features(
+    endpoint=EMBEDDED_ENDPOINT,
+    server="rclone",
+    conditional_put=False,
+    conditional_race=False,
+    conditional_multipart=False,
+    multipart=True,
+    ranges=True,
+    presign=True,
+    metadata=False,
+    tags=False,
+    md5_refused=True,
+    versioning=False,
+    object_lock=False,
+    lifecycle=False,
+    tag_filter=False,
+    abort_rule=False,
+    clock_skew_s=0.0,
+)
+"""What the embedded store can do: rclone 1.75, tried in tests."""
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """The content of the file."""
+
+    endpoints: dict[str, Features] = {}
+
+
+def store_features(home: Home, settings: StoreSettings) -> Features:
+    """What is known of the store that the section `[store]` names. Reads one small file; contacts nobody, never fails.
+
+    An endpoint that was never tried, or a file that cannot be read, gives Features in which everything is None.
+    """
+    if not settings.endpoint:
+        return EMBEDDED
+    endpoint = normal(settings.endpoint)
+    return _read(home).endpoints.get(endpoint) or Features(endpoint=endpoint)
+
+
+def keep_features(home: Home, features: Features) -> None:
+    """Write down what was found, in place of what was known of the same endpoint. Raises OSError."""
+    if features.endpoint == EMBEDDED_ENDPOINT:
+        return
+    with platform.locked(home.path / f".{FILE_NAME}.lock"):
+        kept = _read(home)
+        found = msgspec.structs.replace(features, probed=features.probed or time.time())
+        kept.endpoints[normal(features.endpoint)] = found
+        platform.write_atomic(_path(home), msgspec.json.format(msgspec.json.encode(kept)), mode=0o600)
+
+
+def normal(endpoint: str) -> str:
+    """One spelling for one endpoint."""
+    return endpoint.rstrip("/").lower()
+
+
+def _path(home: Home) -> Path:
+    return home.path / FILE_NAME
+
+
+def _read(home: Home) -> _Kept:
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(_path(home).read_bytes(), type=_Kept)
+    return _Kept()
