@@ -14,10 +14,14 @@ VoxledgerError                 the root of everything that a user may see
 ├── VaultError                     the vault is missing, or the keys for an actor are
 ├── StoreError                     the S3 store refused, or the object is not there
 │   └── StoreUnavailable               nobody answers at the endpoint
+├── ModelError                     a model version cannot be pushed, pulled or mended as it is
+│   └── ModelNotFound                  there is no such model version
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 class VoxledgerError(Exception):
@@ -90,6 +94,18 @@ class StoreError(VoxledgerError):
 
 class StoreUnavailable(StoreError):
     """Nobody answers at the endpoint."""
+
+
+class ModelError(VoxledgerError):
+    """A model version cannot be pushed, pulled or mended as it is; `files` are the paths in it that are to blame."""
+
+    def __init__(self, message: str, *, files: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.files = tuple(files)
+
+
+class ModelNotFound(ModelError):
+    """There is no such model version, here or in the store."""
 
 
 class PolicyError(VoxledgerError):

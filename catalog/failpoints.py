@@ -40,6 +40,12 @@ KNOWN = frozenset(
         "rebuild.before_swap",
         "rebuild.after_swap",
         "voices.after_copy",
+        "models.after_pushed_file",
+        "models.before_manifest",
+        "models.after_manifest",
+        "models.after_pulled_file",
+        "models.before_folder",
+        "models.after_folder",
     ]
 )
 """The names there are: the room, then the place in it."""

@@ -99,8 +99,11 @@ class Remote(_Section, frozen=True, kw_only=True):
 class IndexTts(_Section, frozen=True, kw_only=True):
     """The engine `indextts`: IndexTTS-2.5 in worker processes, one a device."""
 
+    model: str = ""
+    """Model version `NAME@VERSION` that speaks, pulled from the store when it is not here; `NAME` = its current version.
+    Empty = the files in `indextts.model_dir`."""
     model_dir: InHome = "models/indextts-2.5"
-    """Folder of the checkpoint; a relative one lies in HOME."""
+    """Folder of the checkpoint where `indextts.model` is empty; a relative one lies in HOME."""
     python: str = ""
     """Python that has the package `indextts25-inference`; empty = the one that runs Voxledger."""
     devices: tuple[str, ...] = ("auto",)
@@ -140,6 +143,8 @@ class Store(_Section, frozen=True, kw_only=True):
     """Bucket of clips."""
     events: str = "indextts-events"
     """Bucket of sealed log segments."""
+    models: str = "indextts-models"
+    """Bucket of model versions."""
     voices: str = "indextts-voices"
     """Bucket of registered recordings and of the documents that consent to them."""
     key: str = "{actor}/{session}/{name}-{clip}.{ext}"
@@ -152,6 +157,17 @@ class Store(_Section, frozen=True, kw_only=True):
     """How long closing waits for uploads that are still going."""
     idle_stop: Span = 600.0
     """The embedded store stops after this long without a user."""
+
+
+class Models(_Section, frozen=True, kw_only=True):
+    """Model versions: where they lie on this machine, and how they come here."""
+
+    folder: InHome = "models"
+    """Folder of the versions that were pulled; a relative one lies in HOME. Several HOMEs of one user may share it."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    """Connections over which a version is pulled or pushed."""
+    grace: Span = 7 * 86400.0
+    """`models gc` leaves alone what came into the store, or was removed there, within this time."""
 
 
 class Mixpanel(_Section, frozen=True, kw_only=True):
@@ -232,6 +248,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     remote: Remote = Remote()
     indextts: IndexTts = IndexTts()
     store: Store = Store()
+    models: Models = Models()
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
     report: Report = Report()
