@@ -19,6 +19,7 @@ PACKAGES = [
     "voxledger.catalog.log",
     "voxledger.catalog.objects",
     "voxledger.catalog.objects.embedded",
+    "voxledger.catalog.objects.probing",
     "voxledger.catalog.objects.uploads",
     "voxledger.catalog.projections",
     "voxledger.catalog.query",
