@@ -32,6 +32,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """`If-None-Match: *` is honoured: a PUT onto an object that is there is refused with 412, and changes nothing."""
     conditional_race: bool | None = None
     """Of many such PUTs at once exactly one wins."""
+    conditional_versioned: bool | None = None
+    """The same in a bucket that keeps versions; Ceph 16.2 overwrites there."""
     conditional_multipart: bool | None = None
     """`If-None-Match: *` is honoured when a multipart upload is completed."""
     conditional_get: bool | None = None
@@ -59,6 +61,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Lifecycle rules with a prefix and a tag are kept as they were written."""
     abort_rule: bool | None = None
     """Lifecycle rules that give up unfinished multipart uploads are kept as they were written."""
+    versioned: bool | None = None
+    """Whether the bucket of clips keeps versions; what stands above was tried in a bucket like it."""
     clock_skew_s: float | None = None
     """How far the store's clock is ahead of ours, in s, to about a second."""
     notes: dict[str, str] = {}
@@ -74,18 +78,25 @@ EMBEDDED = Features(
     server="rclone",
     conditional_put=False,
     conditional_race=False,
+    conditional_versioned=False,
     conditional_multipart=False,
+    conditional_get=False,
     multipart=True,
+    list_parts=True,
+    list_uploads=True,
     ranges=True,
     presign=True,
+    copy=True,
     metadata=False,
     tags=False,
     md5_refused=True,
+    sha256_refused=False,
     versioning=False,
     object_lock=False,
     lifecycle=False,
     tag_filter=False,
     abort_rule=False,
+    versioned=False,
     clock_skew_s=0.0,
 )
 """What the embedded store can do: rclone 1.75, tried in tests."""

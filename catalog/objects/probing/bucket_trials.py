@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError
+from voxledger.catalog.objects.probing.object_trials import conditional_put
 from voxledger.catalog.objects.probing.place import Place
+from voxledger.catalog.objects.rules import same
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -21,10 +23,10 @@ def versioning(place: Place) -> bool | None:
     def enable(s3: S3Client) -> None:
         s3.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
 
-    if not place.locks:
-        place.store.request(f"VERSION {place.bucket}", enable)
     if not _versioned(place):
-        return False
+        place.store.request(f"VERSION {place.bucket}", enable)
+        if not _versioned(place):
+            return False
     key = place.key("versions")
     for content in (b"one", b"two"):
         place.store.put(place.bucket, key, content)
@@ -50,6 +52,13 @@ def object_lock(place: Place) -> bool | None:
     )
     enabled = found is not None and found.get("ObjectLockEnabled") == "Enabled"
     return enabled if place.made else enabled or None
+
+
+def conditional_versioned(place: Place) -> bool | None:
+    """A conditional PUT onto an object is refused also where versions are kept. Raises as `versioning` does."""
+    if not _versioned(place):
+        return None if not place.made else False
+    return conditional_put(place)
 
 
 def lifecycle(place: Place) -> bool | None:
@@ -87,7 +96,7 @@ def _keeps(place: Place, rule: dict[str, Any]) -> bool | None:
         lambda s3: s3.put_bucket_lifecycle_configuration(Bucket=place.bucket, LifecycleConfiguration=written),
     )
     found = _read(place, lambda s3: s3.get_bucket_lifecycle_configuration(Bucket=place.bucket)["Rules"])
-    return bool(found) and all(found[0].get(name) == value for name, value in rule.items())
+    return bool(found) and same(found[0], rule)
 
 
 def _versioned(place: Place) -> bool:

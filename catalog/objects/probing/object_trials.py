@@ -107,7 +107,7 @@ def list_uploads(place: Place) -> bool:
     key = place.key("uploads")
     seen = []
 
-    def look(s3: S3Client, upload: dict[str, Any], parts: list[Any]) -> None:
+    def look(s3: S3Client, upload: dict[str, Any], _parts: list[Any]) -> None:
         listed = s3.list_multipart_uploads(Bucket=place.bucket, Prefix=key).get("Uploads", [])
         seen.append(any(found["UploadId"] == upload["UploadId"] for found in listed))
         s3.abort_multipart_upload(**upload)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.objects.client import REFUSED
 from voxledger.catalog.objects.store import Store
 
 PREFIX = "voxledger-probe/"
@@ -40,20 +41,30 @@ class Place:
 
 
 @contextlib.contextmanager
-def place_of(store: Store, bucket: str) -> Iterator[Place]:
+def place_of(store: Store, bucket: str, *, versions: bool = False) -> Iterator[Place]:
     """A bucket of our own where the access key may make one, else a folder in `bucket`. Empty again at the end.
 
-    Raises StoreUnavailable, and StoreError when there is neither.
+    With `versions` it is asked to have object lock, which brings them along. Raises StoreUnavailable, and
+    StoreError when there is neither.
     """
-    place = _made(store) or Place(store, bucket, _folder())
+    place = _made(store, versions) or Place(store, bucket, _folder())
     try:
         if not place.made:
-            store.request(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
+            _require(store, bucket)
         yield place
     finally:
         _clear(store, place.bucket, place.prefix)
         if place.made:
             _remove(store, place.bucket)
+
+
+def _require(store: Store, bucket: str) -> None:
+    """A key that may not look is trusted to know its bucket."""
+    try:
+        store.request(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
+    except StoreError as error:
+        if error.code not in REFUSED:
+            raise
 
 
 def tidy(store: Store, buckets: Iterable[str]) -> int:
@@ -89,21 +100,22 @@ def _is_ours(bucket: str) -> bool:
     return bucket.startswith(BUCKET) and len(rest) == _RANDOM and all(digit in "0123456789abcdef" for digit in rest)
 
 
-def _made(store: Store) -> Place | None:
-    """A new bucket, with object lock where that is taken. None when the access key may not make one."""
+def _made(store: Store, versions: bool) -> Place | None:
+    """A new bucket. None when the access key may not make one."""
     region = store.settings.region
     options: dict[str, Any] = {}
     if not store.is_embedded and region != "us-east-1":
         options = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    for locks in (True, False):
+    for locks in (True, False) if versions else (False,):
         name = BUCKET + secrets.token_hex(_RANDOM // 2)
         lock = {"ObjectLockEnabledForBucket": True} if locks else {}
         try:
-            step = partial(_create, Bucket=name, **options, **lock)
-            store.request(f"CREATE {name}", step)
+            store.request(f"CREATE {name}", partial(_create, Bucket=name, **options, **lock))
         except StoreUnavailable:
             raise
-        except StoreError:
+        except StoreError as error:
+            if error.code in REFUSED:
+                return None
             continue
         return Place(store, name, _folder(), made=True, locks=locks)
     return None

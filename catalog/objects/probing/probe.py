@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,10 +19,11 @@ from voxledger.catalog.objects.probing.place import Place, place_of
 from voxledger.catalog.objects.store import Store
 
 Trial = Callable[[Place], bool | None]
-_FORGETFUL = "rclone"
-"""A server that keeps metadata in memory only: trying it shows metadata that are gone with the next restart."""
-
-TRIALS: dict[str, Trial] = {
+FORGETFUL = "rclone"
+"""The server that keeps metadata in memory only: what trying shows is gone with its next restart."""
+_RCLONE = "GoFakeS3"
+"""The owner of everything in rclone's server, which calls itself AmazonS3."""
+OBJECTS: dict[str, Trial] = {
     "conditional_put": object_trials.conditional_put,
     "conditional_race": object_trials.conditional_race,
     "conditional_get": object_trials.conditional_get,
@@ -34,40 +38,62 @@ TRIALS: dict[str, Trial] = {
     "tags": object_trials.tags,
     "md5_refused": object_trials.md5_refused,
     "sha256_refused": object_trials.sha256_refused,
+}
+"""What is tried with objects, in a bucket like that of the clips."""
+BUCKETS: dict[str, Trial] = {
     "object_lock": bucket_trials.object_lock,
     "versioning": bucket_trials.versioning,
+    "conditional_versioned": bucket_trials.conditional_versioned,
     "lifecycle": bucket_trials.lifecycle,
     "tag_filter": bucket_trials.tag_filter,
     "abort_rule": bucket_trials.abort_rule,
 }
-"""What is tried, by the name of the feature."""
+"""What is tried with a bucket."""
 
 
-def probe(store: Store, *, told: Callable[[str], None] = lambda name: None) -> Features:
+def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Features:
     """Try everything, about 150 small requests and one of 5 MiB; `told` hears the name of each feature before its turn.
 
-    It happens in a bucket that is made for it, or, where the access key may not make one, under `voxledger-probe/` in
-    the bucket of clips; both are left as they were. Raises StoreUnavailable when nobody answers, StoreError when the
-    store refuses everything.
+    It happens in two buckets that are made for it, or, where the access key may not make any, under `voxledger-probe/`
+    in the bucket of clips; nothing is left behind. Raises StoreUnavailable when nobody answers, StoreError when there
+    is no place to try anything.
     """
+    bucket = store.settings.audio
     server, skew = greeting(store)
+    versioned = _versioned(store, bucket)
     found: dict[str, bool | None] = {}
     notes: dict[str, str] = {}
-    with place_of(store, store.settings.audio) as place:
-        for name, trial in TRIALS.items():
+    with place_of(store, bucket, versions=True) as keeping:
+        for name, trial in BUCKETS.items():
             told(name)
-            found[name] = _tried(name, trial, place, notes)
-    if _FORGETFUL in server.lower() and found["metadata"]:
+            found[name] = _tried(name, trial, keeping, notes)
+        with place_of(store, bucket) if keeping.made and not versioned else nullcontext(keeping) as place:
+            for name, trial in OBJECTS.items():
+                told(name)
+                found[name] = _tried(name, trial, place, notes)
+    if server == FORGETFUL and found["metadata"]:
         found["metadata"] = False
         notes["metadata"] = "kept only until the server restarts"
     return Features(
         endpoint=EMBEDDED_ENDPOINT if store.is_embedded else normal(store.endpoint),
         server=server,
         probed=time.time(),
+        versioned=versioned,
         clock_skew_s=skew,
         notes=notes,
         **found,
     )
+
+
+def _versioned(store: Store, bucket: str) -> bool | None:
+    """Whether a bucket keeps versions; None when it is not there, or the access key may not ask."""
+    try:
+        found = store.request(f"VERSIONING of {bucket}", lambda s3: s3.get_bucket_versioning(Bucket=bucket))
+    except StoreUnavailable:
+        raise
+    except StoreError:
+        return None
+    return found.get("Status") == "Enabled"
 
 
 def greeting(store: Store) -> tuple[str, float | None]:
@@ -87,7 +113,18 @@ def greeting(store: Store) -> tuple[str, float | None]:
     except StoreError as error:
         response = getattr(error.__cause__, "response", {})
         headers.update(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
-    return headers.get("server", ""), _skew(headers.get("date", ""), (before + time.time()) / 2)
+    return _server(store, headers), _skew(headers.get("date", ""), (before + time.time()) / 2)
+
+
+def _server(store: Store, headers: dict[str, str]) -> str:
+    """Its name, without what else the header says; Ceph has none, but numbers its requests in a way of its own."""
+    with contextlib.suppress(StoreError):
+        owner = store.request("LIST buckets", lambda s3: s3.list_buckets()).get("Owner", {})
+        if owner.get("DisplayName") == _RCLONE:
+            return FORGETFUL
+    if headers.get("x-amz-request-id", "").startswith("tx0000"):
+        return "Ceph"
+    return re.sub(r"[^\w ./()-]", "", headers.get("server", ""))[:40]
 
 
 def _skew(date: str, ours: float) -> float | None:
@@ -103,20 +140,24 @@ def _skew(date: str, ours: float) -> float | None:
 
 
 def _tried(name: str, trial: Trial, place: Place, notes: dict[str, str]) -> bool | None:
-    """What a trial has shown. A refusal for want of rights, and one that passes, show nothing: None."""
-    try:
-        return trial(place)
-    except StoreUnavailable as error:
-        if not place.store.answers():
-            raise
-        notes[name] = f"the store broke off ({error.code})"
-    except StoreError as error:
-        code = error.code or "refused"
-        if code in seam.REFUSED:
-            notes[name] = "the access key may not try it"
-        elif seam.is_transient(error):
-            notes[name] = f"could not be tried now ({code})"
-        else:
-            notes[name] = f"refused ({code})"
-            return False
-    return None
+    """What a trial has shown. A refusal for want of rights shows nothing, nor does a store that is busy: None."""
+    for again in (True, True, False):
+        try:
+            return trial(place)
+        except StoreUnavailable as error:
+            if not place.store.answers():
+                raise
+            code = error.code or "broken off"
+        except StoreError as error:
+            code = error.code or "refused"
+            if code in seam.REFUSED:
+                notes[name] = "the access key may not try it"
+                return None
+            if not seam.is_transient(error):
+                break
+        if not again and code in seam.BUSY:
+            notes[name] = f"the store was too busy ({code})"
+            return None
+    # What fails three times in a row while all else is answered is something that this store cannot do.
+    notes[name] = f"refused ({code})"
+    return False
