@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
 
-import voxledger
-from tests.building import NOBODY
 from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
@@ -20,12 +17,6 @@ from voxledger.synth.errors import ManifestError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "indextts"
 real_input = pytest.mark.skipif(not REAL.is_dir(), reason="the example manifests of IndexTTS are not here")
-
-
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
 
 
 def _manifest(folder: Path, *lines: object) -> Path:

@@ -47,3 +47,7 @@ class Watched:
 
     def close(self) -> None:
         self._inner.close()
+
+
+Use = Callable[[Watched], Watched]
+"""Makes an engine the one that is loaded, and gives it back."""

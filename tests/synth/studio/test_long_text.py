@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import voxledger
 from tests.building import NOBODY
-from tests.synth.watched import Watched
+from tests.synth.watched import Use, Watched
 from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import EngineFailed, InvalidEmotion, audio, engines
@@ -24,22 +24,6 @@ from voxledger.synth.engines.base import Segment, SynthesisRequest
 
 SENTENCES = [f"Boat number {number} comes home before the storm." for number in range(20)]
 CHAPTER = " ".join(SENTENCES)
-Use = Callable[[Watched], Watched]
-
-
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    def use(engine: Watched) -> Watched:
-        monkeypatch.setattr(engines, "load", lambda name, settings: engine)
-        return engine
-
-    return use
 
 
 def test_changing_one_sentence_speaks_one_sentence(vox: Ledger, use: Use) -> None:

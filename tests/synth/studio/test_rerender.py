@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from tests.building import NOBODY
 from tests.synth.watched import Watched
 from voxledger.ledger import Ledger
 from voxledger.synth import InvalidRequest, engines
-
-
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
 
 
 @pytest.mark.parametrize(

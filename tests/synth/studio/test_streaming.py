@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +15,14 @@ import soundfile
 
 import voxledger
 from tests.building import NOBODY
-from tests.synth.watched import Watched
+from tests.synth.watched import Use, Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, Stopped, SynthesisError, engines
+from voxledger.synth import EngineFailed, Stopped, SynthesisError
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.studio import attempt, streaming
 from voxledger.synth.studio.filing import record
 
 TEXT = "The tide is turning. Two boats come home before the storm. The third one stays out."
-Use = Callable[[Watched], Watched]
-
-
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    def use(engine: Watched) -> Watched:
-        monkeypatch.setattr(engines, "load", lambda name, settings: engine)
-        return engine
-
-    return use
 
 
 def assert_called_off(vox: Ledger) -> None:

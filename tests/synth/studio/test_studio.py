@@ -36,12 +36,6 @@ from voxledger.synth.errors import (
 )
 
 
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
-
-
 def _count(vox: Ledger, outcome: str | None = None) -> int:
     where = f"WHERE outcome = '{outcome}'" if outcome else ""
     return int(vox.catalog.sql(f"SELECT count(*) AS n FROM generations {where}").rows()[0]["n"])

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from tests.soak import count, told_of_soak
-from tests.synth.voices.conftest import RATE
+from tests.synth.conftest import RATE
 from voxledger.catalog import DiskFull
 from voxledger.ledger import Ledger
 from voxledger.synth.errors import RecordingRefused

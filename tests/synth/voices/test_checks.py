@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.synth.voices.conftest import RATE
+from tests.synth.conftest import RATE
 from voxledger.synth.voices import decoder
 from voxledger.synth.voices.checks import Measured, forced, judge
 

@@ -19,7 +19,7 @@ import soundfile
 import voxledger
 from tests.building import NOBODY
 from tests.s3 import S3Server
-from tests.synth.voices.conftest import RATE
+from tests.synth.conftest import RATE
 from voxledger.ledger import Ledger
 from voxledger.synth.errors import ConsentEnded, InvalidRequest, RecordingRefused, UnknownVoice, VoiceMissing
 

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import voxledger
-from tests.building import NOBODY
-from tests.synth.watched import Watched
+from tests.synth.watched import Use, Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch, engines
+from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.studio import streaming
 
 ABLE = {"reference_voices": True, "emotion_modes": frozenset({"none", "vector", "reference", "words"}), "voices": ()}
-Use = Callable[[Watched], Watched]
-
-
-@pytest.fixture
-def vox(tmp_path: Path) -> Iterator[Ledger]:
-    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
-        yield ledger
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    def use(engine: Watched) -> Watched:
-        monkeypatch.setattr(engines, "load", lambda name, settings: engine)
-        return engine
-
-    return use
 
 
 def test_a_registered_voice_reaches_the_engine_as_a_file_of_its_content(vox: Ledger, use: Use, speech: Path) -> None:

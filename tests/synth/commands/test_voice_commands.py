@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import voxledger
-from tests.building import NOBODY, completed
+from tests.building import completed
+from tests.synth.conftest import Run
 from voxledger.catalog.events import new_id
-from voxledger.cli import main
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("VOXLEDGER_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        heard = capsys.readouterr()
-        return int(ended.value.code or 0), heard.out, heard.err
-
-    return run
 
 
 def test_a_voice_from_its_registration_to_its_end(run: Run, speech: Path, tmp_path: Path) -> None:
