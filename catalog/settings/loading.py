@@ -19,6 +19,7 @@ from voxledger.catalog.settings.units import parse_size, parse_span
 
 FILE_NAME = "voxledger.toml"
 PREFIX = "VOXLEDGER_"
+_DAY = 86400.0
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +170,18 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"store.key = {settings.store.key!r} must hold {{clip}}, and besides only {{actor}}, {{session}}, {{name}} and {{ext}}",
             name="store.key",
+        )
+    if "@" in settings.store.endpoint.partition("://")[2].partition("/")[0]:
+        # Its value is not shown: what stands before the @ is a secret, and this name is no place for it.
+        raise SettingsError(
+            "store.endpoint holds a user name and a password; write them as store.access_key and store.secret_key",
+            name="store.endpoint",
+        )
+    if 0 < settings.retention.backstop < _DAY:
+        raise SettingsError(
+            f"retention.backstop = {settings.retention.backstop:g} s is less than a day, the shortest span of a lifecycle"
+            " rule; 0 means none",
+            name="retention.backstop",
         )
     if settings.store.endpoint and not re.match(r"https?://[^/\s]+", settings.store.endpoint):
         raise SettingsError(

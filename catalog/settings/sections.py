@@ -145,6 +145,8 @@ class Store(_Section, frozen=True, kw_only=True):
     """Bucket of sealed log segments."""
     models: str = "indextts-models"
     """Bucket of model versions."""
+    backup: str = "indextts-backup"
+    """Bucket of backups."""
     voices: str = "indextts-voices"
     """Bucket of registered recordings and of the documents that consent to them."""
     key: str = "{actor}/{session}/{name}-{clip}.{ext}"
@@ -212,6 +214,9 @@ class Retention(_Section, frozen=True, kw_only=True):
     """Fuse: a plan that condemns more clips than this is not applied."""
     max_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
     """Fuse: a plan that condemns a larger share of all clips than this is not applied."""
+    backstop: Span = 0.0
+    """Lifecycle rules (`voxledger lifecycle`) let the store itself remove what a purge has begun to delete and this long
+    after is still there, old versions too; at least a day. 0 = none."""
     rules: tuple[ExpireRule, ...] = ()
     """Expire rules, `[[retention.rules]]`; the shortest matching `keep_for` decides."""
 
