@@ -40,6 +40,8 @@ KNOWN = frozenset(
         "rebuild.before_swap",
         "rebuild.after_swap",
         "voices.after_copy",
+        "fetch.after_range",
+        "fetch.before_publish",
         "models.after_pushed_file",
         "models.before_manifest",
         "models.after_manifest",

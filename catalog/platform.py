@@ -106,6 +106,35 @@ def locked(path: Path, *, blocking: bool = True) -> Iterator[bool]:
                 _unlock(file)
 
 
+@contextlib.contextmanager
+def lock_file(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file that is there only while somebody holds it, or waits for it."""
+    file = _locked_under(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes no file that is open; it serves the next one too
+            path.unlink()
+        _unlock(file)
+        file.close()
+
+
+def _locked_under(path: Path) -> BinaryIO:
+    """The file that has this name, made if need be, and locked."""
+    while True:
+        file = path.open("ab")
+        try:
+            # Whoever held it before may have removed it while we waited: then others lock another file of this name.
+            if _lock(file, blocking=True) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
 def _lock(file: BinaryIO, blocking: bool) -> bool:
     if sys.platform == "win32":
         import msvcrt

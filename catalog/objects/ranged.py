@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+import random
+import threading
+import time
+import zlib
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import DiskFull, StoreError
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects.part_file import PartFile
+from voxledger.catalog.objects.range_reader import RangeReader, Stopped, Taken, Unranged
 
 if TYPE_CHECKING:
     from voxledger.catalog.objects.store import Store
@@ -12,6 +27,14 @@ if TYPE_CHECKING:
 Arrived: TypeAlias = Callable[[int], None]
 """Hears from any thread by how many bytes there are more now; less than 0 when some must be fetched again."""
 THREADS = 8
+ATTEMPTS = 6
+"""Requests in a row that bring nothing, until a fetch is given up; together they wait about 4 s."""
+_PIECE = 1 << 20
+_LONGEST_PAUSE = 2.0
+_READINGS = 3
+"""So often a range may come back from the disk other than it was written."""
+_FAREWELL = 5.0
+"""Seconds that the end of a fetch waits for its threads; one that hangs in a dead connection ends by itself."""
 
 
 def fetch_object(
@@ -20,7 +43,7 @@ def fetch_object(
     key: str,
     path: Path,
     *,
-    bytes: int,  # noqa: A002  # what ObjectInfo and Clip call it
+    bytes: int,  # what ObjectInfo and Clip call it
     sha256: str,
     etag: str | None = None,
     threads: int = THREADS,
@@ -28,6 +51,208 @@ def fetch_object(
 ) -> Path:
     """Write an object into `path`, which appears whole and checked (`bytes`, `sha256` in hex) or not at all.
 
-    `path` is replaced when it is there. Its folder must be there. With `etag` only that version of the object is read.
+    `path` is replaced when it is there; its folder must be there. Objects of more than 8 MB come in ranges over as many
+    as `threads` connections, with about 1 MB of memory each. What has arrived lies in a file beside `path` and stays
+    there when this ends early, by an error, Ctrl-C or SIGKILL: the next call for the same content fetches the rest only.
+    A damaged range is fetched again, and named in the log. Processes and threads that want the same content in the same place wait
+    for one another, and fetch it once. With `etag` only that version of the object is read.
+
+    Raises StoreError with the code `NoSuchKey` where nothing lies, `Changed` where another object lies, `Damaged` where the
+    bytes in the store are not those of `sha256`; StoreUnavailable when the store falls silent for longer than a few
+    attempts; DiskFull, also before the first byte; OSError when the disk fails.
     """
-    return store.download(bucket, key, path, sha256=sha256)
+    part = PartFile(path, size=bytes, sha256=sha256)
+    heard = progress or _unheard
+    try:
+        before = _identity(path)
+        with part.held():
+            if _identity(path) != before and _holds(path, bytes, sha256):  # somebody else fetched it meanwhile
+                heard(bytes)
+                return path
+            _require_room(part)
+            try:
+                part.open()
+                _fetch(part, RangeReader(store, bucket, key, size=bytes, etag=etag), threads, heard)
+            finally:
+                part.close()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _full(path, bytes) from error
+    return path
+
+
+def _fetch(part: PartFile, reader: RangeReader, threads: int, heard: Arrived) -> None:
+    try:
+        _Fetch(part, reader, threads, heard).run()
+    except Unranged:
+        part.in_one_piece()
+        _Fetch(part, reader, 1, heard).run()
+
+
+class _Fetch:
+    """One run over the ranges that are missing: threads fetch them, and the caller's own hashes what is there in order."""
+
+    def __init__(self, part: PartFile, reader: RangeReader, threads: int, heard: Arrived) -> None:
+        self._part = part
+        self._reader = reader
+        self._heard = heard
+        self._changed = threading.Condition()
+        self._todo = deque(number for number in range(part.count) if number not in part.crcs)
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._threads = min(threads, len(self._todo)) if part.count > 1 else 0
+
+    def run(self) -> None:
+        """Fetch, check, publish."""
+        self._heard(sum(self._length(number) for number in self._part.crcs))
+        crew = [
+            threading.Thread(target=self._work, name=f"voxledger-fetch-{number}", daemon=True)
+            for number in range(self._threads)
+        ]
+        try:
+            for thread in crew:
+                thread.start()
+            if self._digest() != self._part.sha256:
+                self._again()
+            failpoint("fetch.before_publish")
+            self._part.publish()
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify_all()
+            deadline = time.monotonic() + _FAREWELL
+            for thread in crew:
+                if thread.ident is not None:  # an interrupt may come between making and starting them
+                    thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _digest(self) -> str:
+        """The SHA-256 of everything, as the disk gives it back: hashed in order, while the rest still arrives."""
+        hashed = hashlib.sha256()
+        for number in range(self._part.count):
+            for _ in range(_READINGS):
+                self._wait_for(number)
+                trial, crc = hashed.copy(), 0
+                for piece in self._part.read(number, _PIECE):
+                    trial.update(piece)
+                    crc = zlib.crc32(piece, crc)
+                if crc == self._part.crcs[number]:
+                    break
+                self._reader.damaged(self._part.span(number), "are not on the disk as they arrived")
+                self._refetch(number)
+            else:
+                raise OSError(errno.EIO, "the disk gives back other bytes than were written", str(self._part.path))
+            hashed = trial
+        return hashed.hexdigest()
+
+    def _again(self) -> None:
+        """What arrived is not what was recorded. If it was damaged on the way, a second look tells which range."""
+        differing = 0
+        for number in range(self._part.count):
+            before = self._part.crcs[number]
+            self._refetch(number)
+            if self._part.crcs[number] != before:
+                differing += 1
+                self._reader.damaged(self._part.span(number), "arrived damaged")
+        if not differing or self._digest() != self._part.sha256:
+            self._part.discard()
+            raise self._reader.altered(self._part.sha256)
+
+    def _refetch(self, number: int) -> None:
+        self._heard(-self._length(number))
+        self._fetch_range(number)
+
+    def _length(self, number: int) -> int:
+        start, end = self._part.span(number)
+        return end - start
+
+    def _wait_for(self, number: int) -> None:
+        """Until a range is there; without threads it is fetched here."""
+        while number not in self._part.crcs:
+            if not self._threads:
+                self._fetch_range(number)
+                continue
+            with self._changed:
+                if self._error is not None:
+                    raise self._error
+                if number not in self._part.crcs:
+                    self._changed.wait(1.0)
+
+    def _work(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    if self._stopped or not self._todo:
+                        return
+                    number = self._todo.popleft()
+                self._fetch_range(number)
+                with self._changed:
+                    self._changed.notify_all()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001  # it is raised where the fetch was asked for
+            with self._changed:
+                self._error = self._error or error
+                self._stopped = True
+                self._changed.notify_all()
+
+    def _fetch_range(self, number: int) -> None:
+        """Fetch one range, however often the connection breaks, unless that happens many times in a row for nothing."""
+        taken, vain = Taken(*self._part.span(number)), 0
+        with self._part.writer(number) as file:
+            while not taken.complete:
+                had = taken.got
+                try:
+                    self._reader.read(taken, file, self._heard, lambda: self._stopped)
+                except StoreError as error:
+                    vain = 0 if taken.got > had else vain + 1
+                    if not seam.is_transient(error) or vain >= ATTEMPTS:
+                        raise
+                    self._pause(vain)
+        self._part.arrived(number, taken.crc)
+        failpoint("fetch.after_range")
+
+    def _pause(self, vain: int) -> None:
+        """Longer after each attempt that brought nothing, and not as long as the other threads do."""
+        seconds = min(_LONGEST_PAUSE, 0.1 * 2.0**vain) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._stopped and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+        if self._stopped:
+            raise Stopped
+
+
+def _unheard(more: int) -> None:
+    """Nobody watches."""
+
+
+def _require_room(part: PartFile) -> None:
+    """Before the first byte, and without touching what has arrived."""
+    missing = part.size - part.on_disk()
+    if missing > 0 and platform.free_disk(part.target.parent) < missing:
+        raise OSError(errno.ENOSPC, "no room")
+
+
+def _full(path: Path, size: int) -> DiskFull:
+    free = platform.free_disk(path.parent)
+    return DiskFull(
+        f"{path.name} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free in {path.parent}; make room and try"
+        " again: what has arrived of it is kept"
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _holds(path: Path, size: int, sha256: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return False
