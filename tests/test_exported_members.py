@@ -17,6 +17,7 @@ PACKAGES = [
     "voxledger.catalog.events",
     "voxledger.catalog.journal",
     "voxledger.catalog.log",
+    "voxledger.catalog.models",
     "voxledger.catalog.objects",
     "voxledger.catalog.objects.embedded",
     "voxledger.catalog.objects.probing",

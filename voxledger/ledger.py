@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.log import Keeper
+    from voxledger.catalog.models import Models
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.retention import Retention
@@ -178,6 +179,13 @@ class Ledger:
             channel=self.channel,
             uploaded=lambda clip: not self.uploader.flush([clip], timeout=self.settings.store.close_wait),
         )
+
+    @_once
+    def models(self) -> Models:
+        """Versions of an engine's files: pushed, pulled, and put back when they are lost."""
+        from voxledger.catalog.models import Models
+
+        return Models(self.settings, self.recorder, lambda: self.keeper, lambda: self.store, actor=self.actor)
 
     @_once
     def search(self) -> SearchIndex:

@@ -1,0 +1,108 @@
+"""Contents: files by their SHA-256, from the store onto this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from voxledger.catalog import platform
+from voxledger.catalog.errors import DiskFull, ModelError, StoreError
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.models.bucket import Bucket, blob_key
+from voxledger.catalog.models.local import Local
+from voxledger.catalog.models.manifest import Manifest, ModelFile
+from voxledger.catalog.models.names import Reference
+from voxledger.catalog.models.progress import Meter, Progress
+
+LARGE = 64 << 20
+"""Files from here on travel one after another, each over all connections; smaller ones side by side."""
+_GONE = frozenset(["404", "NoSuchKey", "NoSuchBucket", "NotFound"])
+
+
+def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[ModelFile], list[ModelFile]]:
+    """The contents of a version that are here, every byte read, and those that are not. Called within `locked()`."""
+    wanted = list(manifest.contents.values())
+    near = [file for file in wanted if local.blob(file.sha256).exists()]
+    meter = Meter("checking", sum(file.bytes for file in near), progress) if near else None
+    with ThreadPoolExecutor(4, thread_name_prefix="voxledger-hash") as pool:
+        found = list(pool.map(lambda file: local.has(file, meter.add if meter else lambda size: None), wanted))
+    return (
+        [file for file, is_here in zip(wanted, found, strict=True) if is_here],
+        [file for file, is_here in zip(wanted, found, strict=True) if not is_here],
+    )
+
+
+def fetch(
+    bucket: Bucket,
+    local: Local,
+    reference: Reference,
+    files: list[ModelFile],
+    *,
+    room: int,
+    threads: int,
+    progress: Progress,
+) -> None:
+    """Bring contents here, each verified before it appears. Called again after any end, it goes on where it stopped.
+
+    Raises DiskFull before anything is fetched when `room` bytes would not be left; ModelError when the store lacks one.
+    """
+    _require_room(local, reference, files, room)
+    meter = Meter("pulling", sum(file.bytes for file in files), progress)
+    # Here, not in a thread of their own, so that Ctrl-C ends them at once; each uses all connections.
+    for file in sorted((file for file in files if file.bytes >= LARGE), key=lambda file: -file.bytes):
+        _fetch(bucket, local, reference, file, threads, meter)
+        failpoint("models.after_pulled_file")
+    small = [file for file in files if file.bytes < LARGE]
+    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-pull") as pool:
+        try:
+            for _ in pool.map(lambda file: _fetch(bucket, local, reference, file, 1, meter), small):
+                failpoint("models.after_pulled_file")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, threads: int, meter: Meter) -> None:
+    from voxledger.catalog.objects.ranged import fetch_object
+
+    path = local.prepare(file.sha256)
+    if not file.bytes:
+        path.touch()
+        return
+    try:
+        fetch_object(
+            bucket.store, bucket.name, blob_key(file.sha256), path, bytes=file.bytes, sha256=file.sha256, threads=threads,
+            progress=meter.add,
+        )  # fmt: skip
+    except StoreError as error:
+        if error.code in _GONE:
+            raise lacking(reference, [file.path]) from error
+        if error.code == "Damaged":
+            raise ModelError(
+                f"{file.path} of {reference} is damaged in the store ({error}). `voxledger models restore {reference}` mends it"
+                " on a machine that has it, or where the bucket keeps versions",
+                files=[file.path],
+            ) from error
+        raise
+
+
+def lacking(reference: Reference, paths: Iterable[str]) -> ModelError:
+    """The error for contents that the store does not have."""
+    named = list(paths)
+    shown = ", ".join(named[:5]) + (f" and {len(named) - 5:,} more" if len(named) > 5 else "")
+    return ModelError(
+        f"the store lacks {shown} of {reference}. `voxledger models restore {reference}` puts it back, on a machine that has"
+        " it or where the bucket keeps versions",
+        files=named,
+    )
+
+
+def _require_room(local: Local, reference: Reference, files: list[ModelFile], room: int) -> None:
+    needed = sum(file.bytes for file in files)
+    free = platform.free_disk(local.folder)
+    if needed and free - needed < room:
+        raise DiskFull(
+            f"{reference} needs {needed / 1e9:,.2f} GB more, and {free / 1e9:,.2f} GB are free under {local.folder}, of which"
+            f" general.min_free_disk = {room / 1e9:,.2f} GB stay free; free some space (`voxledger models remove`, or"
+            " `voxledger models gc --here`), or lower the setting. Nothing was pulled"
+        )

@@ -1,0 +1,3 @@
+-- name: recorded
+-- The manifest of each version as the log has it.
+SELECT model, model_version, manifest FROM models ORDER BY model, model_version;
