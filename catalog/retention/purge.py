@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.retention.store import Deletable
 
@@ -43,14 +44,24 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Purger:
     """Deletes audio. Deleting what is gone already is fine, so a purge can be repeated after any interruption.
 
-    `away` is set once the store has stopped answering; nothing more is asked of it then.
+    `condemn` is called with bucket and key before an object is deleted, for stores with a backstop behind us
+    (`objects.lifecycle`); that it fails stops nothing. `away` is set once the store has stopped answering; nothing more
+    is asked of it then.
     """
 
-    def __init__(self, store: Deletable, cache: Path, *, threads: int = 4) -> None:
+    def __init__(
+        self,
+        store: Deletable,
+        cache: Path,
+        *,
+        threads: int = 4,
+        condemn: Callable[[str, str], None] | None = None,
+    ) -> None:
         self.away: StoreUnavailable | None = None
         self._store = store
         self._cache = cache.resolve()
         self._threads = threads
+        self._condemn = condemn
 
     def probe(self, clip: Doomed) -> None:
         """Raises StoreUnavailable or StoreError when the store does not answer as it should."""
@@ -92,11 +103,23 @@ class Purger:
         """The key that is still there, None when all is gone."""
         keys = (key, record_key(key))
         for name in keys:
+            self._tag(clip, name)
             with _without_bucket():
                 self._store.delete(clip.bucket, name)
         for file in {self._cache / (clip.path or key), self._cache / key}:
             self._remove(file, clip.id)
         return next((name for name in keys if self._store.head(clip.bucket, name) is not None), None)
+
+    def _tag(self, clip: Doomed, key: str) -> None:
+        if self._condemn is None:
+            return
+        try:
+            self._condemn(clip.bucket, key)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            level = logging.DEBUG if error.code in MISSING else logging.WARNING
+            _log.log(level, "clip %s: no tag for the store's own rules (%s)", clip.id[-8:], error.code)
 
     def _remove(self, path: Path, clip: str) -> None:
         """Remove a file of the cache and the folders it leaves empty; what lies elsewhere is never touched."""

@@ -11,6 +11,7 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import Keeper, Progress
+from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention import planner, snapshot
 from voxledger.catalog.retention.executor import Applied, Executor, check
@@ -72,9 +73,12 @@ class Retention:
             check(plan, plan_id)
             actor = self._recorder.vault.actor(self._actor)
             executor = Executor(plan, self._recorder, self._keeper, actor, progress=progress)
-            return executor.run(
-                lambda: Purger(self._store(), self._home.cache, threads=self._settings.store.upload_threads)
-            )
+            return executor.run(self._purger)
+
+    def _purger(self) -> Purger:
+        store = self._store()
+        condemn = condemner(self._home, self._settings, store)
+        return Purger(store, self._home.cache, threads=self._settings.store.upload_threads, condemn=condemn)
 
     def explain(self, reference: str, now: datetime | None = None) -> tuple[str, ...]:
         """Sentences about one clip: its life, the rules that match, when it goes, what would keep it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -16,7 +16,18 @@ RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector"
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    def __repr__(self) -> str:
+        """Secrets never show: settings are printed in tracebacks and by debuggers."""
+        shown = {
+            field.name: "(set)" if _is_secret(field.type) and getattr(self, field.name) else getattr(self, field.name)
+            for field in msgspec.structs.fields(self)
+        }
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _is_secret(kind: Any) -> bool:
+    metas = [meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
+    return any((meta.extra or {}).get("secret") for meta in metas)
 
 
 class General(_Section, frozen=True, kw_only=True):
