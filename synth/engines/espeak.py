@@ -22,7 +22,7 @@ import numpy as np
 from voxledger.catalog.settings import Settings
 from voxledger.synth import prosody
 from voxledger.synth.emotion import Emotion, Weights
-from voxledger.synth.engines import espeak_library
+from voxledger.synth.engines import espeak_library, sampling
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.espeak_process import AT_MOST, Speech, Utterance, Workers
 from voxledger.synth.engines.espeak_text import kana, plain, questioning, speakable
@@ -41,8 +41,8 @@ WORDS_PER_MINUTE = 175
 MAPPING = 2
 """To be raised with every change of how a prosody or a text is handed to eSpeak: it changes the sound."""
 
-SPEED = (0.5, 2.5)
-"""Bounds of `sampling["speed"]`, a factor on the rate."""
+SAMPLING: sampling.Bounds = {"speed": (0.5, 2.5)}
+"""`speed` is a factor on the rate."""
 
 # How far above its floor a voice's mean F0 lies, and the point its range widens around, in parts of the floor. The
 # first is measured, and about the same in all voices; the second is 18 Hz of 73 in SetPitch2.
@@ -144,7 +144,7 @@ def _manner(request: SynthesisRequest) -> _Manner:
         raise UnknownVoice(f"the engine espeak has no voice {request.voice!r}; near: {', '.join(near)}")
     how = prosody.blend(prosody.effective(request.emotion))
     voice, seed_c = voice_file(data, language, request.voice, how)
-    rate = how.rate * _speed(request)
+    rate = how.rate * sampling.checked("espeak", request.sampling, SAMPLING).get("speed", 1.0)
     return _Manner(
         voice=voice,
         seed_c=seed_c,
@@ -170,16 +170,6 @@ def _intonation(how: Prosody) -> tuple[tuple[int, int], tuple[int, int]]:
     floor = (1 + _MEAN) * factor - _MEAN - (_MEAN - _PIVOT) * (span - 1)
     pitch = min(99, round(50 + 50 * math.log2(max(0.5, floor))))
     return (espeak_library.PITCH, pitch), (espeak_library.RANGE, round(50 * span))
-
-
-def _speed(request: SynthesisRequest) -> float:
-    unknown = sorted(set(request.sampling) - {"speed"})
-    if unknown:
-        raise NotSupported(f"the engine espeak knows only speed, not {', '.join(unknown)}", feature="sampling")
-    speed = request.sampling.get("speed", 1.0)
-    if not SPEED[0] <= speed <= SPEED[1]:
-        raise NotSupported(f"speed must lie between {SPEED[0]} and {SPEED[1]} here, not {speed:g}", feature="sampling")
-    return speed
 
 
 def _pause_s(following: Sentence, manner: _Manner) -> float:
@@ -244,7 +234,7 @@ def _info() -> EngineInfo:
         streaming=True,
         determinism="bytes",
         concurrency=AT_MOST,
-        sampling=("speed",),
+        sampling=tuple(SAMPLING),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ import numpy as np
 from voxledger.catalog.home import default_path
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import ZERO, Emotion, Weights
-from voxledger.synth.engines import indextts_worker
+from voxledger.synth.engines import indextts_worker, sampling
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.indextts_model import MODEL, Folder, Installed, devices, environ, installed
 from voxledger.synth.engines.indextts_parts import Part, divided, plain
@@ -48,7 +48,7 @@ BIAS = (0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625)
 LARGEST_SUM = 0.8
 """Weights that sum up to more are scaled down; what is left to 1 stays with the voice's own emotion."""
 
-SAMPLING: Mapping[str, tuple[float, float]] = {
+SAMPLING: sampling.Bounds = {
     "speed": (0.5, 1.28), "temperature": (0.05, 2.0), "top_p": (0.01, 1.0), "top_k": (1, 1000), "num_beams": (1, 10),
     "repetition_penalty": (1.0, 30.0), "length_penalty": (-2.0, 2.0), "do_sample": (0, 1), "max_mel_tokens": (1, 1815),
     "diffusion_steps": (1, 200), "inference_cfg_rate": (0.0, 3.0),
@@ -160,15 +160,15 @@ class IndexTtsEngine:
                 raise VoiceMissing("the recording of the voice is not where it should be; register it again")
         found = installed(self._settings.python)
         self._keep_up(self._folder.revision())
-        sampling = _sampling(request.sampling)
+        chosen = sampling.checked("indextts", request.sampling, SAMPLING, whole=_WHOLE)
         return {
             "language": match(request.language, _languages(found)),
             "voice": str(request.voice_audio.absolute()),
             "emotion": str(request.emotion_audio.absolute()) if request.emotion_audio else None,
             "strength": float(request.emotion.strength),
             "vector": [float(weight) for weight in vector] if any(vector) else None,
-            "speed": sampling.pop("speed", 1.0),
-            "sampling": sampling,
+            "speed": chosen.pop("speed", 1.0),
+            "sampling": chosen,
         }
 
     def _keep_up(self, revision: str) -> None:
@@ -235,22 +235,6 @@ def _programs(settings: Any, model_dir: Path, state: Path) -> list[Program]:
 
 def _languages(found: Installed) -> tuple[str, ...]:
     return (*LANGUAGES, JAPANESE) if found.japanese else LANGUAGES
-
-
-def _sampling(given: Mapping[str, float]) -> dict[str, float | int]:
-    unknown = sorted(set(given) - set(SAMPLING))
-    if unknown:
-        raise NotSupported(
-            f"the engine indextts takes {', '.join(SAMPLING)}, not {', '.join(unknown)}", feature="sampling"
-        )
-    for name, value in given.items():
-        lowest, highest = SAMPLING[name]
-        if not lowest <= value <= highest or (name in _WHOLE and value != int(value)):
-            kind = "a whole number " if name in _WHOLE else ""
-            raise NotSupported(
-                f"{name} must be {kind}between {lowest:g} and {highest:g} here, not {value:g}", feature="sampling"
-            )
-    return {name: int(value) if name in _WHOLE else float(value) for name, value in given.items()}
 
 
 def _seed(seed: int, place: int) -> int:

@@ -23,6 +23,7 @@ import numpy as np
 
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import ZERO, Emotion, EmotionMode, Weights
+from voxledger.synth.engines import sampling
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.remote_answer import broken
 from voxledger.synth.engines.remote_audio import STAGE, decoder
@@ -34,8 +35,8 @@ from voxledger.synth.text.language import match
 LONGEST_INPUT = 4096
 """Characters of one request at most, as OpenAI documents it."""
 
-SPEED = (0.25, 4.0)
-"""Bounds of `sampling["speed"]`."""
+SAMPLING: sampling.Bounds = {"speed": (0.25, 4.0)}
+"""What OpenAI documents of `speed`."""
 
 LANGUAGES = (
     "af", "ar", "hy", "az", "be", "bs", "bg", "ca", "zh", "hr", "cs", "da", "nl", "en", "et", "fi", "fr", "gl", "de", "el",
@@ -88,7 +89,7 @@ class RemoteEngine:
             streaming=True,
             determinism="none",
             concurrency=settings.concurrency,
-            sampling=("speed",),
+            sampling=tuple(SAMPLING),
         )
 
     def effective(self, emotion: Emotion) -> Weights:
@@ -136,7 +137,7 @@ class RemoteEngine:
             body["model"] = settings.model
         if voice := self._voice(request):
             body["voice"] = voice
-        speed = _speed(request)
+        speed = sampling.checked("remote", request.sampling, SAMPLING).get("speed", 1.0)
         if speed != 1.0:
             body["speed"] = speed
         elif "stream_format" in fields:  # vLLM-Omni streams at its own speed only
@@ -261,16 +262,6 @@ def _passages(text: str, *, whole: bool) -> Iterator[_Passage]:
         pause_s = _PARAGRAPH_PAUSE_S if sentence.paragraph else _PAUSE_S
     if end:
         yield _Passage(text=text[start:end], pause_s=pause_s)
-
-
-def _speed(request: SynthesisRequest) -> float:
-    unknown = sorted(set(request.sampling) - {"speed"})
-    if unknown:
-        raise NotSupported(f"the engine remote knows only speed, not {', '.join(unknown)}", feature="sampling")
-    speed = request.sampling.get("speed", 1.0)
-    if not SPEED[0] <= speed <= SPEED[1]:
-        raise NotSupported(f"speed must lie between {SPEED[0]} and {SPEED[1]} here, not {speed:g}", feature="sampling")
-    return speed
 
 
 def _data_url(clip: Path) -> str:
