@@ -26,6 +26,8 @@ from voxledger.synth.emotion import Emotion, Weights
 
 LEVEL_LIMIT = 4.0
 """Delivered loudness never departs from the target by more than this many dB."""
+_SENTENCE_PAUSE_S = 0.35
+_PARAGRAPH_PAUSE_S = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,11 @@ def blend(weights: Weights) -> Prosody:
         )
         values[item.name] = neutral + sum(moves)
     return Prosody(**values)
+
+
+def pause(how: Prosody, *, paragraph: bool, speed: float = 1.0) -> float:
+    """The silence (s) before a sentence, or a new paragraph, that follows another one; `speed` is a factor on the rate."""
+    return (_PARAGRAPH_PAUSE_S if paragraph else _SENTENCE_PAUSE_S) * how.pause / (how.rate * speed)
 
 
 def level_offset(weights: Weights) -> float:

@@ -48,8 +48,6 @@ SAMPLING: sampling.Bounds = {"speed": (0.5, 2.5)}
 # first is measured, and about the same in all voices; the second is 18 Hz of 73 in SetPitch2.
 _MEAN, _PIVOT = 0.4, 0.25
 
-_SENTENCE_PAUSE_S = 0.35
-_PARAGRAPH_PAUSE_S = 0.7
 _CLAUSE_PAUSE_S = (
     0.2  # what a factor of 2 adds at a comma; eSpeak's own pauses there cannot be scaled apart from the rate
 )
@@ -63,7 +61,7 @@ class _Manner:
     seed_c: bool
     parameters: tuple[tuple[int, int], ...]
     prosody: Prosody
-    rate: float
+    speed: float
     japanese: bool
 
 
@@ -101,7 +99,8 @@ class EspeakEngine:
                 continue
             if pending is not None:
                 # Only now is it known that something follows, and how long to pause before it.
-                segment = _segment(*pending, start, _pause_s(sentence, manner))
+                pause_s = prosody.pause(manner.prosody, paragraph=sentence.paragraph, speed=manner.speed)
+                segment = _segment(*pending, start, pause_s)
                 yield segment
                 start += segment.duration
             pending = (sentence.text, speech)
@@ -119,7 +118,7 @@ class EspeakEngine:
         speech = self._workers.speak(
             Utterance(text=text, voice=manner.voice, parameters=manner.parameters, seed_c=manner.seed_c)
         )
-        return _with_pauses(speech, (manner.prosody.pause - 1) * _CLAUSE_PAUSE_S / manner.rate)
+        return _with_pauses(speech, (manner.prosody.pause - 1) * _CLAUSE_PAUSE_S / (manner.prosody.rate * manner.speed))
 
     def close(self) -> None:
         """End the processes. Idempotent; a later `synthesize` starts them again."""
@@ -144,16 +143,16 @@ def _manner(request: SynthesisRequest) -> _Manner:
         raise UnknownVoice(f"the engine espeak has no voice {request.voice!r}; near: {', '.join(near)}")
     how = prosody.blend(prosody.effective(request.emotion))
     voice, seed_c = voice_file(data, language, request.voice, how)
-    rate = how.rate * sampling.checked("espeak", request.sampling, SAMPLING).get("speed", 1.0)
+    speed = sampling.checked("espeak", request.sampling, SAMPLING).get("speed", 1.0)
     return _Manner(
         voice=voice,
         seed_c=seed_c,
         parameters=(
-            (espeak_library.RATE, round(WORDS_PER_MINUTE * rate)),
+            (espeak_library.RATE, round(WORDS_PER_MINUTE * (how.rate * speed))),
             *_intonation(how),
         ),
         prosody=how,
-        rate=rate,
+        speed=speed,
         japanese=language == "ja",
     )
 
@@ -170,11 +169,6 @@ def _intonation(how: Prosody) -> tuple[tuple[int, int], tuple[int, int]]:
     floor = (1 + _MEAN) * factor - _MEAN - (_MEAN - _PIVOT) * (span - 1)
     pitch = min(99, round(50 + 50 * math.log2(max(0.5, floor))))
     return (espeak_library.PITCH, pitch), (espeak_library.RANGE, round(50 * span))
-
-
-def _pause_s(following: Sentence, manner: _Manner) -> float:
-    pause = _PARAGRAPH_PAUSE_S if following.paragraph else _SENTENCE_PAUSE_S
-    return pause * manner.prosody.pause / manner.rate
 
 
 def _with_pauses(speech: Speech, longer_s: float) -> Speech:

@@ -15,8 +15,6 @@ SHORT = 400
 """Characters up to which a text of one emotion is one piece, so that the engine itself sees what belongs together."""
 LONGEST = 300
 """Most characters of a sentence that is spoken alone; longer ones are cut at a pause."""
-_SENTENCE_PAUSE_S = 0.35
-_PARAGRAPH_PAUSE_S = 0.7
 _SPEAKABLE = re.compile(r"\w")
 
 
@@ -56,14 +54,14 @@ def pieces(passages: Sequence[Passage], emotion: Emotion, engine: Engine, *, spe
         for sentence in sentences(passage.text, LONGEST):
             if not _SPEAKABLE.search(sentence.text):
                 continue
-            pause = _PARAGRAPH_PAUSE_S if sentence.paragraph or opens else _SENTENCE_PAUSE_S
+            pause = prosody.pause(how, paragraph=sentence.paragraph or opens, speed=speed)
             yield Piece(
                 text=sentence.text,
                 start=passage.start + sentence.start,
                 end=passage.start + sentence.end,
                 emotion=mood,
                 effective=effective,
-                silence=round(pause * how.pause / how.rate / speed, 3) if begun else 0.0,
+                silence=round(pause, 3) if begun else 0.0,
             )
             begun, opens = True, False
 

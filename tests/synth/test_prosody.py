@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voxledger.catalog.events import EMOTIONS
 from voxledger.synth.emotion import ZERO, Emotion, Weights
-from voxledger.synth.prosody import LEVEL_LIMIT, NEUTRAL, TABLE, blend, effective, level_offset, revision
+from voxledger.synth.prosody import LEVEL_LIMIT, NEUTRAL, TABLE, blend, effective, level_offset, pause, revision
 
 weights = st.tuples(*[st.floats(0, 1)] * 8)
 
@@ -92,6 +92,13 @@ def test_effective_weights_sum_to_one_at_most_and_the_level_stays_within_its_lim
 
 def test_level_offset_is_clamped_even_for_weights_that_sum_above_one():
     assert level_offset(Emotion.of("angry, happy, surprised").weights) == LEVEL_LIMIT
+
+
+def test_a_pause_follows_the_emotion_and_the_speed_and_is_longer_before_a_paragraph():
+    assert pause(NEUTRAL, paragraph=False) == 0.35
+    assert pause(NEUTRAL, paragraph=True, speed=2.0) == 0.35
+    assert pause(TABLE["sad"], paragraph=False) == pytest.approx(0.35 * 1.6 / 0.84)
+    assert pause(TABLE["sad"], paragraph=False, speed=0.5) == pytest.approx(2 * 0.35 * 1.6 / 0.84)
 
 
 def test_revision_changes_with_the_table(monkeypatch):
