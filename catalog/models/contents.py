@@ -12,7 +12,7 @@ from voxledger.catalog.models.bucket import Bucket, blob_key
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import Manifest, ModelFile
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress
+from voxledger.catalog.models.progress import Meter, Progress, unheard
 
 LARGE = 64 << 20
 """Files from here on travel one after another, each over all connections; smaller ones side by side."""
@@ -25,7 +25,7 @@ def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[
     near = [file for file in wanted if local.blob(file.sha256).exists()]
     meter = Meter("checking", sum(file.bytes for file in near), progress) if near else None
     with ThreadPoolExecutor(4, thread_name_prefix="voxledger-hash") as pool:
-        found = list(pool.map(lambda file: local.has(file, meter.add if meter else lambda size: None), wanted))
+        found = list(pool.map(lambda file: local.has(file, meter.add if meter else unheard), wanted))
     return (
         [file for file, is_here in zip(wanted, found, strict=True) if is_here],
         [file for file, is_here in zip(wanted, found, strict=True) if not is_here],
@@ -77,7 +77,7 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
     except StoreError as error:
         if error.code in _GONE:
             raise lacking(reference, [file.path]) from error
-        if error.code == "Damaged":
+        if error.code in ("Damaged", "Changed"):
             raise ModelError(
                 f"{file.path} of {reference} is damaged in the store ({error}). `voxledger models restore {reference}` mends it"
                 " on a machine that has it, or where the bucket keeps versions",

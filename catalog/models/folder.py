@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from voxledger.catalog.errors import ModelError
 from voxledger.catalog.models.manifest import MOST_FILES, Manifest, ModelFile, made_manifest
 from voxledger.catalog.models.names import Reference
+from voxledger.catalog.models.progress import Read, unheard
 
 _PIECE = 1 << 20
 _HASHERS = 4
@@ -36,7 +37,7 @@ class Source(NamedTuple):
     md5: str
 
 
-class Read(NamedTuple):
+class FolderRead(NamedTuple):
     """A folder that was read: its manifest, where each file is, and how many hidden ones were left out."""
 
     manifest: Manifest
@@ -44,9 +45,7 @@ class Read(NamedTuple):
     hidden: int
 
 
-def read_folder(
-    folder: Path, reference: Reference, *, follow: bool, hashed: Callable[[str, int], None] = lambda name, size: None
-) -> Read:
+def read_folder(folder: Path, reference: Reference, *, follow: bool, hashed: Read = unheard) -> FolderRead:
     """Find and hash the files of a folder; `hashed` hears of each piece that was read. Files and folders whose names
     begin with a dot are left out: they belong to git, to a downloader or to a desktop.
 
@@ -59,12 +58,12 @@ def read_folder(
     made_manifest(reference, [ModelFile(path=name, bytes=0, sha256="0" * 64) for name in found])
     with ThreadPoolExecutor(_HASHERS, thread_name_prefix="voxledger-hash") as pool:
         try:
-            sources = list(pool.map(lambda item: _hashed(*item, hashed), found.items()))
+            sources = list(pool.map(lambda name: _hashed(name, found[name], hashed), found))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     manifest = made_manifest(reference, [source.file for source in sources])
-    return Read(manifest, {source.file.path: source for source in sources}, hidden)
+    return FolderRead(manifest, {source.file.path: source for source in sources}, hidden)
 
 
 def total_bytes(folder: Path, *, follow: bool) -> int:
@@ -90,7 +89,7 @@ def stamp(path: Path) -> Stamp | None:
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
 
 
-def sha256_of(path: Path, read: Callable[[int], None] = lambda size: None) -> str:
+def sha256_of(path: Path, read: Read = unheard) -> str:
     """In hex; `read` hears of each piece. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -160,7 +159,7 @@ def _entries(
             raise ModelError(f"{path} is no regular file (a pipe, a socket or a device); remove it", files=[name])
 
 
-def _hashed(name: str, path: Path, hashed: Callable[[str, int], None]) -> Source:
+def _hashed(name: str, path: Path, hashed: Read) -> Source:
     before = stamp(path)
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
@@ -169,7 +168,7 @@ def _hashed(name: str, path: Path, hashed: Callable[[str, int], None]) -> Source
                 sha256.update(piece)
                 md5.update(piece)
                 size += len(piece)
-                hashed(name, len(piece))
+                hashed(len(piece))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; change its permissions", files=[name]) from error
     if before is None or before != stamp(path) or before.bytes != size:

@@ -69,7 +69,7 @@ def listed(bucket: Bucket, local: Local) -> tuple[ModelVersion, ...]:
         ModelVersion(
             reference=reference,
             files=len(manifest.files) if manifest else 0,
-            bytes=manifest.bytes if manifest else 0,
+            bytes=manifest.size if manifest else 0,
             own_bytes=sum(file.bytes for sha256, file in manifest.contents.items() if times[sha256] == 1)
             if manifest
             else 0,

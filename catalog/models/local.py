@@ -26,6 +26,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.models.folder import sha256_of
 from voxledger.catalog.models.manifest import Manifest, ModelFile, read_manifest
 from voxledger.catalog.models.names import Reference, parse
+from voxledger.catalog.models.progress import Read, unheard
 
 _HASHERS = 4
 _READ_ONLY = 0o444
@@ -83,7 +84,7 @@ class Local:
             if size != file.bytes:
                 yield Damage(file.path, f"has {size:,} bytes, not {file.bytes:,}")
 
-    def damages(self, manifest: Manifest, read: Callable[[int], None] = lambda size: None) -> list[Damage]:
+    def damages(self, manifest: Manifest, read: Read = unheard) -> list[Damage]:
         """Like `gaps`, with every byte read; `read` hears of each piece."""
         found = {damage.path: damage for damage in self.gaps(manifest)}
         folder = self.path(manifest.reference)
@@ -127,7 +128,7 @@ class Local:
         with platform.locked(lock):
             yield
 
-    def keep(self, source: Path, file: ModelFile, read: Callable[[int], None] = lambda size: None) -> bool:
+    def keep(self, source: Path, file: ModelFile, read: Read = unheard) -> bool:
         """Take a content from a file that lies in this folder already; False when that is not what it should be."""
         if not _holds(source, file, read):
             return False
@@ -137,7 +138,7 @@ class Local:
                 self._place(source, target)
         return True
 
-    def has(self, file: ModelFile, read: Callable[[int], None] = lambda size: None) -> bool:
+    def has(self, file: ModelFile, read: Read = unheard) -> bool:
         """Whether a content is here, every byte read: a damaged one is taken away. One that only lies in the folder of a
         version is taken from there.
         """
@@ -218,13 +219,15 @@ class Local:
     def unnamed(self) -> list[tuple[Path, int]]:
         """Contents, and pieces of them, that no version here has, with their sizes."""
         manifests = [manifest for manifest in map(self.manifest, self.versions()) if manifest is not None]
-        named = {file.sha256 for manifest in manifests for file in manifest.files}
+        hashes = {file.sha256 for manifest in manifests for file in manifest.files}
+        # Pieces that arrived are called .40-DIGITS.….part: see `part_file`.
+        named = hashes | {sha256[:40] for sha256 in hashes}
         if len(manifests) < len(self.versions()):
             return []  # nobody can tell what an unreadable manifest names
         return [
             (path, path.lstat().st_size)
             for path in sorted(self._blobs.glob("*/*"))
-            if named.isdisjoint(path.name.split("."))  # pieces are called .SHA256.part and the like
+            if named.isdisjoint(path.name.split("."))
         ]
 
     def sweep(self) -> int:
@@ -261,7 +264,7 @@ class Local:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _holds(path: Path, file: ModelFile, read: Callable[[int], None]) -> bool:
+def _holds(path: Path, file: ModelFile, read: Read) -> bool:
     try:
         return path.stat().st_size == file.bytes and sha256_of(path, read) == file.sha256
     except OSError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxledger.catalog.errors import CatalogBusy, ModelError, ModelNotFound, StoreError
 from voxledger.catalog.events import Fact, ModelPulled, ModelPushed, ModelRestored
@@ -106,7 +106,7 @@ class Models:
             self._record(
                 ModelPushed(
                     model=wanted.name, model_version=wanted.version, manifest=done.manifest.sha256,
-                    files=len(done.manifest.files), bytes=done.manifest.bytes, sent_bytes=done.sent_bytes,
+                    files=len(done.manifest.files), bytes=done.manifest.size, sent_bytes=done.sent_bytes,
                     elapsed_us=done.elapsed_us,
                 ),
                 wanted,
@@ -180,7 +180,7 @@ class Models:
         found = find_manifest(bucket, self.local, wanted, expected=self._recorded(wanted))
         had, damaged = self.local.manifest(wanted) is not None, frozenset[str]()
         if deep:
-            meter = Meter("checking", found.manifest.bytes, progress)
+            meter = Meter("checking", found.manifest.size, progress)
             damaged = frozenset(file.sha256 for file in damaged_in_store(bucket, found.manifest, meter.add))
         mended = mend_store(bucket, self.local, found, damaged=damaged, threads=threads, progress=progress)
         if mended.source is not None:
@@ -244,9 +244,9 @@ class Models:
         )  # fmt: skip
         if done.was_here:
             return done
-        about = {
+        about: dict[str, Any] = {
             "model": manifest.name, "model_version": manifest.version, "manifest": manifest.sha256,
-            "files": len(manifest.files), "bytes": manifest.bytes, "elapsed_us": done.elapsed_us,
+            "files": len(manifest.files), "bytes": manifest.size, "elapsed_us": done.elapsed_us,
         }  # fmt: skip
         if restored:
             fact: Fact = ModelRestored(**about, place="local", source="store" if done.fetched_files else "node")

@@ -10,8 +10,16 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done (`hashing`, `pushing`, `pulling`, `checking`, `waiting`), and the bytes done of how many."""
 
 
+Read: TypeAlias = Callable[[int], None]
+"""Hears from any thread of each piece that was read, in bytes."""
+
+
 def silent(what: str, done: int, total: int) -> None:
     """Nobody watches."""
+
+
+def unheard(size: int) -> None:
+    """Nobody listens."""
 
 
 class Meter:

@@ -50,7 +50,7 @@ def pull(
         damaged: list[Damage] = []
         if known == manifest:
             if deep:
-                meter = Meter("checking", manifest.bytes, progress)
+                meter = Meter("checking", manifest.size, progress)
                 damaged = local.damages(manifest, meter.add)
             else:
                 damaged = list(local.gaps(manifest))

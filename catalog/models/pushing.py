@@ -41,7 +41,7 @@ def push(
     """
     started = time.perf_counter()
     meter = Meter("hashing", total_bytes(folder, follow=follow), progress)
-    read = read_folder(folder, reference, follow=follow, hashed=lambda _, size: meter.add(size))
+    read = read_folder(folder, reference, follow=follow, hashed=meter.add)
     _require_unused(bucket, read.manifest)
     is_new = bucket.manifest(reference) is None
     sent = send(bucket, [read.sources[file.path] for file in read.manifest.contents.values()], threads, progress)

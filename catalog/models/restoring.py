@@ -20,7 +20,7 @@ from voxledger.catalog.models.former import LARGEST_COPY, Former
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import MOST_BYTES, Manifest, ModelFile, read_manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Progress
+from voxledger.catalog.models.progress import Progress, Read, unheard
 from voxledger.catalog.models.pushing import make_current, send
 
 From = Literal["store", "versioning", "objects", "node"]
@@ -97,7 +97,7 @@ def mend_store(
     return Mended(files, size, source if files else None, made_current, elapsed_us)
 
 
-def damaged_in_store(bucket: Bucket, manifest: Manifest, read: Callable[[int], None]) -> list[ModelFile]:
+def damaged_in_store(bucket: Bucket, manifest: Manifest, read: Read) -> list[ModelFile]:
     """The files of a version that the store lacks or has damaged, every byte read."""
     found = []
     for file in manifest.contents.values():
@@ -152,7 +152,7 @@ def _from_versions(bucket: Bucket, file: ModelFile, damaged: frozenset[str]) -> 
     for place, version in enumerate(versions):
         if version.is_deletion or version.bytes != file.bytes or (place == 0 and file.sha256 in damaged):
             continue
-        if _streamed(bucket, file, lambda size: None, version.id) != file.sha256:
+        if _streamed(bucket, file, unheard, version.id) != file.sha256:
             continue
         above = versions[:place]
         if all(each.is_deletion for each in above):
@@ -165,7 +165,7 @@ def _from_versions(bucket: Bucket, file: ModelFile, damaged: frozenset[str]) -> 
     return False
 
 
-def _streamed(bucket: Bucket, file: ModelFile, read: Callable[[int], None], version: str | None = None) -> str:
+def _streamed(bucket: Bucket, file: ModelFile, read: Read, version: str | None = None) -> str:
     """The SHA-256 of a content in the store, read piece by piece."""
     key, options = blob_key(file.sha256), {"VersionId": version} if version else {}
 

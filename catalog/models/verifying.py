@@ -10,7 +10,7 @@ from voxledger.catalog.models.bucket import Bucket
 from voxledger.catalog.models.local import Damage, Local
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress
+from voxledger.catalog.models.progress import Meter, Progress, Read, unheard
 from voxledger.catalog.models.restoring import damaged_in_store
 
 
@@ -42,12 +42,10 @@ def verify_local(local: Local, references: Iterable[Reference], *, deep: bool, p
                 Checked(reference, "here", 0, 0, trouble="nobody can tell what it should hold: its manifest is damaged")
             )
         elif not local.path(reference).exists():
-            checked.append(
-                Checked(reference, "here", len(manifest.files), manifest.bytes, trouble="its folder is gone")
-            )
+            checked.append(Checked(reference, "here", len(manifest.files), manifest.size, trouble="its folder is gone"))
         else:
             damages = local.damages(manifest, meter) if deep else local.gaps(manifest)
-            checked.append(Checked(reference, "here", len(manifest.files), manifest.bytes, tuple(damages)))
+            checked.append(Checked(reference, "here", len(manifest.files), manifest.size, tuple(damages)))
     return checked
 
 
@@ -75,7 +73,7 @@ def verify_store(
         elif expected not in (None, manifest.sha256):
             trouble = f"its manifest was altered: the log has {str(expected)[:12]}…, not {manifest.sha256[:12]}…"
         if manifest is None or trouble:
-            files, size = (0, 0) if manifest is None else (len(manifest.files), manifest.bytes)
+            files, size = (0, 0) if manifest is None else (len(manifest.files), manifest.size)
             checked.append(Checked(reference, "store", files, size, trouble=trouble))
         else:
             manifests[reference] = manifest
@@ -85,7 +83,7 @@ def verify_store(
     meter = _meter(deep, manifests.values(), progress)
     for reference, manifest in manifests.items():
         damages = _damaged(bucket, manifest, meter) if deep else _gaps(manifest, sizes)
-        checked.append(Checked(reference, "store", len(manifest.files), manifest.bytes, tuple(damages)))
+        checked.append(Checked(reference, "store", len(manifest.files), manifest.size, tuple(damages)))
     return sorted(checked, key=lambda each: each.reference)
 
 
@@ -100,11 +98,11 @@ def _gaps(manifest: Manifest, sizes: dict[str, int]) -> list[Damage]:
     return found
 
 
-def _damaged(bucket: Bucket, manifest: Manifest, meter: Callable[[int], None]) -> list[Damage]:
+def _damaged(bucket: Bucket, manifest: Manifest, meter: Read) -> list[Damage]:
     bad = {file.sha256 for file in damaged_in_store(bucket, manifest, meter)}
     return [Damage(file.path, "is missing or damaged") for file in manifest.files if file.sha256 in bad]
 
 
-def _meter(deep: bool, manifests: Iterable[Manifest], progress: Progress) -> Callable[[int], None]:
-    total = sum(manifest.bytes for manifest in manifests)
-    return Meter("checking", total, progress).add if deep and total else lambda size: None
+def _meter(deep: bool, manifests: Iterable[Manifest], progress: Progress) -> Read:
+    total = sum(manifest.size for manifest in manifests)
+    return Meter("checking", total, progress).add if deep and total else unheard
