@@ -14,6 +14,7 @@ PACKAGES = [
     "voxledger.analytics.mixpanel",
     "voxledger.analytics.report",
     "voxledger.catalog",
+    "voxledger.catalog.doctor",
     "voxledger.catalog.events",
     "voxledger.catalog.journal",
     "voxledger.catalog.log",

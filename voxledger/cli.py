@@ -17,9 +17,12 @@ from voxledger import __version__
 from voxledger.analytics.cli import Commands as AnalyticsCommands
 from voxledger.catalog import terminal
 from voxledger.catalog.commands.clips import Commands as ClipCommands
+from voxledger.catalog.commands.doctor import Commands as DoctorCommands
 from voxledger.catalog.commands.events import Commands as EventCommands
 from voxledger.catalog.commands.home import Commands as CatalogCommands
+from voxledger.catalog.commands.lifecycle import Commands as LifecycleCommands
 from voxledger.catalog.commands.log import Commands as LogCommands
+from voxledger.catalog.commands.models import Commands as ModelCommands
 from voxledger.catalog.commands.retention import Commands as RetentionCommands
 from voxledger.catalog.commands.search import Commands as SearchCommands
 from voxledger.catalog.commands.store import Commands as StoreCommands
@@ -68,7 +71,7 @@ def build() -> App:
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
         CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, StoreCommands, NodeCommands,
+        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands, DoctorCommands, LifecycleCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

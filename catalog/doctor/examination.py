@@ -1,0 +1,65 @@
+"""The examination: everything that `voxledger doctor` looks at, in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from voxledger.catalog.doctor.features import feature_findings
+from voxledger.catalog.doctor.finding import Finding
+from voxledger.catalog.doctor.home import home_findings
+from voxledger.catalog.doctor.store import access_findings, bucket_findings, clock_finding, rule_findings
+from voxledger.catalog.errors import StoreError
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.features import Features, keep_features
+from voxledger.catalog.objects.probing import probe, tidy
+from voxledger.catalog.settings import Loaded
+
+
+class Examination(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found, and what the store can do; `features` is None when it could not be tried."""
+
+    findings: tuple[Finding, ...]
+    features: Features | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether everything works that has to."""
+        return not any(finding.state == "bad" for finding in self.findings)
+
+
+def examine(
+    home: Home, loaded: Loaded, journal: Journal, store: Store, *, told: Callable[[str], None] = lambda _: None
+) -> Examination:
+    """Look at everything; `told` hears what comes next. What the store can do is written down for everybody.
+
+    Changes nothing, and leaves nothing in the store. Never fails: what does not work is a finding.
+    """
+    told("HOME")
+    findings = [*home_findings(home, loaded, journal)]
+    told("the store")
+    findings += access_findings(store)
+    if any(finding.area == "store" and finding.state == "bad" for finding in findings):
+        return Examination(findings=tuple(findings))
+    settings = loaded.settings
+    try:
+        tidy(store, [settings.store.audio])
+        features = probe(store, told=lambda name: told(name.replace("_", " ")))
+        findings.append(clock_finding(features))
+        told("the buckets")
+        findings += bucket_findings(store, settings)
+        findings += rule_findings(store, settings, features)
+    except StoreError as error:
+        findings.append(
+            Finding(
+                area="store", name="trials", state="bad", found=f"they ended early ({error.code})",
+                follows="create the bucket, or use a key that may" if error.code == "NoSuchBucket" else "try again",
+            )
+        )  # fmt: skip
+        return Examination(findings=tuple(findings))
+    keep_features(home, features)
+    findings += feature_findings(features, settings.store)
+    return Examination(findings=tuple(findings), features=features)

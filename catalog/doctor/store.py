@@ -1,0 +1,147 @@
+"""The store under examination: who answers, with which keys, how far clocks are apart, and what the buckets are like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from voxledger.catalog.doctor.finding import Area, Finding, State
+from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.client import CREDENTIALS, REFUSED
+from voxledger.catalog.objects.credentials import find_credentials
+from voxledger.catalog.objects.features import Features
+from voxledger.catalog.objects.lifecycle import BucketRules, buckets, read_rules
+from voxledger.catalog.objects.probing.object_trials import anonymous_get
+from voxledger.catalog.settings import Settings
+
+_SKEW_LIMIT = 900.0
+"""Seconds at which stores refuse a request as too old."""
+_SKEW_NOTED = 60.0
+
+
+def access_findings(store: Store) -> Iterator[Finding]:
+    """Endpoint and keys, up to the first request. Raises nothing."""
+    if store.is_embedded:
+        yield _finding("store", "endpoint", "ok", "the embedded store, in this HOME")
+        yield _finding("store", "credentials", "ok", "keys of its own, in store.json")
+    else:
+        secure = store.endpoint.startswith("https://")
+        local = store.endpoint.partition("://")[2].startswith(("127.", "localhost", "[::1]"))
+        yield _finding(
+            "store", "endpoint", "ok" if secure or local else "warning", store.endpoint,
+            "" if secure or local else "not encrypted: whoever sits in between hears what is spoken; use https",
+        )  # fmt: skip
+        found = find_credentials(store.settings)
+        if found.trouble:
+            yield _finding("store", "credentials", "bad", found.trouble)
+        else:
+            lasting = ", temporary" if found.temporary else ""
+            yield _finding("store", "credentials", "ok", f"from {found.source}{lasting}")
+    try:
+        store.request("GREET", lambda s3: s3.head_bucket(Bucket=store.settings.audio))
+    except StoreUnavailable as error:
+        yield _finding(
+            "store",
+            "answer",
+            "bad",
+            f"nobody answers ({error.code})",
+            "clips wait here until it does; check store.endpoint",
+        )
+    except StoreError as error:
+        if error.code in CREDENTIALS:
+            yield _finding("store", "answer", "bad", f"the keys are refused ({error.code})", _remedy(error))
+        else:
+            yield _finding("store", "answer", "ok", "it answers")
+    else:
+        yield _finding("store", "answer", "ok", "it answers")
+
+
+def clock_finding(features: Features) -> Finding:
+    """How far the clocks are apart."""
+    skew = features.clock_skew_s
+    if skew is None:
+        return _finding("store", "clock", "unknown", "the store does not say what time it has")
+    if abs(skew) < 1:
+        return _finding("store", "clock", "ok", "within a second of ours")
+    found = f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} ours"
+    if abs(skew) >= _SKEW_LIMIT:
+        return _finding(
+            "store", "clock", "bad", found, "requests are refused from 15 minutes on; set this machine's clock"
+        )
+    state: State = "warning" if abs(skew) >= _SKEW_NOTED else "ok"
+    return _finding(
+        "store", "clock", state, found, "requests are refused from 15 minutes on" if state == "warning" else ""
+    )
+
+
+def bucket_findings(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Each bucket of ours. Raises StoreUnavailable."""
+    for bucket in buckets(settings):
+        yield _bucket(store, bucket)
+
+
+def rule_findings(store: Store, settings: Settings, features: Features) -> Iterator[Finding]:
+    """Rules of others that delete what retention has not decided about. Raises StoreUnavailable."""
+    if not features.lifecycle:
+        return
+    for bucket in buckets(settings):
+        try:
+            present = read_rules(store, bucket)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            continue
+        for rule in BucketRules(bucket=bucket, present=present or (), wanted=()).reckless:
+            yield _finding(
+                "buckets", bucket, "warning", f"the lifecycle rule {rule.get('ID') or 'without a name'!r} deletes objects here",
+                "they go without a policy of ours, a grace or an event; see `voxledger lifecycle show`",
+            )  # fmt: skip
+
+
+def _bucket(store: Store, bucket: str) -> Finding:
+    try:
+        store.request(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        if error.code in REFUSED:
+            return _finding(
+                "buckets", bucket, "note", "these keys may not look at it", "enough for a key that only uploads"
+            )
+        if error.code in CREDENTIALS:
+            return _finding("buckets", bucket, "bad", f"refused ({error.code})", _remedy(error))
+        return _finding("buckets", bucket, "note", "not there yet", "it is made when it is first needed")
+    if _is_public(store, bucket):
+        return _finding(
+            "buckets", bucket, "bad", "anybody can list it, without keys", "take the public right away in the store"
+        )
+    return _finding("buckets", bucket, "ok", f"there, {_versions(store, bucket)}")
+
+
+def _versions(store: Store, bucket: str) -> str:
+    try:
+        found: Any = store.request(f"VERSIONING of {bucket}", lambda s3: s3.get_bucket_versioning(Bucket=bucket))
+    except StoreUnavailable:
+        raise
+    except StoreError:
+        return "whether it keeps versions cannot be told"
+    return {"Enabled": "keeps versions", "Suspended": "keeps old versions, but no new ones"}.get(
+        found.get("Status", ""), "keeps no versions"
+    )
+
+
+def _is_public(store: Store, bucket: str) -> bool:
+    """Only where the bucket stands in the path: another host name is somebody else's affair."""
+    if store.is_embedded or not store.settings.path_style:
+        return False
+    return anonymous_get(f"{store.endpoint.rstrip('/')}/{quote(bucket)}?list-type=2&max-keys=1")[0] == 200
+
+
+def _remedy(error: StoreError) -> str:
+    return str(error).rpartition("; ")[2] if "; " in str(error) else ""
+
+
+def _finding(area: Area, name: str, state: State, found: str, follows: str = "") -> Finding:
+    return Finding(area=area, name=name, state=state, found=found, follows=follows)
