@@ -60,6 +60,6 @@ def examine(
             )
         )  # fmt: skip
         return Examination(findings=tuple(findings))
-    keep_features(home, features)
+    features = keep_features(home, features)
     findings += feature_findings(features, settings.store)
     return Examination(findings=tuple(findings), features=features)

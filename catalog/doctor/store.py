@@ -40,7 +40,8 @@ def access_findings(store: Store) -> Iterator[Finding]:
             lasting = ", temporary" if found.temporary else ""
             yield _finding("store", "credentials", "ok", f"from {found.source}{lasting}")
     try:
-        store.request("GREET", lambda s3: s3.head_bucket(Bucket=store.settings.audio))
+        # Unlike a HEAD, its refusal has a body that tells wrong keys from missing rights.
+        store.request("GREET", lambda s3: s3.list_objects_v2(Bucket=store.settings.audio, MaxKeys=1))
     except StoreUnavailable as error:
         yield _finding(
             "store",

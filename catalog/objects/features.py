@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -119,15 +119,33 @@ def store_features(home: Home, settings: StoreSettings) -> Features:
     return _read(home).endpoints.get(endpoint) or Features(endpoint=endpoint)
 
 
-def keep_features(home: Home, features: Features) -> None:
-    """Write down what was found, in place of what was known of the same endpoint. Raises OSError."""
+def keep_features(home: Home, features: Features) -> Features:
+    """Write down what was found, and give what is known now. Raises OSError.
+
+    What could not be tried this time, as keys with few rights cannot, stays as it was found before.
+    """
     if features.endpoint == EMBEDDED_ENDPOINT:
-        return
+        return features
     with platform.locked(home.path / f".{FILE_NAME}.lock"):
         kept = _read(home)
-        found = msgspec.structs.replace(features, probed=features.probed or time.time())
-        kept.endpoints[normal(features.endpoint)] = found
+        name = normal(features.endpoint)
+        known = _joined(features, kept.endpoints.get(name))
+        kept.endpoints[name] = known
         platform.write_atomic(_path(home), msgspec.json.format(msgspec.json.encode(kept)), mode=0o600)
+    return known
+
+
+def _joined(found: Features, before: Features | None) -> Features:
+    if before is None or before.server != found.server:
+        return found
+    older: dict[str, Any] = {
+        name: getattr(before, name)
+        for name in Features.__struct_fields__
+        if getattr(found, name) is None and getattr(before, name) is not None
+    }
+    notes = {name: note for name, note in found.notes.items() if name not in older}
+    notes |= {name: before.notes[name] for name in older if name in before.notes}
+    return msgspec.structs.replace(found, **older, notes=notes)
 
 
 def normal(endpoint: str) -> str:

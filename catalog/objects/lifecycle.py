@@ -25,7 +25,7 @@ TAG = {"Key": "voxledger-expire", "Value": "purged"}
 """What a purge puts on an object right before it deletes it."""
 OURS = "voxledger-"
 """How the names of our rules begin."""
-EXPIRE, ABORT = "voxledger-expire", "voxledger-unfinished-uploads"
+EXPIRE, ABORT = "voxledger-expire", "voxledger-unfinished"
 ABORT_DAYS = 7
 """No upload of ours takes longer: a link lives seven days at most, and so does a lease."""
 _DAY = 86400.0

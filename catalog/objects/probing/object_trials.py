@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError
+from voxledger.catalog.objects.client import CREDENTIALS, REFUSED, is_transient
 from voxledger.catalog.objects.probing.place import Place
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _damaged(place: Place, name: str, **promise: str) -> bool:
     try:
         _put(place, key, _FIRST, **promise)
     except StoreError as error:
-        if error.code in ("403", "AccessDenied", "501", "NotImplemented"):
+        if error.code in REFUSED | CREDENTIALS | {"501", "NotImplemented"} or is_transient(error):
             raise
         return True
     return False

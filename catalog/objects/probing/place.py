@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
-from voxledger.catalog.objects.client import REFUSED
+from voxledger.catalog.objects.client import CREDENTIALS, REFUSED
 from voxledger.catalog.objects.store import Store
 
 PREFIX = "voxledger-probe/"
@@ -114,6 +114,8 @@ def _made(store: Store, versions: bool) -> Place | None:
         except StoreUnavailable:
             raise
         except StoreError as error:
+            if error.code in CREDENTIALS:
+                raise
             if error.code in REFUSED:
                 return None
             continue

@@ -55,8 +55,8 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
     """Try everything, about 150 small requests and one of 5 MiB; `told` hears the name of each feature before its turn.
 
     It happens in two buckets that are made for it, or, where the access key may not make any, under `voxledger-probe/`
-    in the bucket of clips; nothing is left behind. Raises StoreUnavailable when nobody answers, StoreError when there
-    is no place to try anything.
+    in the bucket of clips; nothing is left behind. Raises StoreUnavailable when nobody answers, StoreError when the
+    keys are refused, or there is no place to try anything.
     """
     bucket = store.settings.audio
     server, skew = greeting(store)
@@ -150,6 +150,8 @@ def _tried(name: str, trial: Trial, place: Place, notes: dict[str, str]) -> bool
             code = error.code or "broken off"
         except StoreError as error:
             code = error.code or "refused"
+            if code in seam.CREDENTIALS:
+                raise
             if code in seam.REFUSED:
                 notes[name] = "the access key may not try it"
                 return None
