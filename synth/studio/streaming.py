@@ -56,10 +56,7 @@ class Stream:
     Raises what `speak` raises, at the chunk where it happens.
     """
 
-    def __init__(
-        self, clip: Clip | None, chunks: Iterator[Chunk], stop: Callable[[], None], ended: Callable[[], Clip | None]
-    ) -> None:
-        self._clip = clip
+    def __init__(self, chunks: Iterator[Chunk], stop: Callable[[], None], ended: Callable[[], Clip | None]) -> None:
         self._chunks = chunks
         self._stop = stop
         self._ended = ended
@@ -67,10 +64,10 @@ class Stream:
     @property
     def clip(self) -> Clip:
         """The clip, recorded. Raises SynthesisError before the last chunk was taken."""
-        self._clip = self._clip or self._ended()
-        if self._clip is None:
+        clip = self._ended()
+        if clip is None:
             raise SynthesisError("the clip is recorded when its last chunk was taken; this stream has not come there")
-        return self._clip
+        return clip
 
     def __iter__(self) -> Iterator[Chunk]:
         return self
@@ -198,6 +195,37 @@ class _Making:
         return self._ahead_us if failed and not self._left else self._delivered_us
 
 
+class _Kept:
+    """The chunks of a clip that was there already, from its file."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._blocks = _blocks(clip)
+        self._reading = threading.Lock()
+        self._left = threading.Event()
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        with self._reading:
+            chunk = None if self._left.is_set() else next(self._blocks, None)
+        if self._left.is_set():
+            self.stop()  # whoever left while we read could not close the file
+            chunk = None
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def stop(self) -> None:
+        """Give no more, and let go of the file: at once, or as soon as another thread has read its block."""
+        self._left.set()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._blocks.close()
+            finally:
+                self._reading.release()
+
+
 def making(
     attempt: Attempt,
     previewed: Callable[[int], Preview],
@@ -207,13 +235,13 @@ def making(
 ) -> Stream:
     """A stream of a clip that is made now, inside `at_work`; `previewed` gives what levels speech of a sample rate (Hz)."""
     made = _Making(attempt, previewed, at_work, answers=answers)
-    return Stream(None, made.chunks(), made.stop, lambda: made.clip)
+    return Stream(made.chunks(), made.stop, lambda: made.clip)
 
 
 def finished(clip: Clip) -> Stream:
     """A stream of a clip that was there already, from its file."""
-    blocks = _blocks(clip)
-    return Stream(clip, blocks, blocks.close, lambda: clip)
+    kept = _Kept(clip)
+    return Stream(kept, kept.stop, lambda: clip)
 
 
 def _blocks(clip: Clip) -> Generator[Chunk, None, None]:

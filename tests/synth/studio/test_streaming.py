@@ -17,7 +17,7 @@ import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Use, Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, Stopped, SynthesisError
+from voxledger.synth import EngineFailed, Stopped, SynthesisError, audio
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.studio import attempt, streaming
 from voxledger.synth.studio.filing import record
@@ -245,6 +245,36 @@ def test_a_listener_who_waits_is_let_go_when_another_thread_closes(vox: Ledger, 
     assert not listener.is_alive()
     assert heard == ["The tide is turning."]
     assert [outcome for outcome, *_ in outcomes(vox)] == ["cancelled"]
+
+
+def test_a_clip_from_its_file_is_closed_by_another_thread_while_it_is_read(
+    vox: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = vox.speak(TEXT)
+    opened, reads, go_on = [], threading.Event(), threading.Event()
+
+    def held(*arguments: Any, **options: Any) -> soundfile.SoundFile:
+        opened.append(reading(*arguments, **options))
+        reads.set()
+        assert go_on.wait(20)
+        return opened[-1]
+
+    reading = audio.reading
+    monkeypatch.setattr(audio, "reading", held)
+    stream = vox.studio.stream(TEXT)
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.extend(chunk.text for chunk in stream))
+    listener.start()
+    assert reads.wait(20)
+    stream.close()
+    go_on.set()
+    listener.join(20)
+    assert (heard, list(stream), stream.clip.id) == ([], [], clip.id)
+    assert opened[0].closed
+    again = vox.studio.stream(TEXT)
+    next(again)
+    again.close()
+    assert opened[1].closed
 
 
 def test_a_listener_who_comes_back_too_late_is_told(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
