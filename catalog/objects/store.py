@@ -6,7 +6,7 @@ import base64
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,6 +17,7 @@ from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.download import write_download
 from voxledger.catalog.objects.embedded.embedded import EmbeddedStore
 from voxledger.catalog.objects.embedded.state import Endpoint
+from voxledger.catalog.objects.features import store_features
 from voxledger.catalog.objects.object_info import ObjectInfo, from_head, from_listing
 from voxledger.catalog.objects.records import wants_records
 from voxledger.catalog.settings import Store as StoreSettings
@@ -45,6 +46,7 @@ class Store:
 
     def __init__(self, home: Home, settings: StoreSettings) -> None:
         self.settings = settings
+        self._home = home
         self.embedded = None if settings.endpoint else EmbeddedStore(home, settings)
         self._lock = threading.Lock()
         self._client: S3Client | None = None
@@ -72,10 +74,11 @@ class Store:
         """The URL of the endpoint; empty while an embedded store does not run."""
         return self.settings.endpoint if self.embedded is None else str(self.embedded.status().get("url", ""))
 
-    @property
+    @cached_property
     def wants_records(self) -> bool:
-        """Whether records are put beside objects, by `store.records`."""
-        return wants_records(self.settings.records, forgetful=self.is_embedded)
+        """Whether records are put beside objects, by `store.records` and by what is known of the store."""
+        forgetful = store_features(self._home, self.settings).metadata is False
+        return wants_records(self.settings.records, forgetful=forgetful)
 
     def answers(self) -> bool:
         """Whether somebody answers, were it only with a refusal."""
