@@ -68,8 +68,6 @@ class Tally:
     first_us: int | None = None
     segments: int = 0
     cached: int = 0
-    audio_us: int = 0
-    """Length of the speech itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +162,6 @@ class Speaker:
         silence = piece.silence
         for stretch in stretches:
             tally.segments += 1
-            tally.audio_us += round(len(stretch.samples) * 1e6 / stretch.sample_rate)
             yield Spoken(
                 samples=stretch.samples,
                 sample_rate=stretch.sample_rate,
