@@ -24,7 +24,7 @@ from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, SynthesisRequest
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.studio.filing import Facts, ending, record, write
+from voxledger.synth.studio.filing import Facts, ending, failed, record, write
 from voxledger.synth.studio.pieces import overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
 from voxledger.synth.studio.recordings import Recordings
@@ -273,8 +273,7 @@ class Attempt:
 
     def _record_end(self, error: BaseException, listener: Listener) -> None:
         recorder, facts = self._around.recorder, self.facts
-        failed = isinstance(error, Exception) and not isinstance(error, Stopped)
-        fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed))
+        fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed(error)))
         with contextlib.suppress(VoxledgerError):
             recorder.journal.emit(recorder.draft(fact, subject=facts.clip_id, actor=facts.actor))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import TypeGuard
 
 import msgspec
 
@@ -190,11 +191,16 @@ def completed(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, store
     )
 
 
+def failed(error: BaseException) -> TypeGuard[Exception]:
+    """Whether an attempt that ended so has failed; else it was called off, or the program interrupted."""
+    return isinstance(error, Exception) and not isinstance(error, Stopped)
+
+
 def ending(error: BaseException, facts: Facts, tally: Tally, *, delivered_us: int) -> Fact:
     """The event of an attempt that made no clip: `delivered_us` of audio had been handed over by then."""
     elapsed = round((time.monotonic() - facts.started) * 1e6)
     request = facts.request
-    if isinstance(error, Exception) and not isinstance(error, Stopped):
+    if failed(error):
         return GenerationFailed(
             channel=facts.channel,
             engine=facts.info.name,
