@@ -248,13 +248,13 @@ class Attempt:
         order = Order(
             text="\n".join(passage.text for passage in self._passages),
             language=facts.language,
-            speed=request.sampling.get("speed", 1.0),
+            speed=request.speed,
             audio_format=request.format,
             effective=facts.effective,
             settings=settings,
             folder=self._around.home.cache,
         )
-        divided = pieces(self._passages, request.emotion, self._engine, speed=request.sampling.get("speed", 1.0))
+        divided = pieces(self._passages, request.emotion, self._engine, speed=request.speed)
         return produce(speaker, divided, order, self._tally, stop=self.stop, listener=listener)
 
     def _is_recorded(self) -> bool:

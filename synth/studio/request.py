@@ -100,6 +100,11 @@ class SpeakRequest:
             preset=preset,
         )
 
+    @property
+    def speed(self) -> float:
+        """The factor on the rate; 1 unless it was asked for."""
+        return self.sampling.get("speed", 1.0)
+
     def spoken_language(self) -> str:
         """The language asked for, or else the one that the script suggests."""
         return self.language or detect(self.text)
