@@ -102,6 +102,7 @@ class Ledger:
                 steps.callback(self.journal.close)
                 if "store" in self.__dict__:
                     steps.callback(self.store.close)
+                steps.callback(self.recorder.accesses.close)
                 steps.callback(self._drain_at_end)  # which may need the store, where a segment is missing here
                 if "studio" in self.__dict__:
                     steps.callback(self.studio.close)
@@ -213,6 +214,7 @@ class Ledger:
             actor=self.actor,
             channel=self.channel,
             voices=lambda: self.voices,
+            ensure_model=lambda reference: self.models.ensure(reference),
             on_recorded=self._recorded,
         )
 

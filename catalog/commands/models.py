@@ -364,9 +364,13 @@ def _print_checked(found: tuple[Checked, ...], *, deep: bool) -> None:
             terminal.console.print("  ", terminal.text(f"{damage.path} {damage.why}"), sep="")
         if len(each.damages) > _SHOWN:
             terminal.console.print(f"  [dim]{len(each.damages) - _SHOWN:,} more; --json names them[/]")
-    for reference in dict.fromkeys(str(each.reference) for each in found if not each.is_whole):
-        deeply = " --deep" if deep else ""
-        terminal.console.print(f"[yellow]voxledger models restore {reference}{deeply}[/] puts it back")
+    broken = [each for each in found if not each.is_whole]
+    for reference in dict.fromkeys(each.reference for each in broken):
+        # Here every byte is read in any case.
+        in_store = any(each.place == "store" for each in broken if each.reference == reference)
+        terminal.console.print(
+            f"[yellow]voxledger models restore {reference}{' --deep' if deep and in_store else ''}[/] puts it back"
+        )
 
 
 _SOURCES = {

@@ -25,7 +25,7 @@ from voxledger.catalog.errors import DiskFull, HomeError, ModelError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.models.folder import sha256_of
 from voxledger.catalog.models.manifest import Manifest, ModelFile, read_manifest
-from voxledger.catalog.models.names import Reference, parse
+from voxledger.catalog.models.names import Reference, parse, parse_loose
 from voxledger.catalog.models.progress import Read, unheard
 
 _HASHERS = 4
@@ -37,6 +37,16 @@ class Damage(NamedTuple):
 
     path: str
     why: str
+
+
+def place(folder: Path, reference: str) -> Path:
+    """Where `NAME@VERSION` lies in `models.folder`, or would; of a bare `NAME` the version that was last known here as the
+    current one, or the folder of all its versions. Raises ModelError.
+    """
+    name, version = parse_loose(reference)
+    local = Local(folder)
+    version = version or local.current(name)
+    return local.path(Reference(name, version)) if version else folder / name
 
 
 class Local:

@@ -184,7 +184,7 @@ class Models:
             damaged = frozenset(file.sha256 for file in damaged_in_store(bucket, found.manifest, meter.add))
         mended = mend_store(bucket, self.local, found, damaged=damaged, threads=threads, progress=progress)
         if mended.source is not None:
-            self._restored(found.manifest.sha256, wanted, mended)
+            self._restored(found.manifest, mended)
         here = None
         if had or mended.source is None:
             here = self._pulled(bucket, found.manifest, deep=True, restored=had, progress=progress)
@@ -255,14 +255,14 @@ class Models:
         self._record(fact, manifest.reference)
         return done
 
-    def _restored(self, manifest: str, wanted: Reference, mended: Mended) -> None:
+    def _restored(self, manifest: Manifest, mended: Mended) -> None:
         assert mended.source is not None
         self._record(
             ModelRestored(
-                model=wanted.name, model_version=wanted.version, manifest=manifest, place="store", source=mended.source,
-                files=mended.files, bytes=mended.bytes, elapsed_us=mended.elapsed_us,
+                model=manifest.name, model_version=manifest.version, manifest=manifest.sha256, place="store",
+                source=mended.source, files=len(manifest.files), bytes=manifest.size, elapsed_us=mended.elapsed_us,
             ),
-            wanted,
+            manifest.reference,
         )  # fmt: skip
 
     def _record(self, fact: Fact, subject: Reference) -> None:

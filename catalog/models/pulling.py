@@ -49,13 +49,16 @@ def pull(
         known = local.manifest(reference)
         damaged: list[Damage] = []
         if known == manifest:
-            if deep:
+            is_there = local.path(reference).exists()
+            if deep and is_there:
                 meter = Meter("checking", manifest.size, progress)
                 damaged = local.damages(manifest, meter.add)
             else:
                 damaged = list(local.gaps(manifest))
             if not damaged:
                 return _done(local, manifest, started, was_here=True)
+            if not is_there:
+                damaged = []  # it was taken away as a whole
         _, missing = present(local, manifest, progress)
         fetch(bucket, local, reference, missing, room=room, threads=threads, progress=progress)
         path = local.build(manifest)

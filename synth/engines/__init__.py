@@ -1,6 +1,6 @@
 """Engines: whatever turns text into a waveform, behind one small protocol."""
 
-from voxledger.synth.engines.base import Engine, EngineInfo, Segment, SynthesisRequest
+from voxledger.synth.engines.base import Engine, EngineInfo, NeedsModel, Segment, SynthesisRequest
 from voxledger.synth.engines.registry import Listed, load, names, survey
 
-__all__ = ["Engine", "EngineInfo", "Listed", "Segment", "SynthesisRequest", "load", "names", "survey"]
+__all__ = ["Engine", "EngineInfo", "Listed", "NeedsModel", "Segment", "SynthesisRequest", "load", "names", "survey"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -89,3 +89,15 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back memory and processes. Idempotent; a later call of `synthesize` may load again."""
+
+
+@runtime_checkable
+class NeedsModel(Protocol):
+    """An engine whose files may lie in the store; an engine that is one has this method besides."""
+
+    def prepare(self, ensure: Callable[[str], Path]) -> None:
+        """Bring the engine's files here. Called once by who loads it, before anything else; it may take minutes.
+
+        `ensure` gives the folder of a model version (`NAME@VERSION`, or `NAME` for the current one), pulled if it is not
+        here. Raises EngineUnavailable. An engine that nobody prepares uses what is here.
+        """

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from voxledger.catalog.errors import ModelError, SettingsError, VoxledgerError
 from voxledger.catalog.home import default_path
+from voxledger.catalog.models.local import place
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import ZERO, Emotion, Weights
 from voxledger.synth.engines import indextts_worker, sampling
@@ -63,14 +65,27 @@ class IndexTtsEngine:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = (settings or Settings()).indextts
         self._state = default_path() / self._settings.state
-        self._folder = Folder(default_path() / self._settings.model_dir, self._state / "checkpoint.json")
-        self._pool = Pool(
-            partial(_programs, self._settings, self._folder.path, self._state), idle_s=self._settings.idle
-        )
+        self._folder = _folder(settings or Settings(), self._state / "checkpoint.json")
+        self._pool = Pool(partial(_programs, self._settings, self._folder, self._state), idle_s=self._settings.idle)
         self._lock = threading.Lock()
         self._revision = ""
         # Also when the engine is forgotten, or the program ends, without close().
         weakref.finalize(self, self._pool.close)
+
+    def prepare(self, ensure: Callable[[str], Path]) -> None:
+        """Bring the version of `indextts.model` here, if it is set. Raises EngineUnavailable."""
+        wanted = self._settings.model
+        if not wanted:
+            return
+        try:
+            path = ensure(wanted)
+        except VoxledgerError as error:
+            raise _with_remedy(
+                EngineUnavailable(f"the model {wanted} of the engine indextts is not here and cannot be had: {error}"),
+                f"Pull the model {wanted}, or set indextts.model to one that can be had.",
+            ) from error
+        if path != self._folder.path:
+            self._folder.move(path, f"{path.parent.name}@{path.name}")
 
     def describe(self) -> EngineInfo:
         """What this engine is and can do. The checkpoint's files are hashed once, which takes seconds, and then known by
@@ -94,7 +109,11 @@ class IndexTtsEngine:
             name="indextts",
             version=f"{found.package}+torch{found.torch.split('+')[0]}",
             model=" ".join(
-                (MODEL, *(["bf16"] if settings.fp16 else []), *([] if settings.attention == "sdpa" else ["flash"]))
+                (
+                    self._folder.model or MODEL,
+                    *(["bf16"] if settings.fp16 else []),
+                    *([] if settings.attention == "sdpa" else ["flash"]),
+                )
             ),
             model_revision=revision,
             device=", ".join(names),
@@ -212,7 +231,19 @@ class IndexTtsEngine:
         return _with_remedy(error, advice)
 
 
-def _programs(settings: Any, model_dir: Path, state: Path) -> list[Program]:
+def _folder(settings: Settings, remembered: Path) -> Folder:
+    """The folder of the checkpoint as far as it can be told without the store."""
+    wanted = settings.indextts.model
+    if not wanted:
+        return Folder(default_path() / settings.indextts.model_dir, remembered)
+    try:
+        path = place(default_path() / settings.models.folder, wanted)
+    except ModelError as error:
+        raise SettingsError(f"indextts.model = {wanted!r} is not right: {error}", name="indextts.model") from error
+    return Folder(path, remembered, f"{path.parent.name}@{path.name}" if path.parent.name == wanted else wanted)
+
+
+def _programs(settings: Any, folder: Folder, state: Path) -> list[Program]:
     """What runs on each device. Raises EngineUnavailable."""
     found = installed(settings.python)
     return [
@@ -220,7 +251,7 @@ def _programs(settings: Any, model_dir: Path, state: Path) -> list[Program]:
             python=found.python,
             module=Path(indextts_worker.__file__),
             options={
-                "model_dir": str(model_dir), "device": device, "threads": settings.threads, "attention": settings.attention,
+                "model_dir": str(folder.path), "device": device, "threads": settings.threads, "attention": settings.attention,
                 "fp16": settings.fp16,
             },
             log=state / f"worker-{device.replace(':', '-')}{f'-{place}' if place else ''}.log",
@@ -250,7 +281,7 @@ def _translated(refused: WorkerRefused) -> SynthesisError:
     """What the model raised, in words of ours."""
     if refused.stage == "load":
         advice = {
-            "damaged": f"Pull the model {MODEL} again, or copy its files anew.",
+            "damaged": "Put the model back with `voxledger models restore NAME@VERSION`, or copy its files anew.",
             "memory": "Free memory on the device, or choose another one with indextts.devices.",
         }.get(refused.kind, "See that indextts.devices names what torch has, and that the checkpoint is IndexTTS-2.5.")
         return _with_remedy(EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}"), advice)

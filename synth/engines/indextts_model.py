@@ -114,13 +114,21 @@ def environ(python: str) -> dict[str, str]:
 
 
 class Folder:
-    """The folder of a checkpoint. `remembered` is a file that keeps the hashes of what lies in there."""
+    """The folder of a checkpoint. `remembered` is a file that keeps the hashes of what lies in there; `model` is the version
+    that Voxledger keeps there, "" where the user does.
+    """
 
-    def __init__(self, path: Path, remembered: Path) -> None:
+    def __init__(self, path: Path, remembered: Path, model: str = "") -> None:
         self.path = path
+        self.model = model
         self._remembered = remembered
         self._lock = threading.Lock()
         self._known: tuple[tuple[tuple[str, int, int], ...], str] | None = None
+
+    def move(self, path: Path, model: str) -> None:
+        """Another version, in a folder of its own."""
+        with self._lock:
+            self.path, self.model, self._known = path, model, None
 
     def revision(self) -> str:
         """A hash of all files, 12 hex digits: read once, then known by their sizes and times.
@@ -146,14 +154,29 @@ class Folder:
             elif name not in _OPTIONAL:
                 missing.append(name)
         if missing:
-            what = f"the checkpoint in {self.path} lacks {', '.join(missing)}"
-            raise _unavailable(
-                f"{what if found else f'there is no checkpoint in {self.path}'}. Copy the files of IndexTTS-2.5 into that folder"
-                f" (or set indextts.model_dir); `voxledger models pull {MODEL}` gets them from your store, once they were"
-                " pushed there",
-                f"Pull the model {MODEL}, or copy its files into indextts.model_dir.",
-            )
+            raise self._lacking(missing, is_empty=not found)
         return tuple(found)
+
+    def _lacking(self, missing: list[str], *, is_empty: bool) -> EngineUnavailable:
+        lacks = f"lacks {', '.join(missing)}"
+        if self.model and is_empty:
+            return _unavailable(
+                f"the model {self.model} is not on this machine: `voxledger models pull {self.model}` gets it from your store,"
+                " as does the first clip that is spoken",
+                f"Pull the model {self.model}.",
+            )
+        if self.model:
+            return _unavailable(
+                f"the model {self.model} in {self.path} {lacks}. `voxledger models restore {self.model}` puts back what was"
+                " lost; what was never in it is pushed as a version of its own",
+                f"Restore the model {self.model}, or set indextts.model to a whole one.",
+            )
+        what = f"there is no checkpoint in {self.path}" if is_empty else f"the checkpoint in {self.path} {lacks}"
+        return _unavailable(
+            f"{what}. Copy the files of IndexTTS-2.5 into that folder (or set indextts.model_dir); where they were pushed to your"
+            f" store, `voxledger models pull {MODEL}` gets them, and indextts.model = '{MODEL}' lets them speak",
+            f"Set indextts.model to {MODEL} once it was pushed, or copy its files into indextts.model_dir.",
+        )
 
     def _named(self) -> tuple[str, ...]:
         """The files that the configuration names; of an absolute path, which is its author's, the last part counts."""

@@ -51,9 +51,12 @@ class Studio:
         actor: str,
         channel: Channel,
         voices: Callable[[], Voices],
+        ensure_model: Callable[[str], Path] | None = None,
         on_recorded: Callable[[], None] = lambda: None,
     ) -> None:
+        """`ensure_model` gives engines the folder of a model version, pulled if it is not here."""
         self.settings = settings
+        self._ensure_model = ensure_model
         self.default_actor = actor
         self._catalog = catalog
         self.presets = Presets(home)
@@ -186,11 +189,24 @@ class Studio:
         wanted = name or self.settings.synth.engine
         with self._lock:
             self._require_open()
+            if wanted in self._engines:
+                return self._engines[wanted]
+        engine = self._loaded(wanted)
+        with self._lock:
+            self._require_open()
             if wanted not in self._engines:
-                engine = engines.load(wanted, self.settings)
                 self._turns[wanted] = Turns(engine.describe().concurrency, self.settings.synth.queue)
                 self._engines[wanted] = engine
+            elif self._engines[wanted] is not engine:
+                engine.close()  # another thread was faster
             return self._engines[wanted]
+
+    def _loaded(self, name: str) -> Engine:
+        """A new engine with its files; without the lock, for a model may have to come from the store first."""
+        engine = engines.load(name, self.settings)
+        if self._ensure_model is not None and isinstance(engine, engines.NeedsModel):
+            engine.prepare(self._ensure_model)
+        return engine
 
     def rerender(self, reference: str) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
