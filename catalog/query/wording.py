@@ -99,12 +99,16 @@ def _completed(fact: GenerationCompleted) -> str:
 
 @_of(GenerationFailed)
 def _failed(fact: GenerationFailed) -> str:
-    return f"could not be made with {fact.engine}: {fact.failure} ({fact.stage}) after {_seconds(fact.elapsed_us)}"
+    remedy = f"; remedy: {fact.remedy.rstrip('. ')}" if fact.remedy else ""
+    return (
+        f"could not be made with {fact.engine}: {fact.failure} ({fact.stage}) after {_seconds(fact.elapsed_us)}{remedy}"
+    )
 
 
 @_of(GenerationCancelled)
 def _cancelled(fact: GenerationCancelled) -> str:
-    return f"was cancelled after {_seconds(fact.elapsed_us)} with {fact.engine}"
+    heard = f", when {_seconds(fact.delivered_us)} had been handed over" if fact.delivered_us else ""
+    return f"was cancelled after {_seconds(fact.elapsed_us)} with {fact.engine}{heard}"
 
 
 @_by_people(GenerationReused)

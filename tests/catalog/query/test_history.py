@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from tests.building import Parts
@@ -18,6 +19,7 @@ from voxledger.catalog.events import (
     ClipTagged,
     Draft,
     Fact,
+    GenerationCancelled,
     GenerationFailed,
     new_id,
     now,
@@ -99,6 +101,19 @@ def test_who_was_erased_is_not_named(parts: Parts) -> None:
     assert (last.sentence, last.actor) == ("tagged (erased) by an erased actor", None)
 
 
+def test_an_attempt_that_was_cancelled_tells_what_had_been_heard_of_it(parts: Parts) -> None:
+    clip = new_id()
+    cancelled = GenerationCancelled(
+        channel="api", engine="espeak", text_length=40, elapsed_us=900_000, actor_label="ann"
+    )
+    parts.record(cancelled, clip)
+    parts.record(msgspec.structs.replace(cancelled, delivered_us=2_400_000), clip)
+    assert _told(parts, clip) == [
+        "was cancelled after 0.9 s with espeak",
+        "was cancelled after 0.9 s with espeak, when 2.4 s had been handed over",
+    ]
+
+
 def test_an_attempt_that_failed_has_a_history_and_an_unknown_id_has_none(parts: Parts) -> None:
     clip = new_id()
     failed = GenerationFailed(
@@ -107,6 +122,10 @@ def test_an_attempt_that_failed_has_a_history_and_an_unknown_id_has_none(parts: 
     )  # fmt: skip
     parts.record(failed, clip)
     assert _told(parts, clip.upper()) == ["could not be made with espeak: timeout (engine) after 0.0 ms"]
+    parts.record(msgspec.structs.replace(failed, remedy="Free memory. Or try again."), clip)
+    assert _told(parts, clip)[1:] == [
+        "could not be made with espeak: timeout (engine) after 0.0 ms; remedy: Free memory. Or try again"
+    ]
     with pytest.raises(ClipNotFound, match="nothing was ever recorded"):
         catalog_of(parts).history(new_id())
     with pytest.raises(ClipNotFound, match="there is no clip"):
