@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.building import Parts
-from tests.s3 import bucket, ceph_store, rclone_store, s3
+from tests.s3 import bucket, ceph_store, other_store, rclone_store, s3
 
-__all__ = ["bucket", "ceph_store", "parts", "rclone_store", "s3"]
+__all__ = ["bucket", "ceph_store", "other_store", "parts", "rclone_store", "s3"]
 
 
 @pytest.fixture

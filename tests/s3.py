@@ -5,6 +5,7 @@ Nothing here talks to the network beyond loopback. Each server ends with the pro
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -15,19 +16,28 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from voxledger.catalog import platform
+from voxledger.catalog.errors import StoreError
+from voxledger.catalog.home import Home
 from voxledger.catalog.objects.embedded import signed
 from voxledger.catalog.objects.embedded.owner import free_port, serve_command
 from voxledger.catalog.objects.embedded.rclone import find_rclone
+from voxledger.catalog.objects.probing import probe
+from voxledger.catalog.objects.store import Store
 from voxledger.catalog.settings import Store as StoreSettings
 
+OTHER = "VOXLEDGER_TEST_S3"
+"""http://key:secret@host:port of another store that tests run against too; on this machine, or forwarded to it, where they
+put a proxy in between."""
+_BUCKETS: list[str] = []
 CEPH_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 _CEPH = """
 [global]
@@ -72,11 +82,32 @@ class S3Server:
     access_key: str
     secret_key: str = field(repr=False)
     keeps_metadata: bool
+    ceph: Path | None = None
+    """Ceph's configuration, where it is Ceph."""
 
     @property
     def port(self) -> int:
         """On loopback."""
         return int(self.url.rpartition(":")[2])
+
+    def user(self, policy: dict[str, Any]) -> S3Server:
+        """The same Ceph through the eyes of a new user, who may do what an IAM policy says and nothing else."""
+        import boto3
+
+        assert self.ceph is not None
+        name, access_key, secret_key = (f"{kind}{secrets.token_hex(8)}" for kind in ("user", "TEST", "secret"))
+        made = subprocess.run(
+            ["radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}", f"--access-key={access_key}",
+             f"--secret-key={secret_key}", "--max-buckets=-1"],
+            env={**os.environ, "CEPH_CONF": str(self.ceph)}, capture_output=True, text=True, timeout=60, cwd=self.ceph.parent,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        iam = boto3.client(
+            "iam", endpoint_url=self.url, region_name="us-east-1", aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )  # fmt: skip
+        iam.put_user_policy(UserName=name, PolicyName="voxledger", PolicyDocument=json.dumps(policy))
+        return replace(self, access_key=access_key, secret_key=secret_key)
 
     def settings(self, *, url: str | None = None, **more: Any) -> StoreSettings:
         """Settings of the section [store]; `url` leads through a proxy."""
@@ -122,11 +153,11 @@ def running_ceph(folder: Path) -> Iterator[S3Server]:
         _child(stack, ["ceph-osd", "-f", "-i", "0"], environ, folder / "osd.out")
         run(
             "radosgw-admin", "user", "create", "--uid=test", "--display-name=test", f"--access-key={access_key}",
-            f"--secret-key={secret_key}",
+            f"--secret-key={secret_key}", "--caps=user-policy=*",
         )  # fmt: skip
         _child(stack, ["radosgw", "-f", "-n", "client.rgw"], environ, folder / "rgw.out")
         wait_for(lambda: signed.is_ours(ports[1], access_key, secret_key), "the gateway answers", seconds=30)
-        yield S3Server(f"http://127.0.0.1:{ports[1]}", access_key, secret_key, keeps_metadata=True)
+        yield S3Server(f"http://127.0.0.1:{ports[1]}", access_key, secret_key, keeps_metadata=True, ceph=config)
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +184,37 @@ def ceph_store() -> Iterator[S3Server]:
         yield stack.enter_context(running_ceph(Path(folder)))
 
 
-@pytest.fixture(params=["rclone", "ceph"])
+@pytest.fixture(scope="session")
+def other_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The store of VOXLEDGER_TEST_S3; the buckets that tests have made there are removed at the end."""
+    parts = urlsplit(os.environ[OTHER])
+    if not parts.username or not parts.password or not parts.hostname:
+        pytest.fail(f"{OTHER} must read http://ACCESS_KEY:SECRET_KEY@HOST:PORT")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    url = f"{parts.scheme}://{parts.hostname}:{port}"
+    server = S3Server(url, unquote(parts.username), unquote(parts.password), keeps_metadata=True)
+    store = Store(Home.open(tmp_path_factory.mktemp("other") / "home"), server.settings())
+    try:
+        yield replace(server, keeps_metadata=probe(store).metadata is True)
+    finally:
+        for name in _BUCKETS:
+            empty_bucket(store, name)
+
+
+def empty_bucket(store: Store, bucket: str) -> None:
+    """Remove a bucket with all versions of what is in it; one that is not there is fine."""
+
+    def step(s3: Any) -> None:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for found in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
+        s3.delete_bucket(Bucket=bucket)
+
+    with suppress(StoreError):
+        store.request(f"EMPTY {bucket}", step)
+
+
+@pytest.fixture(params=["rclone", "ceph", *(["other"] if os.environ.get(OTHER) else [])])
 def s3(request: pytest.FixtureRequest) -> S3Server:
     """Each of the servers in turn."""
     server: S3Server = request.getfixturevalue(f"{request.param}_store")
@@ -163,7 +224,8 @@ def s3(request: pytest.FixtureRequest) -> S3Server:
 @pytest.fixture
 def bucket() -> str:
     """A bucket name nobody has used."""
-    return f"test-{secrets.token_hex(6)}"
+    _BUCKETS.append(name := f"test-{secrets.token_hex(6)}")
+    return name
 
 
 def _child(stack: ExitStack, argv: list[str], environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

@@ -171,6 +171,12 @@ def _check(settings: Settings) -> None:
             f"store.key = {settings.store.key!r} must hold {{clip}}, and besides only {{actor}}, {{session}}, {{name}} and {{ext}}",
             name="store.key",
         )
+    for name in ("access_key", "secret_key"):
+        if not re.fullmatch(r"[!-~]*", getattr(settings.store, name)):
+            raise SettingsError(
+                f"store.{name} holds a blank, a line break or another character that no key has; copy it again",
+                name=f"store.{name}",
+            )
     if "@" in settings.store.endpoint.partition("://")[2].partition("/")[0]:
         # Its value is not shown: what stands before the @ is a secret, and this name is no place for it.
         raise SettingsError(
