@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import msgspec
-
+from voxledger.catalog.audio import Audio, Kept
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import ClipNotFound, QueryError, StoreError, VoxledgerError
+from voxledger.catalog.errors import ClipNotFound, QueryError, VoxledgerError
 from voxledger.catalog.events import (
-    AudioAccessed,
     Channel,
     ClipPinned,
     ClipTagged,
@@ -45,7 +43,6 @@ __all__ = ["Catalog", "Result", "check_tag"]
 _SQL = load("catalog.sql")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
-_LONGEST_LINK = 7 * 86400
 
 
 class Catalog:
@@ -66,10 +63,16 @@ class Catalog:
         self.home = home
         self.recorder = recorder
         self.keeper = keeper
-        self._store = store
         self._actor = actor
-        self._channel = channel
-        self._uploaded = uploaded or (lambda clip: not recorder.journal.open_tasks(UPLOAD, [clip]))
+        self.audio = Audio(
+            home,
+            recorder,
+            store,
+            actor=actor,
+            channel=channel,
+            uploaded=uploaded or (lambda clip: not recorder.journal.open_tasks(UPLOAD, [clip])),
+            look=self._kept,
+        )
 
     def clip(self, reference: str) -> Clip:
         """A clip by its id, or by as many of its last hex digits as make it unique (4 or more).
@@ -217,35 +220,32 @@ class Catalog:
         self._record(clip, [ClipUnpinned()] if clip.pinned else [])
         return self.clip(clip.id)
 
-    def local(self, clip: Clip) -> Path:
-        """A local file with the clip's audio, from the cache, or downloaded from the store and kept there."""
-        if clip.path is not None and clip.path.is_file():
-            return clip.path
-        if clip.state in ("purging", "purged") or clip.key is None:
-            raise StoreError(
-                f"the audio of clip {clip.short} was purged; `voxledger retention explain {clip.short}` says why"
-            )
-        path = self.home.cache / clip.key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._store().download(clip.bucket, clip.key, path, sha256=clip.sha256)
-        return path
+    def fetch(self, clip: str | Clip, *, progress: Callable[[int], None] | None = None) -> Path:
+        """A local file with a clip's audio: the cached one, or downloaded in ranges, checked and kept. Counts as use.
 
-    def link(self, clip: Clip, expires: int) -> str:
-        """A presigned link to the stored audio. Raises StoreError while the upload has not been confirmed."""
-        if not 1 <= expires <= _LONGEST_LINK:
-            raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds")
-        if clip.state in ("purging", "purged") or clip.key is None:
-            raise StoreError(f"the audio of clip {clip.short} was purged")
-        if clip.state != "stored" and not self._uploaded(clip.id):
-            raise StoreError(
-                f"clip {clip.short} is not in the store yet, so a link would lead nowhere; `voxledger status` says what it waits for"
-            )
-        self.accessed(clip, "link")
-        return self._store().presign(clip.bucket, clip.key, expires)
+        An interrupted download goes on where it stopped. `progress` hears by how many bytes more are there. Raises
+        ClipNotFound; StoreError when the audio was purged, or the store does not have it as it was stored; DiskFull.
+        """
+        if isinstance(clip, str):
+            given = self.audio.fetch_again(clip)
+            if given is not None:
+                return given
+        return self.audio.fetch(self._given(clip), progress=progress)
 
-    def accessed(self, clip: Clip, purpose: str) -> None:
-        """Record that a clip was used."""
-        self._record(clip, [msgspec.convert({"channel": self._channel, "purpose": purpose}, AudioAccessed)])
+    def url(self, clip: str | Clip, expires: int = 300) -> str:
+        """A presigned link to the stored audio, for `expires` seconds, at most 7 days. Counts as use.
+
+        Raises ClipNotFound, and StoreError while the upload has not been confirmed.
+        """
+        return self.audio.url(self._given(clip), expires)
+
+    def _given(self, clip: str | Clip) -> Clip:
+        return self.clip(clip) if isinstance(clip, str) else clip
+
+    def _kept(self, clip: str) -> Kept:
+        with self.keeper.reading() as reading:
+            found = reading.tuples(_SQL["kept"], [clip])
+        return Kept(*found[0]) if found else Kept(stored=False, missing=False, purged=False)
 
     def _record(self, clip: Clip, facts: Iterable[Fact]) -> None:
         actor = self.recorder.vault.actor(self._actor)
@@ -272,7 +272,7 @@ class Catalog:
                 # Where this HOME keeps it: a HOME may have been copied or moved since.
                 "path": self.home.cache / row["key"] if row["key"] and row["path"] else None,
             }
-        ).bound(self)
+        ).bound(self.audio)
 
 
 def _ids(reading: Reading, digits: str) -> list[str]:

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from voxledger.catalog.errors import VoxledgerError
 
+Purpose: TypeAlias = Literal["play", "fetch", "link"]
+"""What a clip was used for."""
 CONTENT_TYPES: Mapping[str, str] = {
     "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "mp3": "audio/mpeg", "pcm": "audio/pcm",
 }  # fmt: skip
@@ -41,10 +43,13 @@ class Access(Protocol):
     def local(self, clip: Clip) -> Path:
         """A local file with the clip's audio, from the cache or the store."""
 
-    def link(self, clip: Clip, expires: int) -> str:
-        """A presigned link that works for `expires` seconds."""
+    def fetch(self, clip: Clip) -> Path:
+        """The same, as a use of the clip."""
 
-    def accessed(self, clip: Clip, purpose: str) -> None:
+    def url(self, clip: Clip, expires: int) -> str:
+        """A presigned link that works for `expires` seconds, as a use of the clip."""
+
+    def accessed(self, clip: Clip, purpose: Purpose) -> None:
         """Note that the clip was used."""
 
 
@@ -110,9 +115,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def fetch(self) -> Path:
         """A local file with the audio: the cached one, or downloaded from the store. Counts as use. Raises StoreError."""
-        path = self.local()
-        self._access.accessed(self, "fetch")
-        return path
+        return self._access.fetch(self)
 
     def local(self) -> Path:
         """Like `fetch`, but does not count as use: for whoever made the clip just now."""
@@ -120,7 +123,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def url(self, expires: int = 300) -> str:
         """A presigned link that works for `expires` seconds (7 days at most). Counts as use."""
-        return self._access.link(self, expires)
+        return self._access.url(self, expires)
 
     def play(self) -> None:
         """Play it on this machine's loudspeaker and wait for the end. Counts as use."""

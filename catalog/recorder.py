@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from voxledger.catalog.accesses import Accesses
 from voxledger.catalog.errors import VaultError
 from voxledger.catalog.events import Draft, Event, Fact, new_id, now, packed, split, unpacked
 from voxledger.catalog.events.envelope import check_size
@@ -24,6 +25,7 @@ class Recorder:
     def __init__(self, journal: Journal, vault: Vault) -> None:
         self.journal = journal
         self.vault = vault
+        self.accesses = Accesses(journal)
 
     def draft(
         self, fact: Fact, *, subject: str, actor: ActorKey, time: datetime | None = None, event_id: str | None = None

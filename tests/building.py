@@ -25,6 +25,7 @@ class Parts:
         self.keeper = Keeper(self.home, self.recorder)
 
     def close(self) -> None:
+        self.recorder.accesses.close()
         self.journal.close()
         self.vault.close()
 

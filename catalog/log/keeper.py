@@ -68,6 +68,7 @@ class Keeper:
         Idempotent, and safe to be killed at any point. Raises CatalogBusy when another process does not let go in time,
         LogCorrupt when journal and log contradict each other.
         """
+        self.recorder.accesses.try_flush()
         head = self.journal.head()
         if (head, self._seen()) == self._drained:
             return head
@@ -117,6 +118,8 @@ class Keeper:
         """
         node = self._node(patience)
         if node is not None:
+            if fresh:
+                self.recorder.accesses.try_flush()
             with node:
                 node.begin(fresh=fresh, patience=patience, as_of=as_of)
                 yield Reading(node.ask)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +16,7 @@ RANGE = 8 << 20
 SUFFIX = ".part"
 _LIST = ".ranges"
 _NAME_LIMIT = 40
+_PIECE = 1 << 20
 
 
 class PartFile:
@@ -54,13 +54,13 @@ class PartFile:
         return number * self.range, min(self.size, (number + 1) * self.range)
 
     def open(self) -> None:
-        """Take up what an earlier process left, or begin anew, with the room on the disk taken in advance."""
+        """Take up what an earlier process left, or begin anew."""
         found = self._found()
         if not found:
             self.discard()
         try:
             with self.path.open("r+b" if found else "wb") as file:
-                _take_room(file, self.size)
+                file.truncate(self.size)
         except OSError:
             if not found:
                 self.discard()
@@ -75,7 +75,7 @@ class PartFile:
         self._list_path.unlink(missing_ok=True)
         self.range, self.crcs = max(1, self.size), {}
 
-    def writer(self, number: int) -> contextlib.AbstractContextManager[BinaryIO]:
+    def writer(self, number: int) -> AbstractContextManager[BinaryIO]:
         """The file, at the beginning of a range."""
         file = self.path.open("r+b")
         file.seek(self.span(number)[0])
@@ -87,18 +87,26 @@ class PartFile:
         if self._list is not None:
             self._list.write(f"{number} {crc}\n".encode())
 
-    def read(self, number: int, piece: int) -> Iterator[memoryview]:
-        """A range in pieces of at most so many bytes, each valid until the next is asked for."""
+    def read(self, number: int) -> Iterator[memoryview]:
+        """A range, as the disk gives it back, in pieces of at most 1 MB, each valid until the next is asked for."""
         start, end = self.span(number)
-        buffer = memoryview(bytearray(min(piece, max(1, end - start))))
+        buffer = memoryview(bytearray(min(_PIECE, end - start)))
         with self.path.open("rb", buffering=0) as file:
             file.seek(start)
-            while start < end:
-                got = file.readinto(buffer[: end - start])  # type: ignore[attr-defined]  # a raw file has it
-                if not got:
-                    return
+            while start < end and (got := file.readinto(buffer[: end - start])):
                 start += got
                 yield buffer[:got]
+
+    def checksum(self, number: int) -> int:
+        """The CRC-32 of a range, as the disk gives it back."""
+        crc = 0
+        for piece in self.read(number):
+            crc = zlib.crc32(piece, crc)
+        return crc
+
+    def is_intact(self, number: int) -> bool:
+        """Whether the disk gives a range back as it arrived."""
+        return self.checksum(number) == self.crcs[number]
 
     def on_disk(self) -> int:
         """Bytes that it takes on the disk already."""
@@ -151,14 +159,3 @@ class PartFile:
         self._list = self._list_path.open("ab" if begun else "wb", buffering=0)
         # The last line may be torn off; whatever it says then does not fit what is on the disk.
         self._list.write(b"\n" if begun else f"{self._header}{self.range}\n".encode())
-
-
-def _take_room(file: BinaryIO, size: int) -> None:
-    """A full disk shows now rather than after an hour."""
-    file.truncate(size)
-    if size and hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # a file system that cannot
-                raise

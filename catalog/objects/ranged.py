@@ -8,7 +8,6 @@ import os
 import random
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -29,10 +28,7 @@ Arrived: TypeAlias = Callable[[int], None]
 THREADS = 8
 ATTEMPTS = 6
 """Requests in a row that bring nothing, until a fetch is given up; together they wait about 4 s."""
-_PIECE = 1 << 20
 _LONGEST_PAUSE = 2.0
-_READINGS = 3
-"""So often a range may come back from the disk other than it was written."""
 _FAREWELL = 5.0
 """Seconds that the end of a fetch waits for its threads; one that hangs in a dead connection ends by itself."""
 
@@ -114,7 +110,7 @@ class _Fetch:
             for thread in crew:
                 thread.start()
             if self._digest() != self._part.sha256:
-                self._again()
+                self._mend()
             failpoint("fetch.before_publish")
             self._part.publish()
         finally:
@@ -130,37 +126,31 @@ class _Fetch:
         """The SHA-256 of everything, as the disk gives it back: hashed in order, while the rest still arrives."""
         hashed = hashlib.sha256()
         for number in range(self._part.count):
-            for _ in range(_READINGS):
-                self._wait_for(number)
-                trial, crc = hashed.copy(), 0
-                for piece in self._part.read(number, _PIECE):
-                    trial.update(piece)
-                    crc = zlib.crc32(piece, crc)
-                if crc == self._part.crcs[number]:
-                    break
-                self._reader.damaged(self._part.span(number), "are not on the disk as they arrived")
-                self._refetch(number)
-            else:
-                raise OSError(errno.EIO, "the disk gives back other bytes than were written", str(self._part.path))
-            hashed = trial
+            self._wait_for(number)
+            for piece in self._part.read(number):
+                hashed.update(piece)
         return hashed.hexdigest()
 
-    def _again(self) -> None:
-        """What arrived is not what was recorded. If it was damaged on the way, a second look tells which range."""
-        differing = 0
+    def _mend(self) -> None:
+        """What is on the disk is not what was recorded: find the ranges to blame, on the disk or on the way here."""
+        worn = [number for number in range(self._part.count) if not self._part.is_intact(number)]
+        for number in worn:
+            self._refetch(number, "are not on the disk as they arrived")
+        if worn and self._digest() == self._part.sha256:
+            return
         for number in range(self._part.count):
-            before = self._part.crcs[number]
-            self._refetch(number)
-            if self._part.crcs[number] != before:
-                differing += 1
-                self._reader.damaged(self._part.span(number), "arrived damaged")
-        if not differing or self._digest() != self._part.sha256:
+            self._refetch(number, "arrived damaged")
+        if self._digest() != self._part.sha256:
             self._part.discard()
             raise self._reader.altered(self._part.sha256)
 
-    def _refetch(self, number: int) -> None:
+    def _refetch(self, number: int, how: str) -> None:
+        """Fetch a range again, and name it if it differs now."""
+        before = self._part.checksum(number)
         self._heard(-self._length(number))
         self._fetch_range(number)
+        if self._part.crcs[number] != before:
+            self._reader.damaged(self._part.span(number), how)
 
     def _length(self, number: int) -> int:
         start, end = self._part.span(number)

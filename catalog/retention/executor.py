@@ -134,6 +134,7 @@ class Executor:
         drafts: dict[str, list[Draft]] = {UNMARK: [], MARK: []}
         if changes.is_empty():
             return 0, 0
+        self._recorder.accesses.try_flush()
         with self._journal.transaction() as write:
             self._watch.catch_up()
             for clip, decision, cause, rule in changes.select("id", "decision", "cause", "rule").iter_rows():
@@ -151,6 +152,7 @@ class Executor:
     def _start(self, clips: Sequence[Doomed]) -> list[Doomed]:
         """The point of no return: one transaction looks again, cancels uploads and answers, and records the start."""
         started = []
+        self._recorder.accesses.try_flush()
         self._watch.catch_up()
         with self._journal.transaction() as write:
             self._watch.catch_up()
