@@ -64,7 +64,7 @@ class Studio:
             home=home,
             settings=settings,
             recorder=recorder,
-            access=catalog,
+            access=catalog.audio,
             recordings=Recordings(voices),
             cache=SpeechCache(
                 home.speech,
