@@ -16,6 +16,9 @@ VoxledgerError                 the root of everything that a user may see
 │   └── StoreUnavailable               nobody answers at the endpoint
 ├── ModelError                     a model version cannot be pushed, pulled or mended as it is
 │   └── ModelNotFound                  there is no such model version
+├── BackupError                    a backup cannot be made, read, restored or pruned as it is
+│   ├── BackupNotFound                 there is no such backup
+│   └── BackupDamaged                  what the bucket holds is not what was put there
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
 """
 
@@ -110,3 +113,19 @@ class ModelNotFound(ModelError):
 
 class PolicyError(VoxledgerError):
     """A retention rule cannot be applied, or a plan is stale."""
+
+
+class BackupError(VoxledgerError):
+    """A backup cannot be made, read, restored or pruned as it is."""
+
+
+class BackupNotFound(BackupError):
+    """No backup has this id, or the short id fits several."""
+
+
+class BackupDamaged(BackupError):
+    """A backup is not what was put into the bucket; `objects` are the keys of what is missing or altered."""
+
+    def __init__(self, message: str, *, objects: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.objects = tuple(objects)

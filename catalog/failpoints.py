@@ -48,6 +48,16 @@ KNOWN = frozenset(
         "models.after_pulled_file",
         "models.before_folder",
         "models.after_folder",
+        "backup.after_copy",
+        "backup.after_chunk",
+        "backup.before_manifest",
+        "backup.after_manifest",
+        "backup.after_forgotten",
+        "restore.after_file",
+        "restore.after_settled",
+        "restore.after_drained",
+        "restore.before_moving",
+        "restore.after_moved",
     ]
 )
 """The names there are: the room, then the place in it."""

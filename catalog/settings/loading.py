@@ -177,20 +177,23 @@ def _check(settings: Settings) -> None:
                 f"store.{name} holds a blank, a line break or another character that no key has; copy it again",
                 name=f"store.{name}",
             )
-    if "@" in settings.store.endpoint.partition("://")[2].partition("/")[0]:
-        # Its value is not shown: what stands before the @ is a secret, and this name is no place for it.
-        raise SettingsError(
-            "store.endpoint holds a user name and a password; write them as store.access_key and store.secret_key",
-            name="store.endpoint",
-        )
+    _check_endpoint("store", settings.store.endpoint)
+    _check_endpoint("backup", settings.backup.endpoint)
     if 0 < settings.retention.backstop < _DAY:
         raise SettingsError(
             f"retention.backstop = {settings.retention.backstop:g} s is less than a day, the shortest span of a lifecycle"
             " rule; 0 means none",
             name="retention.backstop",
         )
-    if settings.store.endpoint and not re.match(r"https?://[^/\s]+", settings.store.endpoint):
+
+
+def _check_endpoint(section: str, endpoint: str) -> None:
+    name = f"{section}.endpoint"
+    if "@" in endpoint.partition("://")[2].partition("/")[0]:
+        # Its value is not shown: what stands before the @ is a secret, and this name is no place for it.
         raise SettingsError(
-            f"store.endpoint = {settings.store.endpoint!r} is no URL, such as 'http://127.0.0.1:9000'",
-            name="store.endpoint",
+            f"{name} holds a user name and a password; write them as {section}.access_key and {section}.secret_key",
+            name=name,
         )
+    if endpoint and not re.match(r"https?://[^/\s]+", endpoint):
+        raise SettingsError(f"{name} = {endpoint!r} is no URL, such as 'http://127.0.0.1:9000'", name=name)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
 Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
@@ -183,6 +184,31 @@ class Models(_Section, frozen=True, kw_only=True):
     """`models gc` leaves alone what came into the store, or was removed there, within this time."""
 
 
+class Backup(_Section, frozen=True, kw_only=True):
+    """Backups: where they go, what seals them, which are kept."""
+
+    key: Secret = ""
+    """Passphrase that encrypts backups; empty = they are not encrypted. Without it an encrypted backup is worth nothing."""
+    vault_key: Secret = ""
+    """Passphrase of the file that `voxledger backup create --vault FILE` writes; empty = it is asked for."""
+    endpoint: str = ""
+    """URL of another S3 endpoint that has the bucket `store.backup`; empty = the store itself."""
+    region: str = "us-east-1"
+    """Region of `backup.endpoint`."""
+    access_key: Secret = ""
+    """Access key for `backup.endpoint`; empty = as boto3 finds it."""
+    secret_key: Secret = ""
+    """Secret key that belongs to `backup.access_key`."""
+    keep_last: Count = 3
+    """`backup prune` keeps so many of the newest backups of a node, however close to each other."""
+    keep_daily: Count = 7
+    """The newest backup of each of so many days that have one, in `general.time_zone`."""
+    keep_weekly: Count = 5
+    """The newest backup of each of so many weeks that have one; weeks begin on Monday."""
+    keep_monthly: Count = 12
+    """The newest backup of each of so many months that have one."""
+
+
 class Mixpanel(_Section, frozen=True, kw_only=True):
     """Delivery to Mixpanel. Without a token events wait."""
 
@@ -265,6 +291,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     indextts: IndexTts = IndexTts()
     store: Store = Store()
     models: Models = Models()
+    backup: Backup = Backup()
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
     report: Report = Report()
