@@ -14,6 +14,7 @@ from voxledger.catalog.errors import StoreError, VoxledgerError
 from voxledger.catalog.events import AudioAccessed, Channel, Fact, ObjectMissing, ObjectVerified
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.settings import format_span
 
 if TYPE_CHECKING:
     from voxledger.catalog.objects import Store
@@ -103,7 +104,7 @@ class Audio:
         Raises StoreError while the upload has not been confirmed.
         """
         if not 1 <= expires <= LONGEST_LINK:
-            raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
+            raise StoreError(f"a link lives between 1 second and 7 days, not {format_span(expires)}", code="InvalidExpiry")
         if clip.state in ("purging", "purged") or clip.key is None:
             raise _purged(clip)
         if clip.state == "missing":

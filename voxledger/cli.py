@@ -23,6 +23,7 @@ from voxledger.catalog.commands.home import Commands as CatalogCommands
 from voxledger.catalog.commands.lifecycle import Commands as LifecycleCommands
 from voxledger.catalog.commands.log import Commands as LogCommands
 from voxledger.catalog.commands.models import Commands as ModelCommands
+from voxledger.catalog.commands.reading import Commands as ReadingCommands
 from voxledger.catalog.commands.retention import Commands as RetentionCommands
 from voxledger.catalog.commands.search import Commands as SearchCommands
 from voxledger.catalog.commands.store import Commands as StoreCommands
@@ -70,7 +71,7 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
-        CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), SearchCommands, EventCommands, LogCommands,
+        CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
         AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands, DoctorCommands, LifecycleCommands, NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
