@@ -22,8 +22,8 @@ class Fault:
     """What happens to the next request with this method (any, if empty) and this text in its path, once.
 
     `busy`: answered with 503 SlowDown, the server hears nothing. `swallow`: the server does it, the client hears nothing
-    until it gives up. `cut`: the client hears the first bytes of the answer, so many. `hold`: the request reaches the
-    server only when this event is set.
+    until it gives up. `cut`: the client hears the first bytes of the answer, so many. `flip`: one bit of the answer's
+    body is another, in the byte with this number. `hold`: the request reaches the server only when this event is set.
     """
 
     method: str = ""
@@ -31,6 +31,7 @@ class Fault:
     busy: bool = False
     swallow: bool = False
     cut: int | None = None
+    flip: int | None = None
     hold: threading.Event | None = None
 
 
@@ -136,6 +137,9 @@ class FaultProxy:
             while not self._ending.is_set() and client.recv(1):
                 pass
             return
+        if fault.flip is not None:
+            place = answer.index(b"\r\n\r\n") + 4 + fault.flip
+            answer = answer[:place] + bytes([answer[place] ^ 1]) + answer[place + 1 :]
         client.sendall(answer if fault.cut is None else answer[: fault.cut])
 
     def _fault(self, request: _Request) -> Fault:
