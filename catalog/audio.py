@@ -79,6 +79,8 @@ class Audio:
             raise _purged(clip)
         path = clip.path or self._cache(clip, clip.key)
         if not _is_whole(path, clip.bytes):
+            if clip.state in ("local", "upload failed") and not (kept := self._look(clip.id)).stored:
+                raise _purged(clip) if kept.purged else _never_stored(clip)
             path = self._download(clip, clip.key, progress)
         self._remember(clip.id, _Place(path, clip.bytes))
         return path
@@ -104,7 +106,9 @@ class Audio:
         Raises StoreError while the upload has not been confirmed.
         """
         if not 1 <= expires <= LONGEST_LINK:
-            raise StoreError(f"a link lives between 1 second and 7 days, not {format_span(expires)}", code="InvalidExpiry")
+            raise StoreError(
+                f"a link lives between 1 second and 7 days, not {format_span(expires)}", code="InvalidExpiry"
+            )
         if clip.state in ("purging", "purged") or clip.key is None:
             raise _purged(clip)
         if clip.state == "missing":
@@ -169,11 +173,7 @@ class Audio:
         if kept.purged:
             return _purged(clip)
         if not kept.stored:
-            return StoreError(
-                f"the audio of clip {clip.short} is neither here nor in the store: its local file is gone, and it was"
-                " never uploaded; `voxledger rerender` may make it anew",
-                code=error.code,
-            )
+            return _never_stored(clip)
         absent = error.code in _GONE
         if not kept.missing:
             self._report(clip, lambda: self._missing(clip, key, store, absent=absent))
@@ -220,6 +220,14 @@ def _is_whole(path: Path, size: int) -> bool:
         return path.stat().st_size == size and path.is_file()
     except OSError:
         return False
+
+
+def _never_stored(clip: Clip) -> StoreError:
+    return StoreError(
+        f"the audio of clip {clip.short} is neither here nor in the store: its local file is gone, and it was never"
+        f" uploaded; speak its text again (`voxledger show {clip.short}`)",
+        code="NoSuchKey",
+    )
 
 
 def _purged(clip: Clip) -> StoreError:

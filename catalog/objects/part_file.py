@@ -131,6 +131,12 @@ class PartFile:
             self._list.close()
             self._list = None
 
+    def end(self) -> None:
+        """Stop for now: what has arrived stays, a file that holds nothing goes."""
+        self.close()
+        if not self.crcs:
+            self.discard()
+
     def discard(self) -> None:
         """Throw away what has arrived."""
         self.close()

@@ -69,8 +69,12 @@ def fetch_object(
             try:
                 part.open()
                 _fetch(part, RangeReader(store, bucket, key, size=bytes, etag=etag), threads, heard)
+            except StoreError as error:
+                if error.code in seam.MISSING | {"Changed"}:
+                    part.crcs.clear()  # nobody will ever ask for the rest
+                raise
             finally:
-                part.close()
+                part.end()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
