@@ -15,7 +15,7 @@ from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.features import EMBEDDED_ENDPOINT, Features, normal
 from voxledger.catalog.objects.probing import bucket_trials, object_trials
-from voxledger.catalog.objects.probing.place import Place, place_of
+from voxledger.catalog.objects.probing.place import NoPlace, Place, place_of
 from voxledger.catalog.objects.store import Store
 
 Trial = Callable[[Place], bool | None]
@@ -61,16 +61,12 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
     bucket = store.settings.audio
     server, skew = greeting(store)
     versioned = _versioned(store, bucket)
-    found: dict[str, bool | None] = {}
     notes: dict[str, str] = {}
-    with place_of(store, bucket, versions=True) as keeping:
-        for name, trial in BUCKETS.items():
-            told(name)
-            found[name] = _tried(name, trial, keeping, notes)
-        with place_of(store, bucket) if keeping.made and not versioned else nullcontext(keeping) as place:
-            for name, trial in OBJECTS.items():
-                told(name)
-                found[name] = _tried(name, trial, place, notes)
+    try:
+        found = _all_tried(store, bucket, bool(versioned), notes, told)
+    except NoPlace:
+        found = dict.fromkeys(OBJECTS | BUCKETS)
+        notes = dict.fromkeys(found, "the access key may not delete what it would put")
     if server == FORGETFUL and found["metadata"]:
         found["metadata"] = False
         notes["metadata"] = "kept only until the server restarts"
@@ -83,6 +79,21 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
         notes=notes,
         **found,
     )
+
+
+def _all_tried(
+    store: Store, bucket: str, versioned: bool, notes: dict[str, str], told: Callable[[str], None]
+) -> dict[str, bool | None]:
+    found: dict[str, bool | None] = {}
+    with place_of(store, bucket, versions=True) as keeping:
+        for name, trial in BUCKETS.items():
+            told(name)
+            found[name] = _tried(name, trial, keeping, notes)
+        with place_of(store, bucket) if keeping.made and not versioned else nullcontext(keeping) as place:
+            for name, trial in OBJECTS.items():
+                told(name)
+                found[name] = _tried(name, trial, place, notes)
+    return found
 
 
 def _versioned(store: Store, bucket: str) -> bool | None:
