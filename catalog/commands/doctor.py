@@ -14,7 +14,7 @@ from voxledger.catalog import terminal
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.doctor import Examination, Finding
+    from voxledger.catalog.doctor import Examination, Finding, State
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.objects import Store

@@ -265,7 +265,7 @@ def _multipart(
     """Send parts, and let `end` say what becomes of the upload; it is given up when something goes wrong."""
 
     def step(s3: S3Client) -> None:
-        upload = {"Bucket": place.bucket, "Key": key}
+        upload: dict[str, Any] = {"Bucket": place.bucket, "Key": key}
         upload["UploadId"] = s3.create_multipart_upload(Bucket=place.bucket, Key=key)["UploadId"]
         try:
             sent = [
@@ -274,7 +274,7 @@ def _multipart(
             ]
             end(s3, upload, sent)
         except BaseException:
-            s3.abort_multipart_upload(**upload)  # type: ignore[arg-type]  # the stubs want each argument by name
+            s3.abort_multipart_upload(**upload)
             raise
 
     place.store.request(f"MULTIPART in {place.bucket}", step)

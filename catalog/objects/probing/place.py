@@ -164,7 +164,7 @@ def _give_up_uploads(store: Store, bucket: str, prefix: str) -> None:
         f"LIST uploads of {bucket}", lambda s3: s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
     )
     for upload in listed.get("Uploads", []):
-        place = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        place: dict[str, Any] = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
         if upload["Key"].startswith(prefix):
             store.request(f"ABORT {bucket}", lambda s3: s3.abort_multipart_upload(**place))  # noqa: B023  # called at once
 
