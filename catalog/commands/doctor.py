@@ -118,7 +118,7 @@ def _print(found: Examination) -> None:
                 made.add_row(_MARKS[finding.state], *map(terminal.text, cells))
             terminal.console.print(made)
     counts = Counter(finding.state for finding in found.findings)
-    said = {
+    said: dict[State, str] = {
         "ok": "in order",
         "note": "done without",
         "unknown": "unknown",
