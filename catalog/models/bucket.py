@@ -179,8 +179,12 @@ class Bucket:
         key = current_key(name)
         pointer = Pointer(name=name, history=tuple(history)[-_LONGEST_HISTORY:])
         content = msgspec.json.format(msgspec.json.encode(pointer), indent=1) + b"\n"
-        condition = {"IfNoneMatch": "*"} if before is None else {"IfMatch": before.etag}
-        done = self._put_if(key, content, condition)
+        if before is None:
+            done = self._put_if(key, content, {"IfNoneMatch": "*"})
+        else:
+            # Ceph compares what it is sent as it is; others want the quotes, as HTTP has it.
+            spellings = (before.etag, before.etag.strip('"'))
+            done = any(self._put_if(key, content, {"IfMatch": etag}) for etag in spellings)
         self.settle(key)
         return done
 
