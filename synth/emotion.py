@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from voxledger.synth.errors import InvalidEmotion
 EmotionMode: TypeAlias = Literal["none", "vector", "reference", "words"]
 Weights: TypeAlias = tuple[float, float, float, float, float, float, float, float]
 
+_DECIMAL = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 ZERO: Weights = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -35,6 +37,9 @@ class Emotion:
         for name, weight in zip(EMOTIONS, self.weights, strict=True):
             _check(f"the weight of {name}", weight)
         _check("the emotion strength", self.strength)
+        # Zero has no sign: -0.0 would be the same emotion and another request.
+        object.__setattr__(self, "weights", _weights(weight + 0.0 for weight in self.weights))
+        object.__setattr__(self, "strength", self.strength + 0.0)
 
     @classmethod
     def of(cls, value: EmotionLike, *, strength: float = 1.0) -> Emotion:
@@ -85,11 +90,20 @@ def _check(what: str, value: float) -> float:
     return float(value)
 
 
-def _number(what: str, text: object) -> float:
+def _number(what: str, text: str) -> float:
+    if not _DECIMAL.fullmatch(text):
+        raise InvalidEmotion(f"{what} must be a number between 0 and 1, not {text[:40]!r}")
+    return _check(what, float(text))
+
+
+def _real(what: str, value: object) -> float:
+    """A number of any kind, numpy's too, but neither a truth value nor a text."""
+    if isinstance(value, (bool, str, bytes)):
+        return _check(what, value)  # type: ignore[arg-type]  # which refuses it in its words
     try:
-        return float(text)  # type: ignore[arg-type]  # whatever float() takes is a number to us
+        return float(value)  # type: ignore[arg-type]  # whatever float() takes is a number to us
     except (TypeError, ValueError, OverflowError):
-        raise InvalidEmotion(f"{what} must be a number between 0 and 1, not {str(text)[:40]!r}") from None
+        raise InvalidEmotion(f"{what} must be a number between 0 and 1, not {str(value)[:40]!r}") from None
 
 
 def _weights(values: object) -> Weights:
@@ -98,7 +112,7 @@ def _weights(values: object) -> Weights:
 
 def _from_numbers(values: Sequence[float]) -> Weights:
     try:
-        numbers = [_number(f"weight {place}", value) for place, value in enumerate(values, 1)]
+        numbers = [_real(f"weight {place}", value) for place, value in enumerate(values, 1)]
     except TypeError:
         raise InvalidEmotion(
             f"an emotion is a name, eight weights or a mapping of names to weights, not {values!r}"
@@ -116,16 +130,19 @@ def _from_mapping(values: Mapping[str, float]) -> Weights:
             near = get_close_matches(known, EMOTIONS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(EMOTIONS)}"
             raise InvalidEmotion(f"unknown emotion {name!r}: {hint}")
-        found[known] = _number(f"the weight of {known}", value)
+        found[known] = _real(f"the weight of {known}", value)
     return _weights(found.values())
 
 
 def _from_text(text: str) -> Weights:
     parts = [part.strip() for part in text.strip().strip("[]{}").split(",") if part.strip()]
-    if len(parts) == len(EMOTIONS) and not any(mark in text for mark in "=:"):
-        return _from_numbers(parts)  # type: ignore[arg-type]  # numbers in text are read by _number
+    if parts and all(_DECIMAL.fullmatch(part) for part in parts):
+        return _weights(_number(f"weight {place}", part) for place, part in enumerate(parts, 1))
     weights: dict[str, float] = {}
     for part in parts:
         name, mark, value = part.replace(":", "=", 1).partition("=")
-        weights[name.strip(" \"'")] = _number(f"the weight of {name.strip()}", value.strip()) if mark else 1.0
+        name = name.strip(" \"'")
+        if name in weights:
+            raise InvalidEmotion(f"{name} stands twice in {text[:80]!r}: give it one weight")
+        weights[name] = _number(f"the weight of {name}", value.strip()) if mark else 1.0
     return _from_mapping(weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import InvalidRequest, InvalidText
+from voxledger.synth.errors import InvalidEmotion, InvalidRequest, InvalidText
 from voxledger.synth.formats import format_named
 from voxledger.synth.labels import UNWRITABLE, clean_label
 from voxledger.synth.text import has_marks
@@ -79,6 +80,12 @@ class SpeakRequest:
             tags = (tags,)
         if emotion_reference is not None and emotion_words is not None:
             raise InvalidRequest("an emotion comes from a recording or from words, not from both; leave one out")
+        if not isinstance(marks, bool):
+            raise InvalidRequest(f"marks must be True or False, not {marks!r}")
+        if emotion_strength != 1 and emotion is None and emotion_reference is None and emotion_words is None:
+            raise InvalidEmotion(
+                f"the emotion strength {emotion_strength} has nothing to scale: give an emotion as well"
+            )
         clean = clean_text(text, settings.synth.max_text)
         return cls(
             text=clean,
@@ -168,7 +175,7 @@ class SpeakRequest:
 
 
 def clean_text(text: str, longest: int) -> str:
-    """The text as it is spoken: Unicode NFC, line ends as newlines, no white space around it. Raises InvalidText."""
+    """The text as it is spoken: Unicode NFC, line and page ends as newlines, no white space around it. Raises InvalidText."""
     if not isinstance(text, str):
         raise InvalidText(f"the text must be a string, not {type(text).__name__}")
     if len(text) > longest:
@@ -176,8 +183,12 @@ def clean_text(text: str, longest: int) -> str:
             f"the text has {len(text):,} characters, more than synth.max_text = {longest:,};"
             " divide it, one clip a paragraph, or raise the setting"
         )
-    clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).strip().lstrip("\ufeff")
+    clean = unicodedata.normalize("NFC", re.sub("\r\n|[\r\f\v]", "\n", text)).strip().lstrip("\ufeff")
     for place, character in enumerate(clean):
+        if "\udc80" <= character <= "\udcff":  # what Python makes of a byte that is no UTF-8
+            raise InvalidText(
+                f"the text is not UTF-8: byte 0x{ord(character) - 0xDC00:02X} at character {place + 1}; convert it first"
+            )
         if character not in "\n\t" and unicodedata.category(character) in UNWRITABLE:
             raise InvalidText(
                 f"the text holds U+{ord(character):04X} at character {place + 1}, a control character that"

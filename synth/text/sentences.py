@@ -48,6 +48,8 @@ _ABBREVIATIONS = frozenset((
 _BEFORE_NUMBERS = frozenset((
     "no", "nr", "nos", "fig", "figs", "vol", "p", "pp", "ch", "sec", "art", "abs", "abb", "kap", "bd", "núm", "pág", "cap",
     "tab", "eq", "ed", "см", "рис", "стр",
+    "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mär", "okt", "dez", "janv", "févr",
+    "avr", "juil", "déc", "ene", "abr", "ago", "dic",
 ))  # fmt: skip
 _NOT_ALONE = ("Mn", "Mc", "Me")  # marks that belong to the character before them
 _THAI_BEFORE = "เแโใไເແໂໃໄ"  # Thai and Lao vowels that are written before their consonant

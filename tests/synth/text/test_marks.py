@@ -15,7 +15,7 @@ HARMLESS = [
     "[laughs] Oh no.", "[1] Footnote.", "see [appendix]", "I was [sad] about it.", "[happy birthday] to you", "[]", "[ ]",
     "[sad", "sad] x", "[[sad]] x", "[sad and calm] x", "[sad, 3] x", "<speak>[sad] <break time='3s'/></speak>", "{sad} x",
     "<emotion name='sad'>x</emotion>", "[h@l'oU]", "[sa\nd] x", "(sad) x", "[s3:0,0,3] x", "[00:01.000] x", "[a=b] x",
-    "[0.1, 0, 0, 0, 0, 0, 0, 0] x",
+    "[0.1, 0, 0, 0, 0, 0, 0, 0] x", "[note:0.5] x", "[verse:1] x", "[sad;but true] x", "[happy 5] x",
 ]  # fmt: skip
 
 
@@ -66,7 +66,14 @@ def test_other_brackets_are_text(text: str) -> None:
     assert (before.text, after.text, after.emotion) == ("x", text.replace("\n", " "), None)
 
 
-@pytest.mark.parametrize("mark", ["[sad:1.6]", "[sad:-1]", "[sad:]", "[calm=very]", "[sad:nan]", "[sad:0.2, hapy:0.3]"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "[sad:1.6]", "[sad:-1]", "[sad:]", "[calm=very]", "[sad:nan]", "[sad:0.2, hapy:0.3]",
+        "[sad:0,6]", "[sad:0.5,]", "[sad 0.6]", "[sad;happy]", "[sadd:0.6]", "[sad:1_0]", "[sad:0.5, sad:0.6]", "[neutral, sad]",
+        "[sad:0.6][happy:0.3]", "[，sad]",
+    ],
+)  # fmt: skip
 def test_an_emotion_with_a_spoiled_weight_is_one_clear_error(mark: str) -> None:
     assert has_marks(f"a\n{mark} b")
     with pytest.raises(InvalidEmotion, match=r"sad|calm|happy"):
