@@ -16,7 +16,7 @@ RANGE = 8 << 20
 SUFFIX = ".part"
 _LIST = ".ranges"
 _NAME_LIMIT = 40
-_PIECE = 1 << 20
+_PIECE = RANGE
 
 
 class PartFile:
@@ -88,7 +88,7 @@ class PartFile:
             self._list.write(f"{number} {crc}\n".encode())
 
     def read(self, number: int) -> Iterator[memoryview]:
-        """A range, as the disk gives it back, in pieces of at most 1 MB, each valid until the next is asked for."""
+        """A range, as the disk gives it back, in pieces of at most 8 MB, each valid until the next is asked for."""
         start, end = self.span(number)
         buffer = memoryview(bytearray(min(_PIECE, end - start)))
         with self.path.open("rb", buffering=0) as file:
