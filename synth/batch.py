@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from voxledger.synth import manifest
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import EngineUnavailable, ManifestError, NotSupported, SynthesisError
 from voxledger.synth.manifest import Line, Wish
-from voxledger.synth.studio import SpeakRequest, Studio
+from voxledger.synth.studio import Studio
 
 Outcome = Literal["made", "there", "failed"]
 _ASKS = {"speaker_clip": "voice", "emotion_clip": "emotion_reference", "emotion_words": "emotion_words"}
@@ -39,6 +39,8 @@ class Options:
     session: str | None = None
     format: str | None = None
     engine: str | None = None
+    voice: str | None = None
+    preset: str | None = None
     out: Path | None = None
 
 
@@ -66,8 +68,10 @@ def run(studio: Studio, path: Path, options: Options) -> Iterator[Spoken]:
     waiting: deque[Future[Spoken]] = deque()
     with ThreadPoolExecutor(info.concurrency, thread_name_prefix="voxledger-batch") as pool:
         try:
+            outputs: dict[int, int] = {}
             for line in manifest.read(path):
-                waiting.append(pool.submit(_spoken, studio, line, info, path, options, stop))
+                checked = _unlike_others(line, outputs) if options.out else line
+                waiting.append(pool.submit(_spoken, studio, checked, info, path, options, stop))
                 if len(waiting) > 2 * info.concurrency:
                     yield waiting.popleft().result()
             while waiting:
@@ -76,6 +80,17 @@ def run(studio: Studio, path: Path, options: Options) -> Iterator[Spoken]:
             stop.set()
             for future in waiting:
                 future.cancel()
+
+
+def _unlike_others(line: Line | ManifestError, outputs: dict[int, int]) -> Line | ManifestError:
+    """The line, or an error when a line before it writes to the same file. `outputs`: hashes, with the lines' numbers."""
+    if isinstance(line, ManifestError) or line.output is None:
+        return line
+    # Some file systems take capitals and small letters for the same.
+    first = outputs.setdefault(hash(str(line.output).casefold()), line.number)
+    if first == line.number:
+        return line
+    return ManifestError(f"output {line.output} is that of line {first} too; give each its own", line=line.number)
 
 
 def _spoken(
@@ -92,6 +107,9 @@ def _spoken(
 
 
 def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options, stop: threading.Event) -> Spoken:
+    preset = studio.presets.get(line.preset or options.preset) if line.preset or options.preset else None
+    if preset and preset.engine and not options.engine:
+        info = studio.engine(preset.engine).describe()
     met: dict[str, str] = {}
     lacks: list[tuple[str, str]] = []
     for wish in line.wishes:
@@ -105,25 +123,33 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
             "; ".join(sentence for _, sentence in lacks) + " (--degrade speaks the line without)", feature=lacks[0][0]
         )
     dropped = tuple(feature for feature, _ in lacks)
-    request = SpeakRequest.of(
+    request, engine, _, _ = studio.asked(
         line.text,
-        settings=studio.settings,
-        actor=line.actor or options.actor or studio.default_actor,
-        voice=met.get("voice") or line.voice,
-        emotion=line.emotion,
-        emotion_reference=met.get("emotion_reference"),
-        emotion_words=met.get("emotion_words"),
-        language=line.language,
-        session=line.session or options.session or path.stem,
-        name=line.name,
-        tags=line.tags,
-        format=line.format or options.format or "wav",
-        seed=line.seed,
-        take=line.take,
-        dropped=dropped,
+        {
+            "actor": line.actor or options.actor,
+            "voice": met.get("voice")
+            or line.voice
+            or (options.voice if not (line.preset and preset and preset.voice) else None),
+            "emotion": line.emotion,
+            "emotion_reference": met.get("emotion_reference"),
+            "emotion_words": met.get("emotion_words"),
+            "language": line.language,
+            "session": line.session or options.session or path.stem,
+            "name": line.name,
+            "tags": line.tags,
+            "format": line.format or options.format or "wav",
+            "seed": line.seed,
+            "take": line.take,
+            "speed": line.speed,
+            "sampling": line.sampling,
+            "marks": line.marks,
+            "preset": line.preset or options.preset,
+            "engine": options.engine,
+        },
     )
-    there = studio.existing(request, engine=options.engine)
-    clip = there or studio.make(request, engine=options.engine, channel="batch", stop=stop)
+    request = replace(request, dropped=dropped)
+    there = studio.existing(request, engine=engine)
+    clip = there or studio.make(request, engine=engine, channel="batch", stop=stop)
     if options.out:
         _copy(clip, options.out, line)
     outcome: Outcome = "there" if there or clip.reused else "made"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +19,8 @@ _VECTOR = tuple(f"emo_vec_{place}" for place in range(1, len(EMOTIONS) + 1))
 FIELDS = frozenset({
     "text", "text_file", "voice", "prompt_audio", "language", "lang", "emotion", "emotion_strength", "emo_mode", "emo_audio",
     "emo_weight", "emo_text", "emotion_vector", "emotion_audio", "emotion_text", "emotion_weight", "output",
-    "silence_after_ms", "actor", "session", "name", "tags", "format", "seed", "take", *_VECTOR,
+    "silence_after_ms", "actor", "session", "name", "tags", "format", "seed", "take", "preset", "speed", "sampling", "marks",
+    *_VECTOR,
 })  # fmt: skip
 """Every field a line may have."""
 _LONGEST_LINE = 8_000_000
@@ -43,7 +44,8 @@ class Line:
     text: str
     voice: str | None = None
     language: str | None = None
-    emotion: Emotion = field(default_factory=Emotion)
+    emotion: Emotion | None = None
+    """None where the line says nothing of one; a preset's then holds."""
     wishes: tuple[Wish, ...] = ()
     actor: str | None = None
     session: str | None = None
@@ -52,6 +54,10 @@ class Line:
     format: str | None = None
     seed: int | None = None
     take: int = 1
+    preset: str | None = None
+    speed: float | None = None
+    sampling: Mapping[str, float] | None = None
+    marks: bool = True
     output: PurePosixPath | None = None
     silence_after: float = 0.0
 
@@ -108,6 +114,10 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
         format=chosen or None,
         seed=_whole(fields, "seed", number) if fields.get("seed") is not None else None,
         take=_whole(fields, "take", number) if fields.get("take") is not None else 1,
+        preset=_string(fields, "preset", number) or None,
+        speed=_number(fields, "speed", number) if fields.get("speed") is not None else None,
+        sampling=_sampling(fields, number),
+        marks=_marks(fields, number),
         output=output,
         silence_after=_number(fields, "silence_after_ms", number, 0) / 1000,
     )
@@ -148,6 +158,9 @@ def _text(fields: Mapping[str, Any], number: int, folder: Path) -> str:
     if "text" in fields:
         return _string(fields, "text", number)
     wanted = Path(_string(fields, "text_file", number))
+    if wanted.is_absolute() or ".." in wanted.parts:
+        # Manifests come from others, too: a line must not make any file of this machine heard.
+        raise ManifestError(f"text_file {str(wanted)!r} must be a relative path that does not climb", line=number)
     # Manifests are copied about without their folders; a file of that name beside the manifest is meant as well.
     for path in (folder / wanted, folder / wanted.name):
         try:
@@ -161,7 +174,7 @@ def _text(fields: Mapping[str, Any], number: int, folder: Path) -> str:
     raise ManifestError(f"text_file {wanted} is neither at {folder / wanted} nor beside the manifest", line=number)
 
 
-def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion, tuple[Wish, ...]]:
+def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion | None, tuple[Wish, ...]]:
     """The emotion of a line; IndexTTS's `emo_mode` says which of its fields count, without it those that are there."""
     audio = _string(fields, "emo_audio", number) or _string(fields, "emotion_audio", number)
     words = _string(fields, "emo_text", number) or _string(fields, "emotion_text", number)
@@ -179,13 +192,15 @@ def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion, tuple[Wis
     strength = 1.0
     for name in ("emo_weight", "emotion_weight", "emotion_strength"):
         strength = _number(fields, name, number, strength)
-    emotion = Emotion.of(vector if mode in (None, _WEIGHTS) else None, strength=strength)
+    asked = vector if mode in (None, _WEIGHTS) else None
     wishes = []
     if audio and mode in (None, _REFERENCE):
         wishes.append(Wish(feature="emotion_clip", value=audio))
     if words and mode in (None, _WORDS):
         wishes.append(Wish(feature="emotion_words", value=words))
-    return emotion, tuple(wishes)
+    # The strength of the fields scales a recording's or a description's emotion as well; mode 0 is the speaker's own.
+    says = asked is not None or wishes or strength != 1 or mode == _OWN
+    return Emotion.of(asked, strength=strength) if says else None, tuple(wishes)
 
 
 def _vector(fields: Mapping[str, Any], number: int) -> Any:
@@ -198,6 +213,22 @@ def _vector(fields: Mapping[str, Any], number: int) -> Any:
     if given:
         return fields[given[0]]
     return [_number(fields, name, number, 0) for name in _VECTOR] if single else None
+
+
+def _sampling(fields: Mapping[str, Any], number: int) -> dict[str, float] | None:
+    given = fields.get("sampling")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise ManifestError(f'sampling must be an object such as {{"temperature": 0.8}}, not {given!r}', line=number)
+    return {name: _number(given, name, number) for name in given}
+
+
+def _marks(fields: Mapping[str, Any], number: int) -> bool:
+    given = fields.get("marks", True)
+    if not isinstance(given, bool):
+        raise ManifestError(f"marks must be true or false, not {given!r}", line=number)
+    return given
 
 
 def _output(fields: Mapping[str, Any], number: int) -> PurePosixPath | None:

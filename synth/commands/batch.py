@@ -41,6 +41,8 @@ class Commands:
         session: str | None = None,
         format: Format | None = None,  # the option people know
         engine: str | None = None,
+        voice: str | None = None,
+        preset: str | None = None,
         out: Path | None = None,
         join: Path | None = None,
         wait: Annotated[bool, Parameter(negative="--no-wait")] = True,
@@ -56,6 +58,7 @@ class Commands:
             voxledger batch lines.jsonl
             voxledger batch cases.jsonl --voices examples/ --degrade
             voxledger batch chapter.jsonl --join chapter.opus
+            voxledger batch lines.jsonl --engine indextts --voice ann
 
         Parameters
         ----------
@@ -73,6 +76,10 @@ class Commands:
             How audio is written, for lines that do not say.
         engine
             The engine that speaks.
+        voice
+            A registered voice, or one of the engine's, for lines that do not say.
+        preset
+            An emotion, a voice and more under a name (`voxledger presets`), for lines that do not say.
         out
             A folder that gets a copy of each clip, under the line's `output` if it has one.
         join
@@ -96,6 +103,8 @@ class Commands:
                 session=session,
                 format=format,
                 engine=engine,
+                voice=voice,
+                preset=preset,
                 out=out,
             )
             try:

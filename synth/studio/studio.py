@@ -238,11 +238,11 @@ class Studio:
         return self._around.recordings.named(voice)
 
     def _speak(self, text: str, stop: threading.Event | None, **options: Unpack[SpeakOptions]) -> Clip:
-        request, engine, reuse, channel = self._asked(text, options)
+        request, engine, reuse, channel = self.asked(text, options)
         return self.make(request, engine=engine, reuse=reuse, channel=channel, stop=stop)
 
     def _stream(self, text: str, stop: threading.Event, **options: Unpack[SpeakOptions]) -> Stream:
-        request, engine, reuse, channel = self._asked(text, options)
+        request, engine, reuse, channel = self.asked(text, options)
         attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
         with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
@@ -258,7 +258,7 @@ class Studio:
             )
             return making(attempt, previewed, self._at_work, answers=reuse)
 
-    def _asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
+    def asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
         """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""
         given = dict(options)
         given["actor"] = given.get("actor") or self.default_actor

@@ -13,7 +13,9 @@ from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
 from voxledger.synth.audio.joining import Part, join
+from voxledger.synth.emotion import Emotion
 from voxledger.synth.errors import ManifestError
+from voxledger.synth.presets import Preset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "indextts"
 real_input = pytest.mark.skipif(not REAL.is_dir(), reason="the example manifests of IndexTTS are not here")
@@ -109,6 +111,11 @@ def test_a_bad_line_is_one_error_and_the_others_go_on(vox: Ledger, tmp_path: Pat
         ('{"text": "x", "take": 1' + "0" * 400 + "}", "take must be a whole number"),
         ('{"text": "x", "emotion": {"happy": 1' + "0" * 400 + "}}", "between 0 and 1"),
         ('{"text": "x", "voice": "\\ud800"}', "surrogate"),
+        ('{"text_file": "../../etc/passwd"}', "does not climb"),
+        ('{"text_file": "/etc/passwd"}', "does not climb"),
+        ('{"text": "x", "emotion_vector": "0,0,0"}', "8 weights"),
+        ('{"text": "x", "marks": "no"}', "marks must be true or false"),
+        ('{"text": "x", "sampling": [1]}', "sampling must be an object"),
         ('{"text": "x", "output": "\\ud800.wav"}', "surrogate"),
         ('{"text": "x", "output": "' + "目" * 100 + '.wav"}', "cannot be a file"),
         ("[" * 100_000, "nested|usable|JSON"),
@@ -181,11 +188,43 @@ def test_a_copy_lies_where_the_line_asks_for_it(vox: Ledger, tmp_path: Path) -> 
     assert len(list((tmp_path / "copies").glob("00002-*.wav"))) == 1
 
 
-def test_lines_that_ask_for_one_name_get_it_one_after_the_other(vox: Ledger, tmp_path: Path) -> None:
-    lines = [{"text": f"Line number {number}.", "output": "same.wav"} for number in range(12)]
-    spoken = _run(vox, _manifest(tmp_path, *lines), out=tmp_path / "out")
-    assert {line.outcome for line in spoken} == {"made"}
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["same.wav"]
+def test_lines_do_not_write_over_each_others_copies(vox: Ledger, tmp_path: Path) -> None:
+    lines = [
+        {"text": f"Line number {number}.", "output": name} for number, name in enumerate(("a.wav", "b.wav", "A.wav"))
+    ]
+    manifest_ = _manifest(tmp_path, *lines)
+    for outcome in ("made", "there"):
+        spoken = _run(vox, manifest_, out=tmp_path / "out")
+        assert [line.outcome for line in spoken] == [outcome, outcome, "failed"]
+        assert "output A.wav is that of line 1 too" in (spoken[2].error or "")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_lines_name_presets_speed_and_marks(vox: Ledger, tmp_path: Path) -> None:
+    vox.studio.presets.add(Preset(name="teller", emotion=Emotion.of("sad=0.5"), voice="f2"))
+    spoken = _run(
+        vox,
+        _manifest(
+            tmp_path,
+            {"text": "The tide is turning.", "preset": "teller", "speed": 0.8},
+            {"text": "The tide is turning.", "preset": "teller", "emotion": "happy"},
+            {"text": "The tide is turning.", "emo_mode": 0, "preset": "teller"},
+            {"text": "[sad] The tide is turning.", "marks": False},
+            {"text": "The tide is turning.", "preset": "nobody"},
+            {"text": "The tide is turning.", "speed": 9},
+            {"text": "The tide is turning."},
+        ),
+        voice="m3",
+    )
+    clips = [line.clip for line in spoken]
+    assert [line.outcome for line in spoken] == ["made"] * 4 + ["failed"] * 2 + ["made"]
+    told = [(clip.emotion, clip.voice) for clip in clips if clip]
+    assert told == [("sad", "f2"), ("happy", "f2"), ("neutral", "f2"), ("neutral", "m3"), ("neutral", "m3")]
+    seconds = [clip.duration if clip else 0.0 for clip in clips]
+    assert seconds[0] > 1.1 * seconds[6]
+    assert seconds[3] > seconds[6]  # the mark is spoken
+    assert "nobody" in (spoken[4].error or "")
+    assert "speed" in (spoken[5].error or "")
 
 
 def test_a_copy_that_cannot_be_finished_leaves_no_half_file(
