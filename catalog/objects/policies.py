@@ -109,7 +109,12 @@ def _erasure(settings: Settings) -> list[Grant]:
 def _models(settings: Settings) -> list[Grant]:
     bucket = settings.store.models
     return [
-        Grant(actions=(*_WRITE, "GetObject", "GetObjectVersion", "DeleteObject"), bucket=bucket, prefix=""),
+        # To bring back what was deleted is to delete the deletion, which is a version of its own.
+        Grant(
+            actions=(*_WRITE, "GetObject", "GetObjectVersion", "DeleteObject", "DeleteObjectVersion"),
+            bucket=bucket,
+            prefix="",
+        ),
         Grant(actions=("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"), bucket=bucket),
     ]
 
@@ -117,10 +122,11 @@ def _models(settings: Settings) -> list[Grant]:
 def _backup(settings: Settings) -> list[Grant]:
     store = settings.store
     return [
-        Grant(actions=("GetObject",), bucket=store.audio, prefix=clip_prefix(store.key)),
+        # A copy within the store takes the tags along.
+        Grant(actions=("GetObject", "GetObjectTagging"), bucket=store.audio, prefix=clip_prefix(store.key)),
         Grant(actions=("GetObject",), bucket=store.events, prefix=""),
         *_listing(store.audio, store.events),
-        Grant(actions=(*_WRITE, "GetObject", "DeleteObject"), bucket=store.backup, prefix=""),
+        Grant(actions=(*_WRITE, "PutObjectTagging", "GetObject", "DeleteObject"), bucket=store.backup, prefix=""),
         Grant(actions=("ListBucket", "ListBucketMultipartUploads"), bucket=store.backup),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -184,14 +184,33 @@ class Store:
         refused: dict[str, str] = {}
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
-            answer = self.request(
-                f"DELETE {len(batch)} objects of {bucket}",
-                lambda s3: s3.delete_objects(
-                    Bucket=bucket,
-                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},  # noqa: B023  # called at once
-                ),
-            )
-            refused.update({error["Key"]: error.get("Code", "") for error in answer.get("Errors", [])})
+            try:
+                refused |= self._delete_batch(bucket, batch)
+            except StoreError as error:
+                # Under an IAM policy Ceph 16.2 allows to delete one object, and refuses the same for several at once.
+                if error.code not in seam.REFUSED:
+                    raise
+                refused |= self._delete_singly(bucket, batch)
+        return refused
+
+    def _delete_batch(self, bucket: str, batch: Sequence[str]) -> dict[str, str]:
+        answer = self.request(
+            f"DELETE {len(batch)} objects of {bucket}",
+            lambda s3: s3.delete_objects(
+                Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            ),
+        )
+        return {error["Key"]: error.get("Code", "") for error in answer.get("Errors", [])}
+
+    def _delete_singly(self, bucket: str, batch: Sequence[str]) -> dict[str, str]:
+        refused = {}
+        for key in batch:
+            try:
+                self.delete(bucket, key)
+            except StoreError as error:
+                if error.code not in seam.REFUSED:
+                    raise
+                refused[key] = error.code or ""
         return refused
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:

@@ -12,8 +12,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.home import Home
 from voxledger.catalog.objects import client as seam
-from voxledger.catalog.objects.features import EMBEDDED_ENDPOINT, Features, normal
+from voxledger.catalog.objects.features import (
+    EMBEDDED_ENDPOINT,
+    Features,
+    keep_features,
+    normal,
+    store_features,
+)
 from voxledger.catalog.objects.probing import bucket_trials, object_trials
 from voxledger.catalog.objects.probing.place import NoPlace, Place, place_of
 from voxledger.catalog.objects.store import Store
@@ -79,6 +86,17 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
         notes=notes,
         **found,
     )
+
+
+def learn(home: Home, store: Store) -> bool:
+    """Try a store that nobody in this HOME has tried yet, and write down what it can do; whether that was so.
+
+    Raises StoreError and StoreUnavailable as `probe` does.
+    """
+    if store_features(home, store.settings).probed is not None or store.is_embedded:
+        return False
+    keep_features(home, probe(store))
+    return True
 
 
 def _all_tried(

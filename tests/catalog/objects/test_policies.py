@@ -36,6 +36,13 @@ STEPS: dict[str, Step] = {
     "push a model": lambda store, name: store.put(f"{name}-models", "blobs/new", b"weights"),
     "write a backup": lambda store, name: store.put(f"{name}-backup", "chunks/new", b"sealed"),
     "prune a backup": lambda store, name: store.delete(f"{name}-backup", "chunks/gone"),
+    "copy into a backup": lambda store, name: store.request(
+        "COPY",
+        lambda s3: s3.copy_object(
+            Bucket=f"{name}-backup", Key="audio/old", CopySource={"Bucket": f"{name}-audio", "Key": "clips/old.wav"}
+        ),
+    ),
+    "clean up models": lambda store, name: _delete_many(store, f"{name}-models", ["blobs/gone", "blobs/gone too"]),
     "read the rules": lambda store, name: _rules(store, f"{name}-audio"),
     "read a voice": lambda store, name: store.get(f"{name}-voices", "voice"),
 }
@@ -44,8 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "reader": {"play a clip", "see that it is gone", "pull a model", "read a voice"},
     "retention": {"play a clip", "see that it is gone", "delete a clip", "tag a clip"},
     "erasure": {"play a clip", "see that it is gone", "delete a clip", "list old versions", "read a voice"},
-    "models": {"pull a model", "push a model"},
-    "backup": {"play a clip", "see that it is gone", "write a backup", "prune a backup"},
+    "models": {"pull a model", "push a model", "clean up models"},
+    "backup": {"play a clip", "see that it is gone", "write a backup", "prune a backup", "copy into a backup"},
     "administrator": {"read the rules", "see that it is gone"},  # who may list is told that something is not there
 }
 
@@ -61,6 +68,11 @@ def _code(step: Step, store: Store, name: str) -> str | None:
 def _tag(store: Store, bucket: str, key: str) -> None:
     tagging: Any = {"TagSet": [{"Key": "voxledger-expire", "Value": "purged"}]}
     store.request("TAG", lambda s3: s3.put_object_tagging(Bucket=bucket, Key=key, Tagging=tagging))
+
+
+def _delete_many(store: Store, bucket: str, keys: list[str]) -> None:
+    for code in store.delete_many(bucket, keys).values():
+        raise StoreError(bucket, code=code)
 
 
 def _rules(store: Store, bucket: str) -> None:
@@ -88,7 +100,7 @@ def test_a_role_may_do_its_work_and_nothing_else(role: str, tmp_path: Path, ceph
         "audio": ["clips/old.wav", "clips/gone.wav", "other/old.wav", "other/gone.wav"],
         "events": ["node/0.zst"],
         "voices": ["voice"],
-        "models": ["blobs/old"],
+        "models": ["blobs/old", "blobs/gone", "blobs/gone too"],
         "backup": ["chunks/gone"],
     }.items():
         for key in keys:
