@@ -13,6 +13,8 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, HomeError
 
 VARIABLE = "VOXLEDGER_HOME"
+RESTORING = ".restoring"
+"""The folder in which a backup is being restored into a HOME; until it is gone, the HOME is not whole."""
 
 
 def default_path() -> Path:
@@ -41,6 +43,11 @@ class Home:
             raise HomeError(
                 f"HOME {root} lies on a network folder ({kind}), where locks cannot be trusted;"
                 f" put it on a local disk with {VARIABLE}=… (the store is what is shared)"
+            )
+        if (root / RESTORING).exists():
+            raise HomeError(
+                f"a backup is being restored into HOME {root}; run `voxledger backup restore` again to finish, or delete"
+                f" {root / RESTORING} to give it up"
             )
         home = cls(root)
         try:

@@ -15,6 +15,7 @@ PACKAGES = [
     "voxledger.analytics.report",
     "voxledger.catalog",
     "voxledger.catalog.doctor",
+    "voxledger.catalog.backup",
     "voxledger.catalog.events",
     "voxledger.catalog.journal",
     "voxledger.catalog.log",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from rich.logging import RichHandler
 from voxledger import __version__
 from voxledger.analytics.cli import Commands as AnalyticsCommands
 from voxledger.catalog import terminal
+from voxledger.catalog.commands.backup import Commands as BackupCommands
 from voxledger.catalog.commands.clips import Commands as ClipCommands
 from voxledger.catalog.commands.doctor import Commands as DoctorCommands
 from voxledger.catalog.commands.events import Commands as EventCommands
@@ -54,6 +56,21 @@ class _Home:
         channel = options.pop("channel", "cli")
         return Ledger(self.path, overrides=options, channel=channel)
 
+    @contextmanager
+    def backups(self, into: Path | None = None) -> Iterator[Any]:
+        """Settings and backups without opening anything: those of `into` where it has settings, else of this HOME."""
+        from voxledger.catalog.backup import Backups
+        from voxledger.catalog.home import Home, default_path
+        from voxledger.catalog.objects import Store
+        from voxledger.catalog.settings import FILE_NAME, load
+
+        own = self.path if self.path is not None else default_path()
+        chosen = into if into is not None and (into.expanduser() / FILE_NAME).exists() else own
+        home = Home(chosen.expanduser().resolve())
+        settings = load(home.path).settings
+        with closing(Store(home, settings.store)) as store, closing(Backups(home, settings, lambda: store)) as found:
+            yield settings, found
+
 
 def build() -> App:
     """The whole command line."""
@@ -68,11 +85,13 @@ def build() -> App:
         console=terminal.console,
         error_console=terminal.errors,
         result_action="return_value",
+        suppress_keyboard_interrupt=False,  # `main` says that it came
     )
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
         CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands, DoctorCommands, LifecycleCommands, NodeCommands,
+        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands, DoctorCommands, LifecycleCommands,
+        partial(BackupCommands, place=home.backups), NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 

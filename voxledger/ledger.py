@@ -25,6 +25,7 @@ from voxledger.catalog.vault import Vault
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
+    from voxledger.catalog.backup import Backups
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.models import Models
@@ -100,6 +101,8 @@ class Ledger:
             with ExitStack() as steps:  # each of them, whatever the one before does; the last one entered goes first
                 steps.callback(self.vault.close)
                 steps.callback(self.journal.close)
+                if "backups" in self.__dict__:
+                    steps.callback(self.backups.close)
                 if "store" in self.__dict__:
                     steps.callback(self.store.close)
                 steps.callback(self.recorder.accesses.close)
@@ -187,6 +190,15 @@ class Ledger:
         from voxledger.catalog.models import Models
 
         return Models(self.settings, self.recorder, lambda: self.keeper, lambda: self.store, actor=self.actor)
+
+    @_once
+    def backups(self) -> Backups:
+        """Backups of this HOME: made, proved, restored elsewhere, and pruned."""
+        from voxledger import __version__
+        from voxledger.catalog.backup import Backups, Source
+
+        source = Source(self.recorder, lambda: self.keeper, __version__)
+        return Backups(self.home, self.settings, lambda: self.store, source=source)
 
     @_once
     def search(self) -> SearchIndex:

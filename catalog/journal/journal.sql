@@ -206,6 +206,13 @@ SELECT DISTINCT owner FROM tasks WHERE state = 'leased';
 -- The owner is gone: what it held waits again.
 UPDATE tasks SET state = 'waiting', owner = NULL, lease_until = NULL WHERE state = 'leased' AND owner = ?;
 
+-- name: release_all
+-- In a copy that lies elsewhere: whoever held these works on the journal it was copied from.
+UPDATE tasks SET state = 'waiting', owner = NULL, lease_until = NULL WHERE state = 'leased';
+
+-- name: release_all_claims
+DELETE FROM fingerprints WHERE answer IS NULL;
+
 -- name: finish_task
 DELETE FROM tasks WHERE id = ? AND owner = ? AND state = 'leased';
 

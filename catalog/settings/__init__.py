@@ -2,6 +2,7 @@
 
 from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, variable
 from voxledger.catalog.settings.sections import (
+    Backup,
     ExpireRule,
     General,
     IndexTts,
@@ -21,6 +22,7 @@ from voxledger.catalog.settings.units import format_span, parse_size, parse_span
 __all__ = [
     "FILE_NAME",
     "PREFIX",
+    "Backup",
     "ExpireRule",
     "General",
     "IndexTts",

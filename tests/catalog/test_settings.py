@@ -80,7 +80,10 @@ def test_a_wrong_secret_is_never_repeated(tmp_path: Path) -> None:
 
 def test_all_keys_and_tokens_are_secret() -> None:
     secret = {name for name in names() if is_secret(name)}
-    assert secret == {"store.access_key", "store.secret_key", "mixpanel.token", "mixpanel.service_secret"}
+    assert secret == {
+        "store.access_key", "store.secret_key", "mixpanel.token", "mixpanel.service_secret", "backup.key", "backup.vault_key",
+        "backup.access_key", "backup.secret_key",
+    }  # fmt: skip
 
 
 def test_every_setting_says_what_it_means() -> None:

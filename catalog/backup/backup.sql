@@ -1,0 +1,32 @@
+-- name: events
+-- The events of a stretch as the log holds them.
+SELECT position, id, source, type, subject, time, recorded, actor, version, data, sealed, digest
+FROM log.events WHERE position BETWEEN $first AND $last ORDER BY position;
+
+-- name: digests
+-- What the log notes of each event of a stretch.
+SELECT position, digest FROM log.events WHERE position BETWEEN $first AND $last ORDER BY position;
+
+-- name: clips
+-- The next clips that lie in the store and are not on their way out, by id; an erased one has no key any more.
+SELECT id, bucket, key, bytes, sha256 FROM clips
+WHERE id > $after AND stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL
+ORDER BY id LIMIT $limit;
+
+-- name: audio
+-- How much audio that is.
+SELECT count(*), coalesce(sum(bytes), 0) FROM clips
+WHERE stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL;
+
+-- name: keys
+-- Where these clips belong in the store, and the event that made them. Those that are on their way out, or erased, belong nowhere.
+SELECT id, bucket, key, position FROM clips
+WHERE id IN (SELECT unnest($ids)) AND key IS NOT NULL AND purge_started IS NULL;
+
+-- name: between
+-- How many events there are in a stretch.
+SELECT count(*) FROM log.events WHERE position BETWEEN $first AND $last;
+
+-- name: actors
+-- Everybody about whom something is sealed.
+SELECT DISTINCT actor FROM log.events WHERE sealed IS NOT NULL;

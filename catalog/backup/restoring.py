@@ -1,0 +1,259 @@
+"""Restoring: a HOME is built beside where it will be, proved, and only then put in its place.
+
+Everything happens in the folder `.restoring` of the new HOME. Killed at any point, the next call goes on. As long as the
+folder is there, nobody opens that HOME.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from voxledger.catalog import platform
+from voxledger.catalog.backup import vault_file
+from voxledger.catalog.backup.bringing import Brought, bring_back
+from voxledger.catalog.backup.bucket import Bucket, Listed
+from voxledger.catalog.backup.contents import Manifest
+from voxledger.catalog.backup.fetching import fetch
+from voxledger.catalog.backup.passphrase import Seal
+from voxledger.catalog.backup.taking import HEADS, JOURNAL
+from voxledger.catalog.errors import BackupDamaged, BackupError, StoreError
+from voxledger.catalog.events import RestoreCompleted, new_id
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.home import RESTORING, Home
+from voxledger.catalog.journal import Journal
+from voxledger.catalog.journal.copying import settle
+from voxledger.catalog.log import Keeper
+from voxledger.catalog.log.verify import verify
+from voxledger.catalog.log.writer import nothing_to_recover
+from voxledger.catalog.objects.shipping import Archive, published
+from voxledger.catalog.queries import load
+from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.settings import FILE_NAME
+from voxledger.catalog.vault import Vault
+
+if TYPE_CHECKING:
+    from voxledger.catalog.objects import Store
+
+_MAY_LIE_THERE = frozenset([RESTORING, FILE_NAME, "lost+found"])
+_SQL = load("backup.sql", "voxledger.catalog.backup")
+_log = logging.getLogger(__name__)
+
+
+class Restored(NamedTuple):
+    """A HOME that was restored. `lost` are the positions that had been given after the backup (0, 0: none is known), `back` how
+    many of them came back from the store. `keys` says of how many actors personal fields can be read, `actors` of how many there
+    are.
+    """
+
+    manifest: Manifest
+    home: Path
+    lost: tuple[int, int]
+    back: int
+    actors: int
+    keys: int
+    audio: Brought | None
+    settings_beside: bool
+    elapsed_us: int
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore that was killed had come to. `event` is the id under which it is recorded, once."""
+
+    backup: str
+    event: str
+    phase: Literal["building", "moving"] = "building"
+    lost: tuple[int, int] = (0, 0)
+    back: int = 0
+    actors: int = 0
+    keys: int = 0
+
+
+class Restorer:
+    """Restores one backup into one place."""
+
+    def __init__(self, bucket: Bucket, listed: Listed, into: Path, *, store: Store | None, events: str) -> None:
+        """`store` is asked for what came after the backup, in the bucket `events`; None = nobody is asked."""
+        self._bucket = bucket
+        self._listed = listed
+        self._into = into
+        self._store = store
+        self._events = events
+        self._work = into / RESTORING
+        self._home = self._work / "home"
+
+    def restore(
+        self,
+        *,
+        vault: Path | None,
+        vault_key: str,
+        with_audio: bool,
+        progress: Callable[[str, int, int], None],
+    ) -> Restored:
+        """Build the HOME, prove that its log is the one that was backed up, record it, and put it in its place.
+
+        Raises BackupError when the place is not empty or the vault does not fit, BackupDamaged when anything is missing or
+        altered, DiskFull, StoreError, OSError; then nothing but `.restoring` is in the place.
+        """
+        started = time.perf_counter()
+        manifest, seal = self._bucket.manifest(self._listed)
+        keys = None if vault is None else vault_file.opened(vault, node=manifest.node, passphrase=vault_key)
+        if with_audio and (manifest.audio is None or keys is None):
+            raise BackupError(
+                "this backup holds no audio"
+                if manifest.audio is None
+                else "audio needs the vault (--vault FILE): only with its keys it is known where clips belong, and who was erased"
+            )
+        with self._working() as state:
+            if state.phase == "building":
+                fetch(self._bucket, manifest, seal, self._home, progress)
+                if keys is not None and not (self._home / "vault.sqlite").exists():
+                    platform.write_atomic(self._home / "vault.sqlite", keys, mode=0o600)
+                done = self._build(
+                    manifest, seal, state, started, with_audio=with_audio, vault=keys is not None, progress=progress
+                )
+                failpoint("restore.before_moving")
+            else:
+                done = Restored(
+                    manifest, self._into, state.lost, state.back, state.actors, state.keys, None, settings_beside=False,
+                    elapsed_us=0,
+                )  # fmt: skip
+            beside = self._move(done)
+        return done._replace(settings_beside=beside, elapsed_us=round((time.perf_counter() - started) * 1e6))
+
+    def _build(
+        self,
+        manifest: Manifest,
+        seal: Seal,
+        state: _State,
+        started: float,
+        *,
+        with_audio: bool,
+        vault: bool,
+        progress: Callable[[str, int, int], None],
+    ) -> Restored:
+        (self._home / HEADS).unlink(missing_ok=True)
+        epoch = settle(self._home / JOURNAL, given=self._given(manifest))
+        with self._opened() as (recorder, keeper):
+            if not recorder.journal.knows(state.event):
+                keeper.drain(progress=lambda done, end: progress("filling the log", done, end))
+                self._prove(manifest, keeper, progress)
+                failpoint("restore.after_drained")
+                fact = RestoreCompleted(
+                    backup=manifest.id, bucket=self._bucket.name, through=manifest.through, head=manifest.head,
+                    files=len(manifest.files), bytes=manifest.bytes, with_vault=vault, with_audio=with_audio,
+                    elapsed_us=round((time.perf_counter() - started) * 1e6),
+                )  # fmt: skip
+                system = recorder.vault.actor(SYSTEM)
+                recorder.journal.emit(recorder.draft(fact, subject=manifest.id, actor=system, event_id=state.event))
+            keeper.drain()  # segments that were shipped after the backup come back with this
+            lost = (epoch.lost_first or 0, epoch.lost_last or 0)
+            with keeper.reading(fresh=False) as reading:
+                back = int(reading.tuples(_SQL["between"], {"first": lost[0], "last": lost[1]})[0][0]) if lost[0] else 0
+                actors = [str(actor) for (actor,) in reading.tuples(_SQL["actors"])]
+            audio = None
+            if with_audio and manifest.audio is not None and self._store is not None:
+                audio = bring_back(self._bucket, seal, manifest.audio, self._store, keeper, self._work, progress)
+            known = sum(recorder.vault.key(actor) is not None for actor in actors)
+        return Restored(
+            manifest, self._into, lost, back, len(actors), known, audio, settings_beside=False, elapsed_us=0
+        )
+
+    def _prove(self, manifest: Manifest, keeper: Keeper, progress: Callable[[str, int, int], None]) -> None:
+        verdict = verify(keeper, progress=lambda done, end: progress("verifying", done, end))
+        if not verdict.intact:
+            found = verdict.findings[0]
+            raise BackupDamaged(
+                f"backup {manifest.id} gives no whole log: position {found.first} is {found.kind} ({found.why}). Nothing was restored;"
+                " take another backup"
+            )
+        if (verdict.position, verdict.digest) != (manifest.through if manifest.head else 0, manifest.head):
+            raise BackupDamaged(
+                f"backup {manifest.id} gives another log than was backed up: its head is {verdict.position}:{verdict.digest}, not"
+                f" {manifest.through}:{manifest.head}. Nothing was restored; take another backup"
+            )
+
+    def _given(self, manifest: Manifest) -> int:
+        """The highest position that this node is known to have given: positions are final, also those after the backup."""
+        if self._store is None:
+            return manifest.through
+        try:
+            heads = published(self._store, self._events, manifest.node)
+        except StoreError as error:
+            _log.warning("the store does not tell what came after the backup: %s", error)
+            return manifest.through
+        return max([manifest.through, *(head.position for head in heads)])
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Recorder, Keeper]]:
+        home = Home.open(self._home)
+        with contextlib.ExitStack() as stack:
+            vault = Vault(home.vault)
+            stack.callback(vault.close)
+            journal = Journal(home.journal)
+            stack.callback(journal.close)
+            recorder = Recorder(journal, vault)
+            archive = Archive(self._store, self._events, recorder, home.segments) if self._store else None
+            yield recorder, Keeper(home, recorder, recover=archive.recover if archive else nothing_to_recover)
+
+    @contextmanager
+    def _working(self) -> Iterator[_State]:
+        """The state of this restore, begun or found, while nobody else works on it."""
+        self._check_place()
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with platform.locked(self._work / "lock", blocking=False) as mine:
+            if not mine:
+                raise BackupError(f"another process is restoring into {self._into}; wait for it")
+            yield self._state()
+        shutil.rmtree(self._work)
+        platform.fsync_folder(self._into)
+
+    def _check_place(self) -> None:
+        if self._into.exists() and not self._into.is_dir():
+            raise BackupError(f"{self._into} is a file; name a folder that is empty, or not there yet")
+        found = sorted(path.name for path in self._into.iterdir()) if self._into.exists() else []
+        foreign = [name for name in found if name not in _MAY_LIE_THERE]
+        if foreign and not ((self._work / "state.json").exists() and self._state().phase == "moving"):
+            raise BackupError(
+                f"{self._into} is not empty ({', '.join(foreign[:3])}, …): a backup is restored into an empty folder only. Name another"
+                " one, or move what lies there away. Nothing was changed"
+            )
+
+    def _state(self) -> _State:
+        path = self._work / "state.json"
+        with contextlib.suppress(FileNotFoundError):
+            state = msgspec.json.decode(path.read_bytes(), type=_State)
+            if state.backup != self._listed.id:
+                raise BackupError(
+                    f"{self._work} holds what was restored of backup {state.backup} so far; finish that, or delete the folder"
+                )
+            return state
+        state = _State(backup=self._listed.id, event=new_id())
+        platform.write_atomic(path, msgspec.json.encode(state))
+        return state
+
+    def _move(self, done: Restored) -> bool:
+        """Put everything in its place, the journal last; says whether the settings had to go beside others."""
+        state = msgspec.structs.replace(
+            self._state(), phase="moving", lost=done.lost, back=done.back, actors=done.actors, keys=done.keys
+        )
+        platform.write_atomic(self._work / "state.json", msgspec.json.encode(state))
+        beside = False
+        for path in sorted(self._home.iterdir(), key=lambda path: path.name == JOURNAL):
+            target = self._into / path.name
+            if path.name == FILE_NAME and target.exists():
+                target, beside = target.with_name(f"{FILE_NAME}.restored"), True
+            elif target.exists():
+                raise BackupError(f"{target} appeared while the backup was restored; move it away and run it again")
+            path.replace(target)
+            failpoint("restore.after_moved")
+        platform.fsync_folder(self._into)
+        return beside

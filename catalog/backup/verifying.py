@@ -1,0 +1,159 @@
+"""Verifying: whether everything a backup needs lies in the bucket as it was put there. Nothing is changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from voxledger.catalog.backup.audio import listed as listed_audio
+from voxledger.catalog.backup.bucket import MISSING, Bucket, Listed
+from voxledger.catalog.backup.contents import Manifest, Piece, SavedAudio
+from voxledger.catalog.backup.passphrase import Seal
+from voxledger.catalog.backup.patience import patiently
+from voxledger.catalog.errors import BackupDamaged, StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MOST = 100
+"""Problems of one backup that are told one by one."""
+_THREADS = 8
+_PIECE = 1 << 20
+
+
+class Checked(NamedTuple):
+    """What was found of one backup; `problems` name objects and what is wrong with them. `manifest` is None when it cannot be
+    read.
+    """
+
+    listed: Listed
+    manifest: Manifest | None
+    objects: int
+    bytes: int
+    problems: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Nothing is wrong."""
+        return not self.problems
+
+
+def verify(
+    bucket: Bucket, backups: Sequence[Listed], *, quick: bool, progress: Callable[[str, int, int], None]
+) -> list[Checked]:
+    """Look at backups: at every byte, each piece once; or, if `quick`, only whether everything is there in its size.
+
+    Raises BackupError for another key, StoreError when the store does not answer.
+    """
+    return _Verifier(bucket, quick=quick, progress=progress).run(backups)
+
+
+class _Verifier:
+    def __init__(self, bucket: Bucket, *, quick: bool, progress: Callable[[str, int, int], None]) -> None:
+        self._bucket = bucket
+        self._quick = quick
+        self._progress = progress
+        self._there = {info.key.rpartition("/")[2]: info.bytes for info in bucket.pieces()}
+        self._known: dict[tuple[bool, str], str | None] = {}
+
+    def run(self, backups: Sequence[Listed]) -> list[Checked]:
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="voxledger-verify") as pool:
+            self._pool = pool
+            return [self._one(listed, number, len(backups)) for number, listed in enumerate(backups, 1)]
+
+    def _one(self, listed: Listed, number: int, count: int) -> Checked:
+        what = f"checking backup {number} of {count}"
+        try:
+            manifest, seal = self._bucket.manifest(listed)
+        except BackupDamaged as error:
+            return Checked(listed, None, 0, 0, (str(error),))
+        problems: list[str] = []
+        objects = size = 0
+        total = manifest.bytes + (manifest.audio.bytes if manifest.audio else 0)
+        for batch in _batches(self._things(manifest, seal, problems)):
+            for (_, length), found in zip(
+                batch, self._pool.map(lambda pair: self._look(pair[0], seal), batch), strict=True
+            ):  # used at once
+                objects, size = objects + 1, size + length
+                if found and len(problems) < MOST and found not in problems:
+                    problems.append(found)
+                self._progress(what, size, max(size, total))
+        return Checked(listed, manifest, objects, size, tuple(problems))
+
+    def _things(self, manifest: Manifest, seal: Seal, problems: list[str]) -> Iterator[tuple[Piece | SavedAudio, int]]:
+        for file in manifest.files:
+            yield from _pieces(file.pieces, file.bytes)
+        if manifest.audio is None:
+            return
+        listing = manifest.audio.listing
+        yield from _pieces(listing.pieces, listing.bytes)
+        try:
+            for saved in listed_audio(self._bucket, seal, manifest.audio):
+                if saved.pieces:
+                    yield from _pieces(saved.pieces, saved.bytes)
+                elif saved.bytes or seal.header is None:
+                    yield saved, saved.bytes
+        except BackupDamaged as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+
+    def _look(self, thing: Piece | SavedAudio, seal: Seal) -> str | None:
+        """What is wrong with an object, in words."""
+        if isinstance(thing, SavedAudio):
+            return patiently(lambda: self._copied(thing))
+        key = (seal.header is not None, thing.name)
+        if key not in self._known:
+            self._known[key] = patiently(lambda: self._piece(thing, seal))
+        return self._known[key]
+
+    def _piece(self, piece: Piece, seal: Seal) -> str | None:
+        key = self._bucket.piece_key(piece.name)
+        size = self._there.get(piece.name)
+        if size is None:
+            return f"{self._bucket.name}/{key} is missing"
+        if size != piece.stored:
+            return f"{self._bucket.name}/{key} has {size:,} bytes, not {piece.stored:,}"
+        if not self._quick:
+            try:
+                self._bucket.get_piece(piece, seal)
+            except BackupDamaged as error:
+                return str(error)
+        return None
+
+    def _copied(self, saved: SavedAudio) -> str | None:
+        store, key = self._bucket.store, f"audio/{saved.id}"
+        if self._quick:
+            found = store.head(self._bucket.name, key)
+            wrong = "is missing" if found is None else "has another size" if found.bytes != saved.bytes else None
+            return wrong and f"{self._bucket.name}/{key} {wrong}"
+
+        def hashed(s3: S3Client) -> str:
+            whole = hashlib.sha256()
+            for piece in s3.get_object(Bucket=self._bucket.name, Key=key)["Body"].iter_chunks(_PIECE):
+                whole.update(piece)
+            return whole.hexdigest()
+
+        try:
+            right = store.request(f"GET {self._bucket.name}/{key}", hashed) == saved.sha256
+        except StoreError as error:
+            if error.code in MISSING:
+                return f"{self._bucket.name}/{key} is missing"
+            raise
+        return None if right else f"{self._bucket.name}/{key} is damaged"
+
+
+def _pieces(pieces: Iterable[Piece], size: int) -> Iterator[tuple[Piece, int]]:
+    """Pieces, each with its share of the bytes."""
+    found = list(pieces)
+    for number, piece in enumerate(found):
+        yield piece, size * (number + 1) // len(found) - size * number // len(found)
+
+
+def _batches(
+    things: Iterator[tuple[Piece | SavedAudio, int]],
+) -> Iterator[list[tuple[Piece | SavedAudio, int]]]:
+    while batch := list(islice(things, _THREADS * 4)):
+        yield batch

@@ -1,0 +1,462 @@
+"""Commands about backups: `backup create | list | verify | restore | prune`."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from cyclopts import App, Parameter
+
+from voxledger.catalog import terminal
+from voxledger.catalog.errors import BackupError
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.catalog.backup import Backups, Checked, Created, Entry, Pruned, Restored
+    from voxledger.catalog.settings import Settings
+
+_SHOWN = 20
+_BYTES = ("sending", "saving audio", "fetching", "bringing audio back")
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What making a backup needs of a ledger."""
+
+    settings: Settings
+
+    @property
+    def backups(self) -> Backups:
+        """Backups of this HOME."""
+
+
+class Place(Protocol):
+    """Finds the backups of a HOME that is not opened, and need not be there: that of `into`, where one is given."""
+
+    def __call__(self, into: Path | None = None) -> AbstractContextManager[tuple[Settings, Backups]]:
+        """Settings of that place and of the environment, and the backups they lead to."""
+
+
+class Commands:
+    """The commands about backups: `opened` opens a HOME, `place` does not."""
+
+    def __init__(self, opened: Opener[Door], *, place: Place) -> None:
+        self._opened = opened
+        self._place = place
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        backup = App(name="backup", help="Backups of this HOME: made, proved, restored on any machine, and pruned.")
+        for command in (self.create, self.list, self.verify, self.restore, self.prune):
+            backup.command(command)
+        app.command(backup)
+
+    def create(self, *, with_audio: bool = False, vault: Path | None = None, json: bool = False) -> int:
+        """Make a backup: journal, segments, settings with the rules of retention, heads. Only what is new travels.
+
+        It goes to the bucket `store.backup`, encrypted if `backup.key` is set. The keys that seal personal fields (the vault)
+        are never in it: give them a file of their own, on another disk, or nobody can read names and texts after a loss.
+
+        **Examples**
+
+            voxledger backup create
+            VOXLEDGER_BACKUP_KEY="correct horse" voxledger backup create --with-audio
+            voxledger backup create --vault /media/key/voxledger.vault
+
+        Parameters
+        ----------
+        with_audio
+            Also the audio of clips and voices that is in the store.
+        vault
+            Where the vault goes, sealed under a passphrase of its own (backup.vault_key, else it is asked for).
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            passphrase = _passphrase(door.settings, new=True) if vault else ""
+            with _watched(quiet=json) as progress:
+                done = door.backups.create(with_audio=with_audio, vault=vault, vault_key=passphrase, progress=progress)
+            inside = door.backups.bucket.store.is_embedded
+        if json:
+            terminal.print_json(_created(done))
+        else:
+            _print_created(done, vault=vault, inside=inside)
+        return 1 if done.lacking else 0
+
+    def list(self, *, json: bool = False) -> None:
+        """Show the backups in the bucket, of all nodes.
+
+        **Examples**
+
+            voxledger backup list
+            voxledger backup list --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        with self._place() as (_, backups):
+            found = backups.list()
+        if json:
+            terminal.print_json([_entry(entry) for entry in found])
+        else:
+            _print_list(found)
+
+    def verify(self, backup: str | None = None, /, *, quick: bool = False, json: bool = False) -> int:
+        """Read everything that backups need, and see whether it is what was put there. Changes nothing.
+
+        The exit status is 1 when something is missing or damaged.
+
+        **Examples**
+
+            voxledger backup verify
+            voxledger backup verify 8f3a91c2
+            voxledger backup verify --quick --json
+
+        Parameters
+        ----------
+        backup
+            Its id, the last digits of it, or `latest`; all of them without it.
+        quick
+            Only look whether everything is there in its size; nothing is read.
+        json
+            Print one JSON document.
+        """
+        with self._place() as (_, backups), _watched(quiet=json) as progress:
+            found = backups.verify(backup, quick=quick, progress=progress)
+        if json:
+            terminal.print_json([_checked(checked) for checked in found])
+        else:
+            _print_checked(found, quick=quick)
+        return 0 if all(checked.intact for checked in found) else 1
+
+    def restore(
+        self,
+        backup: str,
+        /,
+        *,
+        into: Path,
+        vault: Path | None = None,
+        with_audio: bool = False,
+        no_catch_up: bool = False,
+        json: bool = False,
+    ) -> None:
+        """Make a HOME of a backup, in an empty folder, on this or any machine. Its log is proved before it is put in its place.
+
+        What this node sealed into the store after the backup comes back from there. Interrupted and started again, it goes on.
+        The store and the keys come from the environment, from a voxledger.toml in the folder, or from `--home`.
+
+        **Examples**
+
+            voxledger backup restore latest --into ~/voxledger
+            voxledger backup restore 8f3a91c2 --into /srv/voxledger --vault /media/key/voxledger.vault
+            voxledger --home /old/home backup restore latest --into /tmp/look --no-catch-up
+
+        Parameters
+        ----------
+        backup
+            Its id, the last digits of it, or `latest`.
+        into
+            The folder of the new HOME: empty, or not there yet; only a voxledger.toml may lie in it.
+        vault
+            The file that `backup create --vault` wrote. Without it names and texts stay sealed.
+        with_audio
+            Bring audio back that the store lacks. It needs the vault.
+        no_catch_up
+            Do not ask the store for what came after the backup.
+        json
+            Print one JSON document.
+        """
+        with self._place(into) as (settings, backups):
+            passphrase = _passphrase(settings, new=False) if vault else ""
+            with _watched(quiet=json) as progress:
+                done = backups.restore(
+                    backup, into, vault=vault, vault_key=passphrase, with_audio=with_audio, catch_up=not no_catch_up,
+                    progress=progress,
+                )  # fmt: skip
+        if json:
+            terminal.print_json(_restored(done))
+        else:
+            _print_restored(done)
+
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        keep_daily: int | None = None,
+        keep_weekly: int | None = None,
+        keep_monthly: int | None = None,
+        drop: Annotated[Sequence[str] | None, Parameter(negative=())] = None,
+        apply: bool = False,
+        json: bool = False,
+    ) -> None:
+        """Show which backups the rules let go, and why the others stay; with `--apply` let them go.
+
+        Each rule keeps the newest backup of so many days, weeks or months that have one, for each node. What a backup that
+        stays needs is never deleted. A node's newest backup always stays.
+
+        **Examples**
+
+            voxledger backup prune
+            voxledger backup prune --keep-last 2 --keep-daily 14 --apply
+            voxledger backup prune --drop 8f3a91c2 --apply
+
+        Parameters
+        ----------
+        keep_last
+            Keep so many of the newest; by default backup.keep_last, and so on.
+        keep_daily
+            Keep the newest of so many days.
+        keep_weekly
+            Keep the newest of so many weeks, which begin on Monday.
+        keep_monthly
+            Keep the newest of so many months.
+        drop
+            Let these backups go and no others, damaged ones too; may be given several times.
+        apply
+            Do it; otherwise it is only shown.
+        json
+            Print one JSON document.
+        """
+        import msgspec
+
+        from voxledger.catalog.backup import rules_of
+
+        given = {"last": keep_last, "daily": keep_daily, "weekly": keep_weekly, "monthly": keep_monthly}
+        if any(number is not None and number < 0 for number in given.values()):
+            raise BackupError("a rule keeps 0 or more backups")
+        with self._place() as (settings, backups), _watched(quiet=json) as progress:
+            chosen = msgspec.structs.replace(
+                rules_of(settings), **{name: number for name, number in given.items() if number is not None}
+            )
+            done = backups.prune(rules=chosen, drop=drop or (), apply=apply, progress=progress)
+        if json:
+            terminal.print_json(_pruned(done))
+        else:
+            _print_pruned(done)
+
+
+def _passphrase(settings: Settings, *, new: bool) -> str:
+    """The vault's passphrase: from the settings, else from whoever sits there."""
+    if settings.backup.vault_key:
+        return settings.backup.vault_key
+    if not sys.stdin.isatty():
+        raise BackupError("the vault needs a passphrase: set backup.vault_key (VOXLEDGER_BACKUP_VAULT_KEY)")
+    given = getpass.getpass("Passphrase of the vault: ")
+    if not given:
+        raise BackupError("an empty passphrase protects nothing")
+    if new and getpass.getpass("The same again: ") != given:
+        raise BackupError("the two are not the same; nothing was written")
+    return given
+
+
+@contextmanager
+def _watched(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A line on standard error for each thing that is done, with a bar for what travels."""
+    with terminal.transfer_progress(quiet=quiet) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            travels = what in _BYTES or what.startswith("checking backup")
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total if travels else None)
+            if travels:
+                bar.update(tasks[what], completed=done, total=total or None)
+
+        yield show
+
+
+def _created(done: Created) -> dict[str, Any]:
+    manifest = done.manifest
+    return {
+        "backup": manifest.id, "node": manifest.node, "created": manifest.created, "through": manifest.through,
+        "head": manifest.head, "files": len(manifest.files), "bytes": manifest.bytes, "sent_objects": done.objects,
+        "sent_bytes": done.bytes, "encrypted": done.encrypted, "with_vault": manifest.with_vault,
+        "audio": None if manifest.audio is None else {
+            "objects": manifest.audio.objects, "bytes": manifest.audio.bytes, "lacking": done.lacking,
+        },
+        "without": list(manifest.without), "elapsed_us": done.elapsed_us,
+    }  # fmt: skip
+
+
+def _print_created(done: Created, *, vault: Path | None, inside: bool) -> None:
+    say, manifest = terminal.console.print, done.manifest
+    say(
+        f"[green bold]backup {manifest.id[-8:]}[/] · {terminal.count(manifest.through, 'event')},"
+        f" {terminal.count(len(manifest.files), 'file')}, {terminal.size(manifest.bytes)} · {terminal.size(done.bytes)} travelled in"
+        f" {done.elapsed_us / 1e6:.1f} s · {'encrypted' if done.encrypted else '[yellow]not encrypted[/]'}"
+    )
+    if manifest.audio is not None:
+        say(
+            f"audio: {terminal.count(manifest.audio.objects, 'object')}, {terminal.size(manifest.audio.bytes)}"
+            + (
+                f", [yellow]{done.lacking:,} not in the store as stored[/] (`voxledger reconcile` tells)"
+                if done.lacking
+                else ""
+            )
+        )
+    if manifest.head:
+        say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
+    for words in manifest.without:
+        say(terminal.text(f"left out, because this backup is not encrypted: {words}"), style="yellow")
+    if vault is not None:
+        say(terminal.text(f"the vault lies in {vault}; keep file and passphrase apart from the backups"))
+    else:
+        say("The vault is not in it: without its keys (--vault FILE) names and texts stay sealed.", style="dim")
+    if inside:
+        say(
+            "This backup lies in HOME itself, in the embedded store, and is lost with this disk: set backup.endpoint.",
+            style="yellow",
+        )
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    manifest = entry.manifest
+    about: dict[str, Any] = {
+        "backup": entry.listed.id, "created": entry.listed.created, "encrypted": entry.encrypted,
+        "trouble": entry.trouble or None,
+    }  # fmt: skip
+    if manifest is not None:
+        about |= {
+            "node": manifest.node, "through": manifest.through, "head": manifest.head, "files": len(manifest.files),
+            "bytes": manifest.bytes, "audio_objects": manifest.audio.objects if manifest.audio else None,
+            "audio_bytes": manifest.audio.bytes if manifest.audio else None, "with_vault": manifest.with_vault,
+            "version": manifest.version,
+        }  # fmt: skip
+    return about
+
+
+def _print_list(found: Sequence[Entry]) -> None:
+    if not found:
+        terminal.console.print("There is no backup yet; `voxledger backup create` makes one.")
+        return
+    nodes = {entry.manifest.node for entry in found if entry.manifest}
+    columns = (
+        "backup",
+        "made",
+        *(("node",) if len(nodes) > 1 else ()),
+        "events",
+        "size",
+        "audio",
+        "encrypted",
+        "vault",
+    )
+    made = terminal.table("", *columns, right=("events", "size", "audio"))
+    for entry in found:
+        head = (f"[bold]{entry.listed.id[-8:]}[/]", terminal.moment(entry.listed.created))
+        manifest = entry.manifest
+        if manifest is None:
+            made.add_row(*head, *("·" for _ in columns[2:-2]), "yes" if entry.encrypted else "[red]damaged[/]", "·")
+            continue
+        node = (manifest.node[-8:],) if len(nodes) > 1 else ()
+        audio = f"{manifest.audio.objects:,} · {terminal.size(manifest.audio.bytes)}" if manifest.audio else "·"
+        made.add_row(
+            *head, *node, f"{manifest.through:,}", terminal.size(manifest.bytes), audio,
+            "yes" if entry.encrypted else "no", "saved" if manifest.with_vault else "·",
+        )  # fmt: skip
+    terminal.console.print(made)
+    for trouble in dict.fromkeys(entry.trouble for entry in found if entry.trouble):
+        terminal.console.print(terminal.text(trouble), style="yellow", soft_wrap=True)
+
+
+def _checked(checked: Checked) -> dict[str, Any]:
+    return {
+        "backup": checked.listed.id, "intact": checked.intact, "objects": checked.objects, "bytes": checked.bytes,
+        "through": checked.manifest.through if checked.manifest else None,
+        "head": checked.manifest.head if checked.manifest else None, "problems": list(checked.problems),
+    }  # fmt: skip
+
+
+def _print_checked(found: Sequence[Checked], *, quick: bool) -> None:
+    say = terminal.console.print
+    if not found:
+        say("There is no backup yet; `voxledger backup create` makes one.")
+    for checked in found:
+        state = "[green bold]intact[/]" if checked.intact else "[red bold]damaged[/]"
+        looked = "looked at" if quick else "read"
+        say(
+            f"{checked.listed.id[-8:]} {terminal.moment(checked.listed.created)} · {state} ·"
+            f" {terminal.count(checked.objects, 'object')}, {terminal.size(checked.bytes)} {looked}"
+        )
+        for problem in checked.problems[:_SHOWN]:
+            say(terminal.text(f"  {problem}"), style="red", soft_wrap=True)
+        if len(checked.problems) > _SHOWN:
+            say(f"  [dim]{len(checked.problems) - _SHOWN:,} more (--json tells all)[/]")
+
+
+def _restored(done: Restored) -> dict[str, Any]:
+    return {
+        "backup": done.manifest.id, "home": str(done.home), "node": done.manifest.node, "through": done.manifest.through,
+        "head": done.manifest.head, "lost": list(done.lost) if done.lost[0] else None, "came_back": done.back,
+        "actors": done.actors, "actors_with_key": done.keys,
+        "audio": None if done.audio is None else done.audio._asdict(), "settings_beside": done.settings_beside,
+        "elapsed_us": done.elapsed_us,
+    }  # fmt: skip
+
+
+def _print_restored(done: Restored) -> None:
+    say, manifest = terminal.console.print, done.manifest
+    say(
+        f"[green bold]restored[/] backup {manifest.id[-8:]} of {terminal.moment(manifest.created)} into",
+        terminal.text(done.home), f"· {terminal.count(manifest.through, 'event')}, proved in {done.elapsed_us / 1e6:.1f} s",
+    )  # fmt: skip
+    if manifest.head:
+        say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
+    first, last = done.lost
+    if first:
+        missing = last - first + 1 - done.back
+        say(
+            f"After the backup this node gave the positions {first:,} to {last:,}: {done.back:,} came back from the store,"
+            f" {'[yellow]' if missing else ''}{missing:,} are lost{'[/]' if missing else ''}"
+        )
+    if done.keys < done.actors:
+        say(
+            f"Of {terminal.count(done.actors, 'actor')}, the keys of {done.actors - done.keys:,} are not here: their names and texts stay"
+            " sealed. Only a restore with --vault brings keys back.",
+            style="yellow",
+        )
+    if done.audio is not None:
+        say(
+            f"audio: {done.audio.back:,} brought back, {done.audio.there:,} were there, {done.audio.left:,} left as they are"
+        )
+    if done.settings_beside:
+        say("The settings of the backup lie beside those that were here, as voxledger.toml.restored", style="yellow")
+
+
+def _pruned(done: Pruned) -> dict[str, Any]:
+    return {
+        "applied": done.applied,
+        "backups": [
+            {
+                "backup": decision.backup.id, "node": decision.backup.node, "created": decision.backup.created,
+                "keep": decision.keep, "reasons": list(decision.reasons),
+            }
+            for decision in done.decisions
+        ],
+        "dropped": [listed.id for listed in done.dropped], "objects": done.objects, "bytes": done.bytes,
+    }  # fmt: skip
+
+
+def _print_pruned(done: Pruned) -> None:
+    say = terminal.console.print
+    if done.decisions:
+        made = terminal.table("", "backup", "made", "decision", "why")
+        for decision in done.decisions:
+            words = "keep" if decision.keep else "[red]gone[/]" if done.applied else "[red]let go[/]"
+            made.add_row(
+                f"[bold]{decision.backup.id[-8:]}[/]", terminal.moment(decision.backup.created), words,
+                terminal.text(", ".join(decision.reasons) or "no rule keeps it"),
+            )  # fmt: skip
+        say(made)
+    going = len(done.dropped) + sum(not decision.keep for decision in done.decisions)
+    freed = f"{terminal.count(going, 'backup')} and {terminal.count(done.objects, 'object')} that no other backup needs"
+    if done.applied:
+        say(f"deleted: {freed}, {terminal.size(done.bytes)}")
+    elif going or done.objects:
+        say(f"--apply would delete {freed}, {terminal.size(done.bytes)}")
+    else:
+        say("nothing to delete")
