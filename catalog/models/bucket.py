@@ -4,6 +4,7 @@ blobs/sha256/ab/abcdef…          the content of a file, shared by all versions
 manifests/NAME/VERSION.json      the files of a version; whoever deletes it deletes the version
 copies/NAME/VERSION/SHA256.json  the same once more, so that a version deleted by hand can be told again
 removed/NAME/VERSION/SHA256.json the same, of a version that was removed on purpose; `gc` takes it after a grace
+gone/NAME/VERSION/SHA256.json    that there was one, after that: its name is not given to other files
 current/NAME.json                which version is the current one, and which were before
 """
 
@@ -28,8 +29,10 @@ _NOT_KNOWN = frozenset(["NotImplemented", "501"])
 _TRIES = 4
 _LONGEST_HISTORY = 200
 
-Kept: TypeAlias = Literal["manifests", "copies", "removed"]
+Kept: TypeAlias = Literal["manifests", "copies", "removed", "gone"]
 COPIES: tuple[Kept, Kept] = ("copies", "removed")
+USED: tuple[Kept, ...] = (*COPIES, "gone")
+"""Where it stands that a version's name was given to files."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +113,6 @@ class Bucket:
     def put_manifest(self, manifest: Manifest) -> None:
         """Put a version's manifest and the copy of it. Raises ModelError when the version has other files already."""
         content, key = manifest.encoded(), manifest_key(manifest.reference)
-        self.put_kept("copies", manifest)
         if not self._put_new(key, content) and (found := self.manifest(manifest.reference)) != manifest:
             sha256 = "none" if found is None else found.sha256[:12]
             raise ModelError(
@@ -118,6 +120,7 @@ class Bucket:
                 f" {manifest.sha256[:12]}…): a version never changes. Choose another version"
             )
         self.settle(key)
+        self.put_kept("copies", manifest)
 
     def put_kept(self, kind: Kept, manifest: Manifest) -> None:
         """Put a copy of a manifest under its SHA-256; again, where it is there: then it counts from now."""
@@ -128,6 +131,13 @@ class Bucket:
     def drop_kept(self, kind: Kept, manifest: Manifest) -> None:
         """Delete a copy of a manifest."""
         self.store.delete(self.name, self._kept_key(kind, manifest))
+
+    def forget(self, removed: Listed) -> None:
+        """Of a version that was removed keep no more than that there was one."""
+        key = f"gone/{removed.key.partition('/')[2]}"
+        self.store.put(self.name, key, b"{}\n", content_type=_JSON)
+        self.settle(key)
+        self.store.delete(self.name, removed.key)
 
     def listed(self, kind: Kept, under: str = "") -> Iterator[Listed]:
         """Manifests of one kind by key; `under` is the beginning of `NAME/VERSION`. Other keys are passed over."""

@@ -77,7 +77,8 @@ def collect(bucket: Bucket, *, now: datetime, grace: float) -> Waste:
             f"{len(refused):,} of {len(doomed):,} files could not be deleted, such as {bucket.name}/{key} ({code})"
         )
     # Last, so that a run that was interrupted finds the same again.
-    bucket.store.delete_many(bucket.name, [listed.key for listed in found.removed])
+    for listed in found.removed:
+        bucket.forget(listed)
     return found._replace(contents=tuple(doomed))
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from voxledger.catalog.errors import ModelError, StoreError
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.models.bucket import COPIES, Bucket, Step, blob_key
+from voxledger.catalog.models.bucket import USED, Bucket, Step, blob_key
 from voxledger.catalog.models.contents import LARGE
 from voxledger.catalog.models.folder import Source, read_folder, require_unchanged, total_bytes
 from voxledger.catalog.models.manifest import Manifest
@@ -132,10 +132,10 @@ def _send(bucket: Bucket, source: Source, meter: Meter) -> None:
 def _require_unused(bucket: Bucket, manifest: Manifest) -> None:
     """A version never changes, not even after it was removed: somebody may have it."""
     reference = manifest.reference
-    for kind in COPIES:
+    for kind in USED:
         for listed in bucket.listed(kind, f"{reference.name}/{reference.version}/"):
             if listed.reference == reference and listed.sha256 != manifest.sha256:
-                has = "had once" if kind == "removed" else "has"
+                has = "has" if kind == "copies" else "had once"
                 raise ModelError(
                     f"{reference} {has} other files (manifest {listed.sha256[:12]}…, not {manifest.sha256[:12]}…): a version"
                     " never changes. Choose another version"

@@ -299,6 +299,9 @@ def test_a_removed_version_is_collected_after_the_grace(s3: S3Server, machine_on
     with pytest.raises(ModelNotFound, match="nothing is left of indextts@1"):
         machine.models.restore("indextts@1")
     assert list(versions(machine.models)) == ["indextts@2"]
+    (folder / "config.yaml").write_text("a third one")
+    with pytest.raises(ModelError, match="had once other files"):
+        machine.models.push(folder, "indextts@1")
 
 
 def test_a_bucket_without_any_manifest_is_not_collected(s3: S3Server, machine_on: MakeMachine, folder: Path) -> None:
