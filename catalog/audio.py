@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxledger.catalog.clip import Clip, Purpose
 from voxledger.catalog.errors import StoreError, VoxledgerError
-from voxledger.catalog.events import AudioAccessed, Channel, Fact, ObjectMissing, ObjectVerified
+from voxledger.catalog.events import AudioAccessed, Channel, Fact, ObjectMissing, ObjectVerified, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import format_span
@@ -122,7 +123,8 @@ class Audio:
                 f"clip {clip.short} is not in the store yet, so a link would lead nowhere; `voxledger status` says what it waits for"
             )
         link = self._store().presign(clip.bucket, clip.key, expires)
-        self.accessed(clip, "link")
+        until = now() + timedelta(seconds=expires)
+        self._note(clip.id, AudioAccessed(channel=self._channel, purpose="link", expires=until))
         self._recorder.accesses.flush()
         return link
 

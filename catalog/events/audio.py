@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from voxledger.catalog.events.fact import Amount, Channel, Count, Fact, Moment, Personal
 
@@ -29,10 +29,13 @@ class AudioUploadFailed(Fact, frozen=True, kw_only=True):
 
 
 class AudioAccessed(Fact, frozen=True, kw_only=True):
-    """Somebody played or fetched a clip."""
+    """Somebody played or fetched a clip, or was given a link to it; `expires` is until when the link works."""
+
+    version: ClassVar[int] = 2
 
     channel: Channel
     purpose: Literal["play", "fetch", "link"]
+    expires: Moment | None = None
 
 
 class CacheEvicted(Fact, frozen=True, kw_only=True):

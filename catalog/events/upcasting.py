@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from voxledger.catalog.errors import EventRejected
+from voxledger.catalog.events.audio import AudioAccessed
 from voxledger.catalog.events.envelope import Event
 from voxledger.catalog.events.fact import NEUTRAL, Fact
 from voxledger.catalog.events.generation import GenerationCancelled, GenerationCompleted, GenerationFailed
@@ -66,6 +67,11 @@ def _failed_without_remedy(data: Data, personal: Data | None) -> tuple[Data, Dat
 @lifts(GenerationCancelled, 1)
 def _cancelled_without_delivery(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "language": None, "emotion": NEUTRAL, "segments": 0, "delivered_us": 0}, personal
+
+
+@lifts(AudioAccessed, 1)
+def _accessed_without_end(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "expires": None}, personal
 
 
 def outdated() -> frozenset[tuple[str, int]]:

@@ -129,7 +129,8 @@ def _upload_failed(fact: AudioUploadFailed) -> str:
 @_by_people(AudioAccessed)
 def _accessed(fact: AudioAccessed, by: str) -> str:
     what = {"play": "played", "fetch": "fetched", "link": "linked to"}[fact.purpose]
-    return f"{what}{by} through {fact.channel}"
+    until = f", until {_moment(fact.expires)}" if fact.expires else ""
+    return f"{what}{by} through {fact.channel}{until}"
 
 
 @_of(CacheEvicted)

@@ -19,7 +19,7 @@ PURGE: Final = "purge"
 FINISH: Final = "finish"
 DECISIONS = (FINISH, PURGE, MARK, WAIT, UNMARK, KEEP)
 """`finish` takes up a purge that was interrupted; `wait` is marked, with its grace still running."""
-CAUSES = ("purging", "pinned", "used", "no rule", "minimum age", "kept", "expired")
+CAUSES = ("purging", "pinned", "used", "no rule", "minimum age", "kept", "linked", "expired")
 _DECISION = pl.Enum(DECISIONS)
 _CAUSE = pl.Enum(CAUSES)
 
@@ -46,7 +46,7 @@ def decide(clips: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
     """A frame of clips (snapshot.COLUMNS) with `rule`, `expires`, `mature`, `cause` and `decision`, in the same order.
 
     `rule` is the winning rule's place in `policy.by_urgency`, `expires` when it lets the clip go: `keep_for` after the
-    clip was last made, played or reused. `mature` is when it is as old as `minimum_age`.
+    clip was last made, played or reused; but never while a link to it works. `mature` is when it is as old as `minimum_age`.
     """
     rules = policy.by_urgency
     present = pl.lit(aware(now), pl.Datetime("us", "UTC"))
@@ -66,6 +66,7 @@ def decide(clips: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
             .when(marked & pl.col("used_since_mark")).then(pl.lit("used", _CAUSE))
             .when(pl.col("rule").is_null()).then(pl.lit("no rule", _CAUSE))
             .when(pl.col("expires") > present).then(pl.lit("kept", _CAUSE))
+            .when(pl.col("linked_until") > present).then(pl.lit("linked", _CAUSE))
             .when(pl.col("mature") > present).then(pl.lit("minimum age", _CAUSE))
             .otherwise(pl.lit("expired", _CAUSE))
         )
@@ -92,7 +93,7 @@ def explained(decided: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFr
         pl.when(pl.col("decision").is_in([WAIT, PURGE])).then(pl.col("delete_after"))
         .when(pl.col("decision") == FINISH).then(present)
         .when(pl.col("cause").is_in(["pinned", "no rule"])).then(None)
-        .otherwise(pl.max_horizontal("expires", "mature", present) + pl.lit(policy.grace, pl.Duration("us")))
+        .otherwise(pl.max_horizontal("expires", "mature", "linked_until", present) + pl.lit(policy.grace, pl.Duration("us")))
     )  # fmt: skip
     return decided.select(
         "id",
@@ -113,6 +114,7 @@ def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:
     pinned = pl.concat_str(pl.lit("pinned"), (": " + pl.col("pin_reason")).fill_null(""))
     kept = pl.format("{} keeps it for {}: {} left", name, keeps, _left(pl.col("expires") - present))
     minimum = pl.format("but no clip younger than {} is marked", pl.lit(words(policy.minimum_age)))
+    linked = pl.format("{}, but a link to it works: {} left", over, _left(pl.col("linked_until") - present))
     young = pl.format("{}, {}: {} left", over, minimum, _left(pl.col("mature") - present))
     other = pl.col("mark_rule") != _by_rule([rule.name for rule in rules])
     marked = pl.when(other).then(pl.format("marked by rule '{}'", "mark_rule")).otherwise(pl.lit("marked"))
@@ -123,6 +125,7 @@ def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:
         .when(pl.col("cause") == "used").then(pl.lit("used since it was marked"))
         .when(pl.col("cause") == "no rule").then(pl.lit("no rule matches"))
         .when(pl.col("cause") == "kept").then(kept)
+        .when(pl.col("cause") == "linked").then(linked)
         .when(pl.col("cause") == "minimum age").then(young)
         .when(pl.col("decision") == WAIT).then(pl.format("{}; {}", over, grace))
         .when(pl.col("decision") == PURGE).then(pl.format("{}; so is its grace", over))

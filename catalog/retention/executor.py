@@ -215,7 +215,7 @@ def _ending(outcome: Outcome) -> Fact:
 
 
 def _unmark_reason(cause: str) -> Literal["pinned", "used", "policy"]:
-    return "pinned" if cause == "pinned" else "used" if cause == "used" else "policy"
+    return "pinned" if cause == "pinned" else "used" if cause in ("used", "linked") else "policy"
 
 
 def _batches(clips: Sequence[str]) -> Iterator[Sequence[str]]:

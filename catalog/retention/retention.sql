@@ -4,7 +4,7 @@ SELECT position FROM projections WHERE name = 'catalog';
 
 -- name: clips
 -- What the planner must know of every clip whose audio is not gone, or of one of them. A use counts by its place in the log, not by its
--- clock: what was recorded after the mark speaks for the clip.
+-- clock: what was recorded after the mark speaks for the clip. No link lives longer than 7 days, so older ones need not be read.
 WITH marked AS (
     SELECT subject, max(position) AS position FROM events
     WHERE type = 'ClipMarked' AND subject IN (SELECT id::VARCHAR FROM clips WHERE delete_after IS NOT NULL AND purge_started IS NULL)
@@ -13,11 +13,16 @@ WITH marked AS (
     SELECT DISTINCT events.subject FROM events JOIN marked USING (subject)
     WHERE events.type IN ('AudioAccessed', 'GenerationReused')
         AND events.position > (SELECT min(position) FROM marked) AND events.position > marked.position
+), linked AS (
+    SELECT TRY_CAST(subject AS UUID) AS clip, max(TRY_CAST(data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until FROM events
+    WHERE type = 'AudioAccessed' AND version >= 2 AND recorded >= (SELECT max(recorded) FROM events) - INTERVAL 7 DAYS
+        AND contains(data::VARCHAR, '"link"')
+    GROUP BY clip
 )
-SELECT id::VARCHAR AS id, created, last_used, actor, session, emotion, bucket, tags, pinned, pin_reason, bytes, duration_us,
+SELECT id::VARCHAR AS id, created, last_used, linked.until AS linked_until, actor, session, emotion, bucket, tags, pinned, pin_reason, bytes, duration_us,
     mark_rule, delete_after, purge_started IS NOT NULL AS purging,
     delete_after IS NOT NULL AND id::VARCHAR IN (SELECT subject FROM used) AS used_since_mark
-FROM clips WHERE purged IS NULL AND ($id IS NULL OR id = $id::UUID);
+FROM clips LEFT JOIN linked ON linked.clip = clips.id WHERE purged IS NULL AND ($id IS NULL OR id = $id::UUID);
 
 -- name: words_tag
 -- Which tags there are, the most frequent first; likewise for the other conditions of a rule.

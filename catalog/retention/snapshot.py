@@ -20,6 +20,7 @@ COLUMNS = pl.Schema(
         "id": pl.String(),
         "created": _TIME,
         "last_used": _TIME,
+        "linked_until": _TIME,
         "actor": pl.String(),
         "session": pl.String(),
         "emotion": pl.String(),

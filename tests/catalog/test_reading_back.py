@@ -7,8 +7,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import voxledger
@@ -17,7 +19,9 @@ from tests.s3 import S3Server
 from voxledger.catalog import ClipNotFound, StoreError
 from voxledger.catalog import accesses as gathering
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.events import ClipPurged, PurgeStarted
+from voxledger.catalog.events import ClipPurged, PurgeStarted, now
+from voxledger.catalog.retention import Retention
+from voxledger.catalog.settings import ExpireRule
 from voxledger.cli import main
 from voxledger.ledger import Ledger
 
@@ -158,6 +162,20 @@ def test_a_link_is_a_use_on_disk_before_it_is_given(stored: Ledger, monkeypatch:
     assert uses(stored) == ["link"]
 
 
+def test_no_clip_goes_while_a_link_to_it_works(stored: Ledger) -> None:
+    rules = (ExpireRule(name="short", keep_for=3600.0),)
+    section = msgspec.structs.replace(stored.settings.retention, rules=rules, minimum_age=0.0, max_percent=100.0)
+    settings = msgspec.structs.replace(stored.settings, retention=section)
+    retention = Retention(stored.home, settings, stored.recorder, stored.keeper, lambda: stored.store)
+    clip = only(stored)
+    assert retention.plan(now() + timedelta(hours=2)).ids("mark") == [clip.id]
+    stored.catalog.url(clip, expires=5 * 3600)
+    stored.catalog.url(clip, expires=60)
+    assert retention.plan(now() + timedelta(hours=4)).ids("mark") == []
+    assert "a link to it works" in " ".join(retention.explain(clip.id, now() + timedelta(hours=4)))
+    assert retention.plan(now() + timedelta(hours=6)).ids("mark") == [clip.id]
+
+
 def test_a_link_ends(stored: Ledger) -> None:
     link = stored.catalog.url(only(stored), expires=1)
     deadline = time.monotonic() + 20
@@ -170,8 +188,6 @@ def test_a_link_ends(stored: Ledger) -> None:
 
 
 def test_a_key_that_leads_out_of_the_cache_is_never_followed(stored: Ledger) -> None:
-    import msgspec
-
     clip = only(stored)
     for key in ("../../escaped.wav", "/etc/escaped.wav", "a//b.wav", "a/./b.wav"):
         strange = msgspec.structs.replace(clip, key=key, path=None).bound(stored.catalog.audio)

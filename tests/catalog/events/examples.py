@@ -59,7 +59,7 @@ EXAMPLES: list[Fact] = [
     ),
     events.AudioStored(**_OBJECT, etag="9a0364b9e99bb480dd25e1f0284c8555", attempts=1, transfer_us=4_000, waited_us=12),
     events.AudioUploadFailed(bucket="indextts-audio", failure="AccessDenied", attempts=6, key="ann/default/tide.wav"),
-    events.AudioAccessed(channel="web", purpose="play"),
+    events.AudioAccessed(channel="web", purpose="link", expires=_WHEN),
     events.CacheEvicted(bytes=66_194, last_used=_WHEN, path="cache/tide.wav"),
     events.ClipTagged(tag="on-air"),
     events.ClipUntagged(tag="on-air"),

@@ -13,6 +13,7 @@ from tests.catalog.events.examples import EXAMPLES, subject_of
 from voxledger.catalog import EventRejected
 from voxledger.catalog.events import (
     REGISTRY,
+    AudioAccessed,
     ClipPinned,
     Event,
     Fact,
@@ -45,6 +46,7 @@ OLD: dict[tuple[str, int], Fact] = {
         elapsed_us=90_000,
         actor_label="ann",
     ),
+    ("AudioAccessed", 1): AudioAccessed(channel="web", purpose="play"),
     ("GenerationCancelled", 1): GenerationCancelled(
         channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann"
     ),

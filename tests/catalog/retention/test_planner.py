@@ -50,6 +50,14 @@ def test_keep_for_counts_from_the_last_use() -> None:
     assert verdict({"last_used": NOW - 30 * DAY}, ALL)[0] == "mark"
 
 
+def test_a_link_that_works_keeps_a_clip_and_one_that_ended_does_not() -> None:
+    facts = {"last_used": NOW - 30 * DAY, "linked_until": NOW + timedelta(seconds=1)}
+    assert verdict(facts, ALL)[0] == "keep"
+    assert verdict(facts | {"linked_until": NOW}, ALL)[0] == "mark"
+    found = plan([row(**facts)], ALL, grace=DAY.total_seconds())
+    assert found.rows(*DECISIONS)["goes"][0] == facts["linked_until"] + DAY
+
+
 def test_the_shortest_matching_rule_decides() -> None:
     facts = {"created": NOW - 10 * DAY, "tags": ["a", "scratch"]}
     assert verdict(facts, ALL, SCRATCH) == ("mark", "rule 'scratch' (tag scratch) kept it for 3d, which is over")
@@ -102,6 +110,11 @@ def test_a_mark_waits_for_its_grace_and_then_the_clip_goes() -> None:
     ("facts", "rules", "reason"),
     [
         ({"used_since_mark": True}, [ALL], "used since it was marked"),
+        (
+            {"linked_until": NOW + 2 * DAY},
+            [ALL],
+            "rule 'all' (every clip) kept it for 30d, which is over, but a link to it works: 2d 0h left",
+        ),
         ({}, [SCRATCH], "no rule matches"),
         ({}, [], "no rule matches"),
         ({}, [ExpireRule(name="x", keep_for=200 * 86400)], "rule 'x' (every clip) keeps it for 200d: 100d 0h left"),
