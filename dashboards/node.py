@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from voxledger.catalog import platform
-from voxledger.catalog.errors import HomeError, VoxledgerError
+from voxledger.catalog.errors import HomeError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
 
 if TYPE_CHECKING:
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.home import Home
     from voxledger.catalog.log import Keeper
-    from voxledger.catalog.objects import Uploader
+    from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.settings import Settings
 
 _log = logging.getLogger(__name__)
+_LEARN = 60.0
+"""Seconds between two looks for a store that nobody has tried yet."""
 
 
 class Door(Protocol):
@@ -46,6 +49,10 @@ class Door(Protocol):
     @property
     def search(self) -> SearchIndex:
         """Indexes."""
+
+    @property
+    def store(self) -> Store:
+        """Is tried."""
 
     @property
     def uploader(self) -> Uploader:
@@ -102,6 +109,7 @@ class Node:
             ("report", schedule.report, self._report),
             ("search", schedule.search, self._index),
             ("publish", schedule.publish, self._publish),
+            ("store", _LEARN, self._learn),
         ):
             scheduler.add_job(
                 self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
@@ -139,6 +147,14 @@ class Node:
     def _publish(self) -> None:
         if self._door.archive.publish(self._door.keeper.head()):
             _log.info("the head of the chain is on its way to the store")
+
+    def _learn(self) -> None:
+        """A store that nobody has tried is tried once; one that is away is looked for again."""
+        from voxledger.catalog.objects.probing import learn
+
+        with contextlib.suppress(StoreUnavailable):
+            if learn(self._door.home, self._door.store):
+                _log.info("the store was tried; `voxledger doctor` shows what it can do")
 
     def _report(self) -> None:
         for week in self._door.reports.due(now()):

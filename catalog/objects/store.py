@@ -6,7 +6,7 @@ import base64
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -74,7 +74,7 @@ class Store:
         """The URL of the endpoint; empty while an embedded store does not run."""
         return self.settings.endpoint if self.embedded is None else str(self.embedded.status().get("url", ""))
 
-    @cached_property
+    @property
     def wants_records(self) -> bool:
         """Whether records are put beside objects, by `store.records` and by what is known of the store."""
         forgetful = store_features(self._home, self.settings).metadata is False

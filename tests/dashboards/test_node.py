@@ -16,7 +16,10 @@ import pytest
 import voxledger
 from tests.building import NOBODY, completed
 from tests.mixpanel_server import MixpanelServer
+from tests.s3 import S3Server
 from voxledger.catalog.events import new_id, now
+from voxledger.catalog.home import Home
+from voxledger.catalog.objects.features import store_features
 from voxledger.ledger import Ledger
 
 _PATIENCE = 60.0
@@ -47,6 +50,22 @@ def _stop(process: subprocess.Popen[str]) -> str:
     heard = process.communicate(timeout=_PATIENCE)[1]
     assert process.returncode == 0, heard
     return heard
+
+
+def test_it_tries_a_store_that_nobody_has_tried(tmp_path: Path, rclone_store: S3Server) -> None:
+    home = Home.open(tmp_path / "home")
+    settings = rclone_store.settings()
+    node = _serve(
+        home.path,
+        store_endpoint=settings.endpoint,
+        store_access_key=settings.access_key,
+        store_secret_key=settings.secret_key,
+    )
+    try:
+        _until(lambda: store_features(home, settings).probed is not None)
+    finally:
+        _stop(node)
+    assert store_features(home, settings).conditional_put is False
 
 
 def test_it_uploads_drains_delivers_and_reports_and_stops_on_sigterm(vox: Ledger) -> None:
