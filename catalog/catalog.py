@@ -151,8 +151,14 @@ class Catalog:
         clip = self.clip(reference)
         with self.keeper.reading(fresh=False) as reading:
             found = record(clip.id, reading, self.recorder)
+            adopted = found is None and bool(reading.tuples(_SQL["adopted"], [clip.id]))
         if found is None:
-            raise ClipNotFound(f"the record of clip {clip.short} is not in the log; `voxledger verify` says why")
+            why = (
+                "was adopted: nobody recorded how it was made"
+                if adopted
+                else "has no record in the log; `voxledger verify` says why"
+            )
+            raise ClipNotFound(f"clip {clip.short} {why}")
         return found
 
     def sql(self, query: str, *, fresh: bool = True, as_of: datetime | None = None) -> Result:

@@ -14,6 +14,10 @@ SELECT id FROM clips WHERE tail & ? = ? LIMIT 2;
 -- Where a clip's audio is thought to be: in the store, known to be missing there, or gone on purpose.
 SELECT stored IS NOT NULL, missing IS NOT NULL, purge_started IS NOT NULL OR purged IS NOT NULL FROM clips WHERE id = ?::UUID;
 
+-- name: adopted
+-- One row for a clip that was found and not made here.
+SELECT adopted FROM clips WHERE id = ?::UUID AND adopted IS NOT NULL;
+
 -- name: totals
 -- The catalog in one line, for `status`: what is there, and beside it how many are gone.
 SELECT count(*) FILTER (purged IS NULL) AS clips, coalesce(sum(duration_us) FILTER (purged IS NULL), 0)::BIGINT AS duration_us,

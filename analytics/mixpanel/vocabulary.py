@@ -28,6 +28,7 @@ UNSENT = frozenset(
         "PurgeStarted",
         "DeliveryQuarantined",
         "AccessDenied",
+        "AudioAdopted",
         "BackupCompleted",
         "CacheEvicted",
         "ClipRated",

@@ -7,7 +7,7 @@ from voxledger.catalog.events.access import (
     TokenIssued,
     TokenRevoked,
 )
-from voxledger.catalog.events.audio import AudioAccessed, AudioStored, AudioUploadFailed, CacheEvicted
+from voxledger.catalog.events.audio import AudioAccessed, AudioAdopted, AudioStored, AudioUploadFailed, CacheEvicted
 from voxledger.catalog.events.clip import (
     ClipPinned,
     ClipRated,
@@ -56,6 +56,7 @@ __all__ = [
     "REGISTRY",
     "AccessDenied",
     "AudioAccessed",
+    "AudioAdopted",
     "AudioStored",
     "AudioUploadFailed",
     "BackupCompleted",

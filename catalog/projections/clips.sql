@@ -57,6 +57,7 @@ CREATE TABLE folded.clips (
     synthesis_us BIGINT,
     audio_us BIGINT,
     encode_us BIGINT,
+    adopted VARCHAR,
     bucket VARCHAR,
     key VARCHAR,
     tags VARCHAR,
@@ -122,3 +123,31 @@ FROM (
         json_transform(personal, '{"actor_label":"VARCHAR","session":"VARCHAR","name":"VARCHAR","key":"VARCHAR",
             "text":"VARCHAR","voice_name":"VARCHAR","tags":["VARCHAR"],"emotion_words":"VARCHAR"}') AS personal
     FROM folding WHERE type = 'GenerationCompleted');
+
+-- name: adopted
+-- A clip that was not made here but found. Being found counts as its first use. What the log knows already (from where it was made, say)
+-- is not told twice.
+INSERT INTO catalog.folded.clips BY NAME
+SELECT id, position, data.made AS created, ('0x' || right(id::VARCHAR, 8))::UINTEGER AS tail,
+    personal.actor_label AS actor, actor_id, personal.session AS session, personal.name AS name,
+    [] AS features, data.engine AS engine, data.engine_version AS engine_version, data.model AS model,
+    coalesce(data.language, 'und') AS language, data.emotion AS emotion, [] AS dropped, data.format AS format,
+    data.sample_rate AS sample_rate, data.channels AS channels, data.duration_us AS duration_us, data.bytes AS bytes,
+    TRY(unhex(data.sha256)) AS sha256, data.loudness_lufs AS loudness_lufs, data.true_peak_dbtp AS true_peak_dbtp,
+    data.silence_share AS silence_share, [] AS suspect, data.source AS adopted, data.bucket AS bucket,
+    replace(personal.key, id::VARCHAR, chr(1)) AS key,
+    CASE WHEN len(personal.tags) > 0 THEN to_json(list_sort(list_distinct(personal.tags)))::VARCHAR END AS tags,
+    false AS pinned, 0 AS ratings, 0 AS plays, 0 AS reuses, greatest(time, data.made) AS last_used, NOT data.stored AS cached,
+    CASE WHEN data.stored THEN time END AS stored, 0 AS holds, 0 AS legal_holds, position AS changed
+FROM (
+    SELECT position, subject::UUID AS id, time, actor AS actor_id,
+        json_transform(data, '{"source":"VARCHAR","made":"TIMESTAMPTZ","format":"VARCHAR","sample_rate":"INTEGER","channels":"INTEGER",
+            "duration_us":"BIGINT","bytes":"BIGINT","sha256":"VARCHAR","bucket":"VARCHAR","stored":"BOOLEAN","language":"VARCHAR",
+            "emotion":"VARCHAR","engine":"VARCHAR","engine_version":"VARCHAR","model":"VARCHAR","loudness_lufs":"FLOAT",
+            "true_peak_dbtp":"FLOAT","silence_share":"FLOAT"}') AS data,
+        json_transform(personal, '{"actor_label":"VARCHAR","session":"VARCHAR","name":"VARCHAR","key":"VARCHAR",
+            "tags":["VARCHAR"]}') AS personal
+    FROM folding WHERE type = 'AudioAdopted')
+WHERE id NOT IN (SELECT id FROM catalog.folded.clips)
+QUALIFY row_number() OVER (PARTITION BY id ORDER BY position) = 1
+ORDER BY position;

@@ -5,7 +5,7 @@ WITH news AS (
     SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, rating, tag, words
     FROM steps WHERE kind <> 'PurgeFailed'
     UNION ALL BY NAME
-    SELECT * FROM catalog.folded.early WHERE clip IN (SELECT subject::UUID FROM folding WHERE type = 'GenerationCompleted')
+    SELECT * FROM catalog.folded.early WHERE clip IN (SELECT subject::UUID FROM folding WHERE type IN ('GenerationCompleted', 'AudioAdopted'))
 ), ids AS (
     SELECT clip, count(*) = 1 AS alone FROM news GROUP BY clip
 ), known AS (

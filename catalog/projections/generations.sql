@@ -29,7 +29,7 @@ SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0)
         audio_us, encode_us, queue_us + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
         first_us, streamed, segments_cached, suspect,
         NULL::VARCHAR AS failure, NULL::VARCHAR AS stage, NULL::VARCHAR AS remedy, NULL::BIGINT AS delivered_us
-    FROM folded.clips WHERE position <= p
+    FROM folded.clips WHERE position <= p AND adopted IS NULL
     UNION ALL BY NAME
     SELECT * FROM folded.attempts WHERE position <= p);
 CREATE VIEW generations AS FROM generations_at(9223372036854775807);

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from voxledger.catalog.duckdb_files import transaction
 from voxledger.catalog.events import REGISTRY, is_understood
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.projections.stages import CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
+from voxledger.catalog.projections.stages import BEGINNINGS, CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
 from voxledger.catalog.queries import load
 
-VERSION = 3
+VERSION = 4
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
 SCHEMA = pa.schema(
@@ -132,7 +132,7 @@ def awaits_rebuild(connection: duckdb.DuckDBPyConnection, understood: Callable[[
 def _present(connection: duckdb.DuckDBPyConnection, events: pa.Table) -> set[str]:
     """The event types of a batch, and what else decides about the stages that it needs."""
     present = set(events.column("type").unique().to_pylist())
-    if "GenerationCompleted" in present and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
+    if present & BEGINNINGS and connection.execute(_sql("steps", "waiting")).fetchall()[0][0]:
         present.add(WAITED)
     steps = present & STEPS
     if steps and steps <= USES and WAITED not in present:
@@ -155,7 +155,7 @@ def _strange(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     return connection.sql(_sql("unknown", "strange"), params=values).to_arrow_table()
 
 
-_ABOUT_CLIPS = STEPS | {name for name in REGISTRY if name.startswith("Generation")}
+_ABOUT_CLIPS = STEPS | BEGINNINGS | {name for name in REGISTRY if name.startswith("Generation")}
 _DEFINITIONS = (
     ("projections", "schema"),
     ("clips", "tables"),

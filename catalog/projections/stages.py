@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+BEGINNINGS = frozenset({"GenerationCompleted", "AudioAdopted"})
+"""What a clip begins with; the query `touched` of following.sql names the same types."""
 STEPS = frozenset(
     {
         "AudioStored", "AudioUploadFailed", "AudioAccessed", "CacheEvicted", "GenerationReused", "ClipTagged", "ClipUntagged",
@@ -60,6 +62,7 @@ _ERASURE = ("erased", "stale", "clips", "pins", "others", "voices")
 
 STAGES = (
     _stage("clips", ["completed"], "GenerationCompleted"),
+    _stage("clips", ["adopted"], "AudioAdopted"),
     _stage("generations", ["fold"], "GenerationFailed", "GenerationCancelled", "GenerationReused"),
     _stage("steps", ["read"], *STEPS, WAITED),
     _stage("plays", ["fold"], "AudioAccessed"),

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from voxledger.catalog.events import (
     AudioAccessed,
+    AudioAdopted,
     AudioStored,
     AudioUploadFailed,
     CacheEvicted,
@@ -95,6 +96,17 @@ def _completed(fact: GenerationCompleted) -> str:
         f"made with {fact.engine} {fact.engine_version} in {_seconds(fact.synthesis_us)}: {_seconds(fact.duration_us)} of"
         f" {fact.language}, {fact.emotion}, {fact.format}, {_size(fact.bytes)}{dropped}{tags}"
     )
+
+
+@_of(AudioAdopted)
+def _adopted(fact: AudioAdopted) -> str:
+    where = {
+        "bucket": f"found in {fact.bucket}",
+        "folder": "imported from a folder",
+        "store": f"told again by {fact.bucket}",
+    }
+    tags = f", tagged {', '.join(fact.tags)}" if fact.tags else ""
+    return f"adopted, {where[fact.source]}: {_seconds(fact.duration_us)}, {fact.format}, {_size(fact.bytes)}{tags}"
 
 
 @_of(GenerationFailed)

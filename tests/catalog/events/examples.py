@@ -61,6 +61,12 @@ EXAMPLES: list[Fact] = [
     events.AudioUploadFailed(bucket="indextts-audio", failure="AccessDenied", attempts=6, key="ann/default/tide.wav"),
     events.AudioAccessed(channel="web", purpose="link", expires=_WHEN),
     events.CacheEvicted(bytes=66_194, last_used=_WHEN, path="cache/tide.wav"),
+    events.AudioAdopted(
+        source="folder", made=_WHEN, format="wav", sample_rate=22_050, channels=1, duration_us=1_500_000, bytes=66_194, sha256=_SHA,
+        bucket="indextts-audio", stored=False, etag=None, actor_label="ann", session="outputs", name="spk_1732354200",
+        key="ann/outputs/spk_1732354200.wav", origin="outputs/spk_1732354200.wav", tags=("old",), language="en", emotion="sad",
+        engine="indextts", engine_version="2.0", model="IndexTTS-2", loudness_lufs=-17.25, true_peak_dbtp=-1.5, silence_share=0.125,
+    ),
     events.ClipTagged(tag="on-air"),
     events.ClipUntagged(tag="on-air"),
     events.ClipRated(rating=4),

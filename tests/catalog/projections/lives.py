@@ -60,6 +60,15 @@ def _audio(draw: Draw) -> Fact:
     ))  # fmt: skip
 
 
+def _adopted(draw: Draw, actor: str, tags: tuple[str, ...], key: str) -> Fact:
+    stored = draw.random() < 0.5
+    return events.AudioAdopted(
+        source="bucket" if stored else "folder", made=START, format="wav", sample_rate=22_050, channels=1, duration_us=7, bytes=9,
+        sha256="5f" * 32, bucket="b", stored=stored, etag="e" if stored else None, actor_label=actor, session="x", name="tide", key=key,
+        origin=None, tags=tags,
+    )  # fmt: skip
+
+
 def _used(draw: Draw) -> Fact:
     if draw.random() < 0.5:
         return events.AudioAccessed(channel="cli", purpose="play")
@@ -112,12 +121,10 @@ def life(draw: Draw, steps: int, *, erased: tuple[str, ...] = ()) -> History:
             clip = coming.pop(draw.randrange(len(coming)))
             known.append(clip)
             tags = tuple(draw.sample("abc", draw.randrange(3)))
-            history.add(
-                completed(actor_label=actor, tags=tags, key=f"{actor}/x/tide-{clip}.wav"),
-                clip,
-                actor=actor,
-                hours=hours,
-            )
+            key = f"{actor}/x/tide-{clip}.wav"
+            made = completed(actor_label=actor, tags=tags, key=key)
+            begun = _adopted(draw, actor, tags, key) if draw.random() < 0.3 else made
+            history.add(begun, clip, actor=actor, hours=hours)
         elif chance < 0.25:
             fact, subject = _elsewhere(draw)
             history.add(fact, subject, actor=actor)
