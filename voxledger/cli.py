@@ -95,6 +95,8 @@ def build() -> App:
     ):  # fmt: skip
         commands(home.open).add_to(app)
 
+    app.meta.suppress_keyboard_interrupt = False
+
     @app.meta.default
     def run(
         *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],

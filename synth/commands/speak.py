@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Format = Literal["wav", "flac", "opus", "mp3", "pcm"]
 UPLOAD_WAIT = 10.0
 """Seconds that a command waits for its uploads."""
+_LONG = 400
+"""Letters from which on a text has more than one sentence, and what was spoken of it is worth a word."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -134,11 +136,18 @@ class Commands:
         """
         with self._opened(channel="cli") as door:
             spoken = sys.stdin.read() if text == "-" else text
-            clip = door.studio.speak(
-                spoken, voice=voice, emotion=emotion, emotion_strength=strength, emotion_reference=emotion_from,
-                emotion_words=emotion_words, marks=marks, language=language, preset=preset, speed=speed, actor=actor,
-                session=session, name=name, tags=tag or (), format=format, seed=seed, take=take, reuse=reuse, engine=engine,
-            )  # fmt: skip
+            try:
+                clip = door.studio.speak(
+                    spoken, voice=voice, emotion=emotion, emotion_strength=strength, emotion_reference=emotion_from,
+                    emotion_words=emotion_words, marks=marks, language=language, preset=preset, speed=speed, actor=actor,
+                    session=session, name=name, tags=tag or (), format=format, seed=seed, take=take, reuse=reuse,
+                    engine=engine,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                kept = " What was spoken is kept: the same command goes on from there." if len(spoken) > _LONG else ""
+                terminal.errors.print(f"\n[yellow]Interrupted.[/]{kept}")
+                door.close(wait=0)
+                return 130
             waiting = door.uploader.flush([clip.id], timeout=UPLOAD_WAIT if wait else 0)
             stored = not waiting
             if json:

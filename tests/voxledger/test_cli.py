@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from typing import get_args
 
 import pytest
 
+import voxledger
+from tests.s3 import wait_for
 from voxledger.catalog.commands import clips
 from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.cli import build, main
@@ -357,3 +360,28 @@ def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert ended.stdout == "range\n"
     assert ended.stderr == ""
+
+
+def test_an_interrupted_command_says_what_is_kept_and_goes_on_from_there(tmp_path: Path) -> None:
+    text = " ".join(f"This is sentence number {number} of a book about the sea." for number in range(60))
+    command = [sys.executable, "-m", "voxledger", "--home", str(tmp_path), "say", "-", "--no-wait", "--json"]
+    # A process of a test runner in the background may have been told to ignore Ctrl-C.
+    code = f"import os, signal; signal.signal(signal.SIGINT, signal.default_int_handler); os.execv({command[0]!r}, {command!r})"
+    spoken = tmp_path / "speech"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(text)
+        process.stdin.close()
+        process.stdin = None  # or `communicate` would close it again
+        wait_for(lambda: spoken.is_dir() and len([*spoken.glob("*/*")]) > 5, "some sentences are kept")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Interrupted. What was spoken is kept: the same command goes on from there." in err
+    subprocess.run(command, input=text, capture_output=True, text=True, check=True, timeout=300)
+    with voxledger.open(tmp_path, store_close_wait=0) as vox:
+        cancelled, completed = vox.catalog.sql("SELECT outcome, segments_cached FROM generations ORDER BY time").rows()
+    assert cancelled["outcome"] == "cancelled"
+    assert (completed["outcome"], completed["segments_cached"] >= 5) == ("completed", True)
