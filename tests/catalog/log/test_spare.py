@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,23 @@ print(os.waitpid(pid, 0)[1], ask())
 """
 
 
+_CHECKPOINTING = """
+import os, signal, threading
+import duckdb
+base = duckdb.connect(config={{"checkpoint_threshold": "1TB"}})
+base.execute("ATTACH '{log}' AS log; CREATE TABLE log.before (i INT); CREATE TABLE log.meanwhile (i INT); CHECKPOINT log")
+base.execute("INSERT INTO log.before SELECT unnest(range(10)); SET debug_checkpoint_scan_sleep_ms = 60_000")
+meanwhile = base.cursor()
+meanwhile.execute("BEGIN; INSERT INTO log.meanwhile VALUES (1)")
+written = os.path.getsize("{log}.wal")
+threading.Thread(target=base.cursor().execute, args=("CHECKPOINT log",)).start()
+while os.path.getsize("{log}.wal") == written:
+    pass  # a checkpoint that has begun says so at the end of the write-ahead log; what is committed now goes beside it
+meanwhile.execute("COMMIT")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_a_forked_child_asks_anew_and_ends(tmp_path: Path) -> None:
     code = _FORKING.format(root=str(Path(__file__).parents[3]), home=str(tmp_path / "home"))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
@@ -43,6 +61,22 @@ def test_no_file_is_open_between_two_readings(parts: Parts) -> None:
             assert {"log.duckdb", "catalog.duckdb"} <= _open_files(parts.home.path)
         assert not [name for name in _open_files(parts.home.path) if ".duckdb" in name]
     duckdb.connect(str(parts.home.log)).close()  # whoever comes has it for itself
+
+
+def test_what_a_process_left_that_was_killed_within_a_checkpoint_is_read(parts: Parts) -> None:
+    parts.clip()
+    parts.keeper.drain()
+    beside = parts.home.log.with_name("log.duckdb.wal.checkpoint")
+    code = _CHECKPOINTING.format(log=str(parts.home.log))
+    run = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert beside.stat().st_size
+    for fresh in (False, True):  # the second one writes, which clears up
+        with parts.keeper.reading(fresh=fresh) as reading:
+            assert reading.tuples("SELECT count(*) FROM clips") == [(1,)]
+            assert reading.tuples("SELECT max(i) FROM log.before") == [(9,)]
+            assert reading.tuples("SELECT count(*) FROM log.meanwhile") == [(1,)]
+        assert beside.exists() != fresh
 
 
 def test_a_reading_sees_nothing_of_the_one_before(parts: Parts) -> None:
