@@ -14,6 +14,7 @@ from voxledger.catalog.errors import StoreError
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.features import Features, keep_features
 from voxledger.catalog.objects.probing import probe, tidy
 from voxledger.catalog.settings import Loaded
@@ -56,7 +57,7 @@ def examine(
         findings.append(
             Finding(
                 area="store", name="trials", state="bad", found=f"they ended early ({error.code})",
-                follows="create the bucket, or use a key that may" if error.code == "NoSuchBucket" else "try again",
+                follows="create the bucket, or use a key that may" if error.code in MISSING else "try again",
             )
         )  # fmt: skip
         return Examination(findings=tuple(findings))

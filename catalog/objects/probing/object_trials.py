@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from voxledger.catalog.errors import StoreError
+from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects.client import CREDENTIALS, REFUSED, is_transient
 from voxledger.catalog.objects.probing.place import Place
 
@@ -132,6 +133,8 @@ def presign(place: Place) -> bool:
     status, body = anonymous_get(link)
     if status in (401, 403):
         raise StoreError(f"a link into {place.bucket} was refused", code=str(status))
+    if status == 0:
+        raise StoreUnavailable(f"a link into {place.bucket} was not answered", code="NoAnswer")
     altered = link[:-1] + ("0" if link[-1] != "0" else "1")
     return status == 200 and body == _FIRST and anonymous_get(altered)[0] != 200
 
@@ -184,23 +187,21 @@ def sha256_refused(place: Place) -> bool:
 
 def anonymous_get(link: str) -> tuple[int, bytes]:
     """Status and the first bytes of what somebody without any credentials is answered; 0 when nobody answers."""
-    import urllib3
+    import requests
 
-    with urllib3.PoolManager(ca_certs=_authorities()) as pool:
-        try:
-            answer = pool.request("GET", link, timeout=_LINK_TIMEOUT, retries=False, preload_content=False)
-            body = answer.read(4096)
-            answer.drain_conn()
-        except urllib3.exceptions.HTTPError:
-            return 0, b""
-    return answer.status, body
+    try:
+        # A session of its own, so that no password of a .netrc file goes along; proxies as boto3 takes them.
+        with requests.Session() as session:
+            session.auth = _nobody
+            authorities = os.environ.get("AWS_CA_BUNDLE") or True
+            with session.get(link, timeout=_LINK_TIMEOUT, stream=True, verify=authorities) as answer:
+                return answer.status_code, next(answer.iter_content(4096), b"")
+    except requests.RequestException:
+        return 0, b""
 
 
-def _authorities() -> str | None:
-    """The file of trusted authorities, as boto3 finds it."""
-    import os
-
-    return os.environ.get("AWS_CA_BUNDLE") or None
+def _nobody(request: Any) -> Any:
+    return request
 
 
 def _race(place: Place, key: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fault_proxy import FaultProxy
-from tests.s3 import S3Server
+from tests.s3 import S3Server, running_rclone
 from voxledger.catalog.doctor import Examination, Finding, examine
 from voxledger.catalog.doctor.features import MEANINGS, feature_findings
 from voxledger.catalog.doctor.store import clock_finding
@@ -132,6 +132,24 @@ def test_what_endangers_clips_in_a_bucket_is_said(look: Doctor, home: Home, ceph
     assert (public.state, public.found) == ("bad", "anybody can list it, without keys")
     assert (rule.state, "'broom' deletes objects" in rule.found) == ("warning", True)
     assert not found.healthy
+
+
+def test_a_store_that_takes_anybody_is_bad(look: Doctor, home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "anonymous"
+    folder.mkdir()
+    with running_rclone(folder, anonymous=True) as server:
+        Store(home, server.settings()).ensure_bucket("indextts-audio")
+        found = look(server)
+    assert _found(found, "buckets", "indextts-audio")[0].state == "bad"
+
+
+def test_keys_that_find_no_bucket_and_may_make_none_are_told_so(
+    look: Doctor, ceph_store: S3Server, bucket: str
+) -> None:
+    user = ceph_store.user(policy(["uploader", "reader"], Settings(store=StoreSettings(audio=bucket))))
+    found = look(user, **{"store.audio": bucket})
+    (trials,) = _found(found, "store", "trials")
+    assert (trials.state, trials.follows) == ("bad", "create the bucket, or use a key that may")
 
 
 def test_files_that_others_can_read_and_a_small_disk_are_said(look: Doctor, home: Home) -> None:

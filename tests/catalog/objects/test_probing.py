@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 import pytest
 
 from tests.fault_proxy import Fault, FaultProxy
-from tests.s3 import S3Server, wait_for
+from tests.s3 import S3Server, running_rclone, wait_for
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.features import EMBEDDED, Features
 from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.objects.probing import PREFIX, place, probe, tidy
+from voxledger.catalog.objects.probing.probe import greeting
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -156,6 +158,26 @@ def test_a_store_that_goes_away_meanwhile_is_not_judged(home: Home, rclone_store
         place_left = _probe_buckets(store)
         assert len(place_left) == 2
     _tidied(Store(home, rclone_store.settings(audio=bucket)), place_left)
+
+
+def test_links_that_protect_nothing_do_not_count(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "anonymous"
+    folder.mkdir()
+    with running_rclone(folder, anonymous=True) as server:
+        found = probe(Store(home, server.settings()))
+    assert found.presign is False
+
+
+def test_a_clock_that_is_wrong_is_measured(
+    home: Home, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(home, s3.settings(audio=bucket))
+    assert greeting(store)[1] == 0.0
+    present = time.time
+    monkeypatch.setattr(time, "time", lambda: present() + 600)
+    skew = greeting(store)[1]
+    assert skew is not None
+    assert -602 < skew < -598
 
 
 _KILLED = """
