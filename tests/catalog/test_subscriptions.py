@@ -101,7 +101,7 @@ def test_an_event_arrives_as_it_was_recorded_without_its_sealed_part(world: Worl
     assert (tagged.type, tagged.subject, tagged.actor, tagged.version) == ("ClipTagged", clip, world.ann.id, 1)
     assert tagged.time == moment
     assert tagged.data == {}
-    assert played.data == {"channel": "web", "purpose": "play"}
+    assert played.data == {"channel": "web", "purpose": "play", "expires": None}
     assert "CANARY" not in repr(tagged)
 
 
