@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ from voxledger.catalog.objects.rules import canonical, same
 from voxledger.catalog.retention.purge import Doomed, Outcome, Purger
 from voxledger.catalog.settings import Retention, Settings
 from voxledger.catalog.settings import Store as StoreSettings
+from voxledger.cli import main
 
 ABLE = Features(lifecycle=True, tag_filter=True, abort_rule=True, tags=True)
 THEIRS: list[dict[str, Any]] = [
@@ -168,6 +171,38 @@ def test_the_store_itself_removes_what_is_tagged_and_nothing_else(store: Store, 
     apply(store, found, ABLE)
     wait_for(lambda: not store.exists(bucket, "ann/gone.wav"), "the store removes what is tagged", seconds=120)
     assert store.exists(bucket, "ann/kept.wav")
+
+
+def test_the_commands_show_ask_and_write(
+    store: Store, home: Home, bucket: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = dict.fromkeys(("audio", "events", "voices", "models", "backup"), bucket)
+    keys = {"access_key": store.settings.access_key, "secret_key": store.settings.secret_key}
+    for name, value in {"endpoint": store.endpoint, **names, **keys}.items():
+        monkeypatch.setenv(f"VOXLEDGER_STORE_{name.upper()}", value)
+    monkeypatch.setenv("VOXLEDGER_RETENTION_BACKSTOP", "30d")
+    assert _run(home, "show") == 1
+    assert "run `voxledger doctor` first" in capsys.readouterr().err.replace("\n", " ")
+    keep_features(home, msgspec.structs.replace(ABLE, endpoint=store.endpoint))
+    _write(store, bucket, THEIRS[:1])
+    assert _run(home, "apply") == 1  # nobody is there to be asked
+    assert "--yes" in capsys.readouterr().err
+    present = read_rules(store, bucket)
+    assert present is not None
+    assert [rule["ID"] for rule in present] == ["by prefix"]
+    assert _run(home, "apply", "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"written": [bucket], "in_order": []}
+    assert _run(home, "show", "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["in_order"], told["reckless"]) == (True, ["by prefix"])
+    assert _run(home, "show") == 0
+    assert "voxledger-expire" in capsys.readouterr().out
+
+
+def _run(home: Home, *arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["--home", str(home.path), "lifecycle", *arguments])
+    return int(ended.value.code or 0)
 
 
 TEXT = st.text("abc/{}é ", max_size=8)
