@@ -140,4 +140,4 @@ def _probe(root: Path) -> None:
     """Really write: a read-only mount passes every other check."""
     probe = root / f".probe-{os.getpid()}"
     probe.touch()
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another thread of this process may be here too
