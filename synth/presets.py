@@ -32,6 +32,7 @@ from voxledger.catalog.errors import DiskFull, HomeError, SettingsError
 from voxledger.catalog.home import Home
 from voxledger.synth.emotion import Emotion
 from voxledger.synth.errors import InvalidRequest, SynthesisError, UnknownPreset
+from voxledger.synth.hints import near
 from voxledger.synth.text.language import normalize
 
 FILE_NAME = "presets.toml"
@@ -120,8 +121,7 @@ class Presets:
         """A preset by name. Raises UnknownPreset that names near ones, SettingsError."""
         found = _built_in() | self._own()
         if name not in found:
-            near = get_close_matches(str(name), found, n=3) or sorted(found)
-            raise UnknownPreset(f"there is no preset {str(name)[:60]!r}; near: {', '.join(near)}")
+            raise UnknownPreset(f"there is no preset {str(name)[:60]!r}; {near(str(name), found)}")
         return found[name]
 
     def add(self, preset: Preset, *, replace_it: bool = False) -> None:
@@ -197,8 +197,8 @@ def _preset(name: str, table: Any, built_in: bool) -> Preset:
         raise InvalidRequest(f"{name!r} stands outside a table; a preset is [NAME] with lines below it")
     for key in table:
         if key not in _FIELDS:
-            near = get_close_matches(key, _FIELDS, n=1)
-            raise InvalidRequest(f"unknown {key!r}; {f'did you mean {near[0]!r}?' if near else ', '.join(_FIELDS)}")
+            close = get_close_matches(key, _FIELDS, n=1)
+            raise InvalidRequest(f"unknown {key!r}; {f'did you mean {close[0]!r}?' if close else ', '.join(_FIELDS)}")
     emotion = None
     if "emotion" in table or "strength" in table:
         emotion = Emotion.of(table.get("emotion"), strength=table.get("strength", 1.0))

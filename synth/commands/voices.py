@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -259,7 +259,14 @@ def _end_of_consent(text: str | None, zone: str) -> datetime | None:
     try:
         return datetime.now(UTC) + timedelta(seconds=parse_span(text))
     except (ValueError, OverflowError):
+        pass  # then it is a moment
+    try:
         return moment_of("--expires", text, zone)
+    except QueryError:
+        raise VoxledgerError(
+            f"--expires {text[:80]!r} is no moment: write 365d (from now on), 2027-03-01 (the end of that day) or"
+            " 2027-03-01T12:00:00Z"
+        ) from None
 
 
 def _reason(catalog: Catalog, voice: Voice) -> str | None:

@@ -12,7 +12,6 @@ import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +27,7 @@ from voxledger.synth.engines.espeak_process import AT_MOST, Speech, Utterance, W
 from voxledger.synth.engines.espeak_text import kana, plain, questioning, speakable
 from voxledger.synth.engines.espeak_voices import digest, voice_file, voices
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
+from voxledger.synth.hints import near
 from voxledger.synth.prosody import Prosody
 from voxledger.synth.text import Sentence, sentences
 from voxledger.synth.text.language import match
@@ -139,8 +139,7 @@ def _manner(request: SynthesisRequest) -> _Manner:
     known = voices(data)
     language = match(request.language, known.languages)
     if request.voice is not None and request.voice not in known.variants:
-        near = get_close_matches(request.voice, known.variants, n=3) or sorted(known.variants)[:5]
-        raise UnknownVoice(f"the engine espeak has no voice {request.voice!r}; near: {', '.join(near)}")
+        raise UnknownVoice(f"the engine espeak has no voice {request.voice!r}; {near(request.voice, known.variants)}")
     how = prosody.blend(prosody.effective(request.emotion))
     voice, seed_c = voice_file(data, language, request.voice, how)
     speed = sampling.checked("espeak", request.sampling, SAMPLING).get("speed", 1.0)

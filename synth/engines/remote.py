@@ -14,7 +14,6 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from voxledger.synth.engines.remote_answer import broken
 from voxledger.synth.engines.remote_audio import STAGE, decoder
 from voxledger.synth.engines.remote_connection import Connection, address, key, key_variable
 from voxledger.synth.errors import EngineUnavailable, InvalidText, NotSupported, UnknownVoice
+from voxledger.synth.hints import near
 from voxledger.synth.text import sentences
 from voxledger.synth.text.language import match
 
@@ -159,8 +159,7 @@ class RemoteEngine:
         if request.voice is None:
             return settings.voice
         if settings.voices and request.voice not in settings.voices:
-            near = get_close_matches(request.voice, settings.voices, n=3) or settings.voices[:5]
-            raise UnknownVoice(f"remote.voices has no {request.voice!r}; near: {', '.join(near)}")
+            raise UnknownVoice(f"remote.voices has no {request.voice!r}; {near(request.voice, settings.voices)}")
         return request.voice
 
     def _emotion(self, request: SynthesisRequest, body: dict[str, Any]) -> dict[str, Any]:

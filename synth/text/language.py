@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 
 from voxledger.synth.errors import UnsupportedLanguage
+from voxledger.synth.hints import near
 
 DEFAULT = "en"
 """What `detect` says when the text gives no sign at all."""
@@ -78,9 +78,7 @@ def match(tag: str, supported: Iterable[str]) -> str:
     regional = sorted(key for key in available if key.startswith(f"{language}-"))
     if regional:
         return available[regional[0]]
-    near = get_close_matches(wanted.lower(), sorted(available), n=3, cutoff=0.5)
-    hint = f"near: {', '.join(available[key] for key in near)}" if near else f"{len(available)} others are known"
-    raise UnsupportedLanguage(f"there is no voice for the language {wanted!r} here; {hint}")
+    raise UnsupportedLanguage(f"there is no voice for the language {wanted!r} here; {near(wanted, available.values())}")
 
 
 def _candidates(tag: str) -> Iterator[str]:

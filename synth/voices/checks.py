@@ -71,7 +71,7 @@ def _refusals(found: Measured) -> list[str]:
     elif found.cancels_db >= _CANCELLING_DB and found.speech_dbfs < _QUIET_DBFS:
         refusals.append(
             "its two channels cancel each other when they are mixed, as engines do; give one channel of it"
-            " (ffmpeg -i IN -af pan=mono|c0=c0 OUT.wav)"
+            " (ffmpeg -i IN -af 'pan=mono|c0=c0' OUT.wav)"
         )
     elif speech < LEAST_SPEECH_S:
         refusals.append(

@@ -25,16 +25,16 @@ _LONGEST_ANSWER = 4_000
 _INHERITED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """All that the decoder sees of this process's environment: keys and tokens stay here."""
 _CONVERT = "convert it first: ffmpeg -i IN -ac 1 OUT.wav"
-_SENTENCES = {
+_SENTENCES = {  # {} is what the decoder found; elsewhere that stands behind in brackets
     "unreadable": f"it is no recording that can be read; {_CONVERT}",
     "format": f"it is a kind of sound file that is not taken; {_CONVERT}",
-    "channels": f"it has more than {decoder.MOST_CHANNELS} channels; {_CONVERT}",
+    "channels": f"it has {{}} channels, more than {decoder.MOST_CHANNELS}; {_CONVERT}",
     "rate": (
-        f"its sample rate lies outside {decoder.LOWEST_RATE:,} to {decoder.HIGHEST_RATE:,} Hz;"
+        f"its sample rate, {{}} Hz, lies outside {decoder.LOWEST_RATE:,} to {decoder.HIGHEST_RATE:,} Hz;"
         " convert it first: ffmpeg -i IN -ar 24000 OUT.wav"
     ),
-    "long": f"it is longer than {decoder.LONGEST_S // 60} minutes; cut it to the 15 s that speak best",
-    "frames": f"it has more than {decoder.MOST_FRAMES:,} samples a channel; cut it to the 15 s that speak best",
+    "long": f"it lasts {{}} s, longer than {decoder.LONGEST_S // 60} minutes; cut it to the 15 s that speak best",
+    "frames": f"it has {{}} samples a channel, more than {decoder.MOST_FRAMES:,}; cut it to the 15 s that speak best",
     "truncated": "it is damaged, or ends before it should; copy it again, or export it again",
     "not_finite": "it holds samples that are no numbers (NaN or infinite); export it again",
     "empty": "it holds no sound at all",
@@ -63,7 +63,11 @@ def measured(folder: Path, shown: Path) -> Measured:
         raise RecordingRefused(f"the recording {shown} cannot be taken: {_end(status)}; {_CONVERT}")
     sentence = _SENTENCES.get(answer.refused, _SENTENCES["unreadable"])
     detail = "".join(character for character in answer.detail if character.isprintable()).strip(" .")
-    raise RecordingRefused(f"the recording {shown} cannot be taken: {sentence}" + (f" ({detail})" if detail else ""))
+    if "{}" in sentence:
+        sentence = sentence.format(f"{int(detail):,}" if detail.isdecimal() else detail)
+    elif detail:
+        sentence += f" ({detail})"
+    raise RecordingRefused(f"the recording {shown} cannot be taken: {sentence}")
 
 
 def _run(folder: Path) -> int | None:

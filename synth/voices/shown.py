@@ -48,6 +48,8 @@ def _consent(voice: Voice) -> str:
 def print_withdrawn(found: Withdrawn, clips: Sequence[Clip]) -> None:
     """The end of a voice; `clips` are the newest that were made with it."""
     terminal.console.print(_line(found.voice, "withdrawn", "red"))
+    if len(found.voice.names) > 1:
+        terminal.console.print(f"It is withdrawn under all its names: {', '.join(map(escape, found.voice.names))}.")
     if found.use is None:
         terminal.console.print(f"What was made with it: voxledger clips --voice {found.voice.short}", soft_wrap=True)
     elif clips:

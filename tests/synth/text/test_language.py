@@ -56,9 +56,11 @@ def test_only_regional_voices_serve_the_bare_language():
     assert match("en", ["de", "en-US", "en-IN"]) == "en-IN"
 
 
-def test_unknown_language_names_near_tags():
-    with pytest.raises(UnsupportedLanguage, match=r"'et'.*near: .*es"):
+def test_unknown_language_names_what_there_is():
+    with pytest.raises(UnsupportedLanguage, match=r"'et'.*known are cmn, de, en, .*yue"):
         match("et", HERE)
+    with pytest.raises(UnsupportedLanguage, match=r"'fy-CA'.*near: fr-CA"):
+        match("fy-CA", ["fr-CA", "de"])
 
 
 @pytest.mark.parametrize(

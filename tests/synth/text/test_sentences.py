@@ -45,7 +45,11 @@ def test_all_of_the_text_comes_out_once_and_where_it_stands(text: str, longest: 
             ["Tu viens ?", "Oui, dit-il.", "«\u00a0Enfin !", "»"],
         ),
         ("Spanish", "¿Qué tal? ¡Bien! El Sr. Ruiz espera.", ["¿Qué tal?", "¡Bien!", "El Sr. Ruiz espera."]),
-        ("English dates", "It ended at 4.30 a.m. on Jan. 5. It cost $3.50.", ["It ended at 4.30 a.m. on Jan. 5.", "It cost $3.50."]),
+        (
+            "English dates",
+            "It ended at 4.30 a.m. on Jan. 5. It cost $3.50.",
+            ["It ended at 4.30 a.m. on Jan. 5.", "It cost $3.50."],
+        ),
         ("German", "Am 3. Oktober, z. B. um 9 Uhr. Dann nicht.", ["Am 3. Oktober, z. B. um 9 Uhr.", "Dann nicht."]),
         ("Chinese", "你好。他说：“明天会下雨。”是吗？！好", ["你好。", "他说：“明天会下雨。”", "是吗？！", "好"]),
         ("straight quotes", '他说。"明天会下雨。"是吗？"好。"', ["他说。", '"明天会下雨。"', "是吗？", '"好。"']),
