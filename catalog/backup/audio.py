@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import Store
 
 LISTING = "audio.jsonl"
-_VOICES = "voices/"
+VOICES = "voices/"
+"""How the ids of voices begin; they sort behind those of clips."""
 _PAGE = 10_000
 """Clips that the catalog is asked for at a time."""
 _SQL = load("backup.sql", "voxledger.catalog.backup")
@@ -48,10 +50,11 @@ class Original(NamedTuple):
 
 
 class SavedAll(NamedTuple):
-    """The audio of a backup, and how many objects are not in the store as they should be."""
+    """The audio of a backup, how many objects are not in the store as they should be, and how many clips wait for their upload."""
 
     audio: Audio
     lacking: int
+    waiting: int
 
 
 class Saver:
@@ -80,7 +83,7 @@ class Saver:
 
     def save(self, keeper: Keeper, before: Manifest | None, progress: Callable[[str, int, int], None]) -> SavedAll:
         """Save what an earlier backup, `before`, has not. Raises StoreError, OSError, DiskFull."""
-        total, done, objects, size = self._total(keeper), 0, 0, 0
+        (total, waiting), done, objects, size = self._total(keeper), 0, 0, 0
         path = self._folder / LISTING
         with path.open("wb") as file:
             originals = self._with_earlier(self._originals(keeper), before)
@@ -94,14 +97,16 @@ class Saver:
                     objects, size = objects + 1, size + saved.bytes
                     file.write(_encode(saved) + b"\n")
         listing = self._sender.put(path, LISTING, size=LARGEST, done=_unheard)
-        return SavedAll(Audio(objects=objects, bytes=size, listing=listing), self._lacking)
+        return SavedAll(Audio(objects=objects, bytes=size, listing=listing), self._lacking, waiting)
 
-    def _total(self, keeper: Keeper) -> int:
+    def _total(self, keeper: Keeper) -> tuple[int, int]:
+        """Bytes in the store, and clips that are not there yet."""
         with keeper.reading(fresh=False) as reading:
-            return int(reading.tuples(_SQL["audio"])[0][1])
+            size, waiting = reading.tuples(_SQL["audio"])[0]
+        return int(size), int(waiting)
 
     def _originals(self, keeper: Keeper) -> Iterator[Original]:
-        after = ""
+        after = str(UUID(int=0))
         while True:
             with keeper.reading(fresh=False) as reading:
                 rows = reading.tuples(_SQL["clips"], {"after": after, "limit": _PAGE})
@@ -113,7 +118,7 @@ class Saver:
             # A voice's key is the SHA-256 of the recording, or of the document that consents to it.
             sha256 = info.key.rpartition("/")[2].partition(".")[0]
             if len(sha256) == 64:
-                yield Original(_VOICES + info.key, self._voices, info.key, info.bytes, sha256)
+                yield Original(VOICES + info.key, self._voices, info.key, info.bytes, sha256)
 
     def _with_earlier(
         self, originals: Iterable[Original], before: Manifest | None
@@ -147,7 +152,7 @@ class Saver:
 
     def _saved(self, original: Original, known: SavedAudio | int | None) -> SavedAudio:
         name, sealed = f"audio/{original.id}", self._seal.header is not None
-        is_voice = original.id.startswith(_VOICES)
+        is_voice = original.id.startswith(VOICES)
         saved = SavedAudio(
             id=original.id, bytes=original.bytes, sha256=original.sha256,
             bucket=original.bucket if sealed or is_voice else "", key=original.key if sealed or is_voice else "",

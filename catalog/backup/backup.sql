@@ -10,18 +10,18 @@ SELECT position, digest FROM log.events WHERE position BETWEEN $first AND $last 
 -- name: clips
 -- The next clips that lie in the store and are not on their way out, by id; an erased one has no key any more.
 SELECT id, bucket, key, bytes, sha256 FROM clips
-WHERE id > $after AND stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL
+WHERE id > $after::UUID AND stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL
 ORDER BY id LIMIT $limit;
 
 -- name: audio
--- How much audio that is.
-SELECT count(*), coalesce(sum(bytes), 0) FROM clips
-WHERE stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL;
+-- How much audio that is, and how many clips are not in the store yet.
+SELECT coalesce(sum(bytes) FILTER (stored IS NOT NULL), 0), count(*) FILTER (stored IS NULL) FROM clips
+WHERE key IS NOT NULL AND purge_started IS NULL AND missing IS NULL;
 
 -- name: keys
 -- Where these clips belong in the store, and the event that made them. Those that are on their way out, or erased, belong nowhere.
 SELECT id, bucket, key, position FROM clips
-WHERE id IN (SELECT unnest($ids)) AND key IS NOT NULL AND purge_started IS NULL;
+WHERE id IN (SELECT unnest($ids::UUID[])) AND key IS NOT NULL AND purge_started IS NULL;
 
 -- name: between
 -- How many events there are in a stretch.

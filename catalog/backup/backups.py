@@ -94,7 +94,7 @@ class Backups:
         )  # fmt: skip
         return creator.create(with_audio=with_audio, vault=vault, vault_key=passphrase, progress=progress)
 
-    def list(self) -> list[Entry]:
+    def list(self) -> tuple[Entry, ...]:
         """Every backup, oldest first; those that the key does not open, or that are damaged, say so."""
         found = []
         for listed in self.bucket.listed():
@@ -111,7 +111,7 @@ class Backups:
     ) -> list[Checked]:
         """Read everything that one backup needs, or all; `quick` only looks whether it is there in its size."""
         backups: Sequence[Listed] = [self.bucket.find(reference)] if reference else self.bucket.listed()
-        return verify(self.bucket, backups, quick=quick, progress=progress)
+        return tuple(verify(self.bucket, backups, quick=quick, progress=progress))
 
     def restore(
         self,
@@ -132,9 +132,10 @@ class Backups:
         passphrase = vault_key or self._settings.backup.vault_key
         if vault is not None and not passphrase:
             raise BackupError("the vault needs its passphrase: set backup.vault_key (VOXLEDGER_BACKUP_VAULT_KEY)")
+        there = self._settings.store.endpoint or self._home.store.exists()
         restorer = Restorer(
             self.bucket, self.bucket.find(reference), Path(into).expanduser().absolute(),
-            store=self._store() if catch_up or with_audio else None, events=self._settings.store.events,
+            store=self._store() if there else None, events=self._settings.store.events, catch_up=catch_up,
         )  # fmt: skip
         return restorer.restore(vault=vault, vault_key=passphrase, with_audio=with_audio, progress=progress)
 
@@ -149,6 +150,11 @@ class Backups:
     def _backup_store(self) -> Store:
         other = self._settings.backup
         if not other.endpoint:
+            if not self._settings.store.endpoint and not self._home.path.exists():
+                raise BackupError(
+                    f"nothing says where backups lie: there is no HOME at {self._home.path}. Set store.endpoint or"
+                    " backup.endpoint (VOXLEDGER_BACKUP_ENDPOINT), or name a HOME with --home"
+                )
             return self._store()
         from voxledger.catalog.objects import Store
 

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxledger.catalog.backup.audio import copy_within, listed
+from voxledger.catalog.backup.audio import VOICES, copy_within, listed
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Audio, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
@@ -77,7 +77,7 @@ def bring_back(
 
 def _wanted(page: Sequence[SavedAudio], keeper: Keeper, *, records: bool) -> Iterator[_Wanted]:
     """Those that belong somewhere, and where."""
-    ids = [saved.id for saved in page]
+    ids = [saved.id for saved in page if not saved.id.startswith(VOICES)]
     with keeper.reading(fresh=False) as reading:
         places = {str(row[0]): row[1:] for row in reading.tuples(_SQL["keys"], {"ids": ids})}
         for saved in page:
@@ -88,7 +88,7 @@ def _wanted(page: Sequence[SavedAudio], keeper: Keeper, *, records: bool) -> Ite
                     rows = reading.table(_SQL["events"], {"first": position, "last": position})
                     record = next((body for _, body, _ in bodies(rows)), None)
                 yield _Wanted(saved, str(to_bucket), str(key), record)
-            elif saved.id.startswith("voices/"):
+            elif saved.id.startswith(VOICES):
                 yield _Wanted(saved, saved.bucket, saved.key, None)
 
 

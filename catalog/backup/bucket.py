@@ -144,7 +144,9 @@ class Bucket:
     def find(self, reference: str) -> Listed:
         """The backup with this id, or with these last digits of it; `latest` is the newest. Raises BackupNotFound."""
         listed = self.listed()
-        if reference == "latest" and listed:
+        if not listed:
+            raise BackupNotFound(f"there is no backup in {self.name} yet; `voxledger backup create` makes one")
+        if reference == "latest":
             return listed[-1]
         wanted = reference.lower().replace("-", "")
         found = [each for each in listed if len(wanted) >= 4 and each.id.replace("-", "").endswith(wanted)]

@@ -37,13 +37,16 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class Created(NamedTuple):
-    """A backup that was made: `sent` objects and bytes had to travel, `lacking` objects of audio are not in the store."""
+    """A backup that was made: `sent` objects and bytes had to travel, `lacking` objects of audio are not in the store
+    as they should be, and `waiting` have not been uploaded yet.
+    """
 
     manifest: Manifest
     objects: int
     bytes: int
     encrypted: bool
     lacking: int
+    waiting: int
     elapsed_us: int
 
 
@@ -81,7 +84,7 @@ class Creator:
         with self._alone(), self._folder() as folder, held(self._bucket.store, self._bucket.name, "create") as lock:
             seal = self._bucket.seal()
             before = self._before(seal)
-            identity = new_id()
+            identity, created = new_id(), datetime.now(UTC)
             taken = take(self._home, self._keeper, folder, before, encrypted=seal.header is not None, progress=progress)
             threads = max(4, self._settings.store.upload_threads)
             with sending(self._bucket, seal, lock, threads=threads) as sender:
@@ -103,7 +106,7 @@ class Creator:
             if vault is not None:
                 vault_file.save(self._home, vault, node=taken.node, passphrase=vault_key)
             manifest = Manifest(
-                format=FORMAT, id=identity, node=taken.node, created=datetime.now(UTC), version=self._version,
+                format=FORMAT, id=identity, node=taken.node, created=created, version=self._version,
                 through=taken.through, head=taken.head, files=files, audio=audio.audio if audio else None,
                 with_vault=vault is not None, without=taken.without,
             )  # fmt: skip
@@ -113,6 +116,7 @@ class Creator:
             failpoint("backup.after_manifest")
             done = Created(
                 manifest, sender.sent.objects, sender.sent.bytes, seal.header is not None, audio.lacking if audio else 0,
+                audio.waiting if audio else 0,
                 round((time.perf_counter() - started) * 1e6),
             )  # fmt: skip
             self._record(done)

@@ -38,6 +38,7 @@ from voxledger.catalog.objects.shipping import Archive, published
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.settings import FILE_NAME
+from voxledger.catalog.settings import load as load_settings
 from voxledger.catalog.vault import Vault
 
 if TYPE_CHECKING:
@@ -80,12 +81,17 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 class Restorer:
     """Restores one backup into one place."""
 
-    def __init__(self, bucket: Bucket, listed: Listed, into: Path, *, store: Store | None, events: str) -> None:
-        """`store` is asked for what came after the backup, in the bucket `events`; None = nobody is asked."""
+    def __init__(
+        self, bucket: Bucket, listed: Listed, into: Path, *, store: Store | None, events: str, catch_up: bool
+    ) -> None:
+        """`store` is the one that the node used, if it is known; with `catch_up` it is asked for what came after the backup,
+        in the bucket `events`.
+        """
         self._bucket = bucket
         self._listed = listed
         self._into = into
         self._store = store
+        self._past = store if catch_up else None
         self._events = events
         self._work = into / RESTORING
         self._home = self._work / "home"
@@ -160,8 +166,9 @@ class Restorer:
                 back = int(reading.tuples(_SQL["between"], {"first": lost[0], "last": lost[1]})[0][0]) if lost[0] else 0
                 actors = [str(actor) for (actor,) in reading.tuples(_SQL["actors"])]
             audio = None
-            if with_audio and manifest.audio is not None and self._store is not None:
-                audio = bring_back(self._bucket, seal, manifest.audio, self._store, keeper, self._work, progress)
+            if with_audio and manifest.audio is not None:
+                with self._target() as store:
+                    audio = bring_back(self._bucket, seal, manifest.audio, store, keeper, self._work, progress)
             known = sum(recorder.vault.key(actor) is not None for actor in actors)
         return Restored(
             manifest, self._into, lost, back, len(actors), known, audio, settings_beside=False, elapsed_us=0
@@ -183,10 +190,10 @@ class Restorer:
 
     def _given(self, manifest: Manifest) -> int:
         """The highest position that this node is known to have given: positions are final, also those after the backup."""
-        if self._store is None:
+        if self._past is None:
             return manifest.through
         try:
-            heads = published(self._store, self._events, manifest.node)
+            heads = published(self._past, self._events, manifest.node)
         except StoreError as error:
             _log.warning("the store does not tell what came after the backup: %s", error)
             return manifest.through
@@ -201,14 +208,32 @@ class Restorer:
             journal = Journal(home.journal)
             stack.callback(journal.close)
             recorder = Recorder(journal, vault)
-            archive = Archive(self._store, self._events, recorder, home.segments) if self._store else None
+            archive = Archive(self._past, self._events, recorder, home.segments) if self._past else None
             yield recorder, Keeper(home, recorder, recover=archive.recover if archive else nothing_to_recover)
+
+    @contextmanager
+    def _target(self) -> Iterator[Store]:
+        """The store that the restored HOME will use: the one we have, another endpoint, or its own embedded one."""
+        from voxledger.catalog.objects import Store
+
+        place = self._into if (self._into / FILE_NAME).exists() else self._home
+        settings = load_settings(place).settings.store
+        if self._store is not None and settings.endpoint and settings.endpoint == self._store.settings.endpoint:
+            yield self._store
+            return
+        with contextlib.closing(Store(Home(self._home), settings)) as store:
+            try:
+                yield store
+            finally:
+                if store.embedded is not None:  # it must not serve a folder that moves
+                    store.embedded.stop()
 
     @contextmanager
     def _working(self) -> Iterator[_State]:
         """The state of this restore, begun or found, while nobody else works on it."""
         self._check_place()
-        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self._into, self._work, self._home):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with platform.locked(self._work / "lock", blocking=False) as mine:
             if not mine:
                 raise BackupError(f"another process is restoring into {self._into}; wait for it")

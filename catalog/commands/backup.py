@@ -278,6 +278,7 @@ def _created(done: Created) -> dict[str, Any]:
         "sent_bytes": done.bytes, "encrypted": done.encrypted, "with_vault": manifest.with_vault,
         "audio": None if manifest.audio is None else {
             "objects": manifest.audio.objects, "bytes": manifest.audio.bytes, "lacking": done.lacking,
+            "waiting": done.waiting,
         },
         "without": list(manifest.without), "elapsed_us": done.elapsed_us,
     }  # fmt: skip
@@ -298,6 +299,11 @@ def _print_created(done: Created, *, vault: Path | None, inside: bool) -> None:
                 if done.lacking
                 else ""
             )
+        )
+    if done.waiting:
+        say(
+            f"{terminal.count(done.waiting, 'clip')} not uploaded yet: their audio is in no backup, make one again later",
+            style="yellow",
         )
     if manifest.head:
         say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
