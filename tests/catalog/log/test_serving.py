@@ -278,6 +278,29 @@ def test_a_damaged_file_under_a_node_is_moved_aside_and_filled_again(parts: Part
     assert list(parts.home.path.glob("catalog.duckdb.damaged-*"))
 
 
+def test_a_rebuild_that_cannot_take_its_place_leaves_the_node_its_tables(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where a virus scanner may have the new file open just then."""
+    replace = Path.replace
+
+    def refused(path: Path, target: Path) -> Path:
+        if path.name == "catalog.duckdb.new":
+            raise PermissionError(13, "in use", str(path))
+        return replace(path, target)
+
+    parts.clip()
+    with parts.keeper.serving():
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", refused)
+            with pytest.raises(PermissionError):
+                parts.keeper.rebuild()
+        parts.clip()
+        assert parts.rows("SELECT count(*) AS n FROM clips") == [{"n": 2}]
+        parts.keeper.rebuild()
+        assert parts.rows("SELECT count(*) AS n FROM clips") == [{"n": 2}]
+
+
 def test_threads_of_the_node_read_while_it_drains(parts: Parts) -> None:
     with parts.keeper.serving():
         failed: list[Exception] = []
