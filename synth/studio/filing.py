@@ -9,22 +9,20 @@ from typing import TypeGuard
 
 import msgspec
 
-from voxledger.catalog.clip import CONTENT_TYPES, Clip
+from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import DiskFull, HomeError, VoxledgerError
 from voxledger.catalog.events import (
     Channel,
-    Event,
     Fact,
     GenerationCancelled,
     GenerationCompleted,
     GenerationFailed,
     now,
 )
-from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.objects.description import upload_of
 from voxledger.catalog.objects.keys import object_key
-from voxledger.catalog.objects.uploads.transfer import Upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
@@ -120,7 +118,8 @@ def record(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, answer: 
     )  # fmt: skip
     with recorder.journal.transaction() as journal:
         event = journal.append([draft])[0]
-        payload = recorder.seal(msgspec.to_builtins(_upload(clip, event)), actor=facts.actor, about=clip.id)
+        upload = upload_of(clip, event, channels=made.channels)
+        payload = recorder.seal(msgspec.to_builtins(upload), actor=facts.actor, about=clip.id)
         journal.add_task(UPLOAD, subject=clip.id, actor=facts.actor.id, payload=payload)
         if answer:
             journal.answer(facts.fingerprint, sealed)
@@ -244,29 +243,6 @@ def _put(made: Made, path: Path, home: Home) -> None:
                 f"the disk is full: the clip could not be written under {home.cache}; free some space"
             ) from error
         raise HomeError(f"the clip could not be written under {home.cache}: {error.strerror}") from error
-
-
-def _upload(clip: Clip, event: Event) -> Upload:
-    """What the uploader needs: where from, where to, and what stands beside the bytes."""
-    return Upload(
-        bucket=clip.bucket,
-        key=clip.key or "",
-        path=str(clip.path),
-        content_type=CONTENT_TYPES[clip.format],
-        sha256=clip.sha256,
-        bytes=clip.bytes,
-        metadata={
-            "clip": clip.id,
-            "sha256": clip.sha256,
-            "emotion": clip.emotion,
-            "duration-us": str(clip.duration_us),
-            "language": clip.language,
-            "engine": clip.engine,
-            "created": clip.created.isoformat(),
-        },
-        tags={"app": "voxledger", "emotion": clip.emotion, "language": clip.language, "engine": clip.engine},
-        record=acknowledged(event).decode(),
-    )
 
 
 def _remedy(error: Exception) -> str:
