@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects.embedded.state import Endpoint
+from voxledger.catalog.objects.sending import begin_body
 from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ CREDENTIALS = frozenset({
 """Codes that every request would meet: nothing is wrong with what was asked, only with who asked."""
 REFUSED = frozenset({"403", "AccessDenied"})
 MISSING = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
+"""Codes of a conditional PUT that found an object in its place, or one on its way there."""
+NOT_KNOWN = frozenset({"NotImplemented", "501", "MethodNotAllowed", "405"})
+"""Codes of a store that does not know what was asked for."""
 _ISOLATED = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -66,7 +71,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     core = botocore.session.Session(_ISOLATED if embedded else None)
     target = endpoint or Endpoint(url=settings.endpoint, access_key=settings.access_key, secret_key=settings.secret_key)
     try:
-        return boto3.session.Session(botocore_session=core).client(
+        made = boto3.session.Session(botocore_session=core).client(
             "s3",
             endpoint_url=target.url,
             region_name="us-east-1" if embedded else settings.region,
@@ -90,6 +95,8 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
             " and your AWS profile",
             code=type(error).__name__,
         ) from error
+    made.meta.events.register_last("request-created.s3", begin_body)
+    return made
 
 
 @contextlib.contextmanager

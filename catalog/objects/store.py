@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
@@ -19,7 +15,10 @@ from voxledger.catalog.objects.embedded.embedded import EmbeddedStore
 from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.objects.features import store_features
 from voxledger.catalog.objects.object_info import ObjectInfo, from_head, from_listing
+from voxledger.catalog.objects.pace import pace_of
+from voxledger.catalog.objects.putting import Put
 from voxledger.catalog.objects.records import wants_records
+from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:
@@ -46,13 +45,16 @@ class Store:
 
     def __init__(self, home: Home, settings: StoreSettings) -> None:
         self.settings = settings
+        self.pace = pace_of(settings.upload_limit)
+        """How fast this process may send; None without a limit."""
         self._home = home
         self.embedded = None if settings.endpoint else EmbeddedStore(home, settings)
         self._lock = threading.Lock()
         self._client: S3Client | None = None
         self._serves: Endpoint | None = None
         self._buckets: set[str] = set()
-        self._tags_refused = False
+        self.tags_refused = False
+        """Whether it was seen that the store takes no tags."""
 
     def __repr__(self) -> str:
         return f"<Store {self.endpoint or 'embedded'}>"
@@ -113,37 +115,27 @@ class Store:
         metadata: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         md5: str | None = None,
+        if_absent: bool = False,
+        sending: Sending | None = None,
     ) -> str:
-        """Put an object in one piece (at most 5 GB) and give its ETag. It is there whole or not at all.
+        """Put an object and give its ETag. It is there whole or not at all.
 
         `md5` (hex) is sent along, and the store refuses what arrives different. Metadata and tags are written in the
-        characters that S3 allows. Also raises OSError when a file cannot be read.
+        characters that S3 allows. Files of more than 16 MiB go in parts, each with its MD5, where the store can do that.
+        `if_absent`: where the store is known to honour it, an object that is there stays, which is a StoreError with a
+        code of `client.TAKEN`. Also raises OSError when a file cannot be read, and what `sending` makes of it.
         """
-        options: dict[str, Any] = {"ContentType": content_type, "Metadata": seam.plain_metadata(dict(metadata or {}))}
-        if md5:
-            options["ContentMD5"] = base64.b64encode(bytes.fromhex(md5)).decode()
+        put = Put(
+            bucket, key, content, tags=dict(tags or {}), md5=md5, if_absent=if_absent, sending=sending or Sending(),
+            headers={"ContentType": content_type, "Metadata": seam.plain_metadata(dict(metadata or {}))},
+        )  # fmt: skip
         self.ensure_bucket(bucket)
-        for attempt in range(4):
-            tagged = (
-                {}
-                if self._tags_refused or not tags
-                else {"Tagging": urlencode(seam.plain_tags(dict(tags)), quote_via=quote)}
-            )
-            try:
-                step = partial(_put, bucket=bucket, key=key, content=content, options={**options, **tagged})
-                return self.request(f"PUT {bucket}/{key}", step)
-            except StoreError as error:
-                if error.code == "NoSuchBucket":
-                    self._buckets.discard(bucket)
-                    self.ensure_bucket(bucket)
-                elif error.code == "NotImplemented" and tagged:
-                    self._tags_refused = True
-                elif self.is_embedded and error.code == "InternalError" and attempt < 3:
-                    # rclone 1.75: of several objects that are the first in a new folder, one may fail like this.
-                    continue
-                else:
-                    raise
-        raise StoreError(f"PUT {bucket}/{key}: the bucket vanishes as soon as it is made", code="NoSuchBucket")
+        return put.into(self, store_features(self._home, self.settings))
+
+    def make_bucket_again(self, bucket: str) -> None:
+        """A bucket that was there is gone: create it."""
+        self._buckets.discard(bucket)
+        self.ensure_bucket(bucket)
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None when it, or its bucket, is not there."""
@@ -280,7 +272,7 @@ class Store:
         endpoint = self.embedded.ensure() if self.embedded is not None else None
         with self._lock:
             if self._client is None or self._serves != endpoint:
-                connections = max(10, self.settings.upload_threads + 4)
+                connections = max(10, 2 * self.settings.upload_threads + 4)
                 self._client = seam.make_client(self.settings, endpoint, connections=connections)
                 self._serves = endpoint
             return self._client, endpoint
@@ -302,9 +294,3 @@ class Store:
         assert again is not None
         with seam.translated(again.url, what):
             return step(client)
-
-
-def _put(s3: S3Client, *, bucket: str, key: str, content: bytes | Path, options: dict[str, Any]) -> str:
-    with contextlib.ExitStack() as stack:
-        body = content if isinstance(content, bytes) else stack.enter_context(content.open("rb"))
-        return s3.put_object(Bucket=bucket, Key=key, Body=body, **options)["ETag"].strip('"')

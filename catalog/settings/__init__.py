@@ -3,6 +3,7 @@
 from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, variable
 from voxledger.catalog.settings.sections import (
     Backup,
+    Cache,
     ExpireRule,
     General,
     IndexTts,
@@ -23,6 +24,7 @@ __all__ = [
     "FILE_NAME",
     "PREFIX",
     "Backup",
+    "Cache",
     "ExpireRule",
     "General",
     "IndexTts",

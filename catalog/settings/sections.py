@@ -166,11 +166,23 @@ class Store(_Section, frozen=True, kw_only=True):
     records: Literal["auto", "always", "never"] = "auto"
     """Whether a small sealed record is put beside each object; auto = where the store forgets metadata."""
     upload_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
-    """Concurrent uploads of one process."""
+    """Concurrent uploads of one process, and parts of large files that are under way at a time."""
+    upload_limit: Size = 0
+    """Most bytes a second that one process sends to the store; 0 = no limit."""
     close_wait: Span = 10.0
     """How long closing waits for uploads that are still going."""
     idle_stop: Span = 600.0
     """The embedded store stops after this long without a user."""
+
+
+class Cache(_Section, frozen=True, kw_only=True):
+    """Local copies of clips, in HOME/cache."""
+
+    max_bytes: Size = 0
+    """Room for them; beyond it, those that nobody has used for longest go, once the store has confirmed that it holds them.
+    0 = no limit."""
+    keep: Span = 600.0
+    """A copy that was used within this time stays, whatever the limit."""
 
 
 class Models(_Section, frozen=True, kw_only=True):
@@ -290,6 +302,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     remote: Remote = Remote()
     indextts: IndexTts = IndexTts()
     store: Store = Store()
+    cache: Cache = Cache()
     models: Models = Models()
     backup: Backup = Backup()
     mixpanel: Mixpanel = Mixpanel()
