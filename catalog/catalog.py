@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.log.reading import Reading
     from voxledger.catalog.objects import Store
 
-__all__ = ["Catalog", "Result", "check_tag"]
+__all__ = ["Catalog", "Result", "check_tag", "clip_of"]
 
 _SQL = load("catalog.sql")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -266,19 +266,24 @@ class Catalog:
         return clip
 
     def _clip(self, row: dict[str, Any]) -> Clip:
-        known = {name: row[name] for name in Clip.__struct_fields__ if name in row}
-        return Clip(
-            **{
-                **known,
-                "id": str(row["id"]),
-                "created": row["created"].astimezone(UTC),
-                "dropped": tuple(row["dropped"]),
-                "tags": tuple(row["tags"]),
-                "suspect": tuple(row["suspect"] or ()),
-                # Where this HOME keeps it: a HOME may have been copied or moved since.
-                "path": self.home.cache / row["key"] if row["key"] and row["path"] else None,
-            }
-        ).bound(self.audio)
+        return clip_of(row, self.home.cache).bound(self.audio)
+
+
+def clip_of(row: Mapping[str, Any], cache: Path) -> Clip:
+    """The clip of a row of `query.page.COLUMNS`, in a HOME with this cache; `bound` gives it a way to its audio."""
+    known = {name: row[name] for name in Clip.__struct_fields__ if name in row}
+    return Clip(
+        **{
+            **known,
+            "id": str(row["id"]),
+            "created": row["created"].astimezone(UTC),
+            "dropped": tuple(row["dropped"]),
+            "tags": tuple(row["tags"]),
+            "suspect": tuple(row["suspect"] or ()),
+            # Where this HOME keeps it: a HOME may have been copied or moved since.
+            "path": cache / row["key"] if row["key"] and row["path"] else None,
+        }
+    )
 
 
 def _ids(reading: Reading, digits: str) -> list[str]:

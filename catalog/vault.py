@@ -101,6 +101,12 @@ class Vault:
                 self._by_label[label] = self._by_id[known.id] = known
             return known
 
+    def known(self, label: str) -> ActorKey | None:
+        """The key of the actor people call `label`, without making one; None when there is none, or it was destroyed."""
+        self._check_process()
+        with self._lock:
+            return self._by_label.get(label) or self._find("label", label)
+
     def key(self, actor: str) -> ActorKey | None:
         """The key behind an opaque id; None when it was destroyed or never here."""
         self._check_process()
