@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -41,38 +42,59 @@ def fetch(
     room: int,
     threads: int,
     progress: Progress,
-) -> None:
-    """Bring contents here, each verified before it appears. Called again after any end, it goes on where it stopped.
+) -> int:
+    """Bring contents here, each verified before it appears. Called again after any end, it goes on where it stopped; gives
+    the bytes that travelled this time.
 
     Raises DiskFull before anything is fetched when `room` bytes would not be left; ModelError when the store lacks one.
     """
     _require_room(local, reference, files, room)
-    meter = Meter("pulling", sum(file.bytes for file in files), progress)
+    meter, came = Meter("pulling", sum(file.bytes for file in files), progress), 0
     # Here, not in a thread of their own, so that Ctrl-C ends them at once; each uses all connections.
     for file in sorted((file for file in files if file.bytes >= LARGE), key=lambda file: -file.bytes):
-        _fetch(bucket, local, reference, file, threads, meter)
+        came += _fetch(bucket, local, reference, file, threads, meter)
         failpoint("models.after_pulled_file")
     small = [file for file in files if file.bytes < LARGE]
     with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-pull") as pool:
         try:
-            for _ in pool.map(lambda file: _fetch(bucket, local, reference, file, 1, meter), small):
+            for size in pool.map(lambda file: _fetch(bucket, local, reference, file, 1, meter), small):
+                came += size
                 failpoint("models.after_pulled_file")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return came
 
 
-def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, threads: int, meter: Meter) -> None:
+class _Arrivals:
+    """Counts what travels. The first that `fetch_object` says is what an earlier fetch had left."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._left: int | None = None
+        self._lock = threading.Lock()
+        self.came = 0
+
+    def __call__(self, size: int) -> None:
+        with self._lock:
+            if self._left is None:
+                self._left = size
+            else:
+                self.came += max(0, size)  # what must come again has travelled nevertheless
+        self._meter.add(size)
+
+
+def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, threads: int, meter: Meter) -> int:
     from voxledger.catalog.objects.ranged import fetch_object
 
-    path = local.prepare(file.sha256)
+    path, arrivals = local.prepare(file.sha256), _Arrivals(meter)
     if not file.bytes:
         path.touch()
-        return
+        return 0
     try:
         fetch_object(
             bucket.store, bucket.name, blob_key(file.sha256), path, bytes=file.bytes, sha256=file.sha256, threads=threads,
-            progress=meter.add,
+            progress=arrivals,
         )  # fmt: skip
     except StoreError as error:
         if error.code in _GONE:
@@ -84,6 +106,7 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
                 files=[file.path],
             ) from error
         raise
+    return arrivals.came
 
 
 def lacking(reference: Reference, paths: Iterable[str]) -> ModelError:
@@ -98,7 +121,7 @@ def lacking(reference: Reference, paths: Iterable[str]) -> ModelError:
 
 
 def _require_room(local: Local, reference: Reference, files: list[ModelFile], room: int) -> None:
-    needed = sum(file.bytes for file in files)
+    needed = sum(file.bytes - _begun(local, file) for file in files)
     free = platform.free_disk(local.folder)
     if needed and free - needed < room:
         raise DiskFull(
@@ -106,3 +129,15 @@ def _require_room(local: Local, reference: Reference, files: list[ModelFile], ro
             f" general.min_free_disk = {room / 1e9:,.2f} GB stay free; free some space (`voxledger models remove`, or"
             " `voxledger models gc --here`), or lower the setting. Nothing was pulled"
         )
+
+
+def _begun(local: Local, file: ModelFile) -> int:
+    """Bytes that an interrupted fetch of a content holds on the disk already."""
+    from voxledger.catalog.objects.part_file import PartFile
+
+    try:
+        found = PartFile(local.blob(file.sha256), size=file.bytes, sha256=file.sha256).path.stat()
+    except OSError:
+        return 0
+    # Where the system does not tell, as if nothing had come.
+    return min(file.bytes, 512 * getattr(found, "st_blocks", 0))

@@ -60,7 +60,7 @@ def pull(
             if not is_there:
                 damaged = []  # it was taken away as a whole
         _, missing = present(local, manifest, progress)
-        fetch(bucket, local, reference, missing, room=room, threads=threads, progress=progress)
+        came = fetch(bucket, local, reference, missing, room=room, threads=threads, progress=progress)
         path = local.build(manifest)
         bad = {file.sha256 for file in manifest.files if file.path in {damage.path for damage in damaged}}
         for other in local.versions():
@@ -74,7 +74,7 @@ def pull(
         path=path,
         damaged=tuple(damaged),
         files=len(missing),
-        size=sum(f.bytes for f in missing),
+        size=came,
     )
 
 

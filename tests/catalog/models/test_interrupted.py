@@ -44,7 +44,9 @@ def test_a_killed_pull_leaves_a_whole_folder_or_none_and_fetches_the_rest(
         assert (found is not None) == (place == "models.after_folder")
         assert found or not (other.folder / "indextts" / "2.5").exists()
         pulled = other.models.pull("indextts@2.5")
-        assert proxy.count("GET", "/blobs/") == 3  # each file once, whoever fetched it
+        # Each file once, whoever fetched it, but for the one that was on its way when the power went.
+        assert proxy.count("GET", "/blobs/") <= 4
+        assert pulled.fetched_files <= (2 if place == "models.after_pulled_file" else 0)
     assert contents(pulled.path) == contents(folder)
     check_clean(other)
 
@@ -67,6 +69,7 @@ def test_a_killed_pull_of_a_large_file_goes_on_within_it(
         came = proxy.count("GET", "/blobs/")
         pulled = other.models.pull("indextts@2.5")
         again = proxy.count("GET", "/blobs/") - came
+    assert pulled.fetched_bytes < pulled.manifest.size - (8 << 20)
     assert contents(pulled.path) == contents(folder)
     assert again <= 8 - 2  # 3 small files and 5 ranges in all
     check_clean(other)
