@@ -56,7 +56,7 @@ admin socket = {folder}/$name.asok
 mon data = {folder}/mon
 osd data = {folder}/osd
 osd objectstore = memstore
-memstore device bytes = 2147483648
+memstore device bytes = {room}
 osd pool default size = 1
 osd pool default min size = 1
 osd pool default pg num = 1
@@ -128,13 +128,13 @@ def running_rclone(folder: Path, *, port: int = 0, anonymous: bool = False) -> I
 
 
 @contextmanager
-def running_ceph(folder: Path) -> Iterator[S3Server]:
+def running_ceph(folder: Path, *, room: int = 2 << 30) -> Iterator[S3Server]:
     """Ceph's S3 gateway with one monitor and one store in memory; about 10 s to start."""
     access_key, secret_key = f"TEST{secrets.token_hex(8).upper()}", secrets.token_hex(20)
     ports = (free_port(), free_port())
     config = folder / "ceph.conf"
     fsid = str(uuid.uuid4())
-    config.write_text(_CEPH.format(fsid=fsid, folder=folder, mon_port=ports[0], port=ports[1]))
+    config.write_text(_CEPH.format(fsid=fsid, folder=folder, mon_port=ports[0], port=ports[1], room=room))
     environ = {**os.environ, "CEPH_CONF": str(config)}
 
     def run(*argv: str) -> None:
