@@ -101,9 +101,6 @@ class Accesses:
                 if self._closed or not self._waiting:
                     self._thread = None
                     return
-                # The first one waits for company.
+                # The first one waits for company. Closing flushes too, and twice does no harm.
                 self._changed.wait_for(lambda: self._closed or len(self._waiting) >= MOST, LONGEST)
-                if self._closed:
-                    self._thread = None
-                    return
             self.try_flush()

@@ -192,8 +192,8 @@ class Audio:
             bucket=clip.bucket,
             state="absent" if found is None else "changed",
             bytes=clip.bytes,
-            found_bytes=found and found.bytes,
-            found_etag=found and found.etag,
+            found_bytes=None if found is None else found.bytes,
+            found_etag=None if found is None else found.etag,
             key=key,
         )
 
