@@ -44,6 +44,26 @@ def test_a_chapter_from_the_cache_is_the_chapter_byte_for_byte(vox: Ledger) -> N
     assert vox.catalog.sql("SELECT segments_cached FROM clips ORDER BY position").rows()[1]["segments_cached"] == 20
 
 
+@pytest.mark.parametrize(
+    ("keep", "minimum_age", "grace", "is_there"),
+    [("7d", "2h", "2h", True), ("7d", "2h", "0s", False), ("7d", "0s", "2h", False), ("2h", "2d", "7d", False)],
+)
+def test_a_sentence_is_kept_no_longer_than_its_clip_is_at_least(
+    tmp_path: Path, use: Use, keep: str, minimum_age: str, grace: str, is_there: bool
+) -> None:
+    engine = use(Watched())
+    with voxledger.open(
+        tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0, synth_speech_keep=keep,
+        retention_minimum_age=minimum_age, retention_grace=grace,
+    ) as vox:  # fmt: skip
+        vox.speak(CHAPTER)
+        for path in vox.home.speech.rglob("*"):
+            os.utime(path, (time.time() - 3 * 3600,) * 2)
+        engine.asked.clear()
+        vox.speak(CHAPTER, reuse=False)
+    assert engine.asked == ([] if is_there else SENTENCES)
+
+
 def test_other_actors_and_other_emotions_are_spoken_anew(vox: Ledger, use: Use) -> None:
     engine = use(Watched())
     vox.speak(CHAPTER)
@@ -135,6 +155,16 @@ def test_a_long_text_that_cannot_be_written_is_one_clear_error(vox: Ledger) -> N
     vox.home.cache.write_text("in the way")
     with pytest.raises(HomeError, match="could not be written"):
         vox.speak(CHAPTER + " " + CHAPTER)
+
+
+def test_what_killed_processes_left_is_cleared_away_a_day_later(vox: Ledger) -> None:
+    vox.home.cache.mkdir(exist_ok=True)
+    left = [vox.home.cache / name for name in (".00112233aabbccdd.part", ".ddccbbaa33221100.part", ".another.part")]
+    for path, hours in zip(left, (25, 23, 25), strict=True):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    vox.speak(CHAPTER + " " + CHAPTER)
+    assert [path.exists() for path in left] == [False, True, True]
 
 
 def test_a_long_clip_that_cannot_be_measured_leaves_no_file(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

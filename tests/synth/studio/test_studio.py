@@ -17,6 +17,7 @@ import soundfile
 
 import voxledger
 from tests.building import NOBODY
+from tests.synth.watched import Use, Watched
 from voxledger.catalog import DiskFull, HomeError, StoreError
 from voxledger.ledger import Ledger
 from voxledger.synth import engines
@@ -120,6 +121,17 @@ def test_a_clip_whose_file_is_lost_before_its_upload_is_made_again(vox: Ledger) 
     again = vox.speak("Lost and found.")
     assert again.id != first.id
     assert again.sha256 == first.sha256
+
+
+def test_without_reuse_an_engine_that_takes_a_seed_draws_another(vox: Ledger, use: Use) -> None:
+    engine = use(Watched(determinism="seeded"))
+    asked = ({}, {"take": 2}, {"reuse": False}, {"reuse": False}, {"reuse": False, "seed": 7})
+    clips = [vox.speak("The tide is turning.", **options) for options in asked]  # type: ignore[arg-type]
+    seeds = [request.seed for request in engine.requests]
+    assert (seeds[0], seeds[1], seeds[4]) == (1, 2, 7)
+    assert len(set(seeds)) == 5
+    assert None not in seeds
+    assert [vox.catalog.record(clip.id).seed for clip in clips] == seeds  # so that the record alone can repeat it
 
 
 def test_two_threads_asking_at_once_synthesize_once(vox: Ledger) -> None:
