@@ -99,6 +99,11 @@ class Home:
         return self.path / "cache"
 
     @cached_property
+    def uploads(self) -> Path:
+        """What uploads are under way, and which processes send them; readable by the owner only."""
+        return self.path / "uploads"
+
+    @cached_property
     def speech(self) -> Path:
         """Spoken sentences of long texts, kept for a while."""
         return self.path / "speech"

@@ -6,7 +6,8 @@ from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.records import is_record, record_key
 from voxledger.catalog.objects.store import Store
-from voxledger.catalog.objects.uploads.uploader import Progress, Uploader
+from voxledger.catalog.objects.uploads.progress import Progress
+from voxledger.catalog.objects.uploads.uploader import Uploader
 
 __all__ = [
     "EmbeddedStore",

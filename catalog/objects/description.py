@@ -11,7 +11,7 @@ import msgspec
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.events import Event, encode
 from voxledger.catalog.events.fact import Amount, Count, Sha256
-from voxledger.catalog.objects.uploads.transfer import Upload
+from voxledger.catalog.objects.uploads.upload import Upload
 
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _UNKNOWN = ("unknown", "und")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ _TRIES = 5
 
 
 class Put:
-    """One object to be put. `headers` are those of S3, in boto3's names; `md5` in hex."""
+    """One object to be put. `headers` are those of S3, in boto3's names; `md5` (hex) is asked for when it is sent in one piece."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Put:
         *,
         headers: dict[str, Any],
         tags: dict[str, str],
-        md5: str | None,
+        md5: Callable[[], str | None],
         if_absent: bool,
         sending: Sending,
     ) -> None:
@@ -87,8 +88,8 @@ class Put:
         return {**self._headers, "Tagging": urlencode(seam.plain_tags(self._tags), quote_via=quote)}
 
     def _in_one(self, store: Store, features: Features, options: dict[str, Any]) -> str:
-        if self._md5:
-            options = {**options, "ContentMD5": base64.b64encode(bytes.fromhex(self._md5)).decode()}
+        if md5 := self._md5():
+            options = {**options, "ContentMD5": base64.b64encode(bytes.fromhex(md5)).decode()}
         if self._if_absent and features.never_overwrites:
             options = {**options, "IfNoneMatch": "*"}
         return store.request(f"PUT {self.bucket}/{self.key}", partial(self._send, options=options, pace=store.pace))

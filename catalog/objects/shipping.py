@@ -17,7 +17,7 @@ from voxledger.catalog.journal import UPLOAD, Transaction
 from voxledger.catalog.log import Head, Segment
 from voxledger.catalog.log.heads import name, named
 from voxledger.catalog.objects.store import Store
-from voxledger.catalog.objects.uploads.transfer import Upload
+from voxledger.catalog.objects.uploads.upload import Upload
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 _SEGMENT = re.compile(r"(\d{12})-(\d{12})\.jsonl\.zst")

@@ -67,6 +67,11 @@ class Store:
                 self._client = None
 
     @property
+    def home(self) -> Home:
+        """The HOME whose store it is."""
+        return self._home
+
+    @property
     def is_embedded(self) -> bool:
         """Whether this HOME serves its own objects."""
         return self.embedded is not None
@@ -114,21 +119,27 @@ class Store:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
-        md5: str | None = None,
+        md5: str | Callable[[], str | None] | None = None,
         if_absent: bool = False,
         sending: Sending | None = None,
     ) -> str:
         """Put an object and give its ETag. It is there whole or not at all.
 
-        `md5` (hex) is sent along, and the store refuses what arrives different. Metadata and tags are written in the
+        `md5` (hex, or what gives it) is sent along, and the store refuses what arrives different. Metadata and tags are written in the
         characters that S3 allows. Files of more than 16 MiB go in parts, each with its MD5, where the store can do that.
         `if_absent`: where the store is known to honour it, an object that is there stays, which is a StoreError with a
         code of `client.TAKEN`. Also raises OSError when a file cannot be read, and what `sending` makes of it.
         """
         put = Put(
-            bucket, key, content, tags=dict(tags or {}), md5=md5, if_absent=if_absent, sending=sending or Sending(),
+            bucket,
+            key,
+            content,
             headers={"ContentType": content_type, "Metadata": seam.plain_metadata(dict(metadata or {}))},
-        )  # fmt: skip
+            tags=dict(tags or {}),
+            md5=md5 if callable(md5) else lambda: md5,
+            if_absent=if_absent,
+            sending=sending or Sending(),
+        )
         self.ensure_bucket(bucket)
         return put.into(self, store_features(self._home, self.settings))
 

@@ -19,7 +19,7 @@ from voxledger.catalog.events import encode as acknowledged
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD, Transaction
-from voxledger.catalog.objects.uploads.transfer import Upload
+from voxledger.catalog.objects.uploads.upload import Upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth.errors import RecordingRefused

@@ -7,7 +7,8 @@ import time
 
 from voxledger.catalog.events import AudioStored, AudioUploadFailed, Draft
 from voxledger.catalog.journal import Task
-from voxledger.catalog.objects.uploads.transfer import Sent, Upload
+from voxledger.catalog.objects.uploads.transfer import Sent
+from voxledger.catalog.objects.uploads.upload import Upload
 from voxledger.catalog.recorder import Recorder
 
 _log = logging.getLogger(__name__)

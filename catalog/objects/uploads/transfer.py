@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from voxledger.catalog.errors import StoreError
+from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.objects import records
-from voxledger.catalog.objects.client import REFUSED
+from voxledger.catalog.objects.client import MISSING, REFUSED, TAKEN
+from voxledger.catalog.objects.object_info import ObjectInfo
+from voxledger.catalog.objects.sending import LocalFileError, Sending
 from voxledger.catalog.objects.store import Store
+from voxledger.catalog.objects.uploads.local import LocalFile, complaint
+from voxledger.catalog.objects.uploads.upload import Upload
 
-_IN_MEMORY = 8_000_000
-"""Files up to this many bytes are read once and sent from memory."""
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 _PIECE = 1 << 20
 
 
-class LocalFileError(StoreError):
-    """The local file is gone, or is not what was recorded: no store can help."""
-
-
-class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upload task asks for. `record` is the text of the acknowledged event that lies beside the object."""
-
-    bucket: str
-    key: str
-    path: str
-    content_type: str
-    sha256: str
-    bytes: int
-    metadata: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    record: str | None = None
-    event: bool = True
-    """Whether the log hears of it. Files that are no clip's are only put away."""
+class AnotherObject(StoreError):
+    """Other bytes lie under the key. They are never overwritten."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,35 +36,15 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     transfer_us: int
 
 
-def read_upload(content: Any) -> Upload:
-    """Raises msgspec.ValidationError when a task's payload is not an upload."""
-    return msgspec.convert(content, Upload)
-
-
-def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
+def transfer(store: Store, upload: Upload, *, tried: bool, sending: Sending | None = None) -> Sent:
     """Put a file into the store and see that it is there. Repeating it is safe.
 
     After an earlier try the store is asked first: an answer may have been lost when the object was not. Raises
-    LocalFileError for the file, StoreError for the store, OSError when the file cannot be read.
+    LocalFileError for the file, AnotherObject when the key is taken, StoreError for the store, OSError when the file
+    cannot be read, and Stopped.
     """
     started = time.perf_counter()
-    content, md5 = _local(upload)
-    etag = _stored_etag(store, upload, md5) if tried else None
-    if not etag:
-        sent = store.put(
-            upload.bucket,
-            upload.key,
-            content,
-            content_type=upload.content_type,
-            metadata=upload.metadata,
-            tags=upload.tags,
-            md5=md5,
-        )
-        etag = _stored_etag(store, upload, md5, unseen=sent)
-    if not etag:
-        raise StoreError(
-            f"the store accepted {upload.bucket}/{upload.key}, but does not have it as it was sent", code="NotConfirmed"
-        )
+    etag = _Transfer(store, upload, sending or Sending(sha256=upload.sha256)).run(tried=tried)
     keys = [upload.key]
     if upload.record is not None and store.wants_records:
         keys.append(_put_record(store, upload, upload.record.encode()))
@@ -83,19 +52,137 @@ def transfer(store: Store, upload: Upload, *, tried: bool) -> Sent:
     return Sent(etag=etag, bytes=upload.bytes, transfer_us=round((time.perf_counter() - started) * 1e6))
 
 
-def _stored_etag(store: Store, upload: Upload, md5: str, *, unseen: str = "") -> str:
-    """The ETag of the object if it is the one we mean, else empty.
+class _Transfer:
+    def __init__(self, store: Store, upload: Upload, sending: Sending) -> None:
+        self._store = store
+        self._upload = upload
+        self._sending = sending
+        self._what = f"{upload.bucket}/{upload.key}"
 
-    A key that may write but not read, as an uploader's should, is refused a look. Then `unseen` stands: a store that was
-    sent the MD5 has compared it.
-    """
-    try:
-        found = store.head(upload.bucket, upload.key)
-    except StoreError as error:
-        if error.code in REFUSED:
-            return unseen
-        raise
-    return found.etag if found is not None and found.bytes == upload.bytes and found.md5 in (None, md5) else ""
+    def run(self, *, tried: bool) -> str:
+        """The ETag of the object, which is there when this returns."""
+        try:
+            file = LocalFile(self._upload)
+        except LocalFileError as error:
+            # It may have done its duty in an earlier life of the task.
+            if tried and error.code == "LocalFileMissing" and (etag := self._arrived_before()):
+                return etag
+            raise
+        found = self._look() if tried else None
+        if found is not None:
+            if self._is_ours(found, file):
+                return found.etag
+            if not self._upload.replace:
+                raise self._another()
+        try:
+            sent = self._put(file)
+        except LocalFileError as error:
+            raise complaint(self._upload, str(error.code)) from error
+        except StoreError as error:
+            if error.code not in TAKEN:
+                raise
+            return self._whose(file, error, tried=tried)
+        failpoint("upload.after_send")
+        return self._confirmed(file, sent)
+
+    def _put(self, file: LocalFile) -> str:
+        upload = self._upload
+        return self._store.put(
+            upload.bucket,
+            upload.key,
+            file.content,
+            content_type=upload.content_type,
+            metadata={"sha256": upload.sha256, **upload.metadata},
+            tags=upload.tags,
+            md5=lambda: file.md5,
+            if_absent=not upload.replace,
+            sending=self._sending,
+        )
+
+    def _confirmed(self, file: LocalFile, sent: str) -> str:
+        """The ETag as the store tells it now.
+
+        A key that may write but not read, as an uploader's should, is refused a look. Then what the PUT was answered
+        stands: a store that was sent the MD5 has compared it.
+        """
+        try:
+            found = self._store.head(self._upload.bucket, self._upload.key)
+        except StoreError as error:
+            if error.code in REFUSED:
+                return sent
+            raise
+        if found is None or not self._is_ours(found, file):
+            raise StoreError(
+                f"the store accepted {self._what}, but does not have it as it was sent", code="NotConfirmed"
+            )
+        return found.etag
+
+    def _whose(self, file: LocalFile, refusal: StoreError, *, tried: bool) -> str:
+        """The key is taken: by ourselves, in a try whose answer was lost, or by others.
+
+        Who may not look after a first try believes the key, in which stands the id of this clip, or the content's hash.
+        """
+        try:
+            found = self._store.head(self._upload.bucket, self._upload.key)
+        except StoreError as error:
+            if error.code not in REFUSED:
+                raise
+            if not tried:
+                raise self._another() from refusal
+            return self._sending.parts_etag or file.md5
+        if found is None:  # somebody was putting it and did not: nothing speaks against another try
+            raise StoreError(f"PUT {self._what}: another PUT was under way", code="OperationAborted") from refusal
+        if not self._is_ours(found, file):
+            raise self._another() from refusal
+        return found.etag
+
+    def _look(self) -> ObjectInfo | None:
+        """What lies there, as far as we may look."""
+        try:
+            return self._store.head(self._upload.bucket, self._upload.key)
+        except StoreError as error:
+            if error.code in REFUSED:
+                return None
+            raise
+
+    def _is_ours(self, found: ObjectInfo, file: LocalFile) -> bool:
+        ours = file.is_in(found, parts_etag=self._sending.parts_etag)
+        return self._reads_back() if ours is None else ours
+
+    def _arrived_before(self) -> str:
+        """The ETag, when the store has it although the file is gone; else empty."""
+        found = self._look()
+        if found is None or found.bytes != self._upload.bytes:
+            return ""
+        told = found.metadata.get("sha256")
+        ours = told == self._upload.sha256 if told else self._reads_back()
+        return found.etag if ours else ""
+
+    def _reads_back(self) -> bool:
+        """Whether the object has the right bytes, every one of them read. One that may not be read is believed."""
+
+        def step(s3: S3Client) -> str:
+            sha256 = hashlib.sha256()
+            with s3.get_object(Bucket=self._upload.bucket, Key=self._upload.key)["Body"] as body:
+                while piece := body.read(_PIECE):
+                    sha256.update(piece)
+            return sha256.hexdigest()
+
+        try:
+            return self._store.request(f"GET {self._what}", step) == self._upload.sha256
+        except StoreError as error:
+            if error.code in REFUSED:
+                return True
+            if error.code in MISSING:
+                return False
+            raise
+
+    def _another(self) -> AnotherObject:
+        return AnotherObject(
+            f"another object lies at {self._what}, and stays there; see whose it is, move it away, and run"
+            " `voxledger store retry`",
+            code="AnotherObject",
+        )
 
 
 def _put_record(store: Store, upload: Upload, record: bytes) -> str:
@@ -103,36 +190,3 @@ def _put_record(store: Store, upload: Upload, record: bytes) -> str:
     md5 = hashlib.md5(record, usedforsecurity=False).hexdigest()
     store.put(upload.bucket, key, record, content_type=records.CONTENT_TYPE, md5=md5)
     return key
-
-
-def _local(upload: Upload) -> tuple[bytes | Path, str]:
-    """The content, or the file where it is large, with its MD5. The file must still be what was recorded."""
-    path = Path(upload.path)
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    try:
-        if path.stat().st_size != upload.bytes:
-            raise _changed(upload)
-        if upload.bytes <= _IN_MEMORY:
-            whole = path.read_bytes()
-            sha256.update(whole)
-            md5.update(whole)
-        else:
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    sha256.update(piece)
-                    md5.update(piece)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise LocalFileError(
-            f"the file {path} is gone and was never uploaded; put it back and run `voxledger store retry`",
-            code="LocalFileMissing",
-        ) from error
-    if sha256.hexdigest() != upload.sha256:
-        raise _changed(upload)
-    return (whole if upload.bytes <= _IN_MEMORY else path), md5.hexdigest()
-
-
-def _changed(upload: Upload) -> LocalFileError:
-    return LocalFileError(
-        f"the file {upload.path} is not what was recorded; put it back from a backup and run `voxledger store retry`",
-        code="LocalFileChanged",
-    )

@@ -6,17 +6,21 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError, VoxledgerError
 from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects.sending import LocalFileError, Sending, Stopped
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.uploads.circuit import Circuit, backoff
 from voxledger.catalog.objects.uploads.outcomes import Outcomes
-from voxledger.catalog.objects.uploads.transfer import LocalFileError, Upload, read_upload, transfer
+from voxledger.catalog.objects.uploads.progress import Meter, Notice, Progress
+from voxledger.catalog.objects.uploads.transfer import AnotherObject, transfer
+from voxledger.catalog.objects.uploads.unfinished import Unfinished
+from voxledger.catalog.objects.uploads.upload import Upload, read_upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -31,18 +35,9 @@ _RESERVE = 4
 """Tasks leased ahead for each thread: a lease costs as much as recording an upload."""
 _LISTED = 10_000
 """Most tasks looked through for parked ones."""
+_FAREWELL = 1.0
+"""Seconds for transfers that were told to stop to hand their tasks back."""
 _log = logging.getLogger(__name__)
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """What an uploader has done since it was made; `trouble` says why it waits for the endpoint, if it does."""
-
-    done: int = 0
-    bytes: int = 0
-    retried: int = 0
-    parked: int = 0
-    running: int = 0
-    trouble: str | None = None
 
 
 class Uploader:
@@ -53,8 +48,15 @@ class Uploader:
     """
 
     def __init__(
-        self, recorder: Recorder, store: Store, settings: StoreSettings, *, threads: int | None = None
+        self,
+        recorder: Recorder,
+        store: Store,
+        settings: StoreSettings,
+        *,
+        threads: int | None = None,
+        on_stored: Callable[[int], None] = lambda size: None,  # noqa: ARG005
     ) -> None:
+        """`on_stored` hears the bytes of each file that has arrived, in a thread of the uploader: it must be quick."""
         self._recorder = recorder
         self._journal = recorder.journal
         self._outcomes = Outcomes(recorder)
@@ -69,7 +71,12 @@ class Uploader:
         self._look_at = 0.0
         self._renew_at = float("inf")
         self._closing = False
-        self._progress = Progress()
+        self._stopped = threading.Event()
+        self._meter = Meter()
+        self._notice = Notice(store.home.uploads, recorder.journal.owner)
+        self._unfinished = Unfinished(store.home.uploads, recorder)
+        self._slots = threading.Semaphore(self._count)
+        self._on_stored = on_stored
 
     def start(self) -> None:
         """Begin to work, tasks of other processes included. Idempotent; nothing happens after `close`."""
@@ -79,7 +86,9 @@ class Uploader:
             self._threads = [
                 threading.Thread(target=self._dispatch, name="voxledger-uploads", daemon=True),
                 *(
-                    threading.Thread(target=self._work, name=f"voxledger-upload-{number}", daemon=True)
+                    threading.Thread(
+                        target=self._work, kwargs={"first": not number}, name=f"voxledger-upload-{number}", daemon=True
+                    )
                     for number in range(self._count)
                 ),
             ]
@@ -98,14 +107,20 @@ class Uploader:
     def progress(self) -> Progress:
         """The counters at this moment."""
         with self._changed:
-            running, trouble = len(self._running), self._circuit.trouble
-            return msgspec.structs.replace(self._progress, running=running, trouble=trouble)
+            return self._meter.read(running=len(self._running), trouble=self._circuit.trouble)
 
-    def flush(self, subjects: Iterable[str] | None = None, *, timeout: float | None = None) -> int:
+    def flush(
+        self,
+        subjects: Iterable[str] | None = None,
+        *,
+        timeout: float | None = None,
+        watch: Callable[[int, Progress], None] | None = None,
+    ) -> int:
         """Wait until the uploads of these clips, or all, are done, at most `timeout` seconds; gives how many are not.
 
         Returns early when waiting is of no use: nobody answers at the endpoint, what is left waits for a person, or it
-        is not due before the time is up. Uploads of other processes count too.
+        is not due before the time is up. Uploads of other processes count too. `watch` hears now and then how many are
+        left.
         """
         wanted = None if subjects is None else list(subjects)
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -116,6 +131,8 @@ class Uploader:
         while True:
             looked = time.monotonic()
             left, hopeful = self._left(wanted, deadline)
+            if watch is not None:
+                watch(left, self.progress)
             present = time.monotonic()
             with self._changed:
                 unreachable = self._circuit.trouble is not None and self._circuit.failures > failures
@@ -125,11 +142,20 @@ class Uploader:
             time.sleep(min(max(0.01, 10 * (present - looked)), 0.5, deadline - present))
 
     def close(self, *, timeout: float = 10.0) -> None:
-        """Take no more tasks, give running transfers up to `timeout` seconds, hand the rest back. Idempotent."""
+        """Take no more tasks, give running transfers up to `timeout` seconds, hand the rest back. Idempotent.
+
+        Of a file that goes in parts, no further one begins; the next process goes on with those that lack.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._hand_back()
+        self._join(timeout)
+        self._stopped.set()
+        self._join(_FAREWELL)
+        self._notice.end()
+
+    def _join(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             if thread.ident is None:
@@ -154,6 +180,7 @@ class Uploader:
 
     def _dispatch(self) -> None:
         while True:
+            self._notice.tell(self.progress)
             with self._changed:
                 if self._closing:
                     return
@@ -219,7 +246,9 @@ class Uploader:
 
     # The workers do them.
 
-    def _work(self) -> None:
+    def _work(self, *, first: bool) -> None:
+        if first:
+            self._sweep()
         while True:
             with self._changed:
                 while not self._closing and (not self._queue or (wait := self._circuit.wait(time.monotonic())) > 0):
@@ -242,6 +271,13 @@ class Uploader:
                     self._circuit.skipped(belongs)
                     self._changed.notify_all()
 
+    def _sweep(self) -> None:
+        """What a process before this one began to send in parts, and nobody wants any more, is given up."""
+        try:
+            self._unfinished.sweep(self._store)
+        except (VoxledgerError, OSError) as error:
+            _log.debug("unfinished uploads are given up later (%s)", type(error).__name__)
+
     def _do(self, task: Task, belongs: int) -> None:
         started = time.time()
         try:
@@ -250,9 +286,19 @@ class Uploader:
             # A vault may come back, so this is not thrown away; a person decides.
             self._park(task, None, "Unreadable", f"the task cannot be read: {error}")
             return
+        sending = Sending(
+            sent=self._meter.sent,
+            closing=lambda: self._closing,
+            stopped=self._stopped.is_set,
+            slots=self._slots,
+            memory=self._unfinished.of(task, upload),
+            sha256=upload.sha256,
+        )
         try:
-            sent = transfer(self._store, upload, tried=task.attempts > 1)
-        except LocalFileError as error:
+            sent = transfer(self._store, upload, tried=task.attempts > 1, sending=sending)
+        except Stopped:
+            self._outcomes.untried([task])
+        except (LocalFileError, AnotherObject) as error:
             self._park(task, upload, str(error.code), _impersonal(error, upload))
         except StoreError as error:
             self._refused(task, upload, error, belongs)
@@ -262,7 +308,8 @@ class Uploader:
             with self._changed:
                 self._circuit.answered()
             if self._outcomes.stored(task, upload, sent, started=started):
-                self._count_up(done=1, bytes=sent.bytes)
+                self._meter.count(done=1, bytes=sent.bytes)
+                self._on_stored(sent.bytes)
 
     def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
         reason = _impersonal(error, upload)
@@ -290,18 +337,15 @@ class Uploader:
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
         if self._outcomes.retried(task, reason, after=after):
-            self._count_up(retried=1)
+            self._meter.count(retried=1)
         with self._changed:
             self._look_at = min(self._look_at, time.monotonic() + after)
 
     def _park(self, task: Task, upload: Upload | None, failure: str, reason: str) -> None:
         if self._outcomes.parked(task, upload, failure, reason):
-            self._count_up(parked=1)
-
-    def _count_up(self, **more: int) -> None:
-        with self._changed:
-            counted = {name: getattr(self._progress, name) + amount for name, amount in more.items()}
-            self._progress = msgspec.structs.replace(self._progress, **counted)
+            self._meter.count(parked=1)
+            if upload is not None:
+                self._unfinished.give_up(self._store, self._unfinished.of(task, upload), upload)
 
 
 def _impersonal(error: StoreError, upload: Upload) -> str:

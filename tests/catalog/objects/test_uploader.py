@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -87,7 +88,9 @@ def test_clip_arrives_once_with_metadata_and_tags(parts: Parts, s3: S3Server, bu
         assert found is not None
         assert store.get(bucket, added.key) == added.content
         assert found.content_type == "audio/wav"
-        assert found.metadata == {"clip": added.clip, "emotion": "happy", "name": "%E6%9C%83%E8%AD%B0"}
+        assert found.metadata == {
+            "clip": added.clip, "emotion": "happy", "name": "%E6%9C%83%E8%AD%B0", "sha256": hashlib.sha256(added.content).hexdigest(),
+        }  # fmt: skip
         assert not store.exists(bucket, record_key(added.key))
     if s3.keeps_metadata:
         answer = client.make_client(s3.settings(), None, connections=1).get_object_tagging(Bucket=bucket, Key=added.key)
