@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -16,6 +17,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -80,6 +82,20 @@ def transfer_progress(*, quiet: bool = False) -> Progress:
         transient=True,
         disable=quiet or not errors.is_terminal,
     )
+
+
+@contextmanager
+def steps(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Progress of work in several steps, a line each: called with the step, how far it is, and how far it goes if known."""
+    with progress(quiet=quiet) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done, total=total)
+
+        yield show
 
 
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:

@@ -115,6 +115,13 @@ class Vault:
                 self._by_id[actor] = self._find("id", actor)
             return self._by_id[actor]
 
+    def destroyed(self, actor: str) -> bool:
+        """Whether there was a key behind an opaque id that was destroyed, rather than none that ever was here."""
+        self._check_process()
+        with self._lock:
+            row = self._execute("SELECT key FROM actors WHERE id = ?", (actor,)).fetchone()
+        return row is not None and not row[0]
+
     def secret(self, name: str, size: int = 32) -> bytes:
         """A random secret of this node, made on first use and the same ever after."""
         self._check_process()

@@ -26,6 +26,7 @@ PACKAGES = [
     "voxledger.catalog.objects.uploads",
     "voxledger.catalog.projections",
     "voxledger.catalog.query",
+    "voxledger.catalog.reconcile",
     "voxledger.catalog.retention",
     "voxledger.catalog.search",
     "voxledger.catalog.settings",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.logging import RichHandler
@@ -26,6 +26,7 @@ from voxledger.catalog.commands.lifecycle import Commands as LifecycleCommands
 from voxledger.catalog.commands.log import Commands as LogCommands
 from voxledger.catalog.commands.models import Commands as ModelCommands
 from voxledger.catalog.commands.reading import Commands as ReadingCommands
+from voxledger.catalog.commands.reconcile import Commands as ReconcileCommands
 from voxledger.catalog.commands.retention import Commands as RetentionCommands
 from voxledger.catalog.commands.search import Commands as SearchCommands
 from voxledger.catalog.commands.store import Commands as StoreCommands
@@ -39,6 +40,9 @@ from voxledger.synth.commands.engines import Commands as EngineCommands
 from voxledger.synth.commands.presets import Commands as PresetCommands
 from voxledger.synth.commands.speak import Commands as SynthCommands
 from voxledger.synth.commands.voices import Commands as VoiceCommands
+
+if TYPE_CHECKING:
+    from voxledger.catalog.reconcile import Measures
 
 _EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
 
@@ -90,7 +94,8 @@ def build() -> App:
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
         CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands, DoctorCommands, LifecycleCommands,
+        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands,
+        partial(ReconcileCommands, measure=_measure), DoctorCommands, LifecycleCommands,
         partial(BackupCommands, place=home.backups), NodeCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
@@ -114,6 +119,23 @@ def _spectrogram(path: Path, sample_rate: int) -> bytes:
     from voxledger.synth.audio import spectrogram_of_file
 
     return spectrogram_of_file(path, sample_rate=sample_rate)
+
+
+def _measure(path: Path) -> Measures | None:
+    from voxledger.catalog.reconcile import Measures
+
+    try:
+        from voxledger.synth.voices.foreign import measure_foreign
+    except ModuleNotFoundError as error:
+        if error.name and error.name.partition(".")[0] == "voxledger":
+            raise
+        raise VoxledgerError(
+            f"measuring audio needs the package {error.name!r}: pip install 'voxledger[synth]'"
+        ) from error
+    found = measure_foreign(path)
+    return found and Measures(
+        loudness_lufs=found.loudness_lufs, true_peak_dbtp=found.true_peak_dbtp, silence_share=found.silence_share
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,11 +13,13 @@ from voxledger.catalog.errors import StoreError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
+    from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.log import Head, Keeper
     from voxledger.catalog.log.rebuilding import Progress
     from voxledger.catalog.log.verify import Verdict
     from voxledger.catalog.objects import Store
+    from voxledger.catalog.recorder import Recorder
     from voxledger.catalog.settings import Settings
 
 _SHOWN = 50
@@ -26,8 +28,11 @@ _SHOWN = 50
 class Door(AbstractContextManager["Door"], Protocol):
     """What these commands need of a ledger."""
 
+    home: Home
     journal: Journal
+    recorder: Recorder
     settings: Settings
+    actor: str
 
     @property
     def keeper(self) -> Keeper:
@@ -89,7 +94,7 @@ class Commands:
             _print(verdict, unasked)
         return 0 if verdict.intact else 1
 
-    def rebuild(self, *, json: bool = False) -> None:
+    def rebuild(self, *, from_store: bool = False, json: bool = False) -> None:
         """Fold the whole log anew into the tables. The old ones serve until the new ones take their place.
 
         Interrupted, it goes on where it stopped when it is called again.
@@ -97,18 +102,52 @@ class Commands:
         **Examples**
 
             voxledger rebuild
+            voxledger --home /srv/new-home rebuild --from-store
 
         Parameters
         ----------
+        from_store
+            Where the log itself is lost: fill an empty HOME from what lies beside the objects in the store. With the old vault
+            in HOME, clips come back as they were; without it, with what is known in the open.
         json
             Print one JSON document.
         """
+        if from_store:
+            self._rebuild_from_store(json=json)
+            return
         with self._opened() as door, _bar("Rebuilding", quiet=json) as progress:
             reached = door.keeper.rebuild(progress=progress)
         if json:
             terminal.print_json({"position": reached})
         else:
             terminal.console.print(f"The tables are folded anew from {terminal.count(reached, 'event')}.")
+
+    def _rebuild_from_store(self, *, json: bool) -> None:
+        from voxledger.catalog.reconcile import Around, rebuild_from_store
+
+        with self._opened() as door, terminal.steps(quiet=json) as progress:
+            around = Around(
+                home=door.home, settings=door.settings, recorder=door.recorder, keeper=door.keeper, store=door.store,
+                actor=door.actor,
+            )  # fmt: skip
+            found = rebuild_from_store(around, progress=progress)
+        if json:
+            terminal.print_json(found.as_dict())
+            return
+        say = terminal.console.print
+        came = found.whole + found.open
+        say(
+            f"[green bold]{terminal.count(came, 'clip')} came back[/] · {terminal.length(found.duration_us / 1e6)},"
+            f" {terminal.size(found.bytes)} · of {terminal.count(found.objects, 'object')}"
+        )
+        for number, sentence in (
+            (found.whole, "whole, as they were recorded"),
+            (found.open, "with what is known in the open: no record, or the vault lacks its key"),
+            (found.known, "known from an earlier run"),
+            (found.unknown, "do not say what they are; `voxledger adopt` makes clips of those that are audio"),
+        ):
+            if number:
+                say(f"[dim]{number:,} {sentence}[/]", soft_wrap=True)
 
 
 @contextmanager
