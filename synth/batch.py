@@ -107,7 +107,8 @@ def _spoken(
 
 
 def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options, stop: threading.Event) -> Spoken:
-    preset = studio.presets.get(line.preset or options.preset) if line.preset or options.preset else None
+    named = line.preset or options.preset
+    preset = studio.presets.get(named) if named else None
     if preset and preset.engine and not options.engine:
         info = studio.engine(preset.engine).describe()
     met: dict[str, str] = {}
@@ -143,7 +144,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
             "speed": line.speed,
             "sampling": line.sampling,
             "marks": line.marks,
-            "preset": line.preset or options.preset,
+            "preset": named,
             "engine": options.engine,
         },
     )
