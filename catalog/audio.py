@@ -58,8 +58,11 @@ class Audio:
         channel: Channel,
         uploaded: Callable[[str], bool],
         look: Callable[[str], Kept],
+        arrived: Callable[[int], None] | None = None,
     ) -> None:
-        """`uploaded` waits a little for a clip's upload and says whether it is done; `look` asks the catalog anew."""
+        """`uploaded` waits a little for a clip's upload and says whether it is done; `look` asks the catalog anew;
+        `arrived` hears how many bytes a download has put into the cache.
+        """
         self._home = home
         self._recorder = recorder
         self._store = store
@@ -67,6 +70,7 @@ class Audio:
         self._channel = channel
         self._uploaded = uploaded
         self._look = look
+        self._arrived = arrived
         self._lock = Lock()
         self._places: OrderedDict[str, _Place] = OrderedDict()
 
@@ -167,6 +171,8 @@ class Audio:
             raise
         if clip.state == "missing":
             self._found(clip, key, store)
+        if self._arrived is not None:
+            self._arrived(clip.bytes)
         return path
 
     def _lost(self, clip: Clip, key: str, error: StoreError, store: Store) -> StoreError:

@@ -58,8 +58,12 @@ class Catalog:
         actor: str,
         channel: Channel,
         uploaded: Callable[[str], bool] | None = None,
+        arrived: Callable[[int], None] | None = None,
     ) -> None:
-        """`uploaded` waits a little for a clip's upload and says whether it is done; without it nobody waits."""
+        """`uploaded` waits a little for a clip's upload and says whether it is done; without it nobody waits.
+
+        `arrived` hears how many bytes a download has put into the cache.
+        """
         self.home = home
         self.recorder = recorder
         self.keeper = keeper
@@ -72,6 +76,7 @@ class Catalog:
             channel=channel,
             uploaded=uploaded or (lambda clip: not recorder.journal.open_tasks(UPLOAD, [clip])),
             look=self._kept,
+            arrived=arrived,
         )
 
     def clip(self, reference: str) -> Clip:

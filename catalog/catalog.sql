@@ -23,5 +23,6 @@ SELECT adopted FROM clips WHERE id = ?::UUID AND adopted IS NOT NULL;
 SELECT count(*) FILTER (purged IS NULL) AS clips, coalesce(sum(duration_us) FILTER (purged IS NULL), 0)::BIGINT AS duration_us,
     coalesce(sum(bytes) FILTER (purged IS NULL), 0)::BIGINT AS bytes,
     count(*) FILTER (stored IS NOT NULL AND purged IS NULL) AS stored, count(*) FILTER (pinned AND purged IS NULL) AS pinned,
-    count(*) FILTER (state = 'marked') AS marked, count(*) FILTER (state = 'purged') AS purged
+    count(*) FILTER (state = 'marked') AS marked, count(*) FILTER (state = 'purged') AS purged,
+    coalesce(sum(bytes) FILTER (stored IS NULL AND purge_started IS NULL AND purged IS NULL), 0)::BIGINT AS unstored_bytes
 FROM clips;

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from voxledger.catalog import platform
+from voxledger.catalog.cache import Size, size_on_record
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, OpenTask
+from voxledger.catalog.objects.uploads import Working, working
 from voxledger.catalog.settings import Settings
 
 
@@ -46,6 +48,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pinned: int
     marked: int
     purged: int
+    unstored_bytes: int
+    """Bytes of clips that the store does not have yet."""
+    uploading: tuple[Working, ...]
+    """The uploaders of this HOME that are at work, or in trouble, in whatever process."""
+    cache: Size | None
+    """The local copies, when they were last counted; None when nobody has."""
+    cache_limit: int
+    """In bytes; 0 = none."""
     tasks: tuple[Waiting, ...]
     parked: tuple[OpenTask, ...]
     subscriptions: tuple[Behind, ...]
@@ -78,6 +88,9 @@ def status(
         node=journal.node,
         head=head,
         **totals,
+        uploading=tuple(working(home.uploads)),
+        cache=size_on_record(home),
+        cache_limit=settings.cache.max_bytes,
         tasks=tuple(
             Waiting(
                 kind=found.kind, state=found.state, count=found.count, oldest=found.oldest, next_due=found.next_due,

@@ -20,6 +20,7 @@ from voxledger.catalog.events import now
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
+    from voxledger.catalog.cache import Cache
     from voxledger.catalog.home import Home
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LEARN = 60.0
 """Seconds between two looks for a store that nobody has tried yet."""
+_TRIM = 60.0
+"""Seconds between two looks whether the local cache is over its limit."""
 
 
 class Door(Protocol):
@@ -57,6 +60,10 @@ class Door(Protocol):
     @property
     def uploader(self) -> Uploader:
         """Uploads."""
+
+    @property
+    def cache(self) -> Cache:
+        """Makes room."""
 
     @property
     def mixpanel(self) -> Mixpanel:
@@ -110,6 +117,7 @@ class Node:
             ("search", schedule.search, self._index),
             ("publish", schedule.publish, self._publish),
             ("store", _LEARN, self._learn),
+            ("cache", _TRIM, self._trim),
         ):
             scheduler.add_job(
                 self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
@@ -155,6 +163,9 @@ class Node:
         with contextlib.suppress(StoreUnavailable):
             if learn(self._door.home, self._door.store):
                 _log.info("the store was tried; `voxledger doctor` shows what it can do")
+
+    def _trim(self) -> None:
+        self._door.cache.check()
 
     def _report(self) -> None:
         for week in self._door.reports.due(now()):

@@ -18,6 +18,7 @@ from voxledger import __version__
 from voxledger.analytics.cli import Commands as AnalyticsCommands
 from voxledger.catalog import terminal
 from voxledger.catalog.commands.backup import Commands as BackupCommands
+from voxledger.catalog.commands.cache import Commands as CacheCommands
 from voxledger.catalog.commands.clips import Commands as ClipCommands
 from voxledger.catalog.commands.doctor import Commands as DoctorCommands
 from voxledger.catalog.commands.events import Commands as EventCommands
@@ -94,7 +95,7 @@ def build() -> App:
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
         CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, StoreCommands, ModelCommands,
+        AnalyticsCommands, RetentionCommands, StoreCommands, CacheCommands, ModelCommands,
         partial(ReconcileCommands, measure=_measure), DoctorCommands, LifecycleCommands,
         partial(BackupCommands, place=home.backups), NodeCommands,
     ):  # fmt: skip

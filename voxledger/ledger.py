@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.backup import Backups
+    from voxledger.catalog.cache import Cache
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.models import Models
@@ -106,6 +107,8 @@ class Ledger:
                 if "store" in self.__dict__:
                     steps.callback(self.store.close)
                 steps.callback(self.recorder.accesses.close)
+                if "cache" in self.__dict__:
+                    steps.callback(self.cache.close, wait=self.settings.store.close_wait if wait is None else wait)
                 steps.callback(self._drain_at_end)  # which may need the store, where a segment is missing here
                 if "studio" in self.__dict__:
                     steps.callback(self.studio.close)
@@ -167,7 +170,17 @@ class Ledger:
         """Uploads in the background."""
         from voxledger.catalog.objects import Uploader
 
-        return Uploader(self.recorder, self.store, self.settings.store)
+        if not self.settings.cache.max_bytes:
+            return Uploader(self.recorder, self.store, self.settings.store)
+        # Made here: its threads must not come back for it while somebody closes.
+        return Uploader(self.recorder, self.store, self.settings.store, on_stored=self.cache.grown)
+
+    @_once
+    def cache(self) -> Cache:
+        """Local copies of clips, kept within `cache.max_bytes`."""
+        from voxledger.catalog.cache import Cache
+
+        return Cache(self.home, self.settings.cache, self.recorder, self.keeper, self.store)
 
     @_once
     def catalog(self) -> Catalog:
@@ -182,6 +195,7 @@ class Ledger:
             actor=self.actor,
             channel=self.channel,
             uploaded=lambda clip: not self.uploader.flush([clip], timeout=self.settings.store.close_wait),
+            arrived=(lambda size: self.cache.grown(size)) if self.settings.cache.max_bytes else None,
         )
 
     @_once

@@ -243,12 +243,33 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def _print_uploads(found: Status) -> None:
+    """What is on its way into the store, by any process; nothing when nobody uploads."""
+    for each in found.uploading:
+        done = each.progress
+        line = terminal.text(
+            f"process {each.pid} uploads {terminal.count(done.running, 'file')} at {terminal.size(done.rate)}/s;"
+            f" {terminal.count(done.done, 'file')} and {terminal.size(done.sent)} sent"
+        )
+        if done.trouble:
+            line.append(f"\n  {done.trouble}", style="yellow")
+        terminal.console.print(line, soft_wrap=True)
+    if found.unstored_bytes:
+        terminal.console.print(f"{terminal.size(found.unstored_bytes)} of audio are not in the store yet", style="dim")
+
+
 def _print_status(found: Status) -> None:
     body = terminal.text(
         f"{terminal.count(found.clips, 'clip')}, {terminal.length(found.duration_us / 1e6)}, {terminal.size(found.bytes)}\n"
         f"{found.stored:,} stored · {found.pinned:,} pinned · {found.marked:,} marked · {found.purged:,} purged\n"
         f"{terminal.count(found.head, 'event')} · {terminal.size(found.free_disk)} free on the disk"
     )
+    if found.cache is not None and found.cache_limit:
+        over = found.cache.bytes > found.cache_limit
+        body.append(
+            f"\nlocal copies {terminal.size(found.cache.bytes)} of {terminal.size(found.cache_limit)}",
+            style="yellow" if over else "",
+        )
     if found.free_disk < found.min_free_disk:
         body.append(
             f"\nless than general.min_free_disk ({terminal.size(found.min_free_disk)}): nothing is generated",
@@ -257,6 +278,7 @@ def _print_status(found: Status) -> None:
     terminal.console.print(
         Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False)
     )
+    _print_uploads(found)
     now = time.time()
     waits = terminal.table("What waits", "what", "how many", "since", "next try", "why", right=("how many",))
     for task in found.tasks:

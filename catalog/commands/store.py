@@ -14,7 +14,7 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.journal import Journal
-    from voxledger.catalog.objects import EmbeddedStore, Store, Uploader
+    from voxledger.catalog.objects import EmbeddedStore, Progress, Store, Uploader
 
 _WAIT = 30.0
 
@@ -117,8 +117,14 @@ class Commands:
         with self._opened() as door:
             door.journal.hurry(UPLOAD)
             before = door.uploader.flush(timeout=0)
-            with terminal.errors.status(f"uploading {terminal.count(before, 'file')} …"):
-                waiting = door.uploader.flush(timeout=max(_WAIT, before / 10))
+            with terminal.progress() as bar:
+                task = bar.add_task("uploading", total=before)
+
+                def shown(left: int, progress: Progress) -> None:
+                    speed = f"uploading, {terminal.size(progress.rate)}/s" if progress.rate else "uploading"
+                    bar.update(task, completed=max(0, before - left), description=speed)
+
+                waiting = door.uploader.flush(timeout=max(_WAIT, before / 10), watch=shown)
             terminal.console.print(f"{terminal.count(before - waiting, 'file')} uploaded, {waiting:,} waiting")
             if waiting and door.uploader.progress.trouble:
                 terminal.console.print(terminal.text(door.uploader.progress.trouble), style="yellow", soft_wrap=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
     from voxledger.catalog.objects.store import Store
 
@@ -160,7 +161,7 @@ class _Run:
                 give_up(self._store, self._place["Bucket"], self._place["Key"], begun.upload)
             return None
 
-    def send(self, begun: Begun, there: dict[int, _Listed]) -> list[dict[str, Any]]:
+    def send(self, begun: Begun, there: dict[int, _Listed]) -> list[CompletedPartTypeDef]:
         """Send what lacks; gives the list of parts that completes the upload."""
         self._upload = begun.upload
         count = max(1, -(-self.size // begun.part_bytes))
@@ -197,7 +198,7 @@ class _Run:
         self._sending.parts_etag = f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{count}"
         return [{"PartNumber": number, "ETag": self._etags[number]} for number in range(1, count + 1)]
 
-    def complete(self, begun: Begun, parts: list[dict[str, Any]], *, conditional: bool) -> str:
+    def complete(self, begun: Begun, parts: list[CompletedPartTypeDef], *, conditional: bool) -> str:
         """Make the parts an object; gives its ETag."""
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if conditional else {}
 

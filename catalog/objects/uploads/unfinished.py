@@ -47,7 +47,7 @@ class TaskMemory:
     def recall(self) -> Begun | None:
         """What was begun for this content and key."""
         kept = _read(self._path)
-        return kept and Begun(kept.upload, kept.part_bytes)
+        return None if kept is None else Begun(kept.upload, kept.part_bytes)
 
     def remember(self, begun: Begun) -> None:
         """It is begun."""

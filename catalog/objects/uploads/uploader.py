@@ -56,7 +56,7 @@ class Uploader:
         threads: int | None = None,
         on_stored: Callable[[int], None] = lambda size: None,  # noqa: ARG005
     ) -> None:
-        """`on_stored` hears the bytes of each file that has arrived, in a thread of the uploader: it must be quick."""
+        """`on_stored` hears the bytes of each clip that has arrived, in a thread of the uploader: it must be quick."""
         self._recorder = recorder
         self._journal = recorder.journal
         self._outcomes = Outcomes(recorder)
@@ -309,7 +309,8 @@ class Uploader:
                 self._circuit.answered()
             if self._outcomes.stored(task, upload, sent, started=started):
                 self._meter.count(done=1, bytes=sent.bytes)
-                self._on_stored(sent.bytes)
+                if upload.event:
+                    self._on_stored(sent.bytes)
 
     def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
         reason = _impersonal(error, upload)

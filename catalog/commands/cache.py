@@ -1,0 +1,159 @@
+"""Commands about the local copies of clips: `cache status | trim`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from cyclopts import App
+
+from voxledger.catalog import terminal
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.catalog.cache import Cache, Trimmed
+    from voxledger.catalog.home import Home
+    from voxledger.catalog.settings import Settings
+
+_KEPT = {
+    "waiting": "not in the store yet; `voxledger status` says why",
+    "missing": "the store has lost them; `voxledger reconcile --repair` uploads them again",
+    "purging": "their purge is under way",
+    "used": "used within cache.keep",
+    "open": "open in some program",
+    "altered": "not of the size on record: these files are not what was stored",
+    "unknown": "of no clip that the catalog knows",
+}
+"""Why copies stay, in words."""
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    home: Home
+    settings: Settings
+
+    @property
+    def cache(self) -> Cache:
+        """Local copies."""
+
+
+class Commands:
+    """The commands about the cache, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        cache = App(name="cache", help="Local copies of clips, in HOME/cache.")
+        for command in (self.status, self.trim):
+            cache.command(command)
+        app.command(cache)
+
+    def status(self, *, json: bool = False) -> None:
+        """Say how large the cache is, what its limit is, and what of it could go.
+
+        **Examples**
+
+            voxledger cache status
+            voxledger cache status --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            with terminal.errors.status("counting …"):
+                size = door.cache.count()
+                could = door.cache.trim(to=0, dry=True)
+            limit, folder = door.settings.cache.max_bytes, door.home.cache
+        assert could is not None  # it waits for its turn
+        if json:
+            terminal.print_json(
+                {"folder": str(folder), "bytes": size.bytes, "files": size.files, "max_bytes": limit or None,
+                 "could_go": {"clips": could.clips, "bytes": could.bytes}, "kept": could.kept}
+            )  # fmt: skip
+            return
+        share = f"of {terminal.size(limit)}" if limit else "and no limit (cache.max_bytes)"
+        style = "yellow" if limit and size.bytes > limit else "bold"
+        terminal.console.print(
+            f"[{style}]{terminal.size(size.bytes)}[/] {share}, {terminal.count(size.files, 'file')} in ",
+            terminal.text(folder),
+            sep="",
+        )
+        terminal.console.print(
+            f"{terminal.count(could.clips, 'copy', 'copies')}, {terminal.size(could.bytes)}, could go:"
+            " the store has them, and nobody uses them just now"
+        )
+        _print_kept(could)
+
+    def trim(self, *, to: str | None = None, dry_run: bool = False, json: bool = False) -> int:
+        """Remove local copies until the cache is small enough, those that nobody has used for longest first.
+
+        Only what the store confirms this moment goes, and never what is open, or was used within `cache.keep`. Whoever
+        asks for such a clip later gets it from the store.
+
+        **Examples**
+
+            voxledger cache trim
+            voxledger cache trim --to 2GB
+            voxledger cache trim --to 0 --dry-run
+
+        Parameters
+        ----------
+        to
+            How large it may be: 500MB, 2GiB, 0. By default `cache.max_bytes`.
+        dry_run
+            Only say what would go.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            target = _target(to, door.settings.cache.max_bytes)
+            with terminal.transfer_progress(quiet=json) as bar:
+                task = bar.add_task("making room", total=max(1, door.cache.count().bytes - target))
+                done = door.cache.trim(to=target, dry=dry_run, progress=lambda more, _: bar.update(task, advance=more))
+        assert done is not None  # it waits for its turn
+        enough = done.left <= target
+        if json:
+            terminal.print_json(
+                {"clips": done.clips, "bytes": done.bytes, "left": done.left, "target": target, "kept": done.kept,
+                 "trouble": done.trouble, "dry_run": dry_run}
+            )  # fmt: skip
+        else:
+            verb = "would make room" if dry_run else "made room"
+            terminal.console.print(
+                f"[bold]{terminal.count(done.clips, 'copy', 'copies')}[/] {verb}: {terminal.size(done.bytes)};"
+                f" {terminal.size(done.left)} {'would be' if dry_run else 'are'} left"
+            )
+            if not enough:
+                terminal.console.print(f"that is more than {terminal.size(target)}:", style="yellow")
+                _print_kept(done)
+            if done.trouble:
+                terminal.console.print(terminal.text(done.trouble), style="yellow", soft_wrap=True)
+        return 0 if enough else 1
+
+
+def _print_kept(done: Trimmed) -> None:
+    if not done.kept:
+        return
+    made = terminal.table("What stays", "copies", "why", right=("copies",))
+    for reason, count in sorted(done.kept.items(), key=lambda each: -each[1]):
+        made.add_row(f"{count:,}", _KEPT.get(reason, reason))
+    terminal.console.print(made)
+
+
+def _target(to: str | None, limit: int) -> int:
+    from voxledger.catalog.settings import parse_size
+
+    if to is None:
+        if not limit:
+            raise VoxledgerError("the cache has no limit: give one with --to, or set cache.max_bytes")
+        return limit
+    try:
+        return parse_size(to)
+    except ValueError as error:
+        raise VoxledgerError(f"--to {to}: {error}") from error

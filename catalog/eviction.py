@@ -1,0 +1,282 @@
+"""Eviction: local copies of clips go, the least recently used first, and only those that the store holds for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from voxledger.catalog import platform
+from voxledger.catalog.cache_files import CachedFile, survey
+from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.events import CacheEvicted, Draft, ObjectMissing
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.queries import load
+from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.retention.watch import Watch
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log import Keeper
+    from voxledger.catalog.objects import Store
+
+Reason: TypeAlias = Literal["waiting", "missing", "purging", "unknown", "altered", "used", "open"]
+"""Why a copy stays: not stored yet, lost by the store, being purged, no clip's, not of the size on record, used just now, open."""
+_BATCH = 200
+"""Copies that go in one journal transaction."""
+_ROUNDS = 20
+"""Walks through the cache in one run, at most."""
+_OPEN_TASKS = "SELECT DISTINCT subject FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?))"
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SQL = load("cache.sql")
+_log = logging.getLogger(__name__)
+
+
+class Trimmed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run did: `clips` and `bytes` went, `left` bytes are there. `kept`: copies that stayed although it was their turn."""
+
+    clips: int = 0
+    bytes: int = 0
+    left: int = 0
+    files: int = 0
+    kept: dict[str, int] = {}
+    trouble: str | None = None
+    """Why it ended early: the store does not answer."""
+
+
+class _Copy(NamedTuple):
+    """A local copy that may go; `used` is the last use that anybody knows of."""
+
+    used: float
+    file: CachedFile
+    clip: dict[str, Any]
+
+
+class Evictor:
+    """One run. Raises JournalError, CatalogBusy, OSError; ends early, and says so, when the store does not answer."""
+
+    def __init__(
+        self,
+        home: Home,
+        recorder: Recorder,
+        keeper: Keeper,
+        store: Store,
+        *,
+        keep: float,
+        now: float,
+        stopped: Callable[[], bool],
+        progress: Callable[[int, int], None],
+        dry: bool = False,
+    ) -> None:
+        """`keep` in s; `progress` hears of bytes freed, and bytes to be freed."""
+        self._home = home
+        self._recorder = recorder
+        self._journal = recorder.journal
+        self._keeper = keeper
+        self._store = store
+        self._keep = keep
+        self._now = now
+        self._stopped = stopped
+        self._progress = progress
+        self._dry = dry
+        self._kept: Counter[str] = Counter()
+        self._clips = 0
+        self._freed = 0
+        self._trouble: str | None = None
+
+    def run(self, target: int) -> Trimmed:
+        """Make room until the cache has `target` bytes."""
+        after, total, files = None, 0, 0
+        for number in range(_ROUNDS):
+            found = survey(self._home.cache, self._now, after=after)
+            if not number:
+                total, files = found.bytes, found.files
+                if not self._dry and found.bytes > target:
+                    self._freed += self._clear(found.left_over)
+            excess = total - self._freed - target
+            if excess <= 0 or not found.oldest or self._stopped():
+                break
+            after = found.oldest[-1].age
+            self._round(found.oldest, excess, horizon=after[0] if found.more else float("inf"))
+            if self._trouble or not found.more:
+                break
+        return Trimmed(
+            clips=self._clips, bytes=self._freed, left=total - self._freed, files=files - self._clips,
+            kept=dict(self._kept), trouble=self._trouble,
+        )  # fmt: skip
+
+    def _round(self, files: Sequence[CachedFile], excess: int, *, horizon: float) -> None:
+        """Look up whose these files are, and let the ones go that have waited longest, until it is enough."""
+        position, copies = self._look_up(files)
+        watch = Watch(self._journal, position)
+        going, goal = 0, self._freed + excess
+        batch: list[_Copy] = []
+        for copy in sorted(copies, key=lambda copy: copy.used):
+            if self._now - copy.used < self._keep:
+                self._kept["used"] += 1
+                continue
+            if copy.used > horizon:
+                self._remember_use(copy)
+                continue
+            batch.append(copy)
+            going += copy.file.bytes
+            if len(batch) == _BATCH or self._freed + going >= goal:
+                self._evict(batch, watch, goal)
+                batch, going = [], 0
+                if self._freed >= goal or self._trouble or self._stopped():
+                    return
+        if batch:
+            self._evict(batch, watch, goal)
+
+    def _look_up(self, files: Sequence[CachedFile]) -> tuple[int, list[_Copy]]:
+        """The position that the answer is of, and the files that are copies of stored clips."""
+        named = {file.path: found[-1] for file in files if (found := _ID.findall(file.path.rpartition("/")[2]))}
+        foreign = [file.path for file in files if file.path not in named]
+        with self._keeper.reading() as reading:
+            position = int(reading.tuples(_SQL["position"])[0][0])
+            rows = reading.rows(_SQL["clips"], {"ids": list(named.values())}) if named else []
+            rows += reading.rows(_SQL["adopted"], {"keys": foreign}) if foreign else []
+        clips = {row["key"]: row for row in rows if row["key"]}
+        asked = json.dumps([row["id"] for row in rows])
+        busy = {subject for (subject,) in self._journal.rows(_OPEN_TASKS, (UPLOAD, asked))}
+        copies = []
+        for file in files:
+            clip = clips.get(file.path)
+            reason = _objection(file, clip, busy)
+            if reason is not None or clip is None:
+                self._kept[reason or "unknown"] += 1
+            else:
+                copies.append(_Copy(max(file.used, clip["last_used"].timestamp()), file, clip))
+        return position, copies
+
+    def _evict(self, copies: Sequence[_Copy], watch: Watch, goal: int) -> None:
+        if self._dry:
+            for copy in copies:
+                if self._freed < goal:
+                    self._count(copy)
+            return
+        confirmed = self._confirmed(copies)
+        if not confirmed:
+            return
+        opened = platform.open_files()
+        drafts: list[Draft] = []
+        self._recorder.accesses.try_flush()
+        watch.catch_up()
+        # Nobody can record a use between the last look and the moment when the file goes.
+        with self._journal.transaction() as write:
+            watch.catch_up()
+            for copy in confirmed:
+                if self._freed >= goal:
+                    break
+                if watch.objection(copy.clip["id"]):
+                    self._kept["used"] += 1
+                elif copy.file.identity in opened:
+                    self._kept["open"] += 1
+                elif self._unlink(copy.file.path):
+                    drafts.append(self._draft(copy))
+                    self._count(copy)
+            failpoint("cache.after_unlink")
+            write.append(drafts)
+        self._remove_folders({copy.file.path.rpartition("/")[0] for copy in confirmed})
+
+    def _count(self, copy: _Copy) -> None:
+        self._clips += 1
+        self._freed += copy.file.bytes
+        self._progress(copy.file.bytes, self._freed)
+
+    def _draft(self, copy: _Copy) -> Draft:
+        fact = CacheEvicted(
+            bytes=copy.file.bytes, last_used=datetime.fromtimestamp(copy.used, UTC), path=copy.file.path
+        )
+        return self._recorder.draft(fact, subject=copy.clip["id"], actor=self._recorder.known(copy.clip["actor_id"]))
+
+    def _confirmed(self, copies: Sequence[_Copy]) -> list[_Copy]:
+        """Those that the store has at this moment: what goes may be the last copy but that one."""
+        known = [copy for copy in copies if self._recorder.vault.key(copy.clip["actor_id"]) is not None]
+        try:
+            with ThreadPoolExecutor(self._store.settings.upload_threads, thread_name_prefix="voxledger-cache") as pool:
+                return [
+                    copy for copy, is_there in zip(known, pool.map(self._is_stored, known), strict=True) if is_there
+                ]
+        except StoreError as error:
+            self._trouble = f"the store does not confirm what it holds ({error.code}), so nothing goes"
+            _log.info("%s", self._trouble)
+            return []
+
+    def _is_stored(self, copy: _Copy) -> bool:
+        clip = copy.clip
+        try:
+            found = self._store.head(clip["bucket"], clip["key"])
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if error.code in ("403", "AccessDenied"):  # a key that may only write: what was confirmed then stands
+                return True
+            raise
+        if (
+            found is not None
+            and found.bytes == clip["bytes"]
+            and found.metadata.get("sha256") in (None, clip["sha256"])
+        ):
+            return True
+        self._kept["missing"] += 1
+        self._recorder.emit(
+            ObjectMissing(
+                bucket=clip["bucket"], state="absent" if found is None else "changed", bytes=clip["bytes"],
+                found_bytes=None if found is None else found.bytes, found_etag=None if found is None else found.etag, key=clip["key"],
+            ),
+            subject=clip["id"], actor=self._recorder.known(clip["actor_id"]),
+        )  # fmt: skip
+        return False
+
+    def _unlink(self, path: str) -> bool:
+        """False when it is gone already, or cannot go: Windows removes no file that is open."""
+        try:
+            (self._home.cache / path).unlink()
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            self._kept["open"] += 1
+            return False
+        return True
+
+    def _remember_use(self, copy: _Copy) -> None:
+        """Let the file say what the log knows: its turn comes later, in this run or the next."""
+        with contextlib.suppress(OSError):
+            path = self._home.cache / copy.file.path
+            os.utime(path, ns=(int(copy.used * 1e9), path.stat().st_mtime_ns))
+
+    def _clear(self, left_over: Sequence[CachedFile]) -> int:
+        """Remove what interrupted fetches left long ago; gives the bytes."""
+        opened = platform.open_files() if left_over else set()
+        gone = [file for file in left_over if file.identity not in opened and self._unlink(file.path)]
+        return sum(file.bytes for file in gone)
+
+    def _remove_folders(self, folders: set[str]) -> None:
+        for folder in folders:
+            place = self._home.cache / folder
+            with contextlib.suppress(OSError):
+                while place != self._home.cache:
+                    place.rmdir()
+                    place = place.parent
+
+
+def _objection(file: CachedFile, clip: dict[str, Any] | None, busy: set[str]) -> Reason | None:
+    if clip is None:
+        return "unknown"
+    if clip["state"] == "stored" and clip["id"] in busy:
+        return "waiting"
+    if clip["state"] != "stored":
+        reason: Reason = clip["state"]
+        return reason
+    return None if file.bytes == clip["bytes"] else "altered"
