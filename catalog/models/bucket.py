@@ -240,7 +240,7 @@ class Bucket:
                     return self._get(key) == content
                 if error.code in _NOT_KNOWN:
                     break
-                if error.code == "InternalError" and self.store.is_embedded and attempt + 1 < _TRIES:
+                if error.code == "InternalError" and attempt + 1 < _TRIES:
                     continue  # see Store.put
                 raise
             else:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.catalog.models.conftest import MakeMachine
 from tests.catalog.models.machines import Machine, contents, flip, made_folder
-from tests.fault_proxy import FaultProxy
+from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server
 from voxledger.catalog.errors import DiskFull, ModelError, ModelNotFound, StoreError
 from voxledger.catalog.models import Models
@@ -71,6 +71,15 @@ def test_pushing_again_sends_nothing_and_says_nothing(machine: Machine, folder: 
     again = machine.models.push(folder, "indextts@2.5")
     assert (again.sent_files, again.is_new) == (0, False)
     assert len(machine.events()) == 1
+
+
+def test_a_push_outlasts_a_busy_store(rclone_store: S3Server, machine_on: MakeMachine, folder: Path) -> None:
+    with FaultProxy(rclone_store.port) as proxy:
+        machine = machine_on(rclone_store, url=proxy.url)
+        machine.store.ensure_bucket(machine.bucket_name)
+        proxy.faults = [Fault(method="PUT", path="/blobs/", busy=True)] * 3
+        assert machine.models.push(folder, "indextts@2.5").sent_files == 3
+    assert proxy.count("PUT", "/blobs/") == 3
 
 
 def test_a_version_never_changes(machine: Machine, folder: Path) -> None:
