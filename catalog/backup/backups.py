@@ -104,11 +104,11 @@ class Backups:
                 found.append(Entry(listed, None, not isinstance(error, BackupDamaged), str(error)))
             else:
                 found.append(Entry(listed, manifest, seal.header is not None, ""))
-        return found
+        return tuple(found)
 
     def verify(
         self, reference: str | None = None, *, quick: bool = False, progress: Progress = silent
-    ) -> list[Checked]:
+    ) -> tuple[Checked, ...]:
         """Read everything that one backup needs, or all; `quick` only looks whether it is there in its size."""
         backups: Sequence[Listed] = [self.bucket.find(reference)] if reference else self.bucket.listed()
         return tuple(verify(self.bucket, backups, quick=quick, progress=progress))

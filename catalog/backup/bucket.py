@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,18 +110,9 @@ class Bucket:
         """A piece as it was cut. Raises BackupDamaged when it is missing or not what its name says."""
         key = self.piece_key(piece.name)
         try:
-            stored = self.store.get(self.name, key)
-        except StoreError as error:
-            if error.code in MISSING:
-                raise BackupDamaged(f"{self.name}/{key} is missing", objects=[key]) from error
-            raise
-        try:
-            content = unpacked(stored, seal, about=piece.name)
+            return self._read(key, lambda stored: _checked(stored, seal, piece.name))
         except ValueError as error:
             raise BackupDamaged(f"{self.name}/{key} is damaged: {error}", objects=[key]) from error
-        if seal.name(content) != piece.name:
-            raise BackupDamaged(f"{self.name}/{key} is damaged: it is not what its name says", objects=[key])
-        return content
 
     def settle(self, *keys: str) -> None:
         """Make what was put survive a power cut, where that is left to us: in the embedded store."""
@@ -173,13 +164,9 @@ class Bucket:
     def manifest(self, listed: Listed) -> tuple[Manifest, Seal]:
         """Read a manifest, and what opens its pieces. Raises BackupDamaged, and BackupError for another key or version."""
         try:
-            content = self.store.get(self.name, listed.key)
-        except StoreError as error:
-            if error.code in MISSING:
-                raise BackupDamaged(f"backup {listed.id} is gone from {self.name}", objects=[listed.key]) from error
-            raise
-        if hashlib.sha256(content).hexdigest()[:32] != listed.sum:
-            raise self._damaged(listed, "its manifest is not what its name says")
+            content = self._read(listed.key, lambda stored: _summed(stored, listed.sum))
+        except ValueError as error:
+            raise self._damaged(listed, str(error)) from error
         head, _, rest = content.partition(b"\n")
         try:
             opened = msgspec.json.decode(head, type=_Open)
@@ -196,6 +183,21 @@ class Bucket:
         if manifest.id != listed.id:
             raise self._damaged(listed, "it is the manifest of another one")
         return manifest, seal
+
+    def _read(self, key: str, checked: Callable[[bytes], bytes]) -> bytes:
+        """An object as `checked` makes it. One that fails is read once more: it may have been damaged on its way only.
+
+        Raises BackupDamaged when it is missing, ValueError as `checked` does.
+        """
+        try:
+            try:
+                return checked(self.store.get(self.name, key))
+            except ValueError:
+                return checked(self.store.get(self.name, key))
+        except StoreError as error:
+            if error.code in MISSING:
+                raise BackupDamaged(f"{self.name}/{key} is missing", objects=[key]) from error
+            raise
 
     def _unlocked(self, header: Header) -> Seal | None:
         if not self._passphrase:
@@ -217,3 +219,16 @@ class Bucket:
         return BackupDamaged(
             f"backup {listed.id} is damaged: {self.name}/{listed.key}: {why}; take another backup", objects=[listed.key]
         )
+
+
+def _checked(stored: bytes, seal: Seal, name: str) -> bytes:
+    content = unpacked(stored, seal, about=name)
+    if seal.name(content) != name:
+        raise ValueError("it is not what its name says")
+    return content
+
+
+def _summed(stored: bytes, expected: str) -> bytes:
+    if hashlib.sha256(stored).hexdigest()[:32] != expected:
+        raise ValueError("its manifest is not what its name says")
+    return stored
