@@ -1,0 +1,95 @@
+"""Killed at any point, whatever was begun goes on where it was, and a backup is whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.backup.nodes import Node, recorded, rows
+from voxledger.catalog.backup import Rules
+from voxledger.catalog.errors import HomeError
+from voxledger.catalog.log.verify import verify
+
+ONE = Rules(last=1, daily=0, weekly=0, monthly=0)
+
+
+@pytest.fixture
+def full(rclone_node: Node, tmp_path: Path) -> Node:
+    """A node with an encrypted backup of everything, and its vault in a file."""
+    rclone_node.use_key()
+    rclone_node.speak(25)
+    rclone_node.store_audio(4)
+    with rclone_node.open() as vox:
+        vox.backups.create(with_audio=True, vault=tmp_path / "saved.vault")
+    return rclone_node
+
+
+@pytest.mark.parametrize("failpoint", ["backup.after_copy", "backup.after_chunk:4", "backup.before_manifest"])
+def test_a_killed_backup_is_none_and_the_next_sends_the_rest(full: Node, failpoint: str) -> None:
+    full.speak(40, session="x" * 200)
+    before = full.objects()
+    full.killed(failpoint, "create", str(full.path))
+    between = full.objects()
+    with full.backups() as backups:
+        assert len(backups.list()) == 1
+        assert all(checked.intact for checked in backups.verify())
+    with full.open() as vox:
+        done = vox.backups.create(with_audio=True)
+        assert not (vox.home.path / "backup.tmp").exists()
+        assert [row["subject"] for row in recorded(vox, "BackupCompleted")][-1] == done.manifest.id
+    sent_before = {name for name in between if name.startswith("data/")} - set(before)
+    assert sent_before or "copy" in failpoint
+    with full.backups() as backups:
+        assert len(backups.list()) == 2
+        assert all(checked.intact for checked in backups.verify())
+        # The lock of the process that was killed holds nobody up.
+        backups.prune(rules=ONE, apply=True)
+        assert [checked.intact for checked in backups.verify()] == [True]
+
+
+def test_killed_right_after_the_manifest_it_is_a_backup(full: Node) -> None:
+    full.killed("backup.after_manifest", "create", str(full.path))
+    with full.backups() as backups:
+        assert [checked.intact for checked in backups.verify()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        "restore.after_file:2", "restore.after_settled", "restore.after_drained", "restore.before_moving",
+        "restore.after_moved:1", "restore.after_moved:5",
+    ],
+)  # fmt: skip
+def test_a_killed_restore_goes_on(full: Node, tmp_path: Path, failpoint: str) -> None:
+    with full.open() as vox:
+        head = vox.backups.list()[0].manifest
+        before = rows(vox)
+    new = tmp_path / "new"
+    full.killed(failpoint, "restore", str(new))
+    with pytest.raises(HomeError, match="being restored"), full.open(new):
+        pass
+    with full.backups() as backups:
+        done = backups.restore("latest", new, vault=tmp_path / "saved.vault", with_audio=True)
+    assert head is not None
+    assert done.manifest == head
+    assert (done.actors, done.keys) == (1, 1)
+    with full.open(new) as vox:
+        assert rows(vox) == before
+        assert verify(vox.keeper).intact
+        assert len(recorded(vox, "RestoreCompleted")) == 1
+        assert [epoch.reason for epoch in vox.journal.epochs()] == ["created", "restored"]
+    assert not (new / ".restoring").exists()
+
+
+def test_a_killed_prune_leaves_too_much_and_never_too_little(full: Node) -> None:
+    full.speak(30)
+    with full.open() as vox:
+        vox.backups.create(with_audio=True)
+    full.killed("backup.after_forgotten", "prune", str(full.path))
+    with full.backups() as backups:
+        assert [checked.intact for checked in backups.verify()] == [True]
+        done = backups.prune(rules=ONE, apply=True)
+        assert done.objects > 0
+        assert [checked.intact for checked in backups.verify()] == [True]
+        assert backups.prune(rules=ONE, apply=True).objects == 0
