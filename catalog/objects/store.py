@@ -229,9 +229,12 @@ class Store:
                 if error.code == "NoSuchBucket":
                     return
                 raise
+            if "IsTruncated" not in page:
+                # An answer whose end was lost with its headers reads like that of an empty bucket.
+                raise StoreUnavailable(f"LIST {bucket}/{prefix}: half an answer came; try again", code="IncompleteRead")
             for found in page.get("Contents", []):
                 yield from_listing(found)
-            if not page.get("IsTruncated"):
+            if not page["IsTruncated"]:
                 return
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
