@@ -7,6 +7,7 @@ SynthesisError
 │   ├── UnsupportedLanguage   no such BCP 47 tag for this engine
 │   ├── UnsupportedFormat     no such container or codec
 │   ├── UnknownVoice          no such voice: neither registered nor the engine's own
+│   ├── UnknownEngine         no engine of this name is installed
 │   ├── ConsentEnded          the voice was withdrawn, has expired or was erased
 │   ├── RecordingRefused      a recording, or the consent to it, cannot be registered
 │   └── NotSupported          the engine cannot do what was asked (reference clip, emotion in words, …)
@@ -22,23 +23,40 @@ SynthesisError
 
 from __future__ import annotations
 
+from typing import Literal
+
 from voxledger.catalog.errors import VoxledgerError
+
+Stage = Literal[
+    "request", "voice", "load", "queue", "connect", "busy", "answer", "worker", "engine", "audio", "storage"
+]
+"""Where an attempt failed. `docs/synthesis.md` says what each means."""
 
 
 class SynthesisError(VoxledgerError):
     """Anything that ends a generation without a clip. The message says what to do next.
 
-    `failure_class` and `remedy` are what is recorded of it: they hold no text, name, path or key.
+    `failure_class`, `stage` and `remedy` are what is recorded of it: they hold no text, name, path or key. Where the
+    stage is None, it is the one that the attempt had come to.
     """
 
     failure_class = "synthesis"
+    stage: Stage | None = None
     remedy = "Read the message; it says what to do."
+
+    def __init__(self, message: str, *, stage: Stage | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        if stage is not None:
+            self.stage = stage
+        if remedy is not None:
+            self.remedy = remedy
 
 
 class InvalidRequest(SynthesisError):
     """The request cannot be spoken as asked."""
 
     failure_class = "invalid_request"
+    stage: Stage | None = "request"
     remedy = "Change the request as the message says."
 
 
@@ -77,6 +95,13 @@ class UnknownVoice(InvalidRequest):
     remedy = "Choose a voice that is registered or that the engine has."
 
 
+class UnknownEngine(InvalidRequest):
+    """No engine of this name is installed."""
+
+    failure_class = "unknown_engine"
+    remedy = "Choose an engine that is installed."
+
+
 class ConsentEnded(InvalidRequest):
     """Nobody consents any more: the voice was withdrawn, its consent has expired, or who registered it was erased."""
 
@@ -113,6 +138,7 @@ class VoiceMissing(SynthesisError):
     """The recording of a registered voice is not here and cannot be had from the store."""
 
     failure_class = "voice_missing"
+    stage: Stage | None = "voice"
     remedy = "Register the recording again, or see that the store answers."
 
 
@@ -120,24 +146,27 @@ class EngineUnavailable(SynthesisError):
     """The engine cannot start; the message names what is missing and the remedy."""
 
     failure_class = "engine_unavailable"
+    stage: Stage | None = "load"
     remedy = "Install what the engine lacks."
 
 
 class EngineFailed(SynthesisError):
-    """The engine failed while speaking; `stage` says where."""
+    """The engine failed while speaking; `stage` says where.
+
+    `may_pass`: asking once more at once may help. False where the engine has asked again itself, as long as that made sense.
+    """
 
     failure_class = "engine_failed"
+    stage: Stage | None = "engine"
     remedy = "Try again; if it fails again, try another seed or a shorter text."
-
-    def __init__(self, message: str, *, stage: str = "engine") -> None:
-        super().__init__(message)
-        self.stage = stage
+    may_pass = True
 
 
 class AudioFailed(SynthesisError):
     """The audio chain or the encoder failed."""
 
     failure_class = "audio_failed"
+    stage: Stage | None = "audio"
     remedy = "Try another text, voice or seed."
 
 
@@ -145,6 +174,7 @@ class StudioBusy(SynthesisError):
     """Too many requests wait for the engine, or its turn did not come in time."""
 
     failure_class = "busy"
+    stage: Stage | None = "queue"
     remedy = "Try again later, or raise synth.queue."
 
 
@@ -164,6 +194,7 @@ class GenerationTimeout(SynthesisError):
     """Another caller was making this clip and did not finish in time."""
 
     failure_class = "timeout"
+    stage: Stage | None = "queue"
     remedy = "Try again, or make a take of your own."
 
 

@@ -82,7 +82,7 @@ class Commands:
 def _as_dict(each: Listed, default: str) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "name": each.name, "available": each.info is not None, "default": each.name == default, "package": each.package,
-        "why": each.why or None, "remedy": each.remedy or None,
+        "why": each.why or None, "remedy": each.remedy or None, "passed_over": list(each.passed_over),
     }  # fmt: skip
     if each.info:
         info = asdict(each.info)
@@ -113,6 +113,8 @@ def _print(each: Listed, *, default: bool, whole: bool) -> None:
             rows.add_row(label, terminal.text(value))
     if not each.package.startswith("voxledger "):
         rows.add_row("package", terminal.text(each.package or "unknown"))
+    for other in each.passed_over:
+        rows.add_row("not used", terminal.text(f"the engine of the same name that {other} brings"))
     terminal.console.print(Padding(rows, (0, 0, 1, 2)))
 
 

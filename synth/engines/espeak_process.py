@@ -103,7 +103,7 @@ class Worker:
         asking.flush()
         answer = json.loads(answering.readline())  # nothing at all when it has died: a ValueError
         if "error" in answer:
-            raise EngineFailed(f"eSpeak NG {answer['error']}", stage="synthesis")
+            raise EngineFailed(f"eSpeak NG {answer['error']}")
         raw = answering.read(answer["bytes"])
         if len(raw) < answer["bytes"]:
             raise ValueError(f"{answer['bytes'] - len(raw)} bytes are missing")
@@ -120,7 +120,7 @@ class Worker:
             what = f"crashed (exit code {code})"
         return EngineFailed(
             f"eSpeak NG {what}. Nothing else is affected; leave unusual characters out of this sentence",
-            stage="synthesis",
+            stage="worker",
         )
 
     def close(self) -> None:

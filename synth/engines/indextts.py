@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +38,6 @@ from voxledger.synth.errors import (
     VoiceMissing,
 )
 from voxledger.synth.text.language import match
-
-_Error = TypeVar("_Error", bound=SynthesisError)
 
 LANGUAGES = ("en", "zh", "es", "ar")
 JAPANESE = "ja"
@@ -80,9 +78,9 @@ class IndexTtsEngine:
         try:
             path = ensure(wanted)
         except VoxledgerError as error:
-            raise _with_remedy(
-                EngineUnavailable(f"the model {wanted} of the engine indextts is not here and cannot be had: {error}"),
-                f"Pull the model {wanted}, or set indextts.model to one that can be had.",
+            raise EngineUnavailable(
+                f"the model {wanted} of the engine indextts is not here and cannot be had: {error}",
+                remedy=f"Pull the model {wanted}, or set indextts.model to one that can be had.",
             ) from error
         if path != self._folder.path:
             self._folder.move(path, f"{path.parent.name}@{path.name}")
@@ -96,11 +94,9 @@ class IndexTtsEngine:
         settings = self._settings
         found = installed(settings.python)
         if settings.attention == "flash" and not found.flash:
-            raise _with_remedy(
-                EngineUnavailable(
-                    "indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference"
-                ),
-                "Install flash-attn, or set indextts.attention to sdpa.",
+            raise EngineUnavailable(
+                "indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference",
+                remedy="Install flash-attn, or set indextts.attention to sdpa.",
             )
         revision = self._folder.revision()
         chosen = devices(settings.devices, found.torch)
@@ -225,10 +221,11 @@ class IndexTtsEngine:
             "memory": "Raise indextts.memory, or give it shorter sentences.",
             "garbage": "Set indextts.python to a Python that prints nothing of its own.",
         }[ended.why]
-        error = EngineFailed(
-            f"the worker of IndexTTS failed: {ended}. {advice} Its log lies in {self._state}", stage="worker"
+        return EngineFailed(
+            f"the worker of IndexTTS failed: {ended}. {advice} Its log lies in {self._state}",
+            stage=ended.stage,
+            remedy=advice,
         )
-        return _with_remedy(error, advice)
 
 
 def _folder(settings: Settings, remembered: Path) -> Folder:
@@ -284,19 +281,14 @@ def _translated(refused: WorkerRefused) -> SynthesisError:
             "damaged": "Put the model back with `voxledger models restore NAME@VERSION`, or copy its files anew.",
             "memory": "Free memory on the device, or choose another one with indextts.devices.",
         }.get(refused.kind, "See that indextts.devices names what torch has, and that the checkpoint is IndexTTS-2.5.")
-        return _with_remedy(EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}"), advice)
+        return EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}", remedy=advice)
     if refused.kind in ("voice", "emotion_voice"):
         whose = "voice" if refused.kind == "voice" else "emotion"
-        return InvalidRequest(f"the recording for the {whose} cannot be used: {refused}")
+        return InvalidRequest(f"the recording for the {whose} cannot be used: {refused}", stage="voice")
     advice = {
         "memory": "Give shorter sentences, or free memory on the device.",
         "endless": "Try another seed, or a lower temperature.",
         "silent": "Try another seed, or other words.",
         "device": "Try again; the worker starts anew.",
     }.get(refused.kind, "Try again; if it fails again, try another seed or a shorter text.")
-    return _with_remedy(EngineFailed(f"IndexTTS failed: {refused}. {advice}", stage=refused.stage), advice)
-
-
-def _with_remedy(error: _Error, remedy: str) -> _Error:
-    error.remedy = remedy
-    return error
+    return EngineFailed(f"IndexTTS failed: {refused}. {advice}", remedy=advice)

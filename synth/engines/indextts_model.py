@@ -241,6 +241,4 @@ def _cards() -> dict[str, str]:
 
 
 def _unavailable(message: str, remedy: str) -> EngineUnavailable:
-    error = EngineUnavailable(message)
-    error.remedy = remedy
-    return error
+    return EngineUnavailable(message, remedy=remedy)

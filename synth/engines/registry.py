@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
@@ -11,10 +12,12 @@ from typing import cast
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, EngineInfo
-from voxledger.synth.errors import EngineUnavailable, SynthesisError
+from voxledger.synth.engines.guarded import flaw
+from voxledger.synth.errors import EngineUnavailable, SynthesisError, UnknownEngine
 
 GROUP = "voxledger.engines"
 
+_log = logging.getLogger(__name__)
 _EXTRAS = {"indextts": "indextts"}
 
 
@@ -27,41 +30,76 @@ class Listed:
     info: EngineInfo | None = None
     why: str = ""
     remedy: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Packages that bring an engine of the same name, which is not used."""
 
 
 def names() -> tuple[str, ...]:
     """The engines that are installed, available or not."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    return tuple(sorted(_points()))
 
 
 def load(name: str, settings: Settings) -> Engine:
     """A new engine of this name. Cheap: models are loaded at first use.
 
-    An entry point names a class, or a function, that takes the settings. Raises EngineUnavailable, also when somebody
-    else's engine cannot be imported or constructed; SettingsError when its settings are not right.
+    An entry point names a class, or a function, that takes the settings. Raises UnknownEngine; EngineUnavailable, also when
+    somebody else's engine cannot be imported or constructed; SettingsError when its settings are not right.
     """
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            return _constructed(point, settings)
+    points = _points().get(name)
+    if points:
+        for other in points[1:]:
+            _log.warning("the engine %s of %s is not used: %s", name, _package(other), _ours_or_first(points[0]))
+        return _constructed(points[0], settings)
     near = get_close_matches(name, names(), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(names()) or 'none'}"
-    raise EngineUnavailable(f"there is no engine {name!r}; {hint}")
+    raise UnknownEngine(f"there is no engine {name!r}; {hint}")
 
 
 def survey(settings: Settings) -> tuple[Listed, ...]:
     """Every engine that is installed, by name; what one of them raises is its own entry and nobody else's trouble."""
-    points = {point.name: point for point in reversed(tuple(entry_points(group=GROUP)))}
-    return tuple(_listed(points[name], settings) for name in sorted(points))
+    return tuple(_listed(points, settings) for _, points in sorted(_points().items()))
 
 
-def _listed(point: EntryPoint, settings: Settings) -> Listed:
-    package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+def _points() -> dict[str, list[EntryPoint]]:
+    """The entry points of each name, the one that is used first: ours, so that no package takes the place of what
+    Voxledger brings; else the first that Python finds.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        others = found.setdefault(point.name, [])
+        if all((_package(point), point.value) != (_package(other), other.value) for other in others):
+            others.append(point)
+    for points in found.values():
+        points.sort(key=lambda point: not _is_ours(point))
+    return found
+
+
+def _is_ours(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name.lower() == "voxledger"
+
+
+def _ours_or_first(point: EntryPoint) -> str:
+    return "Voxledger has one of that name" if _is_ours(point) else f"{_package(point)} was found first"
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+
+
+def _listed(points: list[EntryPoint], settings: Settings) -> Listed:
+    point = points[0]
+    listed = _judged(point, settings)
+    return replace(listed, passed_over=tuple(_package(other) for other in points[1:]))
+
+
+def _judged(point: EntryPoint, settings: Settings) -> Listed:
+    package = _package(point) if point.dist else ""
     try:
         engine = _constructed(point, settings)
         try:
             info = engine.describe()
-            if not _is_sound(info):
-                raise TypeError("its description is not an EngineInfo as it should be")
+            if wrong := flaw(info):
+                raise TypeError(wrong)
         finally:
             with contextlib.suppress(Exception):
                 engine.close()
@@ -74,19 +112,6 @@ def _listed(point: EntryPoint, settings: Settings) -> Listed:
             remedy="Update or remove the package that brings this engine.",
         )  # fmt: skip
     return Listed(name=point.name, package=package, info=info)
-
-
-def _is_sound(info: object) -> bool:
-    """Whether a description holds what it says it holds: it may be anybody's."""
-    if not isinstance(info, EngineInfo):
-        return False
-    texts = (
-        info.name, info.version, info.model, info.model_revision, info.device, info.determinism,
-        *info.languages, *info.voices, *info.emotion_modes, *info.sampling,
-    )  # fmt: skip
-    return all(isinstance(text, str) for text in texts) and all(
-        isinstance(number, int) for number in (info.sample_rate, info.concurrency)
-    )
 
 
 def _constructed(point: EntryPoint, settings: Settings) -> Engine:

@@ -269,7 +269,7 @@ def _data_url(clip: Path) -> str:
     try:
         content = clip.read_bytes() if clip.stat().st_size <= _LARGEST_CLIP else None
     except OSError as error:
-        raise EngineUnavailable(f"the recording cannot be read: {error.strerror}") from error
+        raise EngineUnavailable(f"the recording cannot be read: {error.strerror}", stage="voice") from error
     if content is None:
         raise NotSupported(
             f"the recording is larger than the {_LARGEST_CLIP // 10**6} MB that a request may carry; use a shorter one",

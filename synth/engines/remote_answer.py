@@ -14,17 +14,19 @@ import requests
 from urllib3.exceptions import HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
 
 from voxledger.catalog import settings as catalog_settings
-from voxledger.synth.errors import EngineFailed
+from voxledger.synth.errors import EngineFailed, Stage
 
 EXHAUSTED = ("insufficient_quota", "credit_balance_exhausted")
 """Codes of a 429 that waiting does not help."""
 
 
-def broken(message: str, *, stage: str, remedy: str = "") -> EngineFailed:
+def broken(message: str, *, stage: Stage, remedy: str = "") -> EngineFailed:
     """The error of an answer that is no audio, or not all of it; the remedy is the operator's, not the speaker's."""
-    error = EngineFailed(message, stage=stage)
-    error.remedy = remedy or "Try again; if it fails again, look into the log of the speech server."
-    return error
+    return EngineFailed(
+        message,
+        stage=stage,
+        remedy=remedy or "Try again; if it fails again, look into the log of the speech server.",
+    )
 
 
 class Answer:
@@ -44,7 +46,8 @@ class Answer:
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it comes. Raises EngineFailed: stage `answer` before its first byte, `audio` after it."""
-        stage, limit = "answer", self._limits.first_timeout
+        stage: Stage = "answer"
+        limit = self._limits.first_timeout
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise broken(f"{self._host} packed its answer, which was not asked for", stage=stage)
         while True:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 
 from voxledger.synth.engines.base import Samples
 from voxledger.synth.engines.remote_answer import broken
 
-STAGE = "audio"
+STAGE: Final = "audio"
 
 _FORMAT_REMEDY = "Set remote.url to the speech endpoint itself, and remote.format to what it sends."
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF)

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from urllib3.exceptions import ProtocolError
 
 from voxledger.catalog import settings as catalog_settings
 from voxledger.synth.engines.remote_answer import EXHAUSTED, Answer, broken, told
-from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidRequest, SynthesisError
+from voxledger.synth.errors import EngineFailed, EngineUnavailable, InvalidRequest, Stage, SynthesisError
 
 OPENAI = "api.openai.com"
 LONGEST_WAIT = 30.0
@@ -101,14 +102,14 @@ class Connection:
         except requests.Timeout:
             return _Refusal(self._failed(f"did not answer within {patience:g} s", "answer"))
         except requests.exceptions.SSLError:
-            return _Refusal(_unavailable(f"{self.host} has no certificate that this machine trusts", _REACH_REMEDY))
+            return _Refusal(self._unreachable(f"{self.host} has no certificate that this machine trusts"))
         except requests.RequestException as error:
             if _is_refused(error):
-                unheard = _unavailable(f"nobody answers at {self.host}; is the server running?", _REACH_REMEDY)
+                unheard = self._unreachable(f"nobody answers at {self.host}; is the server running?")
                 return _Refusal(unheard, passing=True)
             if _is_caused_by(error, ProtocolError):
                 return _Refusal(self._failed("closed the connection without an answer", "answer"))
-            return _Refusal(_unavailable(f"{self.host} cannot be reached ({type(error).__name__})", _REACH_REMEDY))
+            return _Refusal(self._unreachable(f"{self.host} cannot be reached ({type(error).__name__})"))
         answer = Answer(response, self.host, limits, deadline)
         return answer if response.status_code == 200 else self._refusal(answer)
 
@@ -118,28 +119,31 @@ class Connection:
         code, message = told(answer.beginning(_LARGEST_ERROR))
         message = _without(message, key(self._key_variable))
         said = f"{status}{': ' + message if message else ''}"
-        error: SynthesisError
         if status in _BUSY and code not in EXHAUSTED:
-            error = self._failed(f"is too busy ({said})", "busy")
-            error.remedy = "Try again later, or ask the server for less at once."
-            return _Refusal(error, passing=True, wait=_retry_after(headers.get("Retry-After")))
+            busy = self._failed(f"is too busy ({said})", "busy")
+            busy.remedy = "Try again later, or ask the server for less at once."
+            busy.may_pass = False  # asked again it was already, as late as `Retry-After` says
+            return _Refusal(busy, passing=True, wait=_retry_after(headers.get("Retry-After")))
+        error: SynthesisError
         if status in (401, 403):
             hint = (
                 f"is {self._key_variable} right?" if self._key_variable else "name its variable in remote.key_variable"
             )
-            error = _unavailable(f"{self.host} does not accept the key ({said}); {hint}", _KEY_REMEDY)
+            error = _unavailable(f"{self.host} does not accept the key ({said}); {hint}", _KEY_REMEDY, "answer")
         elif status == 429:
             error = _unavailable(
                 f"{self.host} has no credit left for this key ({said})",
                 "Buy credit from the server's operator, or use another engine.",
+                "answer",
             )
         elif status == 404:
             error = _unavailable(
                 f"{self.host} has no such model or address ({said}); see remote.url and remote.model",
                 "Set remote.url and remote.model to what the server has.",
+                "answer",
             )
         elif status in (400, 413, 422):
-            error = InvalidRequest(f"{self.host} refuses the request ({said})")
+            error = InvalidRequest(f"{self.host} refuses the request ({said})", stage="answer")
         elif 300 <= status < 400:
             error = self._failed(
                 f"sends the request elsewhere ({status}); set remote.url to where it belongs", "answer"
@@ -148,8 +152,11 @@ class Connection:
             error = self._failed(f"failed ({said})", "answer")
         return _Refusal(error)
 
-    def _failed(self, what: str, stage: str) -> EngineFailed:
+    def _failed(self, what: str, stage: Stage) -> EngineFailed:
         return broken(f"{self.host} {what}", stage=stage)
+
+    def _unreachable(self, message: str) -> EngineUnavailable:
+        return _unavailable(message, _REACH_REMEDY, "connect")
 
 
 class _Refusal:
@@ -214,14 +221,16 @@ def key(variable: str) -> str:
     return found
 
 
-def _unavailable(message: str, remedy: str) -> EngineUnavailable:
-    error = EngineUnavailable(message)
-    error.remedy = remedy
-    return error
+def _unavailable(message: str, remedy: str, stage: Stage = "load") -> EngineUnavailable:
+    return EngineUnavailable(message, stage=stage, remedy=remedy)
 
 
 def _without(message: str, secret: str) -> str:
-    return message.replace(secret, "…") if secret else message
+    """The message without the key, nor what servers show of it: they echo its beginning or its end between stars."""
+    if not secret:
+        return message
+    shown = "|".join(re.escape(part) for part in (secret, secret[:8], secret[-4:], "**"))
+    return re.sub(rf"[^\s\"'(]*(?:{shown})[^\s\"')]*", "…", message)
 
 
 def _retry_after(value: str | None) -> float | None:

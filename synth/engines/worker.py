@@ -39,6 +39,9 @@ _LARGEST_LOG = 1_000_000
 class WorkerEnded(Exception):  # translated by whoever asked
     """The process is gone: it ended, was `silent` for too long, took too much `memory`, or sent `garbage`."""
 
+    stage: Literal["load", "worker"] = "worker"
+    """`load` when it came to its end before its model was loaded."""
+
     def __init__(self, why: End, detail: str) -> None:
         super().__init__(detail)
         self.why = why
@@ -111,9 +114,13 @@ class Worker:
 
     def load(self) -> None:
         """Wait until the model is loaded. Raises WorkerEnded, WorkerRefused."""
-        self.hello = self._answer("hello", limit_s=self._program.load_s)
-        self._send({"do": "load", "options": dict(self._program.options)})
-        self._answer("loaded", limit_s=self._program.load_s)
+        try:
+            self.hello = self._answer("hello", limit_s=self._program.load_s)
+            self._send({"do": "load", "options": dict(self._program.options)})
+            self._answer("loaded", limit_s=self._program.load_s)
+        except WorkerEnded as ended:
+            ended.stage = "load"
+            raise
 
     def is_awake(self) -> bool:
         """Whether it answers; asked only after a long rest."""

@@ -21,10 +21,11 @@ from voxledger.catalog.interrupts import held_back
 from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
-from voxledger.synth.engines.base import Engine, SynthesisRequest
+from voxledger.synth.engines.base import SynthesisRequest
+from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.studio.filing import Facts, ending, failed, record, write
+from voxledger.synth.studio.filing import Facts, Unbegun, ending, failed, record, record_end, write
 from voxledger.synth.studio.pieces import overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
 from voxledger.synth.studio.recordings import Recordings
@@ -59,7 +60,7 @@ class Attempt:
         self,
         around: Surroundings,
         request: SpeakRequest,
-        engine: Engine,
+        engine: Guarded,
         turns: Turns,
         channel: Channel,
         *,
@@ -184,6 +185,7 @@ class Attempt:
         try:
             self._around.home.require_room(self._around.settings.general.min_free_disk)
             made = self.made(listener)
+            self._tally.stage = "storage"
             with held_back():
                 clip = write(made, self.facts, self._around.home, self._around.settings).bound(self._around.access)
                 record(
@@ -274,8 +276,7 @@ class Attempt:
     def _record_end(self, error: BaseException, listener: Listener) -> None:
         recorder, facts = self._around.recorder, self.facts
         fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed(error)))
-        with contextlib.suppress(VoxledgerError):
-            recorder.journal.emit(recorder.draft(fact, subject=facts.clip_id, actor=facts.actor))
+        record_end(fact, recorder, subject=facts.clip_id, actor=facts.actor)
 
     def _reuse(self, write: Transaction, clip: Clip) -> Clip:
         """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
@@ -296,6 +297,18 @@ class Attempt:
         return msgspec.structs.replace(clip, reused=True, tags=tuple(sorted({*clip.tags, *self.request.tags}))).bound(
             self._around.access
         )
+
+
+def unbegun(
+    around: Surroundings, request: SpeakRequest, engine: str, channel: Channel, *, since: float, error: BaseException
+) -> None:
+    """Record an attempt that could not begin, because its engine could not be loaded or described, or its recording not be
+    had, or because it was interrupted meanwhile. `since` is on the monotonic clock.
+    """
+    about = Unbegun(request=request, engine=engine, channel=channel, started=since)
+    with held_back(), contextlib.suppress(VoxledgerError):
+        fact = ending(error, about, Tally(stage="load"))
+        record_end(fact, around.recorder, subject=new_id(), actor=around.recorder.vault.actor(request.actor))
 
 
 def _seed(request: SpeakRequest, determinism: str, *, reuse: bool) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TypeGuard
 import msgspec
 
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import DiskFull, HomeError, VoxledgerError
+from voxledger.catalog.errors import DiskFull, HomeError, SettingsError, VoxledgerError
 from voxledger.catalog.events import (
     Channel,
     Fact,
@@ -28,7 +29,7 @@ from voxledger.catalog.settings import Settings
 from voxledger.catalog.vault import ActorKey
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import Stopped, SynthesisError
+from voxledger.synth.errors import Stage, Stopped, SynthesisError
 from voxledger.synth.studio.production import Made
 from voxledger.synth.studio.request import CHAIN, SpeakRequest
 from voxledger.synth.studio.speaking import Tally
@@ -57,11 +58,42 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """On the monotonic clock."""
 
     @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self.info.name
+
+    @property
+    def engine_version(self) -> str:
+        """The engine's version."""
+        return self.info.version
+
+    @property
     def emotion_mode(self) -> str:
         """none, vector, reference or words."""
         if self.request.emotion_reference:
             return "reference"
         return "words" if self.request.emotion_words else self.emotion.mode
+
+
+class Unbegun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt whose engine did not come so far as to say what it is."""
+
+    request: SpeakRequest
+    engine: str
+    channel: Channel
+    started: float
+    """On the monotonic clock."""
+    engine_version: str = ""
+
+    @property
+    def language(self) -> str:
+        """The one asked for, or else found in the text."""
+        return self.request.spoken_language()
+
+    @property
+    def emotion(self) -> Emotion:
+        """The one asked for."""
+        return self.request.emotion
 
 
 def write(made: Made, facts: Facts, home: Home, settings: Settings) -> Clip:
@@ -195,36 +227,43 @@ def failed(error: BaseException) -> TypeGuard[Exception]:
     return isinstance(error, Exception) and not isinstance(error, Stopped)
 
 
-def ending(error: BaseException, facts: Facts, tally: Tally, *, delivered_us: int) -> Fact:
+def ending(error: BaseException, about: Facts | Unbegun, tally: Tally, *, delivered_us: int = 0) -> Fact:
     """The event of an attempt that made no clip: `delivered_us` of audio had been handed over by then."""
-    elapsed = round((time.monotonic() - facts.started) * 1e6)
-    request = facts.request
+    elapsed = round((time.monotonic() - about.started) * 1e6)
+    request = about.request
     if failed(error):
+        ours = error if isinstance(error, SynthesisError) else None
         return GenerationFailed(
-            channel=facts.channel,
-            engine=facts.info.name,
-            engine_version=facts.info.version,
-            language=facts.language,
-            failure=getattr(error, "failure_class", None) or _snake(type(error).__name__),
-            stage=getattr(error, "stage", "request" if isinstance(error, SynthesisError) else "storage"),
-            remedy=getattr(error, "remedy", None) or _remedy(error),
-            emotion=facts.emotion.dominant,
+            channel=about.channel,
+            engine=about.engine,
+            engine_version=about.engine_version,
+            language=about.language,
+            failure=ours.failure_class if ours else _snake(type(error).__name__),
+            stage=_stage(error, tally.stage),
+            remedy=ours.remedy if ours else _remedy(error),
+            emotion=about.emotion.dominant,
             text_length=len(request.text),
             elapsed_us=elapsed,
             delivered_us=delivered_us,
             actor_label=request.actor,
         )
     return GenerationCancelled(
-        channel=facts.channel,
-        engine=facts.info.name,
-        language=facts.language,
-        emotion=facts.emotion.dominant,
+        channel=about.channel,
+        engine=about.engine,
+        language=about.language,
+        emotion=about.emotion.dominant,
         text_length=len(request.text),
         segments=tally.segments,
         elapsed_us=elapsed,
         delivered_us=delivered_us,
         actor_label=request.actor,
     )
+
+
+def record_end(fact: Fact, recorder: Recorder, *, subject: str, actor: ActorKey) -> None:
+    """Record how an attempt ended without a clip. Where that cannot be written, whoever asked has a worse error anyway."""
+    with contextlib.suppress(VoxledgerError):
+        recorder.journal.emit(recorder.draft(fact, subject=subject, actor=actor))
 
 
 def _put(made: Made, path: Path, home: Home) -> None:
@@ -245,8 +284,19 @@ def _put(made: Made, path: Path, home: Home) -> None:
         raise HomeError(f"the clip could not be written under {home.cache}: {error.strerror}") from error
 
 
+def _stage(error: Exception, came_to: Stage) -> Stage:
+    """Where it failed: the error says it, or its class does, or else it is as far as the attempt had come."""
+    if isinstance(error, SynthesisError):
+        return error.stage or came_to
+    if isinstance(error, SettingsError):
+        return "load"
+    return "storage" if isinstance(error, VoxledgerError) else came_to
+
+
 def _remedy(error: Exception) -> str:
     """What to do about an error that is not of synthesis, and brings no remedy along that may be recorded."""
+    if isinstance(error, SettingsError):
+        return f"Set {error.name or 'the settings'} right, as the message says."
     if isinstance(error, DiskFull):
         return "Free some space on the disk, or lower general.min_free_disk."
     if isinstance(error, MemoryError):

@@ -104,6 +104,7 @@ def produce(
         for stretch in spoken:
             gathered.add(stretch)
             listener.heard(stretch)
+        tally.stage = "audio"
         begun = time.perf_counter()
         if gathered.book is not None:
             return _bound(gathered.book, gathered, order, tally, stop, begun)

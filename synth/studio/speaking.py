@@ -10,8 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from voxledger.synth.engines.base import Engine, EngineInfo, Samples, Segment, SynthesisRequest
-from voxledger.synth.errors import EngineFailed, InvalidText, Stopped, SynthesisError
+from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
+from voxledger.synth.engines.guarded import Guarded
+from voxledger.synth.errors import EngineFailed, InvalidText, Stage, Stopped
 from voxledger.synth.studio.pieces import Piece
 from voxledger.synth.studio.speech_cache import SpeechCache, Stretch
 from voxledger.synth.studio.turns import Priority, Turns
@@ -68,13 +69,15 @@ class Tally:
     first_us: int | None = None
     segments: int = 0
     cached: int = 0
+    stage: Stage = "request"
+    """How far it has come: where it failed, if it fails now with an error that does not say so itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
     """One request's way through one engine. `asked` is what all its pieces share; `keyed` hashes under this node's key."""
 
-    engine: Engine
+    engine: Guarded
     info: EngineInfo
     turns: Turns
     cache: SpeechCache
@@ -119,8 +122,8 @@ class Speaker:
                 if not piece.alone and not made:
                     return  # a sentence of signs alone within a text that can be spoken
                 raise
-            except EngineFailed:
-                if attempt == self.retries or stop.is_set() or (made and piece.alone):
+            except EngineFailed as error:
+                if attempt == self.retries or not error.may_pass or stop.is_set() or (made and piece.alone):
                     raise
                 made.clear()
         if key and made:
@@ -131,6 +134,7 @@ class Speaker:
     ) -> Generator[Stretch, None, None]:
         """What the engine says, with a turn of its own; `made` gathers it."""
         waiting = time.perf_counter()
+        tally.stage = "queue"
         with self.turns.taken(
             actor=self.actor,
             priority=self.priority,
@@ -144,8 +148,9 @@ class Speaker:
             if not mine or stop.is_set():
                 raise Stopped
             self.allowed()
+            tally.stage = "engine"
             try:
-                with closing(_translated(self.engine, self._request(piece))) as segments:
+                with closing(self.engine.synthesize(self._request(piece))) as segments:
                     at = 0
                     for segment in segments:
                         if tally.first_us is None:
@@ -206,13 +211,3 @@ def _placed(segment: Segment, text: str, at: int) -> tuple[Stretch, int]:
         ahead = next(sentences(text[at:]), None)
         start, end = (at + ahead.start, at + ahead.end) if ahead else (at, at)
     return Stretch(samples=segment.samples, sample_rate=segment.sample_rate, start=start, end=end), end
-
-
-def _translated(engine: Engine, request: SynthesisRequest) -> Generator[Segment, None, None]:
-    """An engine's own exceptions become ours, with the stage; what is ours already passes."""
-    try:
-        yield from engine.synthesize(request)
-    except (SynthesisError, MemoryError):
-        raise
-    except Exception as error:
-        raise EngineFailed(f"the engine failed: {type(error).__name__}: {error}") from error

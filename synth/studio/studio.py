@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,10 +20,10 @@ from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.synth import engines
 from voxledger.synth.emotion import EmotionLike
-from voxledger.synth.engines.base import Engine
-from voxledger.synth.errors import Stopped
+from voxledger.synth.engines.guarded import Guarded
+from voxledger.synth.errors import EngineUnavailable, InvalidRequest, Stopped
 from voxledger.synth.presets import Presets
-from voxledger.synth.studio.attempt import Attempt, Surroundings
+from voxledger.synth.studio.attempt import Attempt, Surroundings, unbegun
 from voxledger.synth.studio.awaiting import Awaiting
 from voxledger.synth.studio.options import SpeakOptions
 from voxledger.synth.studio.recordings import Recordings
@@ -75,7 +76,7 @@ class Studio:
             on_recorded=on_recorded,
         )
         self._channel: Channel = channel
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, Guarded] = {}
         self._turns: dict[str, Turns] = {}
         self._lock = threading.Lock()
         self._making: list[Attempt] = []
@@ -173,19 +174,24 @@ class Studio:
         stop: threading.Event | None = None,
     ) -> Clip:
         """Like `speak`, for a request that is checked already."""
-        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop)
+        attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop)
         with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
             return answer if answer is not None else attempt.run(answers=reuse)
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
-        """The clip that would answer this request, without counting as use; None when it would have to be made."""
-        attempt = self._attempt(request, engine, None)
+        """The clip that would answer this request, without counting as use; None when it would have to be made, or when its
+        engine cannot say so.
+        """
+        try:
+            attempt = self._attempt(request, engine, None)
+        except EngineUnavailable:
+            return None
         found = self._around.recorder.journal.fingerprint(attempt.facts.fingerprint)
         return attempt.standing(found) if found else None
 
-    def engine(self, name: str | None = None) -> Engine:
-        """An engine by name, loaded once. Raises EngineUnavailable."""
+    def engine(self, name: str | None = None) -> Guarded:
+        """An engine by name, loaded once. Raises UnknownEngine, and EngineUnavailable when it cannot start."""
         wanted = name or self.settings.synth.engine
         with self._lock:
             self._require_open()
@@ -201,12 +207,12 @@ class Studio:
                 engine.close()  # another thread was faster
             return self._engines[wanted]
 
-    def _loaded(self, name: str) -> Engine:
+    def _loaded(self, name: str) -> Guarded:
         """A new engine with its files; without the lock, for a model may have to come from the store first."""
         engine = engines.load(name, self.settings)
         if self._ensure_model is not None and isinstance(engine, engines.NeedsModel):
             engine.prepare(self._ensure_model)
-        return engine
+        return Guarded(engine, name)
 
     def rerender(self, reference: str) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
@@ -243,7 +249,7 @@ class Studio:
 
     def _stream(self, text: str, stop: threading.Event, **options: Unpack[SpeakOptions]) -> Stream:
         request, engine, reuse, channel = self.asked(text, options)
-        attempt = self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
+        attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
         with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
             if answer is not None:
@@ -284,6 +290,30 @@ class Studio:
     def _require_open(self) -> None:
         if self._closed:
             raise Stopped("this studio is closed, with its ledger; open it again with voxledger.open()")
+
+    def _begun(
+        self,
+        request: SpeakRequest,
+        engine: str | None,
+        channel: Channel | None,
+        *,
+        reuse: bool,
+        stop: threading.Event | None,
+        streamed: bool = False,
+    ) -> Attempt:
+        """An attempt that is recorded, whatever becomes of it: also when it cannot even begin.
+
+        A request that is refused before its engine was asked anything is no attempt, and is not recorded.
+        """
+        since = time.monotonic()
+        try:
+            return self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=streamed)
+        except (InvalidRequest, Stopped):
+            raise
+        except BaseException as error:
+            name = engine or self.settings.synth.engine
+            unbegun(self._around, request, name, channel or self._channel, since=since, error=error)
+            raise
 
     def _attempt(
         self,

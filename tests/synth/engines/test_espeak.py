@@ -367,7 +367,7 @@ def test_crash_of_the_library_is_an_error_and_the_next_sentence_is_spoken():
     fatal, harmless = (Utterance(text=text, voice=amharic, parameters=(), seed_c=False) for text in ("ⓜ", "m"))
     with pytest.raises(EngineFailed, match="crashed") as caught:
         workers.speak(fatal)
-    assert caught.value.stage == "synthesis"
+    assert caught.value.stage == "worker"
     assert workers.speak(harmless).samples.any()
     workers.close()
 

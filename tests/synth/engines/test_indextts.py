@@ -323,7 +323,7 @@ def test_killed_while_it_speaks_it_goes_on_where_it_was(indextts: IndexTtsEngine
 def test_too_little_memory_is_an_error_with_a_remedy_and_a_place(make_indextts: Make, tmp_path: Path, ask: Any) -> None:
     with pytest.raises(EngineFailed, match="GB of memory") as caught:
         list(make_indextts(memory="200MB").synthesize(ask()))
-    assert caught.value.stage == "worker"
+    assert caught.value.stage == "load"
     assert str(tmp_path) in str(caught.value)
     assert caught.value.remedy == "Raise indextts.memory, or give it shorter sentences."
     assert (tmp_path / "indextts" / "worker-cpu.log").is_file()
@@ -362,7 +362,7 @@ def test_another_process_speaks_the_same_and_loads_a_checkpoint_that_changes(
     mute(folder)
     with pytest.raises(EngineFailed, match="says nothing for this sentence") as caught:
         list(engine.synthesize(ask()))
-    assert caught.value.stage == "synthesis"
+    assert caught.value.stage == "engine"
     assert caught.value.remedy == "Try another seed, or other words."
     assert engine.workers() != first
 

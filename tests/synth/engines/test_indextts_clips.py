@@ -72,7 +72,7 @@ def test_a_worker_that_fails_leaves_a_record_and_no_file(vox: Ledger, checkpoint
             small.speak(TEXT, voice="ann")
         row = small.catalog.sql("SELECT failure, stage, remedy FROM generations").rows()[0]
         assert row == {
-            "failure": "engine_failed", "stage": "worker",
+            "failure": "engine_failed", "stage": "load",
             "remedy": "Raise indextts.memory, or give it shorter sentences.",
         }  # fmt: skip
         assert [path for path in small.home.cache.rglob("*") if path.is_file()] == []

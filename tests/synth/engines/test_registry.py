@@ -11,8 +11,9 @@ import pytest
 
 from voxledger.catalog.settings import Remote, Settings
 from voxledger.cli import main
-from voxledger.synth import EngineUnavailable
+from voxledger.synth import EngineUnavailable, UnknownEngine
 from voxledger.synth.engines import load, names, survey
+from voxledger.synth.engines.espeak import EspeakEngine
 
 MODULE = """
 import sys
@@ -47,7 +48,7 @@ import_me = None
 POINTS = {
     "parrot": "thirdparty:Parrot", "shy": "thirdparty:Shy", "odd": "thirdparty:Odd", "mute": "thirdparty:Mute",
     "leaving": "thirdparty:Leaving", "broken": "thirdparty:broken", "gone": "thirdparty:NoSuchThing",
-    "lacking": "thirdparty_lacking:Engine", "quitting": "thirdparty_quitting:Engine",
+    "lacking": "thirdparty_lacking:Engine", "quitting": "thirdparty_quitting:Engine", "espeak": "thirdparty:Parrot",
 }  # fmt: skip
 
 
@@ -103,8 +104,27 @@ def test_an_engine_that_cannot_be_constructed_is_unavailable(name: str) -> None:
         load(name, Settings())
 
 
+@pytest.mark.usefixtures("third_party")
+def test_no_package_takes_the_place_of_an_engine_of_ours(
+    run: Callable[..., tuple[int, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert type(load("espeak", Settings())) is EspeakEngine
+    assert "espeak of thirdparty 2.5 is not used" in caplog.text
+    found = {each.name: each for each in survey(Settings())}
+    assert found["espeak"].info is not None
+    assert found["espeak"].package.startswith("voxledger ")
+    assert found["espeak"].passed_over == ("thirdparty 2.5",)
+    assert found["parrot"].passed_over == ()
+    code, said = run("espeak")
+    assert code == 0
+    assert "the engine of the same name that thirdparty 2.5 brings" in said
+    assert next(each for each in json.loads(run("--json")[1]) if each["name"] == "espeak")["passed_over"] == [
+        "thirdparty 2.5"
+    ]
+
+
 def test_an_unknown_engine_comes_with_a_near_one() -> None:
-    with pytest.raises(EngineUnavailable, match="did you mean 'espeak'"):
+    with pytest.raises(UnknownEngine, match="did you mean 'espeak'"):
         load("espeek", Settings())
 
 

@@ -476,6 +476,12 @@ def test_the_key_reaches_the_server_and_nobody_else(
         error = fails(engine, text="One.")
         assert SECRET not in f"{error} {error.remedy} {engine.describe()} {caplog.text}"
         assert "Bad key …" in str(error)
+        for echo in (f"sk-*****{SECRET[-4:]}", f"{SECRET[:8]}…", f"'{SECRET[-4:]}'", "sk-**ees"):
+            told = f'{{"error": {{"message": "Incorrect API key provided: {echo}. You can find it"}}}}'.encode()
+            server.faults.append(Fault(status=401, body=told))
+            said = str(fails(engine, text="One."))
+            assert "Incorrect API key provided: " in said
+            assert not any(part in said for part in (SECRET[:8], SECRET[-3:], "*"))
         monkeypatch.setenv("SPEECH_KEY", f"{SECRET}\n")
         assert SECRET not in str(fails(engine, text="One."))
         engine.close()

@@ -66,7 +66,7 @@ def test_failures_are_recorded_with_class_stage_and_remedy_and_without_the_key(
     rows = vox.catalog.sql("SELECT failure, stage, remedy FROM generations ORDER BY time").rows()
     assert [(row["failure"], row["stage"]) for row in rows] == [
         ("engine_failed", "audio"),
-        ("engine_unavailable", "request"),
+        ("engine_unavailable", "answer"),
     ]
     assert "log of the speech server" in rows[0]["remedy"]
     assert "remote.key_variable" in rows[1]["remedy"]

@@ -25,12 +25,12 @@ from voxledger.synth.engines.base import EngineInfo, Segment, SynthesisRequest
 from voxledger.synth.engines.espeak import EspeakEngine
 from voxledger.synth.errors import (
     EngineFailed,
-    EngineUnavailable,
     GenerationTimeout,
     InvalidEmotion,
     InvalidRequest,
     InvalidText,
     SynthesisError,
+    UnknownEngine,
     UnknownVoice,
     UnsupportedFormat,
     UnsupportedLanguage,
@@ -211,7 +211,7 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         ({"sampling": {"speed": -1}}, InvalidRequest, "more than 0, not -1"),
         ({"take": 0}, InvalidRequest, "take must be a whole number"),
         ({"seed": -1}, InvalidRequest, "seed must be a whole number"),
-        ({"engine": "nobody"}, EngineUnavailable, "installed are"),
+        ({"engine": "nobody"}, UnknownEngine, "installed are"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_error_and_makes_nothing(
@@ -372,7 +372,7 @@ def test_waiting_for_another_caller_has_an_end(tmp_path: Path, monkeypatch: pyte
         first.join()
         assert vox.speak("Patience.").reused
         failed = vox.catalog.sql("SELECT failure, stage FROM generations WHERE outcome = 'failed'").rows()
-        assert failed == [{"failure": "timeout", "stage": "request"}]
+        assert failed == [{"failure": "timeout", "stage": "queue"}]
 
 
 def test_text_is_not_stored_when_it_must_not_be(tmp_path: Path) -> None:
