@@ -37,7 +37,8 @@ class DeliveryQuarantined(Fact, frozen=True, kw_only=True):
 
 
 class BackupCompleted(Fact, frozen=True, kw_only=True):
-    """A backup is whole and was read back. The subject is the backup's id.
+    """A backup is whole: every object of it was seen to lie there as it was sent, and its manifest was read back. The subject
+    is the backup's id.
 
     `sent_bytes` is what had to travel; what an earlier backup brought is shared. `head` is the chain head at `through`.
     """

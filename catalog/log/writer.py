@@ -99,7 +99,10 @@ class Writer:
             sealed = self._sealed(last, BATCH)
             if sealed and "segment" not in self._told:
                 self._told.add("segment")
-                _log.warning("positions from %d on were missing in the log and came back from a segment", last + 1)
+                # A HOME that was restored from a backup has never had a log: then it is filled, and nothing was missing.
+                mark = self._journal.mark()
+                level = logging.WARNING if mark is not None and mark.drained > last else logging.INFO
+                _log.log(level, "positions from %d on were not in the log and came back from a segment", last + 1)
             found = sealed or found
         if not found and self.is_lost(last + 1):
             return None
