@@ -40,13 +40,15 @@ _log = logging.getLogger(__name__)
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """How large the cache is: counted at `counted` (s since the epoch), in `took` seconds, and added to since.
 
-    `kept` are copies that could not go in the last run, by reason; `trouble` is why that ended early.
+    The last run left `short` bytes more than it should: `kept` are copies that could not go, by reason, `trouble` is why
+    it ended early.
     """
 
     bytes: int
     files: int
     counted: float
     took: float
+    short: int = 0
     kept: dict[str, int] = {}
     trouble: str | None = None
 
@@ -73,7 +75,7 @@ class Cache:
         with self._locked():
             before = size_on_record(self._home)
             if before is not None:
-                size = msgspec.structs.replace(size, kept=before.kept, trouble=before.trouble)
+                size = msgspec.structs.replace(size, short=before.short, kept=before.kept, trouble=before.trouble)
             self._write(size)
         return size
 
@@ -108,7 +110,7 @@ class Cache:
                     self._write(
                         Size(
                             bytes=done.left, files=done.files, counted=time.time(), took=took, kept=done.kept,
-                            trouble=done.trouble,
+                            trouble=done.trouble, short=max(0, done.left - target),
                         )
                     )  # fmt: skip
             return done
@@ -167,7 +169,7 @@ class Cache:
 
     def _is_early(self, size: Size) -> bool:
         """A cache that cannot be trimmed, because nothing is stored, is not walked through all the time."""
-        return bool(size.kept or size.trouble) and time.time() - size.counted < max(30.0, size.took * _PERSISTENCE)
+        return size.short > 0 and time.time() - size.counted < max(30.0, size.took * _PERSISTENCE)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -286,12 +286,13 @@ class Uploader:
             # A vault may come back, so this is not thrown away; a person decides.
             self._park(task, None, "Unreadable", f"the task cannot be read: {error}")
             return
+        memory = self._unfinished.of(task, upload)
         sending = Sending(
             sent=self._meter.sent,
             closing=lambda: self._closing,
             stopped=self._stopped.is_set,
             slots=self._slots,
-            memory=self._unfinished.of(task, upload),
+            memory=memory,
             sha256=upload.sha256,
         )
         try:
@@ -311,6 +312,8 @@ class Uploader:
                 self._meter.count(done=1, bytes=sent.bytes)
                 if upload.event:
                     self._on_stored(sent.bytes)
+            # An upload whose completion was not heard of is finished by other means.
+            self._unfinished.give_up(self._store, memory, upload)
 
     def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
         reason = _impersonal(error, upload)
