@@ -79,12 +79,12 @@ class Catalog:
             arrived=arrived,
         )
 
-    def clip(self, reference: str) -> Clip:
-        """A clip by its id, or by as many of its last hex digits as make it unique (4 or more).
+    def clip(self, reference: str | Clip) -> Clip:
+        """A clip by its id, or by as many of its last hex digits as make it unique (4 or more); a Clip as it is now.
 
         Raises ClipNotFound when there is none, or several.
         """
-        digits = reference.strip().lower()
+        reference = digits = Clip.named(reference)
         digits = digits if _UUID.fullmatch(digits) else digits.replace("-", "")
         if not (_UUID.fullmatch(digits) or re.fullmatch(r"[0-9a-f]{4,32}", digits)):
             raise ClipNotFound(
@@ -138,12 +138,12 @@ class Catalog:
             rows, following = asked.answer(reading)
         return Page([self._clip(row) for row in rows], following)
 
-    def history(self, reference: str) -> list[Happening]:
+    def history(self, reference: str | Clip) -> list[Happening]:
         """Every event about a clip in words, the oldest first; also about one whose attempt failed, by its whole id.
 
         Raises ClipNotFound.
         """
-        wanted = reference.strip().lower()
+        reference = wanted = Clip.named(reference)
         identity = wanted if _UUID.fullmatch(wanted) else self.clip(reference).id
         with self.keeper.reading() as reading:
             found = history(identity, reading, self.recorder)
@@ -151,7 +151,7 @@ class Catalog:
             raise ClipNotFound(f"nothing was ever recorded about {reference!r} in {self.home.path}")
         return found
 
-    def record(self, reference: str) -> GenerationCompleted:
+    def record(self, reference: str | Clip) -> GenerationCompleted:
         """What was recorded when a clip was made: everything that decided how it sounds. Raises ClipNotFound."""
         clip = self.clip(reference)
         with self.keeper.reading(fresh=False) as reading:
@@ -203,13 +203,13 @@ class Catalog:
         with self.keeper.reading() as reading:
             return reading.rows(_SQL["totals"])[0]
 
-    def tag(self, reference: str, *tags: str) -> Clip:
+    def tag(self, reference: str | Clip, *tags: str) -> Clip:
         """Put tags on a clip; those it has already stay as they are."""
         clip = self._alive(reference)
         self._record(clip, [ClipTagged(tag=check_tag(tag)) for tag in tags if tag not in clip.tags])
         return self.clip(clip.id)
 
-    def untag(self, reference: str, *tags: str) -> Clip:
+    def untag(self, reference: str | Clip, *tags: str) -> Clip:
         """Take tags off a clip. Raises QueryError for one that it does not have."""
         clip = self.clip(reference)
         for tag in tags:
@@ -219,13 +219,13 @@ class Catalog:
         self._record(clip, [ClipUntagged(tag=tag) for tag in tags])
         return self.clip(clip.id)
 
-    def pin(self, reference: str, *, reason: str | None = None) -> Clip:
+    def pin(self, reference: str | Clip, *, reason: str | None = None) -> Clip:
         """Keep a clip: no rule expires it while it is pinned."""
         clip = self._alive(reference)
         self._record(clip, [ClipPinned(reason=reason)])
         return self.clip(clip.id)
 
-    def unpin(self, reference: str) -> Clip:
+    def unpin(self, reference: str | Clip) -> Clip:
         """Take the pin off a clip."""
         clip = self.clip(reference)
         self._record(clip, [ClipUnpinned()] if clip.pinned else [])
@@ -251,7 +251,7 @@ class Catalog:
         return self.audio.url(self._given(clip), expires)
 
     def _given(self, clip: str | Clip) -> Clip:
-        return self.clip(clip) if isinstance(clip, str) else clip
+        return clip if isinstance(clip, Clip) else self.clip(clip)
 
     def _kept(self, clip: str) -> Kept:
         with self.keeper.reading() as reading:
@@ -264,7 +264,7 @@ class Catalog:
         if drafts:
             self.recorder.journal.emit(*drafts)
 
-    def _alive(self, reference: str) -> Clip:
+    def _alive(self, reference: str | Clip) -> Clip:
         clip = self.clip(reference)
         if clip.state in ("purging", "purged"):
             raise ClipNotFound(f"the audio of clip {clip.short} was purged; it can only be restored")

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.errors import ClipNotFound, VoxledgerError
 
 Purpose: TypeAlias = Literal["play", "fetch", "link"]
 """What a clip was used for."""
@@ -88,6 +88,15 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     speech_rate: float | None = None
     suspect: tuple[str, ...] = ()
     reused: bool = False
+
+    @staticmethod
+    def named(reference: str | Clip) -> str:
+        """The id, or the part of one, by which a caller names a clip. Raises ClipNotFound for what names none."""
+        if isinstance(reference, Clip):
+            return reference.id
+        if not isinstance(reference, str):
+            raise ClipNotFound(f"a clip is named by its id, or by a Clip, not by {reference!r}")
+        return reference.strip().lower()
 
     @property
     def short(self) -> str:

@@ -76,6 +76,8 @@ FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
 
 def format_named(name: str) -> AudioFormat:
     """The format of this name, in any case. Raises UnsupportedFormat, which names the known ones."""
+    if not isinstance(name, str):
+        raise UnsupportedFormat(f"the audio format must be a string, not {name!r}: choose one of {', '.join(FORMATS)}")
     try:
         return FORMATS[name.lower()]
     except KeyError:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import ClipNotFound
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.retention.decisions import KEEP, MARK, PURGE, UNMARK, WAIT, aware, decide, explained, matches
@@ -17,10 +18,11 @@ from voxledger.catalog.retention.snapshot import COLUMNS, frame
 from voxledger.catalog.settings import format_span
 
 
-def explain(keeper: Keeper, policy: Policy, reference: str, now: datetime) -> tuple[str, ...]:
+def explain(keeper: Keeper, policy: Policy, reference: str | Clip, now: datetime) -> tuple[str, ...]:
     """Sentences about one clip, named by its id or the end of it. Raises ClipNotFound for none, and for several."""
     present = aware(now)
-    ending = reference.strip().lower().replace("-", "")
+    reference = Clip.named(reference)
+    ending = reference.replace("-", "")
     if not re.fullmatch(r"[0-9a-f]{4,32}", ending):
         raise ClipNotFound(
             f"{reference!r} is no clip id: give at least the last 4 hex digits of one (see `voxledger clips`)"

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from voxledger.catalog import platform
+from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
@@ -80,7 +81,7 @@ class Retention:
         condemn = condemner(self._home, self._settings, store)
         return Purger(store, self._home.cache, threads=self._settings.store.upload_threads, condemn=condemn)
 
-    def explain(self, reference: str, now: datetime | None = None) -> tuple[str, ...]:
+    def explain(self, reference: str | Clip, now: datetime | None = None) -> tuple[str, ...]:
         """Sentences about one clip: its life, the rules that match, when it goes, what would keep it.
 
         Raises ClipNotFound when no clip, or more than one, has this id or ends like this.

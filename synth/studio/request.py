@@ -76,8 +76,9 @@ class SpeakRequest:
         preset: str | None = None,
     ) -> SpeakRequest:
         """Check what a caller wrote. Raises InvalidRequest, or one of its children, that says what is wrong with it."""
-        if isinstance(tags, str):
-            tags = (tags,)
+        tags = _listed(tags)
+        session, name = _text("session", session), _text("name", name)
+        language, emotion_words = _text("language", language), _text("emotion in words", emotion_words)
         if emotion_reference is not None and emotion_words is not None:
             raise InvalidRequest("an emotion comes from a recording or from words, not from both; leave one out")
         if not isinstance(marks, bool):
@@ -211,11 +212,30 @@ def _recording(what: str, value: str | Path | None) -> str | None:
     return clean or None
 
 
+def _text(what: str, value: str | None) -> str | None:
+    """What is no text is no label either, not even an empty one."""
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"the {what} must be a string, not {value!r}")
+    return value
+
+
+def _listed(tags: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(tags, str):
+        return (tags,)
+    if isinstance(tags, (bytes, Mapping)) or not isinstance(tags, Iterable):
+        raise InvalidRequest(f"the tags must be a list of strings, not {tags!r}")
+    return tuple(tags)
+
+
 def _sampling(sampling: Mapping[str, float] | None, speed: float | None) -> dict[str, float]:
+    if sampling is not None and not isinstance(sampling, Mapping):
+        raise InvalidRequest(f"the sampling must be a mapping of parameters to numbers, not {sampling!r}")
     given = dict(sampling or {})
     if speed is not None:
         given["speed"] = speed
     for name, value in given.items():
+        if not isinstance(name, str):
+            raise InvalidRequest(f"a sampling parameter has a name, not {name!r}")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise InvalidRequest(f"the sampling parameter {name} must be a number, not {value!r}")
     if given.get("speed", 1) <= 0:

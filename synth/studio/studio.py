@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
@@ -214,7 +214,7 @@ class Studio:
             engine.prepare(self._ensure_model)
         return Guarded(engine, name)
 
-    def rerender(self, reference: str) -> Rerendered:
+    def rerender(self, reference: str | Clip) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
 
         Raises ClipNotFound, InvalidRequest when the text was not kept, and what `speak` raises.
@@ -230,7 +230,7 @@ class Studio:
         finally:
             made.discard()
 
-    def subtitles(self, reference: str, format: Literal["srt", "vtt"] = "srt") -> str:
+    def subtitles(self, reference: str | Clip, format: Literal["srt", "vtt"] = "srt") -> str:
         """A clip's text with the times at which it is heard. Raises ClipNotFound, InvalidRequest when they were not kept."""
         record = self._catalog.record(reference)
         return written(record.text, record.timing, format)
@@ -267,6 +267,13 @@ class Studio:
     def asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
         """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""
         given = dict(options)
+        for what in ("engine", "preset", "actor"):
+            if given.get(what) is not None and not isinstance(given[what], str):
+                raise InvalidRequest(f"the {what} must be a string, not {given[what]!r}")
+        if not isinstance(given.get("reuse", True), bool):
+            raise InvalidRequest(f"reuse must be True or False, not {given['reuse']!r}")
+        if given.get("channel") not in (None, *get_args(Channel)):
+            raise InvalidRequest(f"the channel must be one of {', '.join(get_args(Channel))}, not {given['channel']!r}")
         given["actor"] = given.get("actor") or self.default_actor
         preset = options.get("preset")
         if preset is not None:

@@ -63,6 +63,14 @@ class Asked:
         force: bool,
     ) -> Asked:
         """Raises RecordingRefused that says what is wrong."""
+        for what, path in (("recording", recording), ("consent", consent if consent is not None else "")):
+            if not isinstance(path, (str, Path)):
+                raise RecordingRefused(f"the {what} must be the path of a file, not {path!r}")
+        for what, flag in (("own", own), ("force", force)):
+            if not isinstance(flag, bool):
+                raise RecordingRefused(f"{what} must be True or False, not {flag!r}")
+        if expires is not None and not isinstance(expires, datetime):
+            raise RecordingRefused(f"the end of consent must be a datetime with its time zone, not {expires!r}")
         if own == (consent is not None):
             raise RecordingRefused(
                 "say what the right to use this voice rests on, one of the two: own (it is your own voice) or consent, a document"

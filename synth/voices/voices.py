@@ -100,7 +100,7 @@ class Voices:
         assert found is not None
         return msgspec.structs.replace(self._voice(found, self._registry.names_of(sha256)), warnings=warnings)
 
-    def resolve(self, voice: str | Path) -> Recording:
+    def resolve(self, voice: str | Path | Voice | Recording) -> Recording:
         """The recording behind a name, a SHA-256 (8 hex digits of it or more) or a file with its content, usable now.
 
         Made for the way of every clip: a look into the journal, so that it is right in every process at once, and cheap
@@ -141,7 +141,7 @@ class Voices:
         """Every recording that was ever registered here, in the order of registration, whatever became of it."""
         return [self._voice(entry, names) for entry, names in self._registry.all()]
 
-    def show(self, voice: str | Path) -> Voice:
+    def show(self, voice: str | Path | Voice | Recording) -> Voice:
         """Everything about one, also when it may not be used any more. Raises UnknownVoice."""
         entry = self._entry(voice)
         return self._voice(entry, self._registry.names_of(entry.row.sha256))
@@ -157,7 +157,9 @@ class Voices:
         with self._keeper().reading() as reading:
             return dict(reading.tuples(SQL["uses"]))
 
-    def withdraw(self, voice: str | Path, *, reason: str | None = None, actor: str | None = None) -> Withdrawn:
+    def withdraw(
+        self, voice: str | Path | Voice | Recording, *, reason: str | None = None, actor: str | None = None
+    ) -> Withdrawn:
         """End the consent to a recording, under all its names: nothing new is spoken with it, in any process, from now
         on. What was made with it stays until retention or an erasure takes it; so does the recording, as evidence.
 
@@ -195,8 +197,12 @@ class Voices:
             if other.state == "registered" and other.name and other.name.casefold() in names
         )
 
-    def _entry(self, voice: str | Path) -> Entry:
+    def _entry(self, voice: str | Path | Voice | Recording) -> Entry:
         """What a name, a hash or a file leads to. Raises UnknownVoice."""
+        if isinstance(voice, (Voice, Recording)):
+            voice = voice.sha256
+        if not isinstance(voice, (str, Path)):
+            raise UnknownVoice(f"a voice is named by a name, a SHA-256 or the path of a recording, not by {voice!r}")
         if isinstance(voice, Path):
             return self._by_content(voice)
         entry = self._registry.named(voice)

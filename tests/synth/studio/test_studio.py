@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -18,7 +19,7 @@ import soundfile
 import voxledger
 from tests.building import NOBODY
 from tests.synth.watched import Use, Watched
-from voxledger.catalog import DiskFull, HomeError, StoreError
+from voxledger.catalog import ClipNotFound, DiskFull, HomeError, StoreError
 from voxledger.ledger import Ledger
 from voxledger.synth import engines
 from voxledger.synth.engines.base import EngineInfo, Segment, SynthesisRequest
@@ -211,6 +212,27 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         ({"sampling": {"speed": -1}}, InvalidRequest, "more than 0, not -1"),
         ({"take": 0}, InvalidRequest, "take must be a whole number"),
         ({"seed": -1}, InvalidRequest, "seed must be a whole number"),
+        ({"language": 5}, InvalidRequest, "language must be a string, not 5"),
+        ({"format": None}, UnsupportedFormat, "format must be a string, not None"),
+        ({"engine": 5}, InvalidRequest, "engine must be a string, not 5"),
+        ({"preset": 5}, InvalidRequest, "preset must be a string, not 5"),
+        ({"actor": 5}, InvalidRequest, "actor must be a string, not 5"),
+        ({"session": 0}, InvalidRequest, "session must be a string, not 0"),
+        ({"name": b"x"}, InvalidRequest, "name must be a string, not b'x'"),
+        ({"voice": 5}, InvalidRequest, "voice must be a name or a path, not 5"),
+        ({"emotion": 5}, InvalidEmotion, "not 5"),
+        ({"emotion_reference": 5}, InvalidRequest, "emotion reference must be a name or a path"),
+        ({"emotion_words": 5}, InvalidRequest, "emotion in words must be a string, not 5"),
+        ({"tags": 5}, InvalidRequest, "tags must be a list of strings, not 5"),
+        ({"tags": [5]}, InvalidRequest, "tag must be a string, not int"),
+        ({"tags": {"a": 1}}, InvalidRequest, "tags must be a list"),
+        ({"sampling": [1]}, InvalidRequest, r"sampling must be a mapping .* not \[1\]"),
+        ({"sampling": {1: 1.0}}, InvalidRequest, "has a name, not 1"),
+        ({"speed": "fast"}, InvalidRequest, "speed must be a number, not 'fast'"),
+        ({"seed": "7"}, InvalidRequest, "seed must be a whole number"),
+        ({"take": 1.5}, InvalidRequest, "take must be a whole number"),
+        ({"reuse": "maybe"}, InvalidRequest, "reuse must be True or False"),
+        ({"channel": "fax"}, InvalidRequest, "channel must be one of python, cli"),
         ({"engine": "nobody"}, UnknownEngine, "installed are"),
     ],
 )  # fmt: skip
@@ -223,6 +245,42 @@ def test_bad_input_is_one_clear_error_and_makes_nothing(
     assert _files(vox) == []
     assert vox.catalog.totals()["clips"] == 0
     assert vox.speak("Still here.").duration > 0
+
+
+@pytest.mark.parametrize("options", [{"language": 5}, {"tags": 5}, {"engine": 5}, {"sampling": [1]}, {"reuse": 1}])
+def test_every_door_of_the_studio_refuses_wrong_types_alike(vox: Ledger, options: dict[str, Any]) -> None:
+    async def awaited() -> None:
+        with pytest.raises(InvalidRequest):
+            await vox.studio.aspeak("Hello.", **options)
+        with pytest.raises(InvalidRequest):
+            async for _ in vox.studio.astream("Hello.", **options):
+                pass
+
+    with pytest.raises(InvalidRequest):
+        vox.studio.stream("Hello.", **options)
+    asyncio.run(awaited())
+    assert vox.catalog.sql("FROM generations").rows() == []
+
+
+def test_a_clip_stands_for_its_id_wherever_one_is_named(vox: Ledger) -> None:
+    clip = vox.speak("The tide is turning.")
+    assert vox.studio.rerender(clip).equal
+    assert "The tide is turning." in vox.studio.subtitles(clip)
+    assert vox.catalog.record(clip).sha256 == clip.sha256
+    assert vox.catalog.tag(clip, "a").tags == ("a",)
+    assert vox.catalog.untag(clip, "a").tags == ()
+    assert vox.catalog.pin(clip).pinned
+    assert not vox.catalog.unpin(clip).pinned
+    assert vox.catalog.clip(clip).id == clip.id
+    assert len(vox.catalog.history(clip)) == 5
+    assert vox.retention.explain(clip) == vox.retention.explain(clip.short.upper())
+    doors: list[Any] = [
+        vox.studio.rerender, vox.studio.subtitles, vox.catalog.clip, vox.catalog.record, vox.catalog.history, vox.catalog.pin,
+        vox.catalog.fetch, vox.catalog.url, vox.retention.explain,
+    ]  # fmt: skip
+    for door in doors:
+        with pytest.raises(ClipNotFound, match="named by its id, or by a Clip, not by 5"):
+            door(5)
 
 
 def test_less_free_disk_than_wanted_is_refused_before_synthesis(tmp_path: Path) -> None:

@@ -46,11 +46,17 @@ def test_a_recording_is_known_by_its_content(vox: Ledger, speech: Path) -> None:
     )
     assert made.warnings == ()
     assert made.duration_us == pytest.approx(6e6, rel=0.3)
-    for asked in ("Änne", "ÄNNE", made.sha256, made.short, speech, str(speech)):
+    for asked in ("Änne", "ÄNNE", made.sha256, made.short, speech, str(speech), made, vox.voices.resolve("Änne")):
         found = vox.voices.resolve(asked)
         assert (found.sha256, found.path, found.name) == (made.sha256, made.path, "Änne")
     vox.voices.check(made.sha256)
     assert left(vox) == [made.path]
+
+
+def test_what_names_no_voice_is_refused_in_words(vox: Ledger) -> None:
+    for door in (vox.voices.resolve, vox.voices.show, vox.voices.withdraw):
+        with pytest.raises(UnknownVoice, match="named by a name, a SHA-256 or the path of a recording, not by 5"):
+            door(5)  # type: ignore[operator]
 
 
 def test_what_was_registered_is_a_row_that_sql_sees(vox: Ledger, speech: Path) -> None:
@@ -121,6 +127,14 @@ def test_two_channels_are_taken_and_measured_as_engines_hear_them(
         ({"own": True, "name": "../ann"}, "climbs"),
         ({"own": True, "name": " "}, "empty"),
         ({"own": True, "actor": "a\nb"}, "control character"),
+        ({"own": True, "name": 5}, "name must be a string, not int"),
+        ({"own": True, "recording": None}, "recording must be the path of a file, not None"),
+        ({"consent": 5}, "consent must be the path of a file, not 5"),
+        ({"own": "yes"}, "own must be True or False, not 'yes'"),
+        ({"own": True, "force": 1}, "force must be True or False, not 1"),
+        ({"own": True, "expires": "tomorrow"}, "must be a datetime with its time zone, not 'tomorrow'"),
+        ({"own": True, "scope": 5}, "more than a category"),
+        ({"own": True, "actor": 5}, "actor must be a string"),
         ({"consent": "nowhere.pdf"}, "consent document nowhere.pdf .* no such file"),
     ],
 )
@@ -128,7 +142,7 @@ def test_what_is_said_about_a_voice_is_checked_first(
     vox: Ledger, speech: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        vox.voices.add(options.pop("name", "bob"), speech, **options)
+        vox.voices.add(options.pop("name", "bob"), options.pop("recording", speech), **options)
     assert vox.journal.head() == 0
     assert left(vox) == []
 
