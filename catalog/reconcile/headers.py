@@ -24,6 +24,8 @@ _LAYER_3 = (
 )
 """Kilobits a second: MPEG 1, and MPEG 2 and 2.5."""
 _MP3_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_ENCODERS = (b"LAM", b"Lav")
+"""LAME and libavformat, who write their delay and padding into the first frame."""
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 
 
@@ -136,9 +138,9 @@ def _mp3(file: BinaryIO, size: int) -> Sound:
         # Four bytes that look like a frame are found in anything; two in a row are one.
         if following and _frame(following) is None:
             continue
-        told = _xing(window[at : at + frame.length])
+        told, padding = _told(window[at : at + frame.length])
         frames = told or (size - start - at) // frame.length
-        return Sound("mp3", frame.rate, frame.channels, _us(frames * frame.samples, frame.rate))
+        return Sound("mp3", frame.rate, frame.channels, _us(frames * frame.samples - padding, frame.rate))
     raise Unreadable("it is no MP3 that can be read")
 
 
@@ -162,14 +164,15 @@ def _frame(head: bytes) -> _Frame | None:
     return _Frame(hertz, 1 if head[3] >> 6 == 3 else 2, samples, samples // 8 * kilobits * 1000 // hertz + padding)
 
 
-def _xing(frame: bytes) -> int:
-    """Frames of a file of changing bit rate, as its first frame says; 0 when it does not."""
+def _told(frame: bytes) -> tuple[int, int]:
+    """What the first frame says of a file: its frames (0 = it does not), and the samples that are only the encoder's."""
     for name in (b"Xing", b"Info"):
         at = frame.find(name, 4, 64)
         if at >= 0 and int.from_bytes(frame[at + 4 : at + 8], "big") & 1:
-            return int.from_bytes(frame[at + 8 : at + 12], "big")
+            edges = int.from_bytes(frame[at + 141 : at + 144], "big") if frame[at + 120 : at + 123] in _ENCODERS else 0
+            return int.from_bytes(frame[at + 8 : at + 12], "big"), (edges >> 12) + (edges & 0xFFF)
     at = frame.find(b"VBRI", 4, 64)
-    return int.from_bytes(frame[at + 14 : at + 18], "big") if at >= 0 else 0
+    return (int.from_bytes(frame[at + 14 : at + 18], "big") if at >= 0 else 0), 0
 
 
 def _us(frames: int, rate: int) -> int:
