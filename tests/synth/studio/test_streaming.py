@@ -237,9 +237,15 @@ def test_a_listener_who_waits_is_let_go_when_another_thread_closes(vox: Ledger, 
     use(Watched(hold))
     stream = vox.studio.stream(TEXT)
     heard: list[str] = []
-    listener = threading.Thread(target=lambda: heard.extend(chunk.text for chunk in stream))
+
+    def listen() -> None:
+        for chunk in stream:
+            heard.append(chunk.text)
+
+    listener = threading.Thread(target=listen)
     listener.start()
     assert waiting.wait(20)
+    until(lambda: bool(heard))
     stream.close()
     listener.join(20)
     assert not listener.is_alive()
