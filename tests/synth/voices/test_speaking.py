@@ -114,6 +114,39 @@ def test_a_request_that_waits_when_consent_ends_is_not_spoken(vox: Ledger, use: 
     assert [row["failure"] for row in rows] == [ConsentEnded.failure_class]
 
 
+def test_who_waits_for_a_clip_of_another_caller_does_not_get_it_once_consent_has_ended(
+    vox: Ledger, use: Use, speech: Path
+) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    def hold(number: int, request: SynthesisRequest) -> None:
+        busy.set()
+        assert go_on.wait(20)
+
+    engine = use(Watched(hold, **ABLE))
+    vox.voices.add("ann", speech, own=True)
+    ends: dict[int, str] = {}
+
+    def asking(caller: int) -> None:
+        try:
+            ends[caller] = "reused" if vox.speak("The tide is turning.", voice="ann").reused else "made"
+        except ConsentEnded:
+            ends[caller] = "refused"
+
+    callers = [threading.Thread(target=asking, args=(number,)) for number in range(2)]
+    callers[0].start()
+    assert busy.wait(20)
+    callers[1].start()
+    while len(vox.studio._making) < 2:
+        callers[1].join(0.001)
+    vox.voices.withdraw("ann")
+    go_on.set()
+    for caller in callers:
+        caller.join(20)
+    assert ends == {0: "made", 1: "refused"}  # what began while consent stood is a clip
+    assert engine.asked == ["The tide is turning."]
+
+
 def test_speaker_clips_of_a_manifest_are_found_by_their_content(
     vox: Ledger,
     use: Use,
