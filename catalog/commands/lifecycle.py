@@ -135,16 +135,17 @@ def _print(found: Sequence[BucketRules]) -> None:
     if not found:
         terminal.console.print("none of our buckets is there yet: they are made when they are first needed")
         return
-    made = terminal.table("Lifecycle rules", "bucket", "rule", "for", "does", "")
     for rules in found:
+        made = terminal.table(f"Lifecycle rules of {rules.bucket}", "rule", "for", "does", "")
+        made.columns[0].no_wrap = made.columns[3].no_wrap = True
         for rule, what in rules.rows:
             made.add_row(
-                terminal.text(rules.bucket), terminal.text(rule.get("ID") or "·"), terminal.text(_selection(rule)),
-                terminal.text(_effect(rule)), f"[{_COLORS[what]}]{what}[/]",
+                terminal.text(rule.get("ID") or "·"), terminal.text(_selection(rule)), terminal.text(_effect(rule)),
+                f"[{_COLORS[what]}]{what}[/]",
             )  # fmt: skip
         if not rules.rows:
-            made.add_row(terminal.text(rules.bucket), "·", "", "", "[dim]no rules[/]")
-    terminal.console.print(made)
+            made.add_row("[dim]none[/]", "", "", "")
+        terminal.console.print(made)
     for rules in found:
         for rule in rules.reckless:
             terminal.console.print(
