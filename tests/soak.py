@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 FULL = bool(os.environ.get("VOXLEDGER_SOAK"))
 
@@ -23,3 +27,8 @@ def told_of_soak(loop: str, **found: object) -> None:
         f"{name} {value:,.1f}" if isinstance(value, float) else f"{name} {value:,}" for name, value in found.items()
     )
     print(f"soak: {loop}: {', '.join(values)}")
+
+
+def some(cases: Sequence[_T]) -> Sequence[_T]:
+    """Cases that differ little: all of them in a soak, else the first."""
+    return cases if FULL else cases[:1]
