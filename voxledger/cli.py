@@ -134,7 +134,9 @@ def _measure(path: Path) -> Measures | None:
             f"measuring audio needs the package {error.name!r}: pip install 'voxledger[synth]'"
         ) from error
     found = measure_foreign(path)
-    return found and Measures(
+    if found is None:
+        return None
+    return Measures(
         loudness_lufs=found.loudness_lufs, true_peak_dbtp=found.true_peak_dbtp, silence_share=found.silence_share
     )
 

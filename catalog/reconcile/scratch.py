@@ -46,7 +46,11 @@ class Scratch:
     @contextlib.contextmanager
     def open(cls, folder: Path) -> Iterator[Scratch]:
         """An empty one. Raises DiskFull when there is no room for it."""
-        config = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill"), "preserve_insertion_order": "false"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "temp_directory": str(folder / "spill"),
+            "preserve_insertion_order": "false",
+        }
         connection = duckdb.connect(str(folder / "scratch.duckdb"), config=config)
         try:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")

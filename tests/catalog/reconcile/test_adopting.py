@@ -34,7 +34,12 @@ def test_objects_become_clips_where_they_lie(world: World, old: str) -> None:
     assert (found.found, found.taken, found.refused, found.known) == (4, 3, 1, 0)
     assert [(found.key, found.etag, found.modified) for found in world.store.list(old)] == before
     row = world.parts.rows("FROM clips ORDER BY name")[0]
-    assert (row["bucket"], row["key"], row["state"], row["cached"]) == (old, "2025/speaker ä/tide 0.wav", "stored", False)
+    assert (row["bucket"], row["key"], row["state"], row["cached"]) == (
+        old,
+        "2025/speaker ä/tide 0.wav",
+        "stored",
+        False,
+    )
     assert (row["session"], row["name"], row["actor"], row["tags"]) == ("speaker ä", "tide 0", "ann", ["old"])
     assert abs((row["created"] - datetime.now(UTC)).total_seconds()) < 600
     (event, *_) = world.events("AudioAdopted")

@@ -16,7 +16,20 @@ SAME = (
     "id", "created", "actor", "session", "name", "text", "text_hash", "engine", "emotion", "emotion_effective", "language", "format",
     "sample_rate", "duration_us", "bytes", "sha256", "bucket", "key", "state", "loudness_lufs", "adopted",
 )  # fmt: skip
-OPEN = ("id", "engine", "emotion", "language", "format", "sample_rate", "duration_us", "bytes", "sha256", "bucket", "key", "state")
+OPEN = (
+    "id",
+    "engine",
+    "emotion",
+    "language",
+    "format",
+    "sample_rate",
+    "duration_us",
+    "bytes",
+    "sha256",
+    "bucket",
+    "key",
+    "state",
+)
 
 
 def told(world: World, columns: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -46,7 +59,13 @@ def test_without_the_vault_they_come_back_with_what_is_known_in_the_open(world: 
     assert told(other, OPEN) == before
     row = other.clip(clips[0])
     # Who and what it is called stand in the key.
-    assert (row["actor"], row["session"], row["name"], row["text"], row["adopted"]) == ("ann", "demo", "tide", None, "store")
+    assert (row["actor"], row["session"], row["name"], row["text"], row["adopted"]) == (
+        "ann",
+        "demo",
+        "tide",
+        None,
+        "store",
+    )
     assert abs((row["created"] - world_created(clips[0])).total_seconds()) < 5
     assert other.reconcile().open == 0
     other.close()

@@ -79,11 +79,15 @@ def test_what_is_no_sound_is_refused_in_words(tmp_path: Path, content: bytes, wh
 
 
 @given(
-    start=st.sampled_from([b"", b"RIFF\x00\x00\x00\x00WAVE", b"RIFF\x00\x00\x00\x00WAVEfmt ", b"fLaC", b"OggS", b"ID3", b"\xff\xfb"]),
+    start=st.sampled_from(
+        [b"", b"RIFF\x00\x00\x00\x00WAVE", b"RIFF\x00\x00\x00\x00WAVEfmt ", b"fLaC", b"OggS", b"ID3", b"\xff\xfb"]
+    ),
     rest=st.binary(max_size=400),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_bytes_give_a_sound_or_a_refusal(tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes) -> None:
+def test_any_bytes_give_a_sound_or_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "any.bin"
     path.write_bytes(start + rest)
     try:

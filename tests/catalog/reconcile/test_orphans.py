@@ -97,7 +97,7 @@ def test_what_is_left_of_an_erased_person_is_told_without_their_name(world: Worl
     fact = json.loads(bytes(event.data))
     assert (fact["reason"], fact["clip"]) == ("erased", clip)
     assert world.personal(event) == {"key": ""}
-    assert key in world.keys()
+    assert key in world.listed()
 
 
 def test_a_copy_of_a_clip_is_not_adopted_as_another(world: World) -> None:
@@ -132,7 +132,7 @@ def test_a_record_of_another_object_makes_no_clip(tmp_path: Path, rclone_store: 
     other = forget(world, tmp_path / "other")
     other.store.put(bucket, f"x/{clip}.wav", b"RIFF and so on")
     other.store.put(bucket, f"x/{clip}.wav.vox.json", record)
-    other.store.delete_many(bucket, [key for key in other.keys() if not key.startswith("x/")])
+    other.store.delete_many(bucket, [key for key in other.listed() if not key.startswith("x/")])
     found = other.reconcile(repair=True)
     assert (found.orphans, found.adopted) == (1, 0)
     other.close()

@@ -60,7 +60,7 @@ def test_what_is_uploaded_again_carries_what_it_carried_before(world: World) -> 
     key = world.key(lost)
     before = world.store.head(world.bucket, key)
     record = None if world.server.keeps_metadata else world.store.get(world.bucket, key + ".vox.json")
-    world.store.delete_many(world.bucket, world.keys())
+    world.store.delete_many(world.bucket, world.listed())
     assert world.reconcile(repair=True, accept_loss=True).queued == 1
     world.upload()
     after = world.store.head(world.bucket, key)
@@ -153,14 +153,14 @@ def test_what_was_purged_never_comes_back(world: World, to: str) -> None:
     again = world.reconcile(repair=True)
     assert (again.adopted, again.there) == (0, 2)
     assert (again.purged, again.purging) == ((1, 0) if to == "ClipPurged" else (0, 1))
-    assert world.key(gone) in world.keys()
+    assert world.key(gone) in world.listed()
     reasons = [json.loads(bytes(event.data))["reason"] for event in world.events("ObjectOrphaned")]
     assert reasons == (["purged"] if to == "ClipPurged" else [])
 
 
 def test_an_empty_bucket_stops_it_before_anything_is_recorded(world: World) -> None:
     world.stored(2)
-    world.store.delete_many(world.bucket, world.keys())
+    world.store.delete_many(world.bucket, world.listed())
     with pytest.raises(StoreError, match=r"lists nothing, though 2 clips should be in it.*--accept-loss"):
         world.reconcile(repair=True)
     assert world.events(*ABOUT) == []
@@ -171,7 +171,7 @@ def test_a_bucket_that_is_not_there_stops_it(plain: World) -> None:
     plain.stored()
     other = msgspec.structs.replace(plain.settings.store, audio=f"{plain.bucket}-other")
     plain.settings = msgspec.structs.replace(plain.settings, store=other)
-    plain.store.delete_many(plain.bucket, plain.keys())
+    plain.store.delete_many(plain.bucket, plain.listed())
     with pytest.raises(StoreError, match="lists nothing"):
         plain.reconcile()
 
@@ -221,7 +221,9 @@ def test_a_store_that_nobody_answers_for_records_nothing(tmp_path: Path, plain: 
     assert plain.events(*ABOUT) == []
 
 
-def test_what_happens_to_a_clip_meanwhile_is_left_to_the_next_run(plain: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_happens_to_a_clip_meanwhile_is_left_to_the_next_run(
+    plain: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lost, pinned = plain.stored(3)[:2]
     plain.lose(lost)
     plain.lose(pinned)

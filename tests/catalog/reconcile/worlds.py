@@ -110,7 +110,7 @@ class World:
     def path(self, clip: str) -> Path:
         return self.parts.home.cache / self.key(clip)
 
-    def keys(self, bucket: str | None = None) -> list[str]:
+    def listed(self, bucket: str | None = None) -> list[str]:
         return [found.key for found in self.store.list(bucket or self.bucket)]
 
     def lose(self, clip: str, *, cached: bool = True) -> None:
