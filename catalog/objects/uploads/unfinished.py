@@ -80,8 +80,9 @@ class Unfinished:
         name = hashlib.sha256(what).hexdigest()[:32]
         return TaskMemory(self._folder / f"{name}{_SUFFIX}", task, upload, self._recorder)
 
-    def give_up(self, store: Store, memory: TaskMemory, upload: Upload) -> None:
-        """Nobody will finish this one: the store may throw its parts away. Where it cannot be asked, later."""
+    def give_up(self, store: Store, task: Task, upload: Upload) -> None:
+        """Nobody will finish what was begun for a task: the store may throw its parts away. Where it cannot be asked, later."""
+        memory = self.of(task, upload)
         begun = memory.recall()
         if begun is None:
             return

@@ -8,19 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-import msgspec
-
-from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError, VoxledgerError
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.journal import UPLOAD, Task
-from voxledger.catalog.objects import client as seam
-from voxledger.catalog.objects.sending import LocalFileError, Sending, Stopped
+from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.objects.store import Store
+from voxledger.catalog.objects.uploads.attempt import Ended, attempt
 from voxledger.catalog.objects.uploads.circuit import Circuit, backoff
 from voxledger.catalog.objects.uploads.outcomes import Outcomes
 from voxledger.catalog.objects.uploads.progress import Meter, Notice, Progress
-from voxledger.catalog.objects.uploads.transfer import AnotherObject, transfer
 from voxledger.catalog.objects.uploads.unfinished import Unfinished
-from voxledger.catalog.objects.uploads.upload import Upload, read_upload
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -280,64 +276,39 @@ class Uploader:
 
     def _do(self, task: Task, belongs: int) -> None:
         started = time.time()
-        try:
-            upload = read_upload(self._recorder.unseal(task.payload, actor=task.actor, about=task.subject))
-        except (VaultError, msgspec.MsgspecError) as error:
-            # A vault may come back, so this is not thrown away; a person decides.
-            self._park(task, None, "Unreadable", f"the task cannot be read: {error}")
-            return
-        memory = self._unfinished.of(task, upload)
         sending = Sending(
-            sent=self._meter.sent,
-            closing=lambda: self._closing,
-            stopped=self._stopped.is_set,
-            slots=self._slots,
-            memory=memory,
-            sha256=upload.sha256,
+            sent=self._meter.sent, closing=lambda: self._closing, stopped=self._stopped.is_set, slots=self._slots
         )
-        try:
-            sent = transfer(self._store, upload, tried=task.attempts > 1, sending=sending)
-        except Stopped:
-            self._outcomes.untried([task])
-        except (LocalFileError, AnotherObject) as error:
-            self._park(task, upload, str(error.code), _impersonal(error, upload))
-        except StoreError as error:
-            self._refused(task, upload, error, belongs)
-        except OSError as error:
-            self._put_off(task, upload, "LocalFileUnreadable", f"the local file cannot be read: {error.strerror}")
-        else:
-            with self._changed:
-                self._circuit.answered()
-            if self._outcomes.stored(task, upload, sent, started=started):
-                self._meter.count(done=1, bytes=sent.bytes)
-                if upload.event:
-                    self._on_stored(sent.bytes)
-            # An upload whose completion was not heard of is finished by other means.
-            self._unfinished.give_up(self._store, memory, upload)
-
-    def _refused(self, task: Task, upload: Upload, error: StoreError, belongs: int) -> None:
-        reason = _impersonal(error, upload)
-        # Nobody answers, or nobody would be let in: that says nothing about this one task.
-        silent = isinstance(error, StoreUnavailable) or error.code in seam.CREDENTIALS
+        ended = attempt(task, self._recorder, self._store, self._unfinished, sending)
         with self._changed:
-            if silent or error.code in seam.BUSY:
-                self._circuit.failed(belongs, time.monotonic(), reason)
-            else:
+            if ended.endpoint in ("silent", "busy"):
+                self._circuit.failed(belongs, time.monotonic(), ended.reason)
+            elif ended.endpoint == "answered":
                 self._circuit.answered()
-        if silent:
+        if ended.endpoint == "silent":
             self._hand_back()
-        if not (silent or seam.is_transient(error)):
-            self._put_off(task, upload, error.code or "Refused", reason)
-            return
-        # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.
-        at_once = silent and error.code != "ReadTimeoutError"
-        self._retry(task, reason, after=0.0 if at_once else backoff(task.attempts))
-
-    def _put_off(self, task: Task, upload: Upload, failure: str, reason: str) -> None:
-        if task.attempts >= MOST_ATTEMPTS:
-            self._park(task, upload, failure, reason)
+        if ended.verdict == "stored":
+            self._stored(task, ended, started)
+        elif ended.verdict == "stopped":
+            self._outcomes.untried([task])
+        elif ended.verdict == "passing":
+            # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.
+            at_once = ended.endpoint == "silent" and ended.failure != "ReadTimeoutError"
+            self._retry(task, ended.reason, after=0.0 if at_once else backoff(task.attempts))
+        elif ended.verdict == "refused" and task.attempts < MOST_ATTEMPTS:
+            self._retry(task, ended.reason, after=backoff(task.attempts))
         else:
-            self._retry(task, reason, after=backoff(task.attempts))
+            self._park(task, ended)
+
+    def _stored(self, task: Task, ended: Ended, started: float) -> None:
+        assert ended.upload is not None
+        assert ended.sent is not None
+        if self._outcomes.stored(task, ended.upload, ended.sent, started=started):
+            self._meter.count(done=1, bytes=ended.sent.bytes)
+            if ended.upload.event:
+                self._on_stored(ended.sent.bytes)
+        # A multipart upload whose completion was not heard of is finished by other means.
+        self._unfinished.give_up(self._store, task, ended.upload)
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
         if self._outcomes.retried(task, reason, after=after):
@@ -345,13 +316,8 @@ class Uploader:
         with self._changed:
             self._look_at = min(self._look_at, time.monotonic() + after)
 
-    def _park(self, task: Task, upload: Upload | None, failure: str, reason: str) -> None:
-        if self._outcomes.parked(task, upload, failure, reason):
+    def _park(self, task: Task, ended: Ended) -> None:
+        if self._outcomes.parked(task, ended.upload, ended.failure, ended.reason):
             self._meter.count(parked=1)
-            if upload is not None:
-                self._unfinished.give_up(self._store, self._unfinished.of(task, upload), upload)
-
-
-def _impersonal(error: StoreError, upload: Upload) -> str:
-    """What went wrong, without the names a key is made of: it is written in the open, into the journal and logs."""
-    return str(error).replace(upload.path, "(its file)").replace(upload.key, "(its key)")
+            if ended.upload is not None:
+                self._unfinished.give_up(self._store, task, ended.upload)
