@@ -24,9 +24,10 @@ class GenerationCompleted(Fact, frozen=True, kw_only=True):
 
     `timing` is the JSON of a list with one [first character, end, start, end] a segment: where it stands in the text, and in the
     delivered audio (ms). `chain` is the version of the audio chain, `marks` whether emotions written into the text were heeded.
+    `load_us` is the time in which the engine loaded a model; None where it was counted in `synthesis_us`.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     channel: Channel
     features: tuple[str, ...]
@@ -86,6 +87,7 @@ class GenerationCompleted(Fact, frozen=True, kw_only=True):
     segments_cached: Count = 0
     emotion_words: Personal | None = None
     timing: Personal | None = None
+    load_us: Amount | None = None
 
 
 class GenerationFailed(Fact, frozen=True, kw_only=True):

@@ -59,6 +59,11 @@ def _completed_without_measures(data: Data, personal: Data | None) -> tuple[Data
     return {**data, **added}, None if personal is None else {**personal, "emotion_words": None, "timing": None}
 
 
+@lifts(GenerationCompleted, 2)
+def _completed_with_loading_in_synthesis(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "load_us": None}, personal
+
+
 @lifts(GenerationFailed, 1)
 def _failed_without_remedy(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "remedy": "", "engine_version": "", "delivered_us": 0}, personal

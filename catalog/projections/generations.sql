@@ -25,8 +25,8 @@ CREATE MACRO generations_at(p) AS TABLE
 SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0) AS real_time_factor FROM (
     SELECT position, created AS time, 'completed' AS outcome, id AS clip, actor, actor_id, channel, features, engine, engine_version,
         model, model_revision, device, language, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
-        emotion_strength, dropped, text_length, take, format, sample_rate, segments, duration_us, bytes, queue_us, synthesis_us,
-        audio_us, encode_us, queue_us + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
+        emotion_strength, dropped, text_length, take, format, sample_rate, segments, duration_us, bytes, queue_us, load_us,
+        synthesis_us, audio_us, encode_us, queue_us + coalesce(load_us, 0) + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
         first_us, streamed, segments_cached, suspect,
         NULL::VARCHAR AS failure, NULL::VARCHAR AS stage, NULL::VARCHAR AS remedy, NULL::BIGINT AS delivered_us
     FROM folded.clips WHERE position <= p AND adopted IS NULL
@@ -79,6 +79,7 @@ COMMENT ON COLUMN generations.duration_us IS 'Length of the audio in microsecond
 COMMENT ON COLUMN generations.duration_s IS 'Length of the audio in seconds.';
 COMMENT ON COLUMN generations.bytes IS 'Size of the file.';
 COMMENT ON COLUMN generations.queue_us IS 'Waiting for the engine, microseconds.';
+COMMENT ON COLUMN generations.load_us IS 'Loading a model, microseconds; NULL where it is part of synthesis_us.';
 COMMENT ON COLUMN generations.synthesis_us IS 'The engine''s own time, microseconds.';
 COMMENT ON COLUMN generations.audio_us IS 'The audio chain''s time, microseconds.';
 COMMENT ON COLUMN generations.encode_us IS 'Encoding and writing, microseconds.';
@@ -88,7 +89,7 @@ COMMENT ON COLUMN generations.failure IS 'Class of the failure.';
 COMMENT ON COLUMN generations.stage IS 'Where it failed.';
 COMMENT ON COLUMN generations.remedy IS 'What to do about the failure.';
 COMMENT ON COLUMN generations.delivered_us IS 'Audio that was handed over before it was cancelled or failed, microseconds.';
-COMMENT ON COLUMN generations.first_us IS 'From the engine''s start to its first segment, microseconds.';
+COMMENT ON COLUMN generations.first_us IS 'From the engine''s start to its first segment, loading included, microseconds.';
 COMMENT ON COLUMN generations.streamed IS 'Whether it was handed over while it was made.';
 COMMENT ON COLUMN generations.segments_cached IS 'Segments that were there already and not spoken again.';
 COMMENT ON COLUMN generations.suspect IS 'Why the audio is doubted; empty = nothing found.';

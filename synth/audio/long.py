@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ class LongMade:
     limited: bool
     clipped_at_source: int
     offsets: tuple[tuple[int, int], ...]
+    encode_us: int
+    """Microseconds that encoding and writing took."""
 
     @property
     def duration_us(self) -> int:
@@ -167,9 +170,11 @@ class LongClip:
             ceiling_dbtp=ceiling_dbtp,
             silences=self._silences,
         )
+        begun = time.perf_counter()
         encoded = encode(made.samples, rate, form.name)
         path.write_bytes(encoded.data)
         return LongMade(
+            encode_us=round((time.perf_counter() - begun) * 1e6),
             format=form,
             sample_rate=rate,
             frames=encoded.frames,
@@ -193,8 +198,10 @@ class LongClip:
                 LongLeveller(clip, self._folder, target_lufs=target, ceiling_dbtp=ceiling_dbtp, between=between), target
             )
             measures = made.measures
+        begun = time.perf_counter()
         _write(path, made, form, between)
         return LongMade(
+            encode_us=round((time.perf_counter() - begun) * 1e6),
             format=form,
             sample_rate=rate,
             frames=made.samples.count,

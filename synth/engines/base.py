@@ -58,12 +58,16 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """A stretch of speech: mono float32 samples in [-1, 1], shape (n,), the text it says, and where it starts (s)."""
+    """A stretch of speech: mono float32 samples in [-1, 1], shape (n,), the text it says, and where it starts (s).
+
+    `load_s`: the seconds before it that went into loading a model, which are not booked as synthesis.
+    """
 
     samples: Samples
     sample_rate: int
     text: str
     start: float
+    load_s: float = 0.0
 
     @property
     def duration(self) -> float:

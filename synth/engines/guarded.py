@@ -94,6 +94,8 @@ class Guarded:
             raise self._failed(
                 f"sound of {segment.sample_rate!r} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz can be worked on"
             )
+        if not isinstance(segment.load_s, (int, float)) or not 0 <= segment.load_s < math.inf:
+            raise self._failed(f"a segment with a loading time of {segment.load_s!r}")
         if not isinstance(segment.text, str):
             raise self._failed("a segment whose text is none")
 

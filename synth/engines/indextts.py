@@ -195,7 +195,8 @@ class IndexTtsEngine:
 
     def _segments(self, asked: dict[str, Any], parts: list[Part], seed: int) -> Iterator[Segment]:
         drawn = [{"text": plain(part.text), "seed": _seed(seed, place)} for place, part in enumerate(parts)]
-        spoken = self._pool.speak(asked, drawn, voice=asked["voice"], novelty=asked["language"])
+        loads: list[float] = []
+        spoken = self._pool.speak(asked, drawn, voice=asked["voice"], novelty=asked["language"], loaded=loads.append)
         start = 0.0
         try:
             for part, (samples, rate) in zip(parts, spoken, strict=True):
@@ -204,7 +205,9 @@ class IndexTtsEngine:
                     sample_rate=rate,
                     text=part.text,
                     start=start,
+                    load_s=sum(loads, 0.0),
                 )
+                loads.clear()
                 yield segment
                 start += segment.duration
         except WorkerEnded as ended:

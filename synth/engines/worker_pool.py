@@ -48,9 +48,17 @@ class Pool:
         self._reaper: threading.Thread | None = None
 
     def speak(
-        self, asked: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], *, voice: str, novelty: str
+        self,
+        asked: Mapping[str, Any],
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        voice: str,
+        novelty: str,
+        loaded: Callable[[float], None] = lambda _: None,
     ) -> Generator[tuple[Samples, int]]:
         """The samples of each part in order, and their rate; a worker that spoke this `voice` lately is preferred.
+
+        `loaded` hears how many seconds went into starting a worker and loading its model, before the part that it then speaks.
 
         A worker that dies is replaced once, and goes on with the part that was not given out yet. Raises WorkerEnded when
         that dies too, or when one was killed for its silence or its size; WorkerRefused for what the model raised.
@@ -60,7 +68,7 @@ class Pool:
             with self._seat(voice) as seat:
                 try:
                     # Closed before the seat is given back: what breaks off must not reach the next caller's request.
-                    with closing(self._ready(seat).speak(asked, parts[given:], novelty=novelty)) as spoken:
+                    with closing(self._ready(seat, loaded).speak(asked, parts[given:], novelty=novelty)) as spoken:
                         for one in spoken:
                             given += 1
                             yield one
@@ -134,18 +142,20 @@ class Pool:
             default=None,
         )
 
-    def _ready(self, seat: _Seat) -> Worker:
+    def _ready(self, seat: _Seat, loaded: Callable[[float], None]) -> Worker:
         worker = seat.worker
         if worker is not None and (not worker.usable or not worker.is_awake()):
             worker.close()
             worker = seat.worker = None
         if worker is None:
+            begun = time.monotonic()
             worker = Worker(seat.program)
             try:
                 worker.load()
             except BaseException:
                 worker.close()
                 raise
+            loaded(time.monotonic() - begun)
             seat.worker = worker
         return worker
 

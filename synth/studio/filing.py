@@ -202,6 +202,7 @@ def completed(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, store
         suspect=made.suspect,
         queue_us=tally.queue_us,
         first_us=tally.first_us,
+        load_us=tally.load_us,
         synthesis_us=tally.synthesis_us,
         audio_us=made.audio_us,
         encode_us=made.encode_us,

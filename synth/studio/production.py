@@ -221,9 +221,9 @@ def _bound(
             between=go_on,
         )
     )
-    audio_us = round((time.perf_counter() - begun) * 1e6)
+    audio_us = round((time.perf_counter() - begun) * 1e6) - made.encode_us
     try:
-        return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=0)
+        return _made(path, made.sha256, made, made, gathered, order, tally, audio_us=audio_us, encode_us=made.encode_us)
     except BaseException:
         path.unlink(missing_ok=True)
         raise

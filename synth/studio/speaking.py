@@ -65,6 +65,7 @@ class Tally:
     """What speaking cost so far (µs), and what it gave."""
 
     queue_us: int = 0
+    load_us: int = 0
     synthesis_us: int = 0
     first_us: int | None = None
     segments: int = 0
@@ -149,10 +150,12 @@ class Speaker:
                 raise Stopped
             self.allowed()
             tally.stage = "engine"
+            load_us = 0
             try:
                 with closing(self.engine.synthesize(self._request(piece))) as segments:
                     at = 0
                     for segment in segments:
+                        load_us += round(segment.load_s * 1e6)
                         if tally.first_us is None:
                             tally.first_us = round((time.perf_counter() - begun) * 1e6)
                         stretch, at = _placed(segment, piece.text, at)
@@ -161,7 +164,8 @@ class Speaker:
                         if stop.is_set():
                             raise Stopped
             finally:
-                tally.synthesis_us += round((time.perf_counter() - begun) * 1e6)
+                tally.load_us += load_us
+                tally.synthesis_us += max(0, round((time.perf_counter() - begun) * 1e6) - load_us)
 
     def _counted(self, stretches: Iterable[Stretch], piece: Piece, tally: Tally) -> Iterator[Spoken]:
         silence = piece.silence

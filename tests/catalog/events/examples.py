@@ -44,6 +44,7 @@ EXAMPLES: list[Fact] = [
         tags=("on-air",), sampling={"top_p": 0.8}, seed=7, emotion_sha256=_SHA, target_lufs=-12.5, chain=1, marks=True,
         silence_share=0.08, clipped_samples=2, speech_rate=14.5, suspect=("clipped",), streamed=True, first_us=9_000,
         segments_cached=1, emotion_words="as if out of breath", timing="[[0,20,0,1500]]",
+        load_us=9_500_000,
     ),
     events.GenerationFailed(
         channel="cli", engine="indextts", language="zh", failure="OutOfMemory", stage="synthesis", emotion="sad", text_length=40,

@@ -47,10 +47,18 @@ def test_a_clip_is_recorded_with_what_it_takes_to_make_it_again(vox: Ledger) -> 
     assert (row["engine"], row["model"], row["device"]) == ("indextts", "indextts@2.5", "cpu x1")
     assert row["model_revision"] == info.model_revision
     assert sum(row["emotion_effective"]) == pytest.approx(0.8, abs=1e-5)
+    # The model was loaded for this clip; that is not how long it takes to speak.
+    assert row["load_us"] > 0
+    assert row["first_us"] > row["load_us"]
+    assert row["real_time_factor"] == pytest.approx(row["synthesis_us"] / row["duration_us"])
+    times = ("queue_us", "load_us", "synthesis_us", "audio_us", "encode_us")
+    assert row["elapsed_us"] == sum(row[name] for name in times)
     again = vox.studio.rerender(clip.id)
     assert (again.equal, again.determinism) == (True, "seeded")
     assert vox.speak(TEXT, voice="ann", emotion={"sad": 1.0, "calm": 0.8}, sampling=BRISK).id == clip.id
-    assert vox.speak(TEXT, voice="ann", sampling=BRISK).sha256 != clip.sha256
+    other = vox.speak(TEXT, voice="ann", sampling=BRISK)
+    assert other.sha256 != clip.sha256
+    assert vox.catalog.record(other).load_us == 0
 
 
 def test_each_paragraph_is_heard_when_it_is_there(vox: Ledger) -> None:

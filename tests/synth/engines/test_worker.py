@@ -64,6 +64,18 @@ def test_parts_come_in_order_and_the_process_stays(make: Make) -> None:
     assert len(pids) == 1
 
 
+def test_loading_is_told_apart_from_speaking(make: Make) -> None:
+    pool = make()
+    loads: list[float] = []
+    for _ in range(2):
+        assert len(list(pool.speak({}, [{"tone": 1.0}] * 2, voice="ann", novelty="", loaded=loads.append))) == 2
+        assert len(loads) == 1
+    pool.close()
+    list(pool.speak({}, [{"tone": 1.0}], voice="ann", novelty="", loaded=loads.append))
+    assert len(loads) == 2
+    assert all(seconds > 0 for seconds in loads)
+
+
 def test_nothing_runs_before_it_is_needed_and_closing_ends_it(make: Make) -> None:
     pool = make()
     assert pool.pids() == ()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ from tests.building import NOBODY
 from tests.synth.watched import Use, Watched
 from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
-from voxledger.synth import EngineFailed, InvalidEmotion, audio, engines
+from voxledger.synth import EngineFailed, InvalidEmotion, Stopped, audio, engines
 from voxledger.synth.engines.base import Segment, SynthesisRequest
+from voxledger.synth.studio.request import SpeakRequest
+from voxledger.synth.studio.speech_cache import SpeechCache
 
 SENTENCES = [f"Boat number {number} comes home before the storm." for number in range(20)]
 CHAPTER = " ".join(SENTENCES)
@@ -81,6 +84,29 @@ def test_each_sentence_has_its_place_in_text_and_sound(vox: Ledger) -> None:
     assert times == sorted(times)
     assert timing[0][2] == pytest.approx(0, abs=60)
     assert timing[-1][3] == pytest.approx(clip.duration * 1000, abs=60)
+
+
+def test_what_comes_from_the_cache_is_called_off_between_two_sentences(
+    vox: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vox.speak(CHAPTER)
+    stop = threading.Event()
+    given: list[str] = []
+    get = SpeechCache.get
+
+    def third(cache: SpeechCache, actor: str, key: str) -> object:
+        given.append(key)
+        if len(given) == 3:
+            stop.set()
+        return get(cache, actor, key)
+
+    monkeypatch.setattr(SpeechCache, "get", third)
+    request = SpeakRequest.of(CHAPTER, settings=vox.studio.settings, actor="ann")
+    with pytest.raises(Stopped):
+        vox.studio.make(request, reuse=False, stop=stop)
+    assert len(given) == 3
+    rows = vox.catalog.sql("SELECT outcome FROM generations ORDER BY position").rows()
+    assert [row["outcome"] for row in rows] == ["completed", "cancelled"]
 
 
 def test_a_sentence_that_fails_once_is_tried_again(vox: Ledger, use: Use) -> None:
@@ -155,6 +181,15 @@ def test_a_long_text_that_cannot_be_written_is_one_clear_error(vox: Ledger) -> N
     vox.home.cache.write_text("in the way")
     with pytest.raises(HomeError, match="could not be written"):
         vox.speak(CHAPTER + " " + CHAPTER)
+
+
+@pytest.mark.parametrize("format", ["wav", "opus"])
+def test_encoding_a_long_text_is_counted_apart(vox: Ledger, format: str) -> None:
+    clip = vox.speak("The tide is turning, and the boats are going out. " * 25, format=format)
+    assert clip.duration > 60
+    record = vox.catalog.record(clip)
+    assert record.encode_us > 0
+    assert record.audio_us > 0
 
 
 def test_what_killed_processes_left_is_cleared_away_a_day_later(vox: Ledger) -> None:
