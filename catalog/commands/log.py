@@ -126,11 +126,7 @@ class Commands:
         from voxledger.catalog.reconcile import Around, rebuild_from_store
 
         with self._opened() as door, terminal.steps(quiet=json) as progress:
-            around = Around(
-                home=door.home, settings=door.settings, recorder=door.recorder, keeper=door.keeper, store=door.store,
-                actor=door.actor,
-            )  # fmt: skip
-            found = rebuild_from_store(around, progress=progress)
+            found = rebuild_from_store(Around.of(door), progress=progress)
         if json:
             terminal.print_json(found.as_dict())
             return

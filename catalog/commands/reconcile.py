@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.home import Home
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
-    from voxledger.catalog.reconcile import Around, Reconciled, Taken
+    from voxledger.catalog.reconcile import Reconciled, Taken
     from voxledger.catalog.reconcile.taken import Measure
     from voxledger.catalog.recorder import Recorder
     from voxledger.catalog.settings import Settings
@@ -87,13 +87,13 @@ class Commands:
         json
             Print one JSON document.
         """
-        from voxledger.catalog.reconcile import reconcile
+        from voxledger.catalog.reconcile import Around, reconcile
 
         seconds = parse_span(grace)
         with self._opened() as door:
             with terminal.steps(quiet=json) as progress:
                 report = reconcile(
-                    _around(door), repair=repair, accept_loss=accept_loss, grace=seconds, progress=progress
+                    Around.of(door), repair=repair, accept_loss=accept_loss, grace=seconds, progress=progress
                 )
             if report.queued:
                 door.uploader.notify()
@@ -138,12 +138,12 @@ class Commands:
             Print one JSON document.
         """
         from voxledger.catalog.catalog import check_tag
-        from voxledger.catalog.reconcile import adopt
+        from voxledger.catalog.reconcile import Around, adopt
 
         tags = [check_tag(each) for each in tag or ()]
         with self._opened() as door, terminal.steps(quiet=json) as progress:
             taken = adopt(
-                _around(door),
+                Around.of(door),
                 place,
                 session=session,
                 tags=tags,
@@ -186,26 +186,18 @@ class Commands:
             Print one JSON document.
         """
         from voxledger.catalog.catalog import check_tag
-        from voxledger.catalog.reconcile import import_folder
+        from voxledger.catalog.reconcile import Around, import_folder
 
         tags = [check_tag(each) for each in tag or ()]
         with self._opened() as door:
             with terminal.steps(quiet=json) as progress:
                 taken = import_folder(
-                    _around(door), folder, session=session, tags=tags, measure=self._measure if measure else None,
+                    Around.of(door), folder, session=session, tags=tags, measure=self._measure if measure else None,
                     progress=progress,
                 )  # fmt: skip
             if taken.taken:
                 door.uploader.notify()
         return _print_taken(taken, "imported", json=json)
-
-
-def _around(door: Door) -> Around:
-    from voxledger.catalog.reconcile import Around
-
-    return Around(
-        home=door.home, settings=door.settings, recorder=door.recorder, keeper=door.keeper, store=door.store, actor=door.actor
-    )  # fmt: skip
 
 
 def _print_report(report: Reconciled, *, grace: float) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy
@@ -27,6 +27,23 @@ def unwatched(step: str, done: int, total: int | None) -> None:
     """Nobody wants to know how far it is."""
 
 
+class Opened(Protocol):
+    """What an open ledger has of it."""
+
+    home: Home
+    settings: Settings
+    recorder: Recorder
+    actor: str
+
+    @property
+    def keeper(self) -> Keeper:
+        """The log."""
+
+    @property
+    def store(self) -> Store:
+        """The S3 store."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Around:
     """One HOME as this package sees it. `actor` is who asks, in whose name audio is adopted."""
@@ -37,6 +54,18 @@ class Around:
     keeper: Keeper
     store: Store
     actor: str
+
+    @classmethod
+    def of(cls, opened: Opened) -> Around:
+        """That of an open ledger."""
+        return cls(
+            home=opened.home,
+            settings=opened.settings,
+            recorder=opened.recorder,
+            keeper=opened.keeper,
+            store=opened.store,
+            actor=opened.actor,
+        )
 
     @property
     def threads(self) -> int:

@@ -136,6 +136,8 @@ class _Run:
                 queued = seen.state == "absent" and row["clip"] in ready
                 if queued and repairs:
                     repairs.queue(write, ready[row["clip"]])
+                elif seen.state != "there" and not self._is_cached(row["key"]):
+                    write.forget(row["clip"])  # whoever asks for the same again gets audio that can be played
                 drafts += self._drafts(row, seen)
                 outcomes.append((row, seen, queued))
             for draft in drafts:
@@ -147,6 +149,12 @@ class _Run:
         self.report.unsure += unsure
         for row, seen, queued in outcomes:
             self._tell(row, seen, queued=queued, wanted=repairs is not None)
+
+    def _is_cached(self, key: str) -> bool:
+        try:
+            return (self._around.home.cache / key).is_file()
+        except (OSError, ValueError):  # a key of an adopted object, which may be no path at all
+            return False
 
     def _drafts(self, row: Mapping[str, Any], seen: Seen) -> list[Draft]:
         fact = _fact(row, seen)

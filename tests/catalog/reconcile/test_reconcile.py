@@ -250,3 +250,16 @@ def test_a_listing_in_any_order_is_compared_alike(plain: World, monkeypatch: pyt
     monkeypatch.setattr(plain.store, "list", lambda bucket, prefix="": iter(ordered[::-1]))
     found = plain.reconcile()
     assert (found.there, found.missing, found.orphans) == (4, 1, 0)
+
+
+def test_a_clip_that_is_lost_for_good_answers_nobody_any_more(plain: World) -> None:
+    clips = plain.stored(3)
+    for clip in clips:
+        with plain.parts.journal.transaction() as write:
+            write.claim(f"asked {clip}", clip=clip, actor="a")
+            write.answer(f"asked {clip}", b"sealed")
+    plain.lose(clips[0])
+    plain.lose(clips[1], cached=False)
+    plain.reconcile()
+    answers = [plain.parts.journal.fingerprint(f"asked {clip}") for clip in clips]
+    assert [answer is not None for answer in answers] == [True, False, True]
