@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import EmbeddedStore, Progress, Store, Uploader
 
 _WAIT = 30.0
+"""Seconds without a byte or a file, after which `retry` waits no longer."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -120,11 +122,17 @@ class Commands:
             with terminal.progress() as bar:
                 task = bar.add_task("uploading", total=before)
 
-                def shown(left: int, progress: Progress) -> None:
+                last, moved = (before, 0), time.monotonic()
+
+                def shown(left: int, progress: Progress) -> bool:
+                    nonlocal last, moved
+                    if (left, progress.sent) != last:
+                        last, moved = (left, progress.sent), time.monotonic()
                     speed = f"uploading, {terminal.size(progress.rate)}/s" if progress.rate else "uploading"
                     bar.update(task, completed=max(0, before - left), description=speed)
+                    return time.monotonic() - moved < _WAIT
 
-                waiting = door.uploader.flush(timeout=max(_WAIT, before / 10), watch=shown)
+                waiting = door.uploader.flush(watch=shown)
             terminal.console.print(f"{terminal.count(before - waiting, 'file')} uploaded, {waiting:,} waiting")
             if waiting and door.uploader.progress.trouble:
                 terminal.console.print(terminal.text(door.uploader.progress.trouble), style="yellow", soft_wrap=True)

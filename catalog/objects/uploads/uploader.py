@@ -110,13 +110,13 @@ class Uploader:
         subjects: Iterable[str] | None = None,
         *,
         timeout: float | None = None,
-        watch: Callable[[int, Progress], None] | None = None,
+        watch: Callable[[int, Progress], bool] | None = None,
     ) -> int:
         """Wait until the uploads of these clips, or all, are done, at most `timeout` seconds; gives how many are not.
 
         Returns early when waiting is of no use: nobody answers at the endpoint, what is left waits for a person, or it
         is not due before the time is up. Uploads of other processes count too. `watch` hears now and then how many are
-        left.
+        left, and says whether to wait on.
         """
         wanted = None if subjects is None else list(subjects)
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -127,15 +127,15 @@ class Uploader:
         while True:
             looked = time.monotonic()
             left, hopeful = self._left(wanted, deadline)
-            if watch is not None:
-                watch(left, self.progress)
+            if watch is not None and not watch(left, self.progress):
+                return left
             present = time.monotonic()
             with self._changed:
                 unreachable = self._circuit.trouble is not None and self._circuit.failures > failures
                 if not left or not hopeful or unreachable or present >= deadline or self._closing:
                     return left
             # Counting a long queue must not become the work.
-            time.sleep(min(max(0.01, 10 * (present - looked)), 0.5, deadline - present))
+            time.sleep(min(max(0.01, 30 * (present - looked)), 0.5, deadline - present))
 
     def close(self, *, timeout: float = 10.0) -> None:
         """Take no more tasks, give running transfers up to `timeout` seconds, hand the rest back. Idempotent.
