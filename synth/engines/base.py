@@ -22,7 +22,7 @@ class EngineInfo:
 
     `determinism`: `bytes` = the same request always gives the same samples, `seeded` = it does with a seed on the same
     device, `none` = it never promises to. `concurrency`: requests it works on at once. `sampling`: names of the
-    sampling parameters that it takes.
+    sampling parameters that it takes. `hints`: for emotion modes that it does not have now, what would give it them.
     """
 
     name: str
@@ -39,6 +39,7 @@ class EngineInfo:
     determinism: Determinism
     concurrency: int = 1
     sampling: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

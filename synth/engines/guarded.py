@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -131,6 +131,8 @@ def flaw(info: object) -> str:
     modes = info.emotion_modes
     if not isinstance(modes, frozenset) or not modes <= set(get_args(EmotionMode)):
         return "its emotion modes are not a frozenset of those there are"
+    if not isinstance(info.hints, Mapping) or not all(isinstance(hint, str) for hint in info.hints.values()):
+        return "its hints are no mapping to texts"
     if info.determinism not in get_args(Determinism):
         return f"its determinism is {info.determinism!r}"
     if not _is_whole(info.sample_rate) or info.sample_rate not in RATES:

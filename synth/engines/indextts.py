@@ -92,7 +92,7 @@ class IndexTtsEngine:
         Raises EngineUnavailable when the package or a file of the checkpoint is missing, with what to do.
         """
         settings = self._settings
-        found = installed(settings.python)
+        found = installed(settings.python, settings.load_limit)
         if settings.attention == "flash" and not found.flash:
             raise EngineUnavailable(
                 "indextts.attention = 'flash' needs the package flash-attn beside indextts25-inference",
@@ -173,7 +173,7 @@ class IndexTtsEngine:
         for recording in (request.voice_audio, request.emotion_audio):
             if recording is not None and not recording.is_file():
                 raise VoiceMissing("the recording of the voice is not where it should be; register it again")
-        found = installed(self._settings.python)
+        found = installed(self._settings.python, self._settings.load_limit)
         self._keep_up(self._folder.revision())
         chosen = sampling.checked("indextts", request.sampling, SAMPLING, whole=_WHOLE)
         return {
@@ -245,7 +245,7 @@ def _folder(settings: Settings, remembered: Path) -> Folder:
 
 def _programs(settings: Any, folder: Folder, state: Path) -> list[Program]:
     """What runs on each device. Raises EngineUnavailable."""
-    found = installed(settings.python)
+    found = installed(settings.python, settings.load_limit)
     return [
         Program(
             python=found.python,
@@ -282,6 +282,7 @@ def _translated(refused: WorkerRefused) -> SynthesisError:
     if refused.stage == "load":
         advice = {
             "damaged": "Put the model back with `voxledger models restore NAME@VERSION`, or copy its files anew.",
+            "config": "Put config.yaml back with `voxledger models restore NAME@VERSION`, or copy it anew.",
             "memory": "Free memory on the device, or choose another one with indextts.devices.",
         }.get(refused.kind, "See that indextts.devices names what torch has, and that the checkpoint is IndexTTS-2.5.")
         return EngineUnavailable(f"IndexTTS cannot be loaded: {refused}. {advice}", remedy=advice)

@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +27,7 @@ MODEL = "indextts@2.5"
 INSTALL = "pip install 'voxledger[indextts]'"
 _PACKAGE = "indextts25-inference"
 _PROBE_S = 60.0
+_LONGEST_ANSWER = 1 << 16
 
 _NEEDED = (
     "config.yaml", "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken", "hf_cache/w2v-bert-2.0/config.json",
@@ -53,11 +57,13 @@ _known: dict[tuple[str, float], Installed] = {}
 """By path and time; "" is this Python, where what is installed stays as long as the process lives."""
 
 
-def installed(python: str) -> Installed:
-    """What the configured interpreter has; "" = this one. Nothing of it is imported. Raises EngineUnavailable."""
+def installed(python: str, limit_s: float = _PROBE_S) -> Installed:
+    """What the configured interpreter has; "" = this one. Nothing of it is imported. Raises EngineUnavailable, after
+    `limit_s` at the latest.
+    """
     if sys.platform == "win32":
         raise _unavailable("the engine indextts runs on Linux and macOS", "Use Linux or macOS for this engine.")
-    found = _other(python) if python else _own()
+    found = _other(python, min(limit_s, _PROBE_S)) if python else _own()
     lacking = [name for name, version in ((_PACKAGE, found.package), ("torch", found.torch)) if not version]
     if lacking:
         where = f"the Python {python}" if python else "this Python"
@@ -76,22 +82,57 @@ def _own() -> Installed:
     return found
 
 
-def _other(python: str) -> Installed:
+def _other(python: str, limit_s: float) -> Installed:
     try:
         key = (python, Path(python).stat().st_mtime_ns)
         if key not in _known:
-            done = subprocess.run(
-                [python, str(Path(indextts_worker.__file__))],
-                capture_output=True, timeout=_PROBE_S, check=True, env=environ(python), stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            _known[key] = _read(python, json.loads(done.stdout.splitlines()[-1]))
+            said = _asked(python, limit_s)
+            try:
+                _known[key] = _read(python, json.loads(said.splitlines()[-1]))
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise _no_python(python, "it answers as no Python does") from error
         return _known[key]
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise _unavailable(
-            f"indextts.python = {python!r} is no Python that can be run ({type(error).__name__}): give the whole path of"
-            " bin/python in a virtual environment that has the package",
-            "Set indextts.python to a Python that has the package.",
-        ) from error
+    except OSError as error:
+        raise _no_python(python, (error.strerror or str(error)).lower()) from error
+
+
+def _asked(python: str, limit_s: float) -> bytes:
+    """What the interpreter prints about itself. It is not trusted: it may print for ever, or never end."""
+    deadline = time.monotonic() + limit_s
+    process = subprocess.Popen(
+        [python, str(Path(indextts_worker.__file__))], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, env=environ(python), start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = b""
+    try:
+        while len(said) < _LONGEST_ANSWER:
+            readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                raise _no_python(python, f"it does not answer within {limit_s:g} s")
+            found = os.read(process.stdout.fileno(), 1 << 16)
+            if not found:
+                code = process.wait(timeout=max(0.1, deadline - time.monotonic()))
+                if code:
+                    raise _no_python(python, f"it ends with exit code {code}")
+                break
+            said += found
+    except subprocess.TimeoutExpired as error:
+        raise _no_python(python, f"it does not end within {limit_s:g} s") from error
+    finally:
+        process.stdout.close()
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever it has started
+        process.wait()
+    return said
+
+
+def _no_python(python: str, why: str) -> EngineUnavailable:
+    return _unavailable(
+        f"indextts.python = {python!r} is no Python that can be run: {why}. Give the whole path of bin/python in a virtual"
+        " environment that has the package",
+        "Set indextts.python to a Python that has the package.",
+    )
 
 
 def _read(python: str, versions: Mapping[str, Any]) -> Installed:

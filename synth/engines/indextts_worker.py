@@ -30,7 +30,7 @@ FILES = ("gpt_checkpoint", "w2v_stat", "s2mel_checkpoint", "emo_matrix", "spk_ma
 
 
 class Problem(Exception):
-    """What went wrong, by kind: `voice`, `emotion_voice`, `silent`, `endless`, `memory`, `device`, `damaged`."""
+    """What went wrong, by kind: `voice`, `emotion_voice`, `silent`, `endless`, `memory`, `device`, `damaged`, `config`."""
 
     def __init__(self, message: str, kind: str, *, fatal: bool = False) -> None:
         super().__init__(message)
@@ -77,6 +77,8 @@ def load(options: dict[str, Any]) -> Model:
                     device=options["device"],
                 )
             )
+    except Problem:
+        raise
     except torch.OutOfMemoryError as error:
         raise Problem(f"the model does not fit into the memory of {options['device']}", "memory", fatal=True) from error
     except Exception as error:
@@ -84,6 +86,8 @@ def load(options: dict[str, Any]) -> Model:
             raise Problem(
                 f"damaged, or not what they should be: {', '.join(damaged)}", "damaged", fatal=True
             ) from error
+        if type(error).__module__.partition(".")[0] in ("omegaconf", "yaml"):
+            raise _misconfigured(error) from error
         raise Problem(f"{type(error).__name__}: {error}", "failed", fatal=True) from error
 
 
@@ -175,15 +179,26 @@ def _config(folder: Path, own: Path) -> Path:
     from omegaconf import OmegaConf
 
     found = folder / "config.yaml"
-    config: Any = OmegaConf.load(found)
-    strange = {
-        key: Path(str(config[key])).name for key in FILES if key in config and Path(str(config[key])).is_absolute()
-    }
+    try:
+        config: Any = OmegaConf.load(found)
+        strange = {
+            key: Path(str(config[key])).name for key in FILES if key in config and Path(str(config[key])).is_absolute()
+        }
+    except Exception as error:
+        raise _misconfigured(error) from error
     if not strange:
         return found
     config.update(strange)
     OmegaConf.save(config, own / "config.yaml")
     return own / "config.yaml"
+
+
+def _misconfigured(error: Exception) -> Problem:
+    """YAML's own messages go over many lines: the place is what helps."""
+    mark = getattr(error, "problem_mark", None)
+    missing = getattr(error, "full_key", None)
+    where = f", line {mark.line + 1}" if mark is not None else f": it has no {missing}" if missing else ""
+    return Problem(f"config.yaml is not what it should be ({type(error).__name__}{where})", "config", fatal=True)
 
 
 def _damaged(folder: Path) -> list[str]:

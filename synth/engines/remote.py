@@ -45,6 +45,11 @@ LANGUAGES = (
 )  # fmt: skip
 """What OpenAI names for its own models (https://platform.openai.com/docs/guides/text-to-speech)."""
 
+_HINTS = {
+    "vector": "if the server takes the field emo_vector, name it in remote.fields",
+    "reference": "if the server takes the field emo_audio, name it in remote.fields",
+    "words": "if the model understands instructions, set remote.instructions = true",
+}
 _PAUSE_S, _PARAGRAPH_PAUSE_S = 0.25, 0.5
 _FIRST_PIECE_S, _PIECE_S = 0.2, 1.0
 _LARGEST_CLIP = 10_000_000  # bytes of a reference clip, vLLM-Omni's own limit for an upload
@@ -90,6 +95,7 @@ class RemoteEngine:
             determinism="none",
             concurrency=settings.concurrency,
             sampling=tuple(SAMPLING),
+            hints=_HINTS,
         )
 
     def effective(self, emotion: Emotion) -> Weights:
@@ -183,8 +189,7 @@ class RemoteEngine:
                 body["instructions"] = request.emotion_words
             else:
                 raise NotSupported(
-                    "the engine remote does not send an emotion in words: if the model understands instructions, set"
-                    " remote.instructions = true",
+                    f"the engine remote does not send an emotion in words: {_HINTS['words']}",
                     feature="emotion_words",
                 )
         return extra

@@ -251,6 +251,12 @@ class Worker:
 
     def _killed(self, why: End, detail: str) -> WorkerEnded:
         self.close()
+        return self._over(why, detail, "it was killed")
+
+    def _over(self, why: End, detail: str, what: str = "it is gone") -> WorkerEnded:
+        """The end of the process, which the log tells too: the process itself had no time for it."""
+        with contextlib.suppress(OSError), _log(self._program.log, f"{what}: {detail}"):
+            pass
         return WorkerEnded(why, detail)
 
     def _ended(self) -> WorkerEnded:
@@ -259,10 +265,10 @@ class Worker:
         code = self._process.returncode
         self.close()
         if code is None:
-            return WorkerEnded("garbage", "it closed its output")
+            return self._over("garbage", "it closed its output")
         if code == -9:
-            return WorkerEnded("ended", "it was killed, by somebody or by the system because memory ran out")
-        return WorkerEnded("ended", f"it ended with exit code {code}")
+            return self._over("ended", "it was killed, by somebody or by the system because memory ran out")
+        return self._over("ended", f"it ended with exit code {code}")
 
 
 def _memory() -> int:
@@ -274,15 +280,17 @@ def _memory() -> int:
 
 
 @contextlib.contextmanager
-def _log(path: Path) -> Iterator[int]:
-    """The log, to append to; when it has grown large it is put aside first, and the one that lay there goes."""
+def _log(path: Path, line: str = "a worker starts") -> Iterator[int]:
+    """The log, to append to, after a line about the process; when it has grown large it is put aside first, and the one that
+    lay there goes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with contextlib.suppress(OSError):
         if path.stat().st_size > _LARGEST_LOG:
             path.replace(path.with_suffix(".old"))
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(descriptor, f"-- {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} a worker starts\n".encode())
+        os.write(descriptor, f"-- {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n".encode())
         yield descriptor
     finally:
         os.close(descriptor)

@@ -172,8 +172,7 @@ def _reported(desk: Desk, asked: dict[str, Any], stage: str) -> Iterator[None]:
         for part in asked.get("parts", ()):
             for piece in (str(part.get("text", "")), *str(part.get("text", "")).split()):
                 message = message.replace(piece, "…") if len(piece) > 3 else message
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        sys.stderr.write(f"{type(error).__name__} in {stage}\n{trace}")
+        sys.stderr.write(f"{type(error).__name__} in {stage}\n{_frames(error)}")
         sys.stderr.flush()
         desk.answer(
             {
@@ -183,6 +182,19 @@ def _reported(desk: Desk, asked: dict[str, Any], stage: str) -> Iterator[None]:
         )  # fmt: skip
         if getattr(error, "fatal", False):
             os._exit(1)
+
+
+def _frames(error: BaseException) -> str:
+    """Where it was raised, and what it comes from; without messages, which may hold the text."""
+    found, known = "", {id(error)}
+    while True:
+        found += "".join(traceback.format_tb(error.__traceback__))
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None or id(cause) in known:
+            return found
+        found += f"which comes from {type(cause).__name__}\n"
+        error = cause
+        known.add(id(error))
 
 
 def _bound_log() -> None:

@@ -23,12 +23,12 @@ class Recordings:
         A voice that the engine has itself needs no recording. Raises UnknownVoice, ConsentEnded, and NotSupported for
         what the engine cannot do.
         """
-        for feature, asked, mode, instead in (
-            ("emotion_clip", request.emotion_reference, "reference", "give the emotion as weights"),
-            ("emotion_words", request.emotion_words, "words", "give the emotion as weights"),
+        for feature, what, asked, mode in (
+            ("emotion_clip", "the emotion of a recording", request.emotion_reference, "reference"),
+            ("emotion_words", "an emotion in words", request.emotion_words, "words"),
         ):
             if asked is not None and mode not in info.emotion_modes:
-                what = "an emotion in words" if mode == "words" else "the emotion of a recording"
+                instead = info.hints.get(mode) or _instead(info)
                 raise NotSupported(f"{what} is not supported by the engine {info.name}: {instead}", feature=feature)
         voice = None
         if request.voice is not None and request.voice not in info.voices:
@@ -58,3 +58,12 @@ class Recordings:
         for recording in recordings:
             if recording is not None:
                 self._voices().check(recording.sha256)
+
+
+def _instead(info: EngineInfo) -> str:
+    """How an engine takes an emotion, if it does."""
+    ways = {"vector": "as weights", "reference": "as a recording", "words": "in words"}
+    can = [how for mode, how in ways.items() if mode in info.emotion_modes]
+    if can:
+        return f"give the emotion {' or '.join(can)}"
+    return "choose an engine that takes emotions (`voxledger engines` shows which do)"

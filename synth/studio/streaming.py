@@ -60,13 +60,21 @@ class Stream:
         self._chunks = chunks
         self._stop = stop
         self._ended = ended
+        self._closed = False
 
     @property
     def clip(self) -> Clip:
         """The clip, recorded. Raises SynthesisError before the last chunk was taken."""
         clip = self._ended()
         if clip is None:
-            raise SynthesisError("the clip is recorded when its last chunk was taken; this stream has not come there")
+            if self._closed:
+                raise Stopped(
+                    "this stream was closed before its last chunk was taken, so that there is no clip; ask for it again"
+                )
+            raise SynthesisError(
+                "the clip is recorded when its last chunk was taken; this stream has not come there",
+                remedy="Take the stream's chunks to their end first.",
+            )
         return clip
 
     def __iter__(self) -> Iterator[Chunk]:
@@ -85,6 +93,7 @@ class Stream:
 
     def close(self) -> None:
         """Break off, if there is anything left: nothing more is heard. Idempotent, from any thread."""
+        self._closed = True
         self._stop()
 
 

@@ -150,8 +150,52 @@ def test_a_python_without_the_package_is_told(make_indextts: Make, tmp_path: Pat
     bare.chmod(0o755)
     with pytest.raises(EngineUnavailable, match=r"python lacks the package indextts25-inference and torch: .* -m pip"):
         make_indextts(python=str(bare)).describe()
-    with pytest.raises(EngineUnavailable, match="no Python that can be run"):
+    with pytest.raises(EngineUnavailable, match="no Python that can be run: no such file or directory"):
         make_indextts(python=str(tmp_path / "nothing")).describe()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("printf '\\377\\376\\n'", "it answers as no Python does"),
+        ("echo hello", "it answers as no Python does"),
+        ("echo", "it answers as no Python does"),
+        ("exec 1>&-; exit 3", "it ends with exit code 3"),
+        ("sleep 3600", r"it does not answer within 1 s\. Give the whole path"),
+        ("exec 1>&-; sleep 3600", "it does not end within 1 s"),
+        ("yes", "it answers as no Python does"),
+        (None, "permission denied"),
+    ],
+)
+def test_a_python_that_is_none_is_told_in_words_and_in_time(
+    make_indextts: Make, tmp_path: Path, script: str | None, why: str
+) -> None:
+    odd = tmp_path / "python"
+    odd.write_text(f"#!/bin/sh\n{script}\n")
+    odd.chmod(0o644 if script is None else 0o755)
+    engine = make_indextts(python=str(odd), load_limit="1s")
+    for ask in (engine.describe, engine.describe):
+        with pytest.raises(EngineUnavailable, match=f"no Python that can be run: {why}") as caught:
+            ask()
+    assert "Error" not in str(caught.value)
+    assert caught.value.remedy == "Set indextts.python to a Python that has the package."
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("gpt: [1, 2\nx: }", "ParserError, line 2"), ("x: 1\n", "it has no "), ("\udcff", "UnicodeDecodeError")],
+)
+def test_a_configuration_that_is_none_is_told_with_its_place(
+    tmp_path: Path, checkpoint: Path, make_indextts: Make, ask: Any, text: str, why: str
+) -> None:
+    folder = copied(checkpoint, tmp_path / "misconfigured")
+    (folder / "config.yaml").unlink()
+    (folder / "config.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(EngineUnavailable, match=r"config\.yaml is not what it should be") as caught:
+        list(make_indextts(model_dir=str(folder)).synthesize(ask()))
+    assert why in str(caught.value)
+    assert "indextts.devices" not in str(caught.value)
+    assert "config.yaml" in caught.value.remedy
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, checkpoint: Path, make_indextts: Make, ask: Any) -> None:

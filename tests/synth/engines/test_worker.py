@@ -190,6 +190,35 @@ def test_what_the_model_raises_comes_over_without_the_text(make: Make, tmp_path:
     assert caught.value.stage == "load"
 
 
+def test_the_log_shows_where_a_failure_comes_from(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(WorkerRefused):
+        hum(make(), {"do": "wrap", "text": "my secret wish"})
+    log = (tmp_path / "0.log").read_text()
+    assert "OddError in synthesis" in log
+    assert "which comes from ValueError" in log
+    assert "in _inner" in log
+    assert "secret" not in log
+    assert "depth" not in log.replace('raise ValueError(f"in the depth: {text}")', "")
+
+
+@pytest.mark.parametrize(
+    ("do", "limits", "line"),
+    [
+        ("hang", {"part_s": 0.3}, "it was killed: it gave no answer in time"),
+        ("eat", {"memory": 150_000_000}, "it was killed: it took 0.2 GB of memory"),
+        ("die", {}, "it is gone: it was killed, by somebody or by the system"),
+    ],
+)
+def test_the_log_says_what_became_of_a_worker(
+    make: Make, tmp_path: Path, do: str, limits: dict[str, Any], line: str
+) -> None:
+    pool = make(**limits)
+    hum(pool, {})
+    with pytest.raises(WorkerEnded):
+        hum(pool, {"do": do})
+    assert line in (tmp_path / "0.log").read_text()
+
+
 def test_breaking_off_stops_it_before_the_next_part(make: Make, tmp_path: Path) -> None:
     pool, go_on, spoken = make(), tmp_path / "go", tmp_path / "spoken"
     parts = [{"tone": 1.0}, {"tone": 1.0, "do": "wait", "path": str(go_on)}]

@@ -1,7 +1,8 @@
 """A model for `worker_program` that needs nothing but numpy: it hums, or does what a part tells it to.
 
-A part has `tone`, and may have `samples` (how many) and `do`: `die`, `hang`, `eat`, `print`, `flood`, `raise`, `wait` (until `path`
-exists), `note` (write the pid to `path`), or `once`, which dies unless `path` exists already, and makes it.
+A part has `tone`, and may have `samples` (how many) and `do`: `die`, `hang`, `eat`, `print`, `flood`, `raise`, `wrap` (raise
+from another error), `wait` (until `path` exists), `note` (write the pid to `path`), or `once`, which dies unless `path` exists
+already, and makes it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ class OddError(Exception):
 
     kind = "odd"
     fatal = False
+
+
+def _inner(text: str) -> None:
+    raise ValueError(f"in the depth: {text}")
 
 
 def versions() -> dict[str, Any]:
@@ -60,6 +65,11 @@ class Tone:
             os.write(1, b"x" * 9_000_000)
         elif what == "raise":
             raise OddError(f"cannot speak {part['text']}")
+        elif what == "wrap":
+            try:
+                _inner(part["text"])
+            except ValueError as error:
+                raise OddError(f"cannot speak {part['text']}") from error
         elif what == "note":
             with path.open("a") as file:
                 file.write(f"{os.getpid()} {part['tone']}\n")

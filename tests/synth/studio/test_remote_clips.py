@@ -53,6 +53,21 @@ def test_an_emotion_in_words_is_an_instruction_and_one_as_weights_is_refused(vox
         vox.speak("I lost it.", emotion="sad")
 
 
+def test_what_the_settings_lack_for_an_emotion_is_said_at_once(tmp_path: Path, server: SpeechServer) -> None:
+    with voxledger.open(
+        tmp_path / "plain", store_endpoint=NOBODY, store_close_wait=0, synth_engine="remote", remote_url=server.url
+    ) as vox:
+        with pytest.raises(NotSupported, match=r"set remote\.instructions = true") as caught:
+            vox.speak("I lost it.", emotion_words="in tears")
+        assert "weights" not in str(caught.value)
+        with pytest.raises(NotSupported, match=r"emo_audio, name it in remote\.fields"):
+            vox.speak("I lost it.", emotion_reference="ann")
+        with pytest.raises(NotSupported, match=r"supported by the engine espeak: give the emotion as weights$"):
+            vox.speak("I lost it.", emotion_words="in tears", engine="espeak")
+        assert vox.catalog.sql("FROM generations").rows() == []
+    assert server.requests == []
+
+
 def test_failures_are_recorded_with_class_stage_and_remedy_and_without_the_key(
     vox: Ledger, server: SpeechServer
 ) -> None:

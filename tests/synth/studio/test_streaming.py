@@ -96,13 +96,17 @@ def test_breaking_off_stops_the_engine_and_is_recorded_with_what_was_heard(vox: 
     engine = use(Watched(hold))
     stream = vox.studio.stream("word. " * 60)
     first = next(stream)
+    with pytest.raises(SynthesisError, match="last chunk") as caught:
+        stream.clip  # noqa: B018  # asking is the test
+    assert caught.value.remedy == "Take the stream's chunks to their end first."
     stream.close()
     assert engine.closed.wait(10)
     ((outcome, streamed, delivered),) = outcomes(vox)
     assert (outcome, streamed) == ("cancelled", None)
     assert delivered == pytest.approx(first.duration * 1e6, abs=1)
-    with pytest.raises(SynthesisError, match="last chunk"):
+    with pytest.raises(Stopped, match="closed before its last chunk") as ended:
         stream.clip  # noqa: B018  # asking is the test
+    assert ended.value.remedy == "Ask for it again."
     assert not [path for path in vox.home.cache.rglob("*") if path.is_file()]
     assert vox.speak("word. " * 60).duration > 0  # nobody waits for the one that left
 
