@@ -110,7 +110,7 @@ BAD: list[tuple[str, Make, str]] = [
     ("eight channels", lambda path, speech: _header(path, channels=8), "it has 8 channels, more than 2"),
     ("1 Hz", lambda path, speech: _header(path, rate=1, size=5), "sample rate, 1 Hz, lies outside"),
     ("1 MHz", lambda path, speech: _header(path, rate=1_000_000), "sample rate, 1,000,000 Hz, lies outside"),
-    ("too many samples", lambda path, speech: _header(path, rate=192_000, size=30_000_001), "30,000,001 samples a channel, more than 30,000,000"),
+    ("too many samples", lambda path, speech: _header(path, rate=192_000, size=30_000_001), "samples a channel, more than 30,000,000"),
     ("too many bytes", lambda path, speech: _header(path, size=200_000_001), "more than 200 MB"),
     ("NaN", _with(float("nan")), "no numbers"),
     ("infinity", _with(float("inf")), "no numbers"),
