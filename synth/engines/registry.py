@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -12,7 +11,7 @@ from typing import cast
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, EngineInfo
-from voxledger.synth.engines.guarded import flaw
+from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, SynthesisError, UnknownEngine
 
 GROUP = "voxledger.engines"
@@ -95,22 +94,14 @@ def _listed(points: list[EntryPoint], settings: Settings) -> Listed:
 def _judged(point: EntryPoint, settings: Settings) -> Listed:
     package = _package(point) if point.dist else ""
     try:
-        engine = _constructed(point, settings)
+        engine = Guarded(_constructed(point, settings), point.name)
         try:
             info = engine.describe()
-            if wrong := flaw(info):
-                raise TypeError(wrong)
         finally:
-            with contextlib.suppress(Exception):
-                engine.close()
+            engine.close()
     except VoxledgerError as error:
         remedy = error.remedy if isinstance(error, SynthesisError) else ""
         return Listed(name=point.name, package=package, why=str(error), remedy=remedy)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # an engine is anybody's code
-        return Listed(
-            name=point.name, package=package, why=f"it fails with {type(error).__name__}: {error}",
-            remedy="Update or remove the package that brings this engine.",
-        )  # fmt: skip
     return Listed(name=point.name, package=package, info=info)
 
 
@@ -123,7 +114,10 @@ def _constructed(point: EntryPoint, settings: Settings) -> Engine:
     except VoxledgerError:
         raise
     except (Exception, SystemExit) as error:  # an engine is anybody's code
-        raise EngineUnavailable(f"engine {point.name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise EngineUnavailable(
+            f"engine {point.name!r} cannot be loaded: {type(error).__name__}: {error}",
+            remedy="Update or remove the package that brings this engine.",
+        ) from error
 
 
 def _pip_line(point: EntryPoint) -> str:

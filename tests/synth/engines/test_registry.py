@@ -88,7 +88,8 @@ def test_engines_of_others_are_listed_and_what_one_raises_breaks_no_list() -> No
     assert parrot is not None
     assert (parrot.name, found["parrot"].package) == ("parrot", "thirdparty 2.5")
     for name, message in {
-        "shy": "ZeroDivisionError: not today", "odd": "TypeError", "mute": "AttributeError", "leaving": "SystemExit: 3",
+        "shy": "ZeroDivisionError: not today", "odd": "its languages are no tuple of texts",
+        "mute": "AttributeError", "leaving": "SystemExit: 3",
         "broken": "ValueError: no such card", "gone": "AttributeError",
         "lacking": "needs the package 'a_package_that_nobody_has': pip install --upgrade 'thirdparty'", "quitting": "SystemExit",
     }.items():  # fmt: skip
