@@ -21,7 +21,7 @@ _UNKNOWN = ("unknown", "und")
 class Description(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """The metadata of an object that holds a clip's audio; names of headers, values in ASCII.
 
-    Nothing personal: `actor` and `node` are opaque ids. Objects of versions before 0.4 lack what has a default.
+    Nothing personal: `actor` and `node` are opaque ids. Older objects lack what has a default.
     """
 
     clip: Annotated[str, msgspec.Meta(pattern=_UUID)]

@@ -68,7 +68,7 @@ class _Run:
         for bucket in others:
             report.objects += scratch.list_bucket(store, bucket, progress=self._progress)
         report.buckets = (own, *others)
-        scratch.execute("compare", {"recent": self._recent})
+        scratch.compare(recent=self._recent, own=own)
         self._check(accept_loss)
         self._count()
         since = Since(self._around.recorder.journal, position)
@@ -105,7 +105,6 @@ class _Run:
             if kind in ("recent", "purging"):
                 setattr(report, kind, count)
         report.nameless = int(self._scratch.execute("nameless")[0][0])
-        self._scratch.execute("forget_fine")
 
     def _clips(self, since: Since, repairs: Repairs | None) -> None:
         """The clips whose audio is not where it should be, or is where nobody knew it was."""

@@ -27,6 +27,8 @@ _PAGE = 20_000
 """Objects that are taken over at a time."""
 _STRETCH = 100_000
 """Positions of the log that are read at a time, between which others get their turn."""
+_PART = 250_000
+"""Rows that are joined at a time. DuckDB spills, but not everything that it holds."""
 _ROWS = 1000
 _IGNORED = ("voxledger-probe/",)
 """What `voxledger doctor` puts into a bucket to try it, and takes away again."""
@@ -50,6 +52,7 @@ class Scratch:
             "memory_limit": MEMORY,
             "temp_directory": str(folder / "spill"),
             "preserve_insertion_order": "false",
+            "threads": 2,
         }
         connection = duckdb.connect(str(folder / "scratch.duckdb"), config=config)
         try:
@@ -101,6 +104,17 @@ class Scratch:
             objects, records = objects + len(audio), records + len(beside)
             progress(f"Listing {bucket}", objects + records, None)
         return objects
+
+    def compare(self, *, recent: datetime, own: str) -> None:
+        """Give every clip and every object its class (`compare` in scratch.sql), in parts that fit into memory.
+
+        What is younger than `recent` is left alone; `own` is the bucket of clips.
+        """
+        parts = 1 + int(self.execute("rows")[0][0]) // _PART
+        for part in range(parts):
+            self.execute("newest", {"parts": parts, "part": part})
+        for part in range(parts):
+            self.execute("compare", {"parts": parts, "part": part, "recent": recent, "own": own})
 
     def copy_catalog(self, around: Around, *, progress: Progress = unwatched) -> int:
         """Take over what the catalog holds of every clip; gives the position of the log up to which that is."""

@@ -8,6 +8,12 @@ CREATE TABLE known (
 );
 CREATE TABLE etags (clip UUID, position BIGINT, etag VARCHAR);
 CREATE TABLE orphaned (subject VARCHAR, position BIGINT, etag VARCHAR);
+CREATE TABLE mine AS SELECT *, NULL::VARCHAR AS etag FROM known;
+CREATE TABLE compared (
+    bucket VARCHAR, key VARCHAR, clip UUID, position BIGINT, bytes BIGINT, sha256 VARCHAR, actor_id VARCHAR, created TIMESTAMPTZ,
+    stored TIMESTAMPTZ, missing BOOLEAN, purging BOOLEAN, purged BOOLEAN, etag VARCHAR, found_bytes BIGINT, found_etag VARCHAR,
+    modified TIMESTAMPTZ, class VARCHAR
+);
 
 -- name: clips
 -- A stretch of the catalog.
@@ -24,21 +30,31 @@ SELECT clip, position, etag FROM uploads WHERE outcome = 'stored' AND position >
 SELECT type, subject, position, data ->> 'etag' AS etag FROM events
 WHERE type IN ('AudioAdopted', 'ObjectVerified', 'ObjectOrphaned') AND position > $after AND position <= $through;
 
+-- name: rows
+SELECT greatest((SELECT count(*) FROM listed), (SELECT count(*) FROM known), (SELECT count(*) FROM etags));
+
+-- name: newest
+-- One part of the clips that can be looked for, with the newest ETag that is known of each.
+INSERT INTO mine BY NAME
+SELECT known.*, newest.etag FROM known LEFT JOIN (
+    SELECT clip, arg_max(etag, position) AS etag FROM etags WHERE hash(clip) % $parts = $part GROUP BY clip
+) newest USING (clip)
+WHERE key IS NOT NULL AND hash(known.clip) % $parts = $part;
+
 -- name: compare
--- Where the two sides differ, one row an object or a clip. A clip that is `there` as it was stored is no row at all.
-CREATE TABLE compared AS
-WITH newest AS (
-    SELECT clip, arg_max(etag, position) AS etag FROM etags GROUP BY clip
-), mine AS (
-    SELECT known.*, newest.etag FROM known LEFT JOIN newest USING (clip) WHERE key IS NOT NULL
-), both_sides AS (
+-- One part of all clips and objects, with what is to be said of each: its class. NULL says nothing: a purged clip that is gone, and what
+-- lies in buckets that are not ours beside the clips that were adopted there.
+INSERT INTO compared BY NAME
+WITH both_sides AS (
     SELECT coalesce(l.bucket, k.bucket) AS bucket, coalesce(l.key, k.key) AS key, k.clip, k.position, k.bytes, k.sha256, k.actor_id,
         k.created, k.stored, k.missing, k.purging, k.purged, k.etag, l.bytes AS found_bytes, l.etag AS found_etag, l.modified,
         l.key IS NOT NULL AS is_listed,
         l.bytes = k.bytes AND (k.etag IS NULL OR k.etag = '' OR l.etag = '' OR l.etag = k.etag) AS is_same
-    FROM listed l FULL OUTER JOIN mine k ON l.bucket = k.bucket AND l.key = k.key
+    FROM (FROM listed WHERE hash(key) % $parts = $part) l
+    FULL OUTER JOIN (FROM mine WHERE hash(key) % $parts = $part) k ON l.bucket = k.bucket AND l.key = k.key
 )
 SELECT both_sides.* EXCLUDE (is_listed, is_same), CASE
+        WHEN clip IS NULL AND both_sides.bucket <> $own THEN NULL
         WHEN clip IS NULL AND modified > $recent THEN 'recent'
         WHEN clip IS NULL THEN 'orphan'
         WHEN purged THEN CASE WHEN is_listed THEN 'purged' END
@@ -54,9 +70,6 @@ FROM both_sides;
 
 -- name: counts
 SELECT class, count(*), coalesce(sum(coalesce(found_bytes, bytes)), 0)::BIGINT FROM compared WHERE class IS NOT NULL GROUP BY class;
-
--- name: forget_fine
-DELETE FROM compared WHERE class IS NULL OR class IN ('there', 'recent', 'purging');
 
 -- name: expected
 -- For each bucket that clips name: how many are thought to be in it, how many of them are neither there nor known to be missing, and how

@@ -13,7 +13,7 @@ from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server
 from voxledger.catalog.errors import CatalogBusy, StoreError, StoreUnavailable
 from voxledger.catalog.events import AudioStored, ClipPinned
-from voxledger.catalog.reconcile import reconcile, reconciler
+from voxledger.catalog.reconcile import reconcile, reconciler, scratch
 from voxledger.catalog.reconcile.around import workplace
 
 ABOUT = ("ObjectMissing", "ObjectVerified", "ObjectOrphaned")
@@ -244,7 +244,12 @@ def test_what_happens_to_a_clip_meanwhile_is_left_to_the_next_run(
     assert plain.parts.journal.open_tasks("upload", [lost]) == 0
 
 
-def test_a_listing_in_any_order_is_compared_alike(plain: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_in_any_order_and_in_many_parts_is_compared_alike(
+    plain: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch, "_PART", 2)
+    monkeypatch.setattr(scratch, "_PAGE", 2)
+    monkeypatch.setattr(scratch, "_STRETCH", 3)
     plain.lose(plain.stored(5)[2])
     ordered = list(plain.store.list(plain.bucket))
     monkeypatch.setattr(plain.store, "list", lambda bucket, prefix="": iter(ordered[::-1]))
