@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -94,11 +95,12 @@ def _listed(points: list[EntryPoint], settings: Settings) -> Listed:
 def _judged(point: EntryPoint, settings: Settings) -> Listed:
     package = _package(point) if point.dist else ""
     try:
-        engine = Guarded(_constructed(point, settings), point.name)
+        engine = _constructed(point, settings)
         try:
-            info = engine.describe()
+            info = Guarded(engine, point.name).describe()
         finally:
-            engine.close()
+            with contextlib.suppress(Exception, SystemExit):
+                engine.close()
     except VoxledgerError as error:
         remedy = error.remedy if isinstance(error, SynthesisError) else ""
         return Listed(name=point.name, package=package, why=str(error), remedy=remedy)
