@@ -64,7 +64,9 @@ class Cache:
         self._store = store
         self._changed = threading.Lock()
         self._grown = 0
+        self._touched = False
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self._stopped = threading.Event()
 
     def count(self) -> Size:
@@ -115,13 +117,16 @@ class Cache:
                     )  # fmt: skip
             return done
 
-    def check(self) -> Trimmed | None:
-        """Trim if the cache is over its limit, as far as is known; count first where that is long ago. For whoever serves."""
+    def check(self, *, force: bool = False) -> Trimmed | None:
+        """Trim if the cache is over its limit, as far as is known; count first where that is long ago. For whoever serves.
+
+        A cache that could not be made small enough a moment ago is left alone for a while, unless `force`.
+        """
         limit = self._settings.max_bytes
         if not limit:
             return None
         size = self._sized()
-        if size.bytes <= limit or self._is_early(size):
+        if size.bytes <= limit or (self._is_early(size) and not force):
             return None
         done = self.trim(to=int(limit * LOW), wait=False)
         if done is not None and done.clips:
@@ -134,26 +139,43 @@ class Cache:
             return
         with self._changed:
             self._grown += size
+            self._touched = True
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look, name="voxledger-cache", daemon=True)
                 self._thread.start()
 
     def close(self, *, wait: float) -> None:
         """Look a last time at what came in, and end; a run that goes on is broken off after `wait` seconds. Idempotent."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(wait)
+        if not self._touched:
+            return
+        deadline = time.monotonic() + wait
+        self._closing.set()
+        with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._look, name="voxledger-cache", daemon=True)
+                self._thread.start()
+            thread = self._thread
+        thread.join(max(0.0, deadline - time.monotonic()))
         self._stopped.set()
-        if thread is not None:
-            thread.join(_LEAST)
+        thread.join(_LEAST)
+        self._touched = False
 
     def _look(self) -> None:
         try:
-            while self._grown and not self._stopped.is_set():
-                self.check()
-                self._stopped.wait(_LEAST)
+            while True:
+                last = self._closing.is_set()
+                self.check(force=last)
+                if last:
+                    return
+                self._closing.wait(_LEAST)
+                with self._changed:
+                    if not self._grown and not self._closing.is_set():
+                        self._thread = None
+                        return
         except (VoxledgerError, OSError) as error:
-            _log.warning("the local cache could not be trimmed: %s", error)
+            # What is broken off at the end goes on with the next process.
+            level = logging.DEBUG if self._stopped.is_set() else logging.WARNING
+            _log.log(level, "the local cache could not be trimmed: %s", error)
 
     def _sized(self) -> Size:
         """The size on record with what this process has added, or counted anew."""

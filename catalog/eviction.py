@@ -7,7 +7,8 @@ import json
 import logging
 import os
 import re
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 Reason: TypeAlias = Literal["waiting", "missing", "purging", "unknown", "altered", "used", "open"]
 """Why a copy stays: not stored yet, lost by the store, being purged, no clip's, not of the size on record, used just now, open."""
 _BATCH = 200
-"""Copies that go in one journal transaction."""
+"""Copies that the store is asked about at a time."""
+_HELD = 0.05
+"""Seconds that the journal is held for removing files: whoever records a clip waits so long at most."""
+_LOOKED_UP = 2000
+"""Files that the catalog is asked about at a time."""
 _ROUNDS = 20
 """Walks through the cache in one run, at most."""
 _OPEN_TASKS = "SELECT DISTINCT subject FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?))"
@@ -116,17 +121,30 @@ class Evictor:
         )  # fmt: skip
 
     def _round(self, files: Sequence[CachedFile], excess: int, *, horizon: float) -> None:
-        """Look up whose these files are, and let the ones go that have waited longest, until it is enough."""
-        position, copies = self._look_up(files)
-        watch = Watch(self._journal, position)
-        going, goal = 0, self._freed + excess
-        batch: list[_Copy] = []
-        for copy in sorted(copies, key=lambda copy: copy.used):
+        """Look up whose these files are, and let the ones go that have waited longest, until it is enough.
+
+        Files come in the order of their own times; one that was used later, as the log knows, waits until it is its turn.
+        Nothing is known of files beyond `horizon`.
+        """
+        goal, later, watch = self._freed + excess, list[_Copy](), None
+        for start in range(0, len(files), _LOOKED_UP):
+            some = files[start : start + _LOOKED_UP]
+            reached = some[-1].used if start + _LOOKED_UP < len(files) else horizon
+            position, copies = self._look_up(some, fresh=watch is None)
+            watch = watch or Watch(self._journal, position)
+            copies = sorted([*later, *copies], key=lambda copy: copy.used)
+            later = [copy for copy in copies if copy.used > reached]
+            self._let_go([copy for copy in copies if copy.used <= reached], watch, goal)
+            if self._freed >= goal or self._trouble or self._stopped():
+                break
+        for copy in later:
+            self._remember_use(copy)
+
+    def _let_go(self, copies: Sequence[_Copy], watch: Watch, goal: int) -> None:
+        batch, going = list[_Copy](), 0
+        for copy in copies:
             if self._now - copy.used < self._keep:
                 self._kept["used"] += 1
-                continue
-            if copy.used > horizon:
-                self._remember_use(copy)
                 continue
             batch.append(copy)
             going += copy.file.bytes
@@ -138,11 +156,11 @@ class Evictor:
         if batch:
             self._evict(batch, watch, goal)
 
-    def _look_up(self, files: Sequence[CachedFile]) -> tuple[int, list[_Copy]]:
+    def _look_up(self, files: Sequence[CachedFile], *, fresh: bool) -> tuple[int, list[_Copy]]:
         """The position that the answer is of, and the files that are copies of stored clips."""
         named = {file.path: found[-1] for file in files if (found := _ID.findall(file.path.rpartition("/")[2]))}
         foreign = [file.path for file in files if file.path not in named]
-        with self._keeper.reading() as reading:
+        with self._keeper.reading(fresh=fresh) as reading:
             position = int(reading.tuples(_SQL["position"])[0][0])
             rows = reading.rows(_SQL["clips"], {"ids": list(named.values())}) if named else []
             rows += reading.rows(_SQL["adopted"], {"keys": foreign}) if foreign else []
@@ -169,15 +187,22 @@ class Evictor:
         if not confirmed:
             return
         opened = platform.open_files()
-        drafts: list[Draft] = []
         self._recorder.accesses.try_flush()
+        waiting = deque(confirmed)
+        while waiting and self._freed < goal:
+            self._remove(waiting, watch, goal, opened)
+        self._remove_folders({copy.file.path.rpartition("/")[0] for copy in confirmed})
+
+    def _remove(self, waiting: deque[_Copy], watch: Watch, goal: int, opened: set[tuple[int, int]]) -> None:
+        """Remove some of those that wait, and record it, in one journal transaction that keeps nobody waiting for long."""
+        drafts: list[Draft] = []
         watch.catch_up()
         # Nobody can record a use between the last look and the moment when the file goes.
         with self._journal.transaction() as write:
             watch.catch_up()
-            for copy in confirmed:
-                if self._freed >= goal:
-                    break
+            until = time.monotonic() + _HELD
+            while waiting and self._freed < goal and time.monotonic() < until:
+                copy = waiting.popleft()
                 if watch.objection(copy.clip["id"]):
                     self._kept["used"] += 1
                 elif copy.file.identity in opened:
@@ -187,7 +212,6 @@ class Evictor:
                     self._count(copy)
             failpoint("cache.after_unlink")
             write.append(drafts)
-        self._remove_folders({copy.file.path.rpartition("/")[0] for copy in confirmed})
 
     def _count(self, copy: _Copy) -> None:
         self._clips += 1
