@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.synth.conftest import RATE
@@ -80,11 +80,13 @@ def test_noise_is_no_speech(level: float, seed: int) -> None:
     assert _speech(np.random.default_rng(seed).normal(0, level, 16_000)) < 0.5
 
 
+@settings(deadline=None)
 @given(st.floats(20, 1000), st.floats(0.001, 1.0))
 def test_a_tone_is_no_speech(hertz: float, level: float) -> None:
     assert _speech(level * np.sin(2 * math.pi * hertz * np.arange(16_000) / 8_000)) < 0.5
 
 
+@settings(deadline=None)
 @given(st.floats(-20, 6))
 def test_speech_is_found_at_any_level(voice: npt.NDArray[np.float32], decibels: float) -> None:
     slow = voice[: len(voice) // 2 * 2].reshape(-1, 2).mean(axis=1) * 10 ** (decibels / 20)
