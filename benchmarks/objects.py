@@ -1,6 +1,6 @@
-"""Objects: uploads, models, reconciliation and reading back, each beside what people would use instead.
+"""Objects: uploads, models and reading back, each beside what people would use instead.
 
-python benchmarks/objects.py [uploads] [models] [reconcile] [fetch] [--clips N] [--threads N] [--gigabytes N] [--keys N]
+python benchmarks/objects.py [uploads] [models] [fetch] [--clips N] [--threads N] [--gigabytes N]
 
 Both servers run on this machine and share its processors with whoever asks them: Ceph's gateway, with its objects in memory, and
 rclone's, with its objects on disk. `aws` is run where it is installed (its version of botocore is another one: give it an
@@ -42,7 +42,7 @@ from voxledger.catalog.vault import Vault
 
 SIZE = 100_000
 ROUNDS = 3
-PARTS = ("uploads", "models", "reconcile", "fetch")
+PARTS = ("uploads", "models", "fetch")
 RANGE = 8 << 20
 BUCKET = "indextts-audio"
 console = Console()
@@ -299,7 +299,6 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--gigabytes", type=float, default=2.0)
-    parser.add_argument("--keys", type=int, default=1_000_000)
     asked = parser.parse_args()
     parts = asked.parts
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
