@@ -16,10 +16,9 @@ from voxledger.catalog.errors import BackupError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.backup import Backups, Checked, Created, Entry, Pruned, Restored
+    from voxledger.catalog.backup import Backups
     from voxledger.catalog.settings import Settings
 
-_SHOWN = 20
 _BYTES = ("sending", "saving audio", "fetching", "bringing audio back")
 
 
@@ -75,15 +74,17 @@ class Commands:
         json
             Print one JSON document.
         """
+        from voxledger.catalog.backup import shown
+
         with self._opened() as door:
             passphrase = _passphrase(door.settings, new=True) if vault else ""
             with _watched(quiet=json) as progress:
                 done = door.backups.create(with_audio=with_audio, vault=vault, vault_key=passphrase, progress=progress)
             inside = door.backups.bucket.store.is_embedded
         if json:
-            terminal.print_json(_created(done))
+            terminal.print_json(shown.created(done))
         else:
-            _print_created(done, vault=vault, inside=inside)
+            shown.print_created(done, vault=vault, inside=inside)
         return 1 if done.lacking else 0
 
     def list(self, *, json: bool = False) -> None:
@@ -99,12 +100,14 @@ class Commands:
         json
             Print one JSON document.
         """
+        from voxledger.catalog.backup import shown
+
         with self._place() as (_, backups):
             found = backups.list()
         if json:
-            terminal.print_json([_entry(entry) for entry in found])
+            terminal.print_json([shown.entry(entry) for entry in found])
         else:
-            _print_list(found)
+            shown.print_list(found)
 
     def verify(self, backup: str | None = None, /, *, quick: bool = False, json: bool = False) -> int:
         """Read everything that backups need, and see whether it is what was put there. Changes nothing.
@@ -126,12 +129,14 @@ class Commands:
         json
             Print one JSON document.
         """
+        from voxledger.catalog.backup import shown
+
         with self._place() as (_, backups), _watched(quiet=json) as progress:
             found = backups.verify(backup, quick=quick, progress=progress)
         if json:
-            terminal.print_json([_checked(checked) for checked in found])
+            terminal.print_json([shown.checked(checked) for checked in found])
         else:
-            _print_checked(found, quick=quick)
+            shown.print_checked(found, quick=quick)
         return 0 if all(checked.intact for checked in found) else 1
 
     def restore(
@@ -171,6 +176,8 @@ class Commands:
         json
             Print one JSON document.
         """
+        from voxledger.catalog.backup import shown
+
         with self._place(into) as (settings, backups):
             passphrase = _passphrase(settings, new=False) if vault else ""
             with _watched(quiet=json) as progress:
@@ -179,9 +186,9 @@ class Commands:
                     progress=progress,
                 )  # fmt: skip
         if json:
-            terminal.print_json(_restored(done))
+            terminal.print_json(shown.restored(done))
         else:
-            _print_restored(done)
+            shown.print_restored(done)
 
     def prune(
         self,
@@ -224,7 +231,7 @@ class Commands:
         """
         import msgspec
 
-        from voxledger.catalog.backup import rules_of
+        from voxledger.catalog.backup import rules_of, shown
 
         given = {"last": keep_last, "daily": keep_daily, "weekly": keep_weekly, "monthly": keep_monthly}
         if any(number is not None and number < 0 for number in given.values()):
@@ -235,9 +242,9 @@ class Commands:
             )
             done = backups.prune(rules=chosen, drop=drop or (), apply=apply, progress=progress)
         if json:
-            terminal.print_json(_pruned(done))
+            terminal.print_json(shown.pruned(done))
         else:
-            _print_pruned(done)
+            shown.print_pruned(done)
 
 
 def _passphrase(settings: Settings, *, new: bool) -> str:
@@ -268,201 +275,3 @@ def _watched(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
                 bar.update(tasks[what], completed=done, total=total or None)
 
         yield show
-
-
-def _created(done: Created) -> dict[str, Any]:
-    manifest = done.manifest
-    return {
-        "backup": manifest.id, "node": manifest.node, "created": manifest.created, "through": manifest.through,
-        "head": manifest.head, "files": len(manifest.files), "bytes": manifest.bytes, "sent_objects": done.objects,
-        "sent_bytes": done.bytes, "encrypted": done.encrypted, "with_vault": manifest.with_vault,
-        "audio": None if manifest.audio is None else {
-            "objects": manifest.audio.objects, "bytes": manifest.audio.bytes, "lacking": done.lacking,
-            "waiting": done.waiting,
-        },
-        "without": list(manifest.without), "elapsed_us": done.elapsed_us,
-    }  # fmt: skip
-
-
-def _print_created(done: Created, *, vault: Path | None, inside: bool) -> None:
-    say, manifest = terminal.console.print, done.manifest
-    say(
-        f"[green bold]backup {manifest.id[-8:]}[/] · {terminal.count(manifest.through, 'event')},"
-        f" {terminal.count(len(manifest.files), 'file')}, {terminal.size(manifest.bytes)} · {terminal.size(done.bytes)} travelled in"
-        f" {done.elapsed_us / 1e6:.1f} s · {'encrypted' if done.encrypted else '[yellow]not encrypted[/]'}"
-    )
-    if manifest.audio is not None:
-        say(
-            f"audio: {terminal.count(manifest.audio.objects, 'object')}, {terminal.size(manifest.audio.bytes)}"
-            + (
-                f", [yellow]{done.lacking:,} not in the store as stored[/] (`voxledger reconcile` tells)"
-                if done.lacking
-                else ""
-            )
-        )
-    if done.waiting:
-        say(
-            f"{terminal.count(done.waiting, 'clip')} not uploaded yet: their audio is in no backup, make one again later",
-            style="yellow",
-        )
-    if manifest.head:
-        say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
-    for words in manifest.without:
-        say(terminal.text(f"left out, because this backup is not encrypted: {words}"), style="yellow")
-    if vault is not None:
-        say(terminal.text(f"the vault lies in {vault}; keep file and passphrase apart from the backups"))
-    else:
-        say("The vault is not in it: without its keys (--vault FILE) names and texts stay sealed.", style="dim")
-    if inside:
-        say(
-            "This backup lies in HOME itself, in the embedded store, and is lost with this disk: set backup.endpoint.",
-            style="yellow",
-        )
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    manifest = entry.manifest
-    about: dict[str, Any] = {
-        "backup": entry.listed.id, "created": entry.listed.created, "encrypted": entry.encrypted,
-        "trouble": entry.trouble or None,
-    }  # fmt: skip
-    if manifest is not None:
-        about |= {
-            "node": manifest.node, "through": manifest.through, "head": manifest.head, "files": len(manifest.files),
-            "bytes": manifest.bytes, "audio_objects": manifest.audio.objects if manifest.audio else None,
-            "audio_bytes": manifest.audio.bytes if manifest.audio else None, "with_vault": manifest.with_vault,
-            "version": manifest.version,
-        }  # fmt: skip
-    return about
-
-
-def _print_list(found: Sequence[Entry]) -> None:
-    if not found:
-        terminal.console.print("There is no backup yet; `voxledger backup create` makes one.")
-        return
-    nodes = {entry.manifest.node for entry in found if entry.manifest}
-    columns = (
-        "backup",
-        "made",
-        *(("node",) if len(nodes) > 1 else ()),
-        "events",
-        "size",
-        "audio",
-        "encrypted",
-        "vault",
-    )
-    made = terminal.table("", *columns, right=("events", "size", "audio"))
-    for entry in found:
-        head = (f"[bold]{entry.listed.id[-8:]}[/]", terminal.moment(entry.listed.created))
-        manifest = entry.manifest
-        if manifest is None:
-            made.add_row(*head, *("·" for _ in columns[2:-2]), "yes" if entry.encrypted else "[red]damaged[/]", "·")
-            continue
-        node = (manifest.node[-8:],) if len(nodes) > 1 else ()
-        audio = f"{manifest.audio.objects:,} · {terminal.size(manifest.audio.bytes)}" if manifest.audio else "·"
-        made.add_row(
-            *head, *node, f"{manifest.through:,}", terminal.size(manifest.bytes), audio,
-            "yes" if entry.encrypted else "no", "saved" if manifest.with_vault else "·",
-        )  # fmt: skip
-    terminal.console.print(made)
-    for trouble in dict.fromkeys(entry.trouble for entry in found if entry.trouble):
-        terminal.console.print(terminal.text(trouble), style="yellow", soft_wrap=True)
-
-
-def _checked(checked: Checked) -> dict[str, Any]:
-    return {
-        "backup": checked.listed.id, "intact": checked.intact, "objects": checked.objects, "bytes": checked.bytes,
-        "through": checked.manifest.through if checked.manifest else None,
-        "head": checked.manifest.head if checked.manifest else None, "problems": list(checked.problems),
-    }  # fmt: skip
-
-
-def _print_checked(found: Sequence[Checked], *, quick: bool) -> None:
-    say = terminal.console.print
-    if not found:
-        say("There is no backup yet; `voxledger backup create` makes one.")
-    for checked in found:
-        state = "[green bold]intact[/]" if checked.intact else "[red bold]damaged[/]"
-        looked = "looked at" if quick else "read"
-        say(
-            f"{checked.listed.id[-8:]} {terminal.moment(checked.listed.created)} · {state} ·"
-            f" {terminal.count(checked.objects, 'object')}, {terminal.size(checked.bytes)} {looked}"
-        )
-        for problem in checked.problems[:_SHOWN]:
-            say(terminal.text(f"  {problem}"), style="red", soft_wrap=True)
-        if len(checked.problems) > _SHOWN:
-            say(f"  [dim]{len(checked.problems) - _SHOWN:,} more (--json tells all)[/]")
-
-
-def _restored(done: Restored) -> dict[str, Any]:
-    return {
-        "backup": done.manifest.id, "home": str(done.home), "node": done.manifest.node, "through": done.manifest.through,
-        "head": done.manifest.head, "lost": list(done.lost) if done.lost[0] else None, "came_back": done.back,
-        "actors": done.actors, "actors_with_key": done.keys,
-        "audio": None if done.audio is None else done.audio._asdict(), "settings_beside": done.settings_beside,
-        "elapsed_us": done.elapsed_us,
-    }  # fmt: skip
-
-
-def _print_restored(done: Restored) -> None:
-    say, manifest = terminal.console.print, done.manifest
-    say(
-        f"[green bold]restored[/] backup {manifest.id[-8:]} of {terminal.moment(manifest.created)} into",
-        terminal.text(done.home), f"· {terminal.count(manifest.through, 'event')}, proved in {done.elapsed_us / 1e6:.1f} s",
-    )  # fmt: skip
-    if manifest.head:
-        say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
-    first, last = done.lost
-    if first:
-        missing = last - first + 1 - done.back
-        say(
-            f"After the backup this node gave the positions {first:,} to {last:,}: {done.back:,} came back from the store,"
-            f" {'[yellow]' if missing else ''}{missing:,} are lost{'[/]' if missing else ''}"
-        )
-    if done.keys < done.actors:
-        say(
-            f"Of {terminal.count(done.actors, 'actor')}, the keys of {done.actors - done.keys:,} are not here: their names and texts stay"
-            " sealed. Only a restore with --vault brings keys back.",
-            style="yellow",
-        )
-    if done.audio is not None:
-        say(
-            f"audio: {done.audio.back:,} brought back, {done.audio.there:,} were there, {done.audio.left:,} left as they are"
-        )
-    if done.settings_beside:
-        say("The settings of the backup lie beside those that were here, as voxledger.toml.restored", style="yellow")
-
-
-def _pruned(done: Pruned) -> dict[str, Any]:
-    return {
-        "applied": done.applied,
-        "backups": [
-            {
-                "backup": decision.backup.id, "node": decision.backup.node, "created": decision.backup.created,
-                "keep": decision.keep, "reasons": list(decision.reasons),
-            }
-            for decision in done.decisions
-        ],
-        "dropped": [listed.id for listed in done.dropped], "objects": done.objects, "bytes": done.bytes,
-    }  # fmt: skip
-
-
-def _print_pruned(done: Pruned) -> None:
-    say = terminal.console.print
-    if done.decisions:
-        made = terminal.table("", "backup", "made", "decision", "why")
-        for decision in done.decisions:
-            words = "keep" if decision.keep else "[red]gone[/]" if done.applied else "[red]let go[/]"
-            made.add_row(
-                f"[bold]{decision.backup.id[-8:]}[/]", terminal.moment(decision.backup.created), words,
-                terminal.text(", ".join(decision.reasons) or "no rule keeps it"),
-            )  # fmt: skip
-        say(made)
-    going = len(done.dropped) + sum(not decision.keep for decision in done.decisions)
-    freed = f"{terminal.count(going, 'backup')} and {terminal.count(done.objects, 'object')} that no other backup needs"
-    if done.applied:
-        say(f"deleted: {freed}, {terminal.size(done.bytes)}")
-    elif going or done.objects:
-        say(f"--apply would delete {freed}, {terminal.size(done.bytes)}")
-    else:
-        say("nothing to delete")
