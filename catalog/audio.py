@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
+import os
+import stat
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -83,7 +88,7 @@ class Audio:
         if clip.state in ("purging", "purged") or clip.key is None:
             raise _purged(clip)
         path = clip.path or self._cache(clip, clip.key)
-        if not _is_whole(path, clip.bytes):
+        if not _given(path, clip.bytes):
             if clip.state in ("local", "upload failed") and not (kept := self._look(clip.id)).stored:
                 raise _purged(clip) if kept.purged else _never_stored(clip)
             path = self._download(clip, clip.key, progress)
@@ -100,7 +105,7 @@ class Audio:
         """`fetch` by a whole id, without asking the catalog, where the file was given before and is still there."""
         with self._lock:
             place = self._places.get(clip)
-        if place is None or not _is_whole(place.path, place.bytes):
+        if place is None or not _given(place.path, place.bytes):
             return None
         self._note(clip, AudioAccessed(channel=self._channel, purpose="fetch"))
         return place.path
@@ -162,9 +167,15 @@ class Audio:
         from voxledger.catalog.objects.ranged import fetch_object
 
         path, store = self._cache(clip, key), self._store()
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            fetch_object(store, clip.bucket, key, path, bytes=clip.bytes, sha256=clip.sha256, progress=progress)
+            for again in (True, False):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    fetch_object(store, clip.bucket, key, path, bytes=clip.bytes, sha256=clip.sha256, progress=progress)
+                    break
+                except FileNotFoundError:
+                    if not again:  # an eviction may take an empty folder away at that moment, but not twice
+                        raise
         except StoreError as error:
             if error.code in _GONE | _OTHER:
                 raise self._lost(clip, key, error, store) from error
@@ -223,11 +234,20 @@ class Audio:
             _log.warning("what the store holds of clip %s could not be recorded (%s)", clip.short, type(error).__name__)
 
 
-def _is_whole(path: Path, size: int) -> bool:
+def _given(path: Path, size: int) -> bool:
+    """Whether the file is there in its size; then it is marked as used now, so that no eviction takes it right away.
+
+    The event of the use may still wait in this process, where others do not see it.
+    """
     try:
-        return path.stat().st_size == size and path.is_file()
-    except OSError:
-        return False
+        state = path.stat()
+        if state.st_size != size or not stat.S_ISREG(state.st_mode):
+            return False
+        with contextlib.suppress(PermissionError):  # somebody else's file, or a file system that is only read
+            os.utime(path, ns=(time.time_ns(), state.st_mtime_ns))
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return True
 
 
 def _never_stored(clip: Clip) -> StoreError:

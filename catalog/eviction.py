@@ -18,7 +18,7 @@ import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.cache_files import CachedFile, survey
-from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.errors import StoreError
 from voxledger.catalog.events import CacheEvicted, Draft, ObjectMissing
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
@@ -207,6 +207,8 @@ class Evictor:
                     self._kept["used"] += 1
                 elif copy.file.identity in opened:
                     self._kept["open"] += 1
+                elif self._was_used_since(copy.file):
+                    self._kept["used"] += 1
                 elif self._unlink(copy.file.path):
                     drafts.append(self._draft(copy))
                     self._count(copy)
@@ -238,15 +240,9 @@ class Evictor:
             return []
 
     def _is_stored(self, copy: _Copy) -> bool:
+        # A refusal tells nothing: a HEAD has no body, and wrong keys read like a right that is missing.
         clip = copy.clip
-        try:
-            found = self._store.head(clip["bucket"], clip["key"])
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            if error.code in ("403", "AccessDenied"):  # a key that may only write: what was confirmed then stands
-                return True
-            raise
+        found = self._store.head(clip["bucket"], clip["key"])
         if (
             found is not None
             and found.bytes == clip["bytes"]
@@ -262,6 +258,14 @@ class Evictor:
             subject=clip["id"], actor=self._recorder.known(clip["actor_id"]),
         )  # fmt: skip
         return False
+
+    def _was_used_since(self, file: CachedFile) -> bool:
+        """Whether somebody was given the file after it was found here; whoever is, marks it (`Audio.local`)."""
+        try:
+            state = (self._home.cache / file.path).stat()
+        except OSError:
+            return False
+        return max(state.st_atime, state.st_mtime) > file.used or (state.st_dev, state.st_ino) != file.identity
 
     def _unlink(self, path: str) -> bool:
         """False when it is gone already, or cannot go: Windows removes no file that is open."""

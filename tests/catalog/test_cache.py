@@ -28,6 +28,7 @@ from voxledger.catalog.cache_files import survey
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.events import AudioAccessed, AudioAdopted, CacheEvicted, ObjectMissing, PurgeStarted, new_id
 from voxledger.catalog.objects import Store, Uploader
+from voxledger.catalog.retention.watch import Watch
 from voxledger.catalog.settings import Cache as CacheSettings
 from voxledger.catalog.settings import Store as StoreSettings
 from voxledger.cli import main
@@ -157,7 +158,7 @@ def test_a_store_that_is_away_keeps_everything(on_rclone: Cached) -> None:
     assert "does not confirm" in str(done.trouble)
 
 
-def test_a_key_that_may_only_write_trusts_what_was_confirmed(
+def test_nothing_goes_where_the_store_refuses_to_say_what_it_holds(
     parts: Parts, ceph_store: S3Server, bucket: str, old: None
 ) -> None:
     cached = Cached(parts, ceph_store.settings(), bucket)
@@ -165,8 +166,26 @@ def test_a_key_that_may_only_write_trusts_what_was_confirmed(
     statement = {"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]}
     writer = ceph_store.user({"Version": "2012-10-17", "Statement": [statement]})
     cached.store = Store(parts.home, writer.settings())
-    assert cached.trimmed(0).clips == 1
-    assert present(clips) == [False]
+    done = cached.trimmed(0)
+    assert (done.clips, present(clips)) == (0, [True])
+    assert "does not confirm what it holds" in str(done.trouble)
+    # Wrong keys get the same answer to a HEAD.
+    cached.store = Store(parts.home, msgspec.structs.replace(ceph_store.settings(), secret_key="wrong" * 8))
+    assert (cached.trimmed(0).clips, present(clips)) == (0, [True])
+
+
+def test_a_copy_that_was_given_to_somebody_meanwhile_stays(on_rclone: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, other = on_rclone.add(9, 8)
+    looked = Watch.catch_up
+
+    def catch_up(watch: Watch) -> None:
+        os.utime(given.path)  # what being given to somebody does, in whatever process
+        looked(watch)
+
+    monkeypatch.setattr(Watch, "catch_up", catch_up)
+    done = on_rclone.trimmed(0)
+    assert present([given, other]) == [True, False]
+    assert done.kept == {"used": 1}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody sees which files are open")
