@@ -100,24 +100,29 @@ def tidy(store: Store, buckets: Iterable[str]) -> int:
                 removed += _remove(store, name)
     for name in buckets:
         with contextlib.suppress(StoreError):
-            left = {
-                PREFIX + item.key[len(PREFIX) :].partition("/")[0] + "/"
+            folders = {
+                item.key[len(PREFIX) :].partition("/")[0]
                 for item in store.list(name, PREFIX)
-                if item.modified < latest
+                if item.modified < latest and "/" in item.key[len(PREFIX) :]
             }
-            for folder in left:
-                _clear(store, name, folder)
+            # Clips may lie here too: an actor can have this name.
+            for folder in filter(_is_drawn, folders):
+                _clear(store, name, f"{PREFIX}{folder}/")
                 removed += 1
     return removed
 
 
 def _folder() -> str:
-    return f"{PREFIX}{secrets.token_hex(6)}/"
+    return f"{PREFIX}{secrets.token_hex(_RANDOM // 2)}/"
 
 
 def _is_ours(bucket: str) -> bool:
-    rest = bucket.removeprefix(BUCKET)
-    return bucket.startswith(BUCKET) and len(rest) == _RANDOM and all(digit in "0123456789abcdef" for digit in rest)
+    return bucket.startswith(BUCKET) and _is_drawn(bucket.removeprefix(BUCKET))
+
+
+def _is_drawn(name: str) -> bool:
+    """Whether a probe may have drawn this name by lot."""
+    return len(name) == _RANDOM and all(digit in "0123456789abcdef" for digit in name)
 
 
 def _made(store: Store, versions: bool) -> Place | None:

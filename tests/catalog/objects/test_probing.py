@@ -212,12 +212,13 @@ def test_what_a_killed_probe_leaves_is_removed_by_the_next_one(home: Home, s3: S
         child.kill()
     left = [name for name in _probe_buckets(store) if name not in before]
     assert len(left) == 2
-    store.put(bucket, f"{PREFIX}0123/left", b"by a probe")
+    store.put(bucket, f"{PREFIX}0123456789ab/left", b"by a probe")
+    store.put(bucket, f"{PREFIX}default/clip.wav", b"of an actor with that name")
     store.put(bucket, "ann/clip.wav", b"sound")
     assert tidy(store, [bucket]) == 0  # what is young may belong to somebody who tries the store right now
     assert set(left) <= set(_probe_buckets(store))
     _tidied(store, left)
-    assert [item.key for item in store.list(bucket)] == ["ann/clip.wav"]
+    assert [item.key for item in store.list(bucket)] == ["ann/clip.wav", f"{PREFIX}default/clip.wav"]
 
 
 def test_buckets_of_others_with_a_similar_name_are_left_alone(home: Home, rclone_store: S3Server) -> None:
