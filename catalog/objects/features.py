@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +128,9 @@ def keep_features(home: Home, features: Features) -> Features:
     if features.endpoint == EMBEDDED_ENDPOINT:
         return features
     with platform.locked(home.path / f".{FILE_NAME}.lock"):
-        kept = _read(home)
-        name = normal(features.endpoint)
-        known = _joined(features, kept.endpoints.get(name))
-        kept.endpoints[name] = known
+        name, endpoints = normal(features.endpoint), dict(_read(home).endpoints)
+        known = endpoints[name] = _joined(features, endpoints.get(name))
+        kept = _Kept(endpoints=endpoints)
         platform.write_atomic(_path(home), msgspec.json.format(msgspec.json.encode(kept)), mode=0o600)
     return known
 
@@ -141,7 +141,12 @@ def _joined(found: Features, before: Features | None) -> Features:
     older: dict[str, Any] = {
         name: getattr(before, name)
         for name in Features.__struct_fields__
-        if getattr(found, name) is None and getattr(before, name) is not None
+        if getattr(found, name) is None
+        and getattr(before, name) is not None
+        # Where the bucket began to keep versions, or stopped, what was tried before says nothing of these.
+        and not (
+            name.startswith("conditional_") and found.versioned is not None and found.versioned != before.versioned
+        )
     }
     notes = {name: note for name, note in found.notes.items() if name not in older}
     notes |= {name: before.notes[name] for name in older if name in before.notes}
@@ -158,6 +163,16 @@ def _path(home: Home) -> Path:
 
 
 def _read(home: Home) -> _Kept:
+    """What the file holds. Uploads ask for it again and again: it is read once for each state it is in."""
+    path = _path(home)
+    with contextlib.suppress(OSError):
+        state = path.stat()
+        return _decoded(path, state.st_ino, state.st_mtime_ns, state.st_size)
+    return _Kept()
+
+
+@lru_cache(maxsize=8)
+def _decoded(path: Path, *state: int) -> _Kept:  # noqa: ARG001  # the state only tells one content from another
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(_path(home).read_bytes(), type=_Kept)
+        return msgspec.json.decode(path.read_bytes(), type=_Kept)
     return _Kept()
