@@ -39,21 +39,21 @@ def look(store: Store, row: Mapping[str, Any]) -> Seen:
 
 def _read(store: Store, row: Mapping[str, Any], head: ObjectInfo) -> Seen:
     bucket, key = row["bucket"], row["key"]
-    hashed = hashlib.sha256()
 
-    def step(s3: Any) -> int:
-        size = 0
+    def step(s3: Any) -> tuple[int, str]:
+        # All of it anew at each call: the embedded store may have moved in the middle of the one before.
+        hashed, size = hashlib.sha256(), 0
         with contextlib.closing(s3.get_object(Bucket=bucket, Key=key)["Body"]) as body:
             for piece in body.iter_chunks(_PIECE):
                 hashed.update(piece)
                 size += len(piece)
-        return size
+        return size, hashed.hexdigest()
 
     try:
-        size = store.request(f"GET {bucket}/{key}", step)
+        size, digest = store.request(f"GET {bucket}/{key}", step)
     except StoreError as error:
         if error.code in MISSING:
             return Seen("absent", "head")
         raise
-    same = size == row["bytes"] and hashed.hexdigest() == row["sha256"]
+    same = size == row["bytes"] and digest == row["sha256"]
     return Seen("there" if same else "changed", "content", size, head.etag)
