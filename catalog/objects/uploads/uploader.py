@@ -16,14 +16,15 @@ from voxledger.catalog.objects.uploads.attempt import Ended, attempt
 from voxledger.catalog.objects.uploads.circuit import Circuit, backoff
 from voxledger.catalog.objects.uploads.outcomes import Outcomes
 from voxledger.catalog.objects.uploads.progress import Meter, Notice, Progress
+from voxledger.catalog.objects.uploads.refusals import Refusals
 from voxledger.catalog.objects.uploads.unfinished import Unfinished
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
 
 LEASE = 300.0
 """Seconds a task is ours; renewed while it is being done."""
-MOST_ATTEMPTS = 8
-"""Attempts at what the store refuses, before it waits for a person."""
+MOST_REFUSALS = 8
+"""Refusals of one task before it waits for a person; outages and kills are none."""
 _POLL = 2.0
 """Seconds between two looks for tasks of other processes."""
 _RENEW = LEASE / 4
@@ -71,6 +72,7 @@ class Uploader:
         self._meter = Meter()
         self._notice = Notice(store.home.uploads, recorder.journal.owner)
         self._unfinished = Unfinished(store.home.uploads, recorder)
+        self._refusals = Refusals(store.home.uploads, recorder.journal)
         self._slots = threading.Semaphore(self._count)
         self._on_stored = on_stored
 
@@ -270,6 +272,7 @@ class Uploader:
     def _sweep(self) -> None:
         """What a process before this one began to send in parts, and nobody wants any more, is given up."""
         try:
+            self._refusals.sweep()
             self._unfinished.sweep(self._store)
         except (VoxledgerError, OSError) as error:
             _log.debug("unfinished uploads are given up later (%s)", type(error).__name__)
@@ -295,8 +298,8 @@ class Uploader:
             # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.
             at_once = ended.endpoint == "silent" and ended.failure != "ReadTimeoutError"
             self._retry(task, ended.reason, after=0.0 if at_once else backoff(task.attempts))
-        elif ended.verdict == "refused" and task.attempts < MOST_ATTEMPTS:
-            self._retry(task, ended.reason, after=backoff(task.attempts))
+        elif ended.verdict == "refused" and (refusals := self._refusals.count(task)) < MOST_REFUSALS:
+            self._retry(task, ended.reason, after=backoff(refusals))
         else:
             self._park(task, ended)
 
@@ -307,6 +310,8 @@ class Uploader:
             self._meter.count(done=1, bytes=ended.sent.bytes)
             if ended.upload.event:
                 self._on_stored(ended.sent.bytes)
+        if task.attempts > 1:
+            self._refusals.forget(task)
         # A multipart upload whose completion was not heard of is finished by other means.
         self._unfinished.give_up(self._store, task, ended.upload)
 
@@ -319,5 +324,6 @@ class Uploader:
     def _park(self, task: Task, ended: Ended) -> None:
         if self._outcomes.parked(task, ended.upload, ended.failure, ended.reason):
             self._meter.count(parked=1)
+            self._refusals.forget(task)
             if ended.upload is not None:
                 self._unfinished.give_up(self._store, task, ended.upload)

@@ -244,6 +244,49 @@ def test_refusal_is_tried_eight_times_and_parked(parts: Parts, s3: S3Server, has
     assert added.key not in str(task.error)
 
 
+def test_outages_do_not_count_as_refusals(parts: Parts, rclone_store: S3Server, hasty: None) -> None:
+    add_clip(parts, "No Bucket At All")
+    for _ in range(uploader.MOST_REFUSALS):
+        [task] = parts.journal.lease("upload", limit=1, seconds=10)
+        with parts.journal.transaction() as write:
+            assert write.retry_task(task, due=time.time(), error="nobody answers")
+    with Uploading(parts, rclone_store.settings()) as uploads:
+        assert uploads.flush(timeout=20) == 1
+        wait_for(lambda: uploads.progress.parked == 1, "it is counted")
+    [event] = events(parts, AudioUploadFailed)
+    assert msgspec.json.decode(event.data)["attempts"] == 2 * uploader.MOST_REFUSALS
+
+
+def test_refusals_are_counted_across_processes(
+    parts: Parts, rclone_store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploader, "backoff", lambda attempt: 1000.0)
+    add_clip(parts, "No Bucket At All")
+    for number in range(1, uploader.MOST_REFUSALS + 1):
+        with Uploading(parts, rclone_store.settings()) as uploads:
+            assert uploads.flush(timeout=20) == 1
+        [task] = parts.journal.tasks("upload")
+        assert (task.attempts, task.state) == (number, "parked" if number == uploader.MOST_REFUSALS else "waiting")
+        if task.state == "waiting":
+            assert len(list(parts.home.uploads.glob("*.refused"))) == 1
+            parts.journal.hurry("upload")
+    assert list(parts.home.uploads.glob("*.refused")) == [], "a person begins anew"
+
+
+def test_refusals_of_a_task_that_was_taken_back_are_forgotten(
+    parts: Parts, rclone_store: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploader, "backoff", lambda attempt: 1000.0)
+    added = add_clip(parts, "No Bucket At All")
+    with Uploading(parts, rclone_store.settings()) as uploads:
+        assert uploads.flush(timeout=20) == 1
+    with parts.journal.transaction() as write:
+        assert write.cancel_tasks(added.clip) == 0
+    with Uploading(parts, rclone_store.settings()) as uploads:
+        uploads.start()
+        wait_for(lambda: not list(parts.home.uploads.glob("*.refused")), "nobody remembers them")
+
+
 @pytest.mark.parametrize("secret", ["wrong" * 8, ""])
 def test_wrong_keys_park_nothing_and_are_said_once(
     parts: Parts, s3: S3Server, bucket: str, hasty: None, secret: str, monkeypatch: pytest.MonkeyPatch
