@@ -132,6 +132,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
             or line.voice
             or (options.voice if not (line.preset and preset and preset.voice) else None),
             "emotion": line.emotion,
+            "emotion_strength": line.strength,
             "emotion_reference": met.get("emotion_reference"),
             "emotion_words": met.get("emotion_words"),
             "language": line.language,

@@ -46,6 +46,8 @@ class Line:
     language: str | None = None
     emotion: Emotion | None = None
     """None where the line says nothing of one; a preset's then holds."""
+    strength: float = 1.0
+    """Scales the emotion, be it the line's or a preset's."""
     wishes: tuple[Wish, ...] = ()
     actor: str | None = None
     session: str | None = None
@@ -90,7 +92,7 @@ def _raw(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def _line(number: int, content: bytes, folder: Path) -> Line:
     fields = _fields(number, content)
-    emotion, wishes = _emotion(fields, number)
+    emotion, strength, wishes = _emotion(fields, number)
     if fields.get("prompt_audio"):
         wishes = (Wish(feature="speaker_clip", value=_string(fields, "prompt_audio", number)), *wishes)
     output = _output(fields, number)
@@ -106,6 +108,7 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
         voice=_string(fields, "voice", number) or None,
         language=_string(fields, "language", number) or _string(fields, "lang", number) or None,
         emotion=emotion,
+        strength=strength,
         wishes=wishes,
         actor=_string(fields, "actor", number) or None,
         session=_string(fields, "session", number) or None,
@@ -174,8 +177,10 @@ def _text(fields: Mapping[str, Any], number: int, folder: Path) -> str:
     raise ManifestError(f"text_file {wanted} is neither at {folder / wanted} nor beside the manifest", line=number)
 
 
-def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion | None, tuple[Wish, ...]]:
-    """The emotion of a line; IndexTTS's `emo_mode` says which of its fields count, without it those that are there."""
+def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion | None, float, tuple[Wish, ...]]:
+    """The emotion of a line, and its strength; IndexTTS's `emo_mode` says which of its fields count, without it those that
+    are there.
+    """
     audio = _string(fields, "emo_audio", number) or _string(fields, "emotion_audio", number)
     words = _string(fields, "emo_text", number) or _string(fields, "emotion_text", number)
     vector = _vector(fields, number)
@@ -198,9 +203,9 @@ def _emotion(fields: Mapping[str, Any], number: int) -> tuple[Emotion | None, tu
         wishes.append(Wish(feature="emotion_clip", value=audio))
     if words and mode in (None, _WORDS):
         wishes.append(Wish(feature="emotion_words", value=words))
-    # The strength of the fields scales a recording's or a description's emotion as well; mode 0 is the speaker's own.
-    says = asked is not None or wishes or strength != 1 or mode == _OWN
-    return Emotion.of(asked, strength=strength) if says else None, tuple(wishes)
+    # A recording's or a description's emotion takes the place of weights, a preset's too; mode 0 is the speaker's own.
+    says = asked is not None or wishes or mode == _OWN
+    return Emotion.of(asked) if says else None, strength, tuple(wishes)
 
 
 def _vector(fields: Mapping[str, Any], number: int) -> Any:

@@ -227,6 +227,19 @@ def test_lines_name_presets_speed_and_marks(vox: Ledger, tmp_path: Path) -> None
     assert "speed" in (spoken[5].error or "")
 
 
+def test_a_strength_alone_scales_the_emotion_of_the_preset(vox: Ledger, tmp_path: Path) -> None:
+    vox.studio.presets.add(Preset(name="teller", emotion=Emotion.of("sad=0.5")))
+    lines = [
+        {"text": "The tide is turning.", "preset": "teller", "emotion_strength": 0.5},
+        {"text": "The tide is turning.", "emotion_strength": 0.5},
+    ]
+    scaled, alone = _run(vox, _manifest(tmp_path, *lines))
+    assert scaled.clip is not None
+    spoken = vox.speak("The tide is turning.", preset="teller", emotion_strength=0.5, session="lines")
+    assert (scaled.clip.emotion, spoken.id) == ("sad", scaled.clip.id)
+    assert "nothing to scale" in (alone.error or "")
+
+
 def test_a_copy_that_cannot_be_finished_leaves_no_half_file(
     vox: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
