@@ -9,7 +9,7 @@ from urllib.parse import quote
 from voxledger.catalog.doctor.finding import Area, Finding, State
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects import Store
-from voxledger.catalog.objects.client import CREDENTIALS, REFUSED
+from voxledger.catalog.objects.client import CREDENTIALS, MISSING, REFUSED, is_transient
 from voxledger.catalog.objects.credentials import find_credentials
 from voxledger.catalog.objects.features import Features
 from voxledger.catalog.objects.lifecycle import BucketRules, buckets, read_rules
@@ -53,8 +53,11 @@ def access_findings(store: Store) -> Iterator[Finding]:
     except StoreError as error:
         if error.code in CREDENTIALS:
             yield _finding("store", "answer", "bad", f"the keys are refused ({error.code})", _remedy(error))
-        else:
+        elif error.code in REFUSED | MISSING:
             yield _finding("store", "answer", "ok", "it answers")
+        else:
+            follows = "try again later" if is_transient(error) else _remedy(error) or "check store.endpoint"
+            yield _finding("store", "answer", "bad", f"it answers, but with {error.code}", follows)
     else:
         yield _finding("store", "answer", "ok", "it answers")
 

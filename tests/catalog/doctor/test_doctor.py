@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,22 @@ def test_nobody_at_the_endpoint_is_bad_and_home_is_still_looked_at(look: Doctor,
     assert not found.healthy
     assert found.features is None
     assert _found(found, "home", "locks")[0].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "follows"),
+    [
+        (503, "ServiceUnavailable", "try again later"),
+        (301, "PermanentRedirect", "set store.region"),
+        (400, "InvalidRequest", "check store.endpoint"),
+    ],
+)
+def test_an_answer_that_serves_nobody_is_bad(look: Doctor, status: int, code: str, follows: str) -> None:
+    with _answering(status, code) as server:
+        found = look(server)
+    (answer,) = _found(found, "store", "answer")
+    assert (answer.state, answer.found, answer.follows) == ("bad", f"it answers, but with {code}", follows)
+    assert not found.healthy
 
 
 def test_a_store_that_goes_away_meanwhile_is_said(
@@ -205,6 +224,33 @@ def test_policies_are_printed_as_json_alone(home: Home, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out) == policy(["uploader", "reader"], Settings())
     assert _run(home, "doctor", "--policy", "king") == 1
     assert "the roles are uploader" in capsys.readouterr().err
+
+
+@contextmanager
+def _answering(status: int, code: str) -> Iterator[S3Server]:
+    """A server that answers every GET with one S3 error: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name is http.server's
+            body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("x-amz-bucket-region", "eu-west-1")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Tests are quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield S3Server(f"http://127.0.0.1:{server.server_port}", "TESTKEY", "secret", keeps_metadata=False)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _run(home: Home, *arguments: str) -> int:
