@@ -61,6 +61,15 @@ def examine(
             )
         )  # fmt: skip
         return Examination(findings=tuple(findings))
-    features = keep_features(home, features)
+    try:
+        features = keep_features(home, features)
+    except OSError as error:
+        findings.append(
+            Finding(
+                area="home", name="features", state="bad",
+                found=f"what the store can do cannot be written down: {error.strerror}",
+                follows="uploads go by what was known before; make room on this disk, and HOME writable",
+            )
+        )  # fmt: skip
     findings += feature_findings(features, settings.store)
     return Examination(findings=tuple(findings), features=features)

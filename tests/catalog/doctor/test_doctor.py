@@ -20,7 +20,7 @@ from voxledger.catalog.doctor.store import clock_finding
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.objects import Store
-from voxledger.catalog.objects.features import EMBEDDED, Features, store_features
+from voxledger.catalog.objects.features import EMBEDDED, FILE_NAME, Features, store_features
 from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.objects.probing.probe import BUCKETS, OBJECTS
 from voxledger.catalog.settings import Settings, load
@@ -116,6 +116,18 @@ def test_a_store_that_goes_away_meanwhile_is_said(
         found = look(rclone_store, url=proxy.url)
         assert _found(found, "store", "trials")[0].state == "bad"
         assert not found.healthy
+
+
+def test_what_cannot_be_written_down_is_said(look: Doctor, home: Home, rclone_store: S3Server) -> None:
+    (home.path / FILE_NAME).mkdir()
+    found = look(rclone_store)
+    (kept,) = _found(found, "home", "features")
+    assert kept.state == "bad"
+    assert "cannot be written down" in kept.found
+    assert str(home.path) not in kept.found
+    assert not found.healthy
+    assert found.features is not None, "it was tried all the same"
+    assert {finding.area for finding in found.findings} == {"home", "store", "buckets", "features"}
 
 
 def test_wrong_keys_are_told_from_missing_rights(look: Doctor, s3: S3Server) -> None:
