@@ -60,9 +60,12 @@ def waste(bucket: Bucket, *, now: datetime, grace: float) -> Waste:
 
 
 def collect(bucket: Bucket, *, now: datetime, grace: float) -> Waste:
-    """Delete what `waste` finds; gives what is deleted. Raises ModelError as it does."""
-    found = waste(bucket, now=now, grace=grace)
+    """Delete what `waste` finds; gives what is deleted. Raises ModelError as it does, when versions come or go meanwhile, and
+    with the names of versions that came too late to be seen and lack what was deleted.
+    """
+    # Before `waste` reads what is needed: whatever comes after that is then a change.
     before = _state(bucket)
+    found = waste(bucket, now=now, grace=grace)
     doomed = []
     for content in found.contents:
         again = bucket.blob(_sha256(content))
@@ -76,6 +79,7 @@ def collect(bucket: Bucket, *, now: datetime, grace: float) -> Waste:
         raise ModelError(
             f"{len(refused):,} of {len(doomed):,} files could not be deleted, such as {bucket.name}/{key} ({code})"
         )
+    _require_unhurt(bucket, before, {_sha256(content) for content in doomed})
     # Last, so that a run that was interrupted finds the same again.
     for listed in found.removed:
         bucket.forget(listed)
@@ -84,6 +88,22 @@ def collect(bucket: Bucket, *, now: datetime, grace: float) -> Waste:
 
 def _state(bucket: Bucket) -> list[Listed]:
     return [*bucket.listed("manifests"), *bucket.listed("copies")]
+
+
+def _require_unhurt(bucket: Bucket, before: list[Listed], deleted: set[str]) -> None:
+    """Name the versions that came while contents were deleted, and lack some of them: a push that had found them there."""
+    hurt: dict[str, list[str]] = {}
+    for listed in set(_state(bucket)).difference(before) if deleted else ():
+        manifest = bucket.kept(listed) if listed.sha256 else bucket.manifest(listed.reference)
+        needed = manifest.contents.items() if manifest else ()
+        if lost := [file.path for sha256, file in needed if sha256 in deleted and bucket.blob(sha256) is None]:
+            hurt[str(listed.reference)] = lost
+    if hurt:
+        raise ModelError(
+            f"{', '.join(sorted(hurt))} came at the same moment, and may lack files that were deleted, such as"
+            f" {next(iter(hurt.values()))[0]}; `voxledger models verify` tells, and pushing again sends them",
+            files=[path for lost in hurt.values() for path in lost],
+        )
 
 
 def _sha256(content: ObjectInfo) -> str:
