@@ -61,27 +61,30 @@ def put_in_parts(
 
     Each part goes with its MD5, and parts that an earlier process has brought are not sent again, where `sending` has a
     memory and the store lists them. Without a memory an upload that fails is given up, so that nothing stays in the
-    store; with one it stays for the next attempt. `options` are those of CreateMultipartUpload; `conditional`: never over
+    store; with one that could write it down it stays for the next attempt. `options` are those of CreateMultipartUpload; `conditional`: never over
     an object that is there, which is a StoreError with the code `PreconditionFailed`.
 
-    Raises LocalFileError when the file is not what `sending.sha256` says, Stopped when it was asked to end, StoreError.
+    Raises LocalFileError when the file is not what `sending.sha256` says, Stopped when it was asked to end, StoreError, OSError
+    when file or memory fail.
     """
     run = _Run(store, bucket, key, path, sending)
     memory = sending.memory
     begun = memory.recall() if memory else None
     there = run.listed(begun) if begun else None
-    if there is None:
+    kept = there is not None
+    if not kept:
         begun = Begun(run.create(options), part_bytes(run.size))
         failpoint("upload.after_create")
-        if memory:
-            memory.remember(begun)
     assert begun is not None
     try:
+        if memory and not kept:
+            memory.remember(begun)
+            kept = True
         parts = run.send(begun, there or {})
         failpoint("upload.before_complete")
         etag = run.complete(begun, parts, conditional=conditional)
     except BaseException as error:
-        if memory is None:
+        if memory is None or not kept:
             with contextlib.suppress(StoreError):
                 give_up(store, bucket, key, begun.upload)
         elif isinstance(error, StoreError) and error.code == "NoSuchUpload":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import secrets
 import threading
 import time
@@ -158,6 +160,16 @@ def test_with_a_memory_it_goes_on_where_it_stopped(store: Store, bucket: str, fi
     assert sum(again) == SIZE - arrived
     assert store.get(bucket, "large") == file.read_bytes()
     assert memory.begun is None
+
+
+def test_what_cannot_be_remembered_is_given_up(store: Store, bucket: str, file: Path) -> None:
+    class Full(Remembered):
+        def remember(self, begun: Begun) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        store.put(bucket, "large", file, sending=Sending(memory=Full()))
+    assert unfinished(store, bucket) == [], "nobody would ever finish it"
 
 
 def test_an_upload_that_the_store_has_forgotten_begins_anew(store: Store, bucket: str, file: Path) -> None:
