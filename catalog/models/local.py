@@ -214,8 +214,10 @@ class Local:
                 platform.write_atomic(self._current / name, f"{version}\n".encode())
 
     def remove(self, reference: Reference) -> int:
-        """Take a version away, and the contents that no other one has; gives the bytes that became free."""
-        place = self.path(reference)
+        """Take a version away, and its contents that no other one has; gives the bytes that became free. What an interrupted
+        pull of another version has brought stays for that.
+        """
+        place, manifest = self.path(reference), self.manifest(reference)
         with _writing(self.folder):
             if os.path.lexists(place):
                 place.rename(Path(tempfile.mkdtemp(prefix="old-", dir=self._staging)) / "was")
@@ -224,16 +226,24 @@ class Local:
                 with contextlib.suppress(OSError):  # another version lies there
                     folder.rmdir()
             self._clear_staging()
-        return self.sweep()
+            named = self._named()
+            if manifest is None or named is None:
+                return 0
+            freed = 0
+            for file in manifest.contents.values():
+                blob = self.blob(file.sha256)
+                if file.sha256 not in named and blob.exists():
+                    freed += blob.stat().st_size
+                    blob.unlink()
+        return freed
 
     def unnamed(self) -> list[tuple[Path, int]]:
         """Contents, and pieces of them, that no version here has, with their sizes."""
-        manifests = [manifest for manifest in map(self.manifest, self.versions()) if manifest is not None]
-        hashes = {file.sha256 for manifest in manifests for file in manifest.files}
+        hashes = self._named()
+        if hashes is None:
+            return []
         # Pieces that arrived are called .40-DIGITS.….part: see `part_file`.
         named = hashes | {sha256[:40] for sha256 in hashes}
-        if len(manifests) < len(self.versions()):
-            return []  # nobody can tell what an unreadable manifest names
         return [
             (path, path.lstat().st_size)
             for path in sorted(self._blobs.glob("*/*"))
@@ -249,6 +259,14 @@ class Local:
                 freed += size
             self._clear_staging()
         return freed
+
+    def _named(self) -> set[str] | None:
+        """The contents that versions here have; None when nobody can tell, as one's manifest cannot be read."""
+        manifests = [self.manifest(reference) for reference in self.versions()]
+        readable = [manifest for manifest in manifests if manifest is not None]
+        if len(readable) < len(manifests):
+            return None
+        return {file.sha256 for manifest in readable for file in manifest.files}
 
     def _manifest_path(self, reference: Reference) -> Path:
         return self._manifests / reference.name / f"{reference.version}.json"

@@ -75,6 +75,26 @@ def test_a_killed_pull_of_a_large_file_goes_on_within_it(
     check_clean(other)
 
 
+def test_removing_a_version_leaves_what_an_interrupted_pull_of_another_brought(
+    machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path, tmp_path: Path
+) -> None:
+    machine.models.push(folder, "indextts@2.5")
+    machine.models.push(made_folder(tmp_path / "small", **{"config.yaml": b"small"}), "small@1")
+    other = machine_on(rclone_store, "other", **{"models.threads": 1})
+    other.models.pull("small@1")
+    made_folder(folder, only=b"o" * 1000)
+    machine.models.push(folder, "indextts@2.6")
+    killed = other.run("pull", "indextts@2.6", failpoint="models.after_pulled_file:2")
+    assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+    piece = next((other.folder / ".blobs").iterdir()) / f".{'ab' * 20}.{'ab' * 8}.part"
+    piece.write_bytes(b"half of a file")
+    assert other.models.remove("small@1") == 5 + 50_000
+    assert piece.exists()
+    assert other.models.pull("indextts@2.6").fetched_bytes == 50_000
+    other.models.gc_here()
+    check_clean(other)
+
+
 @pytest.mark.parametrize("place", ["models.after_pushed_file", "models.before_manifest", "models.after_manifest"])
 def test_a_killed_push_is_not_there_yet_and_sends_the_rest(machine: Machine, folder: Path, place: str) -> None:
     killed = machine.run("push", str(folder), "indextts@2.5", failpoint=place)
