@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -104,12 +104,11 @@ class _Making:
         self,
         attempt: Attempt,
         previewed: Callable[[int], Preview],
-        at_work: Callable[[Attempt], AbstractContextManager[None]],
+        at_work: ExitStack,
         *,
         answers: bool,
     ) -> None:
         self._attempt = attempt
-        self._at_work = at_work
         self._previewed = previewed
         self._changed = threading.Condition()
         self._ahead: deque[Spoken] = deque()
@@ -117,8 +116,13 @@ class _Making:
         self._left = False
         """Whether the listener went away, or heard all."""
         self._delivered_us = self._ahead_us = 0
-        self._thread = threading.Thread(target=self._run, args=(answers,), name="voxledger-stream", daemon=True)
-        self._thread.start()
+        ours = at_work.pop_all()
+        self._thread = threading.Thread(target=self._run, args=(answers, ours), name="voxledger-stream", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            ours.close()
+            raise
 
     @property
     def clip(self) -> Clip | None:
@@ -169,10 +173,10 @@ class _Making:
         if self._thread is not threading.current_thread():  # which may be where a forgotten stream is cleared away
             self._thread.join()
 
-    def _run(self, answers: bool) -> None:
+    def _run(self, answers: bool, at_work: ExitStack) -> None:
         outcome: Clip | BaseException
         try:
-            with self._at_work(self._attempt):
+            with at_work:
                 outcome = self._attempt.run(answers=answers, listener=self)
         except BaseException as error:  # noqa: BLE001  # handed to the listener
             outcome = error
@@ -238,11 +242,15 @@ class _Kept:
 def making(
     attempt: Attempt,
     previewed: Callable[[int], Preview],
-    at_work: Callable[[Attempt], AbstractContextManager[None]],
+    at_work: ExitStack,
     *,
     answers: bool,
 ) -> Stream:
-    """A stream of a clip that is made now, inside `at_work`; `previewed` gives what levels speech of a sample rate (Hz)."""
+    """A stream of a clip that is made now; `previewed` gives what levels speech of a sample rate (Hz).
+
+    What `at_work` was entered with is taken over, and left when the clip is made: there is no moment between in which a
+    studio that is closed would not know of it.
+    """
     made = _Making(attempt, previewed, at_work, answers=answers)
     return Stream(made.chunks(), made.stop, lambda: made.clip)
 

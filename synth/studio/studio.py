@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -250,7 +250,8 @@ class Studio:
     def _stream(self, text: str, stop: threading.Event, **options: Unpack[SpeakOptions]) -> Stream:
         request, engine, reuse, channel = self.asked(text, options)
         attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
-        with self._at_work(attempt), attempt.claiming():
+        with ExitStack() as at_work, attempt.claiming():
+            at_work.enter_context(self._at_work(attempt))
             answer = attempt.answered_or_claimed() if reuse else None
             if answer is not None:
                 return finished(answer)
@@ -262,7 +263,7 @@ class Studio:
                 level_offset_db=attempt.level_offset,
                 target_lufs=self.settings.synth.loudness,
             )
-            return making(attempt, previewed, self._at_work, answers=reuse)
+            return making(attempt, previewed, at_work, answers=reuse)
 
     def asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
         """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""

@@ -319,6 +319,33 @@ def test_a_stream_that_cannot_begin_leaves_no_claim(vox: Ledger, monkeypatch: py
     assert time.monotonic() - begun < 20
 
 
+def test_closing_before_a_streams_thread_runs_calls_it_off_and_leaves_no_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def late(*arguments: Any) -> None:
+        assert go_on.wait(20)
+        runs(*arguments)
+
+    runs = streaming._Making._run
+    monkeypatch.setattr(streaming._Making, "_run", late)
+    vox = voxledger.open(tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0)
+    stream = vox.studio.stream(TEXT)
+    closer = threading.Thread(target=vox.close)
+    closer.start()
+    until(lambda: vox.studio._closed)
+    go_on.set()
+    closer.join(20)
+    with pytest.raises(Stopped):
+        list(stream)
+    with voxledger.open(
+        tmp_path / "home", store_endpoint=NOBODY, general_actor="ann", store_close_wait=0, synth_wait=1
+    ) as again:
+        assert [outcome for outcome, *_ in outcomes(again)] == ["cancelled"]
+        assert again.speak(TEXT).duration > 0
+
+
 def test_a_cancelled_listener_leaves_the_queue(vox: Ledger, use: Use) -> None:
     speaking, go_on = threading.Event(), threading.Event()
 
