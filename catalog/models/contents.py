@@ -22,11 +22,11 @@ _GONE = frozenset(["404", "NoSuchKey", "NoSuchBucket", "NotFound"])
 
 def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[ModelFile], list[ModelFile]]:
     """The contents of a version that are here, every byte read, and those that are not. Called within `locked()`."""
-    wanted = list(manifest.contents.values())
+    wanted, linked = list(manifest.contents.values()), local.linked(manifest.contents)
     near = [file for file in wanted if local.blob(file.sha256).exists()]
     meter = Meter("checking", sum(file.bytes for file in near), progress) if near else None
     with ThreadPoolExecutor(4, thread_name_prefix="voxledger-hash") as pool:
-        found = list(pool.map(lambda file: local.has(file, meter.add if meter else unheard), wanted))
+        found = list(pool.map(lambda file: local.has(file, linked, meter.add if meter else unheard), wanted))
     return (
         [file for file, is_here in zip(wanted, found, strict=True) if is_here],
         [file for file, is_here in zip(wanted, found, strict=True) if not is_here],

@@ -15,7 +15,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -148,9 +148,18 @@ class Local:
                 self._place(source, target)
         return True
 
-    def has(self, file: ModelFile, read: Read = unheard) -> bool:
+    def linked(self, sha256s: Iterable[str]) -> dict[str, list[Path]]:
+        """Where contents should lie in the folders of versions, by SHA-256. Reads each manifest here once."""
+        found: dict[str, list[Path]] = {sha256: [] for sha256 in sha256s}
+        for manifest in map(self.manifest, self.versions()):
+            for file in manifest.files if manifest is not None else ():
+                if file.sha256 in found:
+                    found[file.sha256].append(self.path(manifest.reference) / file.path)
+        return found
+
+    def has(self, file: ModelFile, linked: dict[str, list[Path]], read: Read = unheard) -> bool:
         """Whether a content is here, every byte read: a damaged one is taken away. One that only lies in the folder of a
-        version is taken from there.
+        version is taken from there: `linked` says where.
         """
         blob = self.blob(file.sha256)
         if blob.exists():
@@ -158,13 +167,7 @@ class Local:
                 return True
             with _writing(self.folder):
                 blob.unlink(missing_ok=True)
-        others = (
-            self.path(manifest.reference) / other.path
-            for manifest in map(self.manifest, self.versions())
-            if manifest is not None
-            for other in manifest.files
-            if other.sha256 == file.sha256
-        )
+        others = linked.get(file.sha256, ())
         return any(self.keep(path, file, read) for path in others if path.is_file() and not path.is_symlink())
 
     def prepare(self, sha256: str) -> Path:

@@ -80,7 +80,10 @@ def pull(
 
 def _rebuild(local: Local, manifest: Manifest) -> None:
     """Build a version again of what is here; one that lacks more than was mended is left as it is."""
-    if local.path(manifest.reference).exists() and all(local.has(file) for file in manifest.contents.values()):
+    if not local.path(manifest.reference).exists():
+        return
+    linked = local.linked(manifest.contents)
+    if all(local.has(file, linked) for file in manifest.contents.values()):
         local.build(manifest)
 
 

@@ -142,6 +142,28 @@ def test_many_pull_at_once_and_each_file_comes_once(
         assert proxy.count("GET", "/blobs/") == 3
 
 
+def test_manifests_here_are_read_a_few_times_however_many_files_come(
+    rclone_store: S3Server, machine_on: MakeMachine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = machine_on(rclone_store)
+    machine.models.push(folder, "indextts@1")
+    machine.models.pull("indextts@1")
+    machine.models.push(
+        made_folder(folder, **{f"many__{number}": b"%d" % number for number in range(30)}), "indextts@2"
+    )
+    reads: list[Path] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        if path.parts[-3] == ".manifests":
+            reads.append(path)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert machine.models.pull("indextts@2").fetched_files == 30
+    assert 0 < len(reads) < 10
+
+
 def test_a_version_that_was_altered_in_the_store_is_refused(machine: Machine, other: Machine, folder: Path) -> None:
     machine.models.push(folder, "indextts@2.5")
     other.models.pull("indextts@2.5")
