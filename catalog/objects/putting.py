@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -107,12 +108,25 @@ class Put:
         content, sending = self._content, self._sending
         if isinstance(content, bytes):
             if pace is not None:
-                pace.take(len(content), sending.stopped)
+                return self._send_file(s3, _Held(content), options=options, pace=pace)  # type: ignore[arg-type]  # opened, and nothing else
             etag = s3.put_object(Bucket=self.bucket, Key=self.key, Body=content, **options)["ETag"]
             sending.sent(len(content))
             return etag.strip('"')
-        with Body(content, 0, self._size, pace=pace, sending=sending) as body:
+        return self._send_file(s3, content, options=options, pace=pace)
+
+    def _send_file(self, s3: S3Client, file: Path, *, options: dict[str, Any], pace: Pace | None) -> str:
+        with Body(file, 0, self._size, pace=pace, sending=self._sending) as body:
             return body.sent_by(lambda: s3.put_object(Bucket=self.bucket, Key=self.key, Body=body, **options)["ETag"])  # type: ignore[arg-type]  # reads like a file
+
+
+class _Held:
+    """Content in memory, opened as a file is: what has a pace goes out in pieces, wherever it lies."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def open(self, _mode: str) -> BytesIO:
+        return BytesIO(self._content)
 
 
 def _is_taken(store: Store, bucket: str, key: str) -> bool:

@@ -215,6 +215,20 @@ def test_the_pace_holds_for_all_threads_together(monkeypatch: pytest.MonkeyPatch
     assert clock[0] - before < 1, "whoever was stopped does not wait"
 
 
+def test_content_in_memory_keeps_the_pace_and_can_be_stopped(home: Home, s3: S3Server, bucket: str) -> None:
+    store, content, sent = Store(home, s3.settings(upload_limit=500_001)), secrets.token_bytes(200_000), list[int]()
+    store.ensure_bucket(bucket)
+    assert store.pace is not None
+    store.put(bucket, "small", content, sending=Sending(sent=sent.append))
+    assert sum(sent) == len(content)
+    assert max(sent) <= store.pace.piece, "no burst of all of it"
+    assert store.get(bucket, "small") == content
+    stopped = threading.Event()
+    with pytest.raises(Stopped):
+        store.put(bucket, "other", content, sending=Sending(sent=lambda _: stopped.set(), stopped=stopped.is_set))
+    assert not store.exists(bucket, "other")
+
+
 def test_a_limited_store_sends_no_faster(home: Home, rclone_store: S3Server, bucket: str, file: Path) -> None:
     store = Store(home, rclone_store.settings(upload_limit=20_000_000))
     assert store.pace is Store(home, rclone_store.settings(upload_limit=20_000_000)).pace, "one for the process"
