@@ -60,12 +60,12 @@ def put_in_parts(
     """Put a file in parts and give the object's ETag. The object is there whole or not at all.
 
     Each part goes with its MD5, and parts that an earlier process has brought are not sent again, where `sending` has a
-    memory and the store lists them. Without a memory an upload that fails is given up, so that nothing stays in the
-    store; with one that could write it down it stays for the next attempt. `options` are those of CreateMultipartUpload; `conditional`: never over
-    an object that is there, which is a StoreError with the code `PreconditionFailed`.
+    memory and the store lists them. An upload that fails and is not remembered is given up, so that nothing stays in
+    the store; one that is stays for the next attempt. `options` are those of CreateMultipartUpload; `conditional`: never
+    over an object that is there, which is a StoreError with the code `PreconditionFailed`.
 
-    Raises LocalFileError when the file is not what `sending.sha256` says, Stopped when it was asked to end, StoreError, OSError
-    when file or memory fail.
+    Raises LocalFileError when the file is not what `sending.sha256` says, Stopped when it was asked to end, StoreError,
+    OSError when the file or the memory fails.
     """
     run = _Run(store, bucket, key, path, sending)
     memory = sending.memory
@@ -84,10 +84,10 @@ def put_in_parts(
         failpoint("upload.before_complete")
         etag = run.complete(begun, parts, conditional=conditional)
     except BaseException as error:
-        if memory is None or not kept:
+        if not kept:
             with contextlib.suppress(StoreError):
                 give_up(store, bucket, key, begun.upload)
-        elif isinstance(error, StoreError) and error.code == "NoSuchUpload":
+        elif memory and isinstance(error, StoreError) and error.code == "NoSuchUpload":
             memory.forget()
         raise
     if memory:
