@@ -153,7 +153,8 @@ class EngineUnavailable(SynthesisError):
 class EngineFailed(SynthesisError):
     """The engine failed while speaking; `stage` says where.
 
-    `may_pass`: asking once more at once may help. False where the engine has asked again itself, as long as that made sense.
+    `may_pass`: asking once more at once may help. False where it is useless, or the engine has asked again itself, as long as
+    that made sense.
     """
 
     failure_class = "engine_failed"

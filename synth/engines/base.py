@@ -89,7 +89,8 @@ class Engine(Protocol):
     def synthesize(self, request: SynthesisRequest) -> Iterator[Segment]:
         """Speak. Yields segments in order, the first as soon as it is there; closing the iterator stops the engine.
 
-        Raises InvalidRequest for what it cannot do, EngineFailed for what went wrong. Nothing is retried here.
+        Raises InvalidRequest for what it cannot do, EngineFailed for what went wrong. Whoever asked may ask again then, but
+        not after an EngineFailed whose `may_pass` is False: asking again is useless, or the engine has done so itself.
         """
 
     def close(self) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.synth.emotion import Emotion, EmotionMode, Weights
-from voxledger.synth.engines.base import Determinism, Engine, EngineInfo, Segment, SynthesisRequest
+from voxledger.synth.engines.base import Determinism, Engine, EngineInfo, NeedsModel, Segment, SynthesisRequest
 from voxledger.synth.errors import EngineFailed, EngineUnavailable
 
 RATES = range(4_000, 768_001)
@@ -29,6 +30,16 @@ class Guarded:
         self.inner = inner
         self._name = name
         self._remedy = f"Update the package that brings the engine {name}, or choose another engine."
+
+    def prepare(self, ensure: Callable[[str], Path]) -> None:
+        """Bring the engine's files here, if it is one that needs some. Raises EngineUnavailable."""
+        try:
+            if isinstance(self.inner, NeedsModel):
+                self.inner.prepare(ensure)
+        except VoxledgerError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._unavailable(f"it cannot bring its files here: {_told(error)}") from error
 
     def describe(self) -> EngineInfo:
         """What the engine says of itself. Raises EngineUnavailable, also when that is not what it should be."""

@@ -54,6 +54,8 @@ SAMPLING: sampling.Bounds = {
     "diffusion_steps": (1, 200), "inference_cfg_rate": (0.0, 3.0),
 }  # fmt: skip
 """What a request may set, and within which bounds. `speed` is a factor on the rate; beyond 1.28 the model gets no faster."""
+_LASTING = frozenset(("endless", "silent", "memory"))
+"""What the same words and seed bring again."""
 _WHOLE = frozenset(("top_k", "num_beams", "do_sample", "max_mel_tokens", "diffusion_steps"))
 
 
@@ -224,11 +226,14 @@ class IndexTtsEngine:
             "memory": "Raise indextts.memory, or give it shorter sentences.",
             "garbage": "Set indextts.python to a Python that prints nothing of its own.",
         }[ended.why]
-        return EngineFailed(
+        failed = EngineFailed(
             f"the worker of IndexTTS failed: {ended}. {advice} Its log lies in {self._state}",
             stage=ended.stage,
             remedy=advice,
         )
+        # The pool has tried again where a worker died; one that hangs or grows does so again, after as long a time.
+        failed.may_pass = False
+        return failed
 
 
 def _folder(settings: Settings, remembered: Path) -> Folder:
@@ -295,4 +300,6 @@ def _translated(refused: WorkerRefused) -> SynthesisError:
         "silent": "Try another seed, or other words.",
         "device": "Try again; the worker starts anew.",
     }.get(refused.kind, "Try again; if it fails again, try another seed or a shorter text.")
-    return EngineFailed(f"IndexTTS failed: {refused}. {advice}", remedy=advice)
+    failed = EngineFailed(f"IndexTTS failed: {refused}. {advice}", remedy=advice)
+    failed.may_pass = refused.kind not in _LASTING
+    return failed

@@ -54,7 +54,7 @@ class Installed:
 
 
 _known: dict[tuple[str, float], Installed] = {}
-"""By path and time; "" is this Python, where what is installed stays as long as the process lives."""
+"""Pythons with all that is needed, by path and time; "" is this one. What a package is added to keeps its time."""
 
 
 def installed(python: str, limit_s: float = _PROBE_S) -> Installed:
@@ -76,24 +76,27 @@ def installed(python: str, limit_s: float = _PROBE_S) -> Installed:
 
 def _own() -> Installed:
     key = ("", 0.0)
-    found = _known.get(key) or _read(sys.executable, indextts_worker.versions())
-    if found.package and found.torch:
-        _known[key] = found
-    return found
+    return _known.get(key) or _kept(key, _read(sys.executable, indextts_worker.versions()))
 
 
 def _other(python: str, limit_s: float) -> Installed:
     try:
         key = (python, Path(python).stat().st_mtime_ns)
-        if key not in _known:
-            said = _asked(python, limit_s)
-            try:
-                _known[key] = _read(python, json.loads(said.splitlines()[-1]))
-            except (ValueError, KeyError, TypeError, IndexError) as error:
-                raise _no_python(python, "it answers as no Python does") from error
-        return _known[key]
+        if key in _known:
+            return _known[key]
+        said = _asked(python, limit_s)
     except OSError as error:
         raise _no_python(python, (error.strerror or str(error)).lower()) from error
+    try:
+        return _kept(key, _read(python, json.loads(said.splitlines()[-1])))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise _no_python(python, "it answers as no Python does") from error
+
+
+def _kept(key: tuple[str, float], found: Installed) -> Installed:
+    if found.package and found.torch:
+        _known[key] = found
+    return found
 
 
 def _asked(python: str, limit_s: float) -> bytes:

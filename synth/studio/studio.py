@@ -197,22 +197,19 @@ class Studio:
             self._require_open()
             if wanted in self._engines:
                 return self._engines[wanted]
-        engine = self._loaded(wanted)
-        with self._lock:
-            self._require_open()
-            if wanted not in self._engines:
-                self._turns[wanted] = Turns(engine.describe().concurrency, self.settings.synth.queue)
-                self._engines[wanted] = engine
-            elif self._engines[wanted] is not engine:
-                engine.close()  # another thread was faster
-            return self._engines[wanted]
-
-    def _loaded(self, name: str) -> Guarded:
-        """A new engine with its files; without the lock, for a model may have to come from the store first."""
-        engine = engines.load(name, self.settings)
-        if self._ensure_model is not None and isinstance(engine, engines.NeedsModel):
-            engine.prepare(self._ensure_model)
-        return Guarded(engine, name)
+        engine = Guarded(engines.load(wanted, self.settings), wanted)
+        with ExitStack() as unless_kept:
+            unless_kept.callback(engine.close)
+            # Without the lock: a model may have to come from the store first, and a description may take a minute.
+            if self._ensure_model is not None:
+                engine.prepare(self._ensure_model)
+            turns = Turns(engine.describe().concurrency, self.settings.synth.queue)
+            with self._lock:
+                self._require_open()
+                if wanted not in self._engines:  # else another thread was faster
+                    self._turns[wanted], self._engines[wanted] = turns, engine
+                    unless_kept.pop_all()
+                return self._engines[wanted]
 
     def rerender(self, reference: str | Clip) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.

@@ -154,6 +154,19 @@ def test_a_python_without_the_package_is_told(make_indextts: Make, tmp_path: Pat
         make_indextts(python=str(tmp_path / "nothing")).describe()
 
 
+def test_a_package_that_is_installed_meanwhile_is_found(
+    indextts: IndexTtsEngine, make_indextts: Make, tmp_path: Path
+) -> None:
+    python, there = tmp_path / "python", tmp_path / "installed"
+    python.write_text(f'#!/bin/sh\n[ -e {there} ] || exec {sys.executable} -S "$@"\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    engine = make_indextts(python=str(python))
+    with pytest.raises(EngineUnavailable, match="lacks the package"):
+        engine.describe()
+    there.touch()
+    assert engine.describe() == indextts.describe()
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [

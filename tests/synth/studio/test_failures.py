@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from voxledger.synth import (
     UnknownVoice,
     VoiceMissing,
 )
-from voxledger.synth.engines import Segment, SynthesisRequest
+from voxledger.synth.engines import EngineInfo, Segment, SynthesisRequest
 
 Open = Callable[..., Ledger]
 _RATE = 22_050
@@ -351,6 +353,52 @@ def test_an_engine_that_describes_itself_wrongly_does_not_speak(
     with pytest.raises(EngineUnavailable, match=message):
         vox.speak("Hello.")
     assert failures(vox) == [("espeak", "engine_unavailable", "load")]
+
+
+class Preparing(Watched):
+    """An engine that needs files."""
+
+    def prepare(self, ensure: Callable[[str], Path]) -> None:
+        raise SystemExit("no card for the download")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_engine_that_cannot_be_prepared_or_described_is_closed(vox: Ledger, use: Use) -> None:
+    preparing = use(Preparing())
+    with pytest.raises(EngineUnavailable, match="espeak cannot be used: it cannot bring its files here: SystemExit: no card"):
+        vox.speak("Hello.")
+    assert preparing.closed.is_set()
+    wrong = Watched(concurrency=0)
+    wrong.close = wrong.closed.set  # type: ignore[method-assign]
+    use(wrong)
+    with pytest.raises(EngineUnavailable, match="its concurrency is 0"):
+        vox.speak("Hello.")
+    assert wrong.closed.is_set()
+    assert failures(vox) == [("espeak", "engine_unavailable", "load")] * 2
+
+
+def test_an_engine_that_is_slow_to_describe_itself_holds_up_no_other(
+    vox: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describes, go_on = threading.Event(), threading.Event()
+
+    class Slow(Watched):
+        def describe(self) -> EngineInfo:
+            describes.set()
+            assert go_on.wait(20)
+            return super().describe()
+
+    monkeypatch.setattr("voxledger.synth.engines.load", lambda name, _: Slow() if name == "slow" else Watched())
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(vox.studio.engine, "slow")
+        assert describes.wait(20)
+        try:
+            assert threads.submit(vox.studio.engine, "quick").result(timeout=10).describe().name == "espeak"
+        finally:
+            go_on.set()
+        assert slow.result(20) is vox.studio.engine("slow")
 
 
 def test_an_effective_vector_that_is_none_is_a_failure(vox: Ledger, use: Use) -> None:
