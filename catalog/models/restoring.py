@@ -78,11 +78,12 @@ def mend_store(
             lacks.remove(file)
             files, size, source = files + 1, size + file.bytes, "versioning"
     if lacks:
+        # Locked until they are sent, so that nobody removes here what is on its way.
         with local.locked(lambda: progress("waiting", 0, 0)):
             here, gone = present(local, made_of(manifest, lacks), progress)
-        if gone:
-            raise lacking(manifest.reference, [file.path for file in gone])
-        send(bucket, [_source(local, file) for file in here], threads, progress, again=damaged)
+            if gone:
+                raise lacking(manifest.reference, [file.path for file in gone])
+            send(bucket, [_source(local, file) for file in here], threads, progress, again=damaged)
         files, size, source = files + len(here), size + sum(file.bytes for file in here), "node"
     if found.source != "store":
         _replace_manifest(bucket, manifest)

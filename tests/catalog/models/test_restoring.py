@@ -11,7 +11,9 @@ from tests.catalog.models.conftest import MakeMachine
 from tests.catalog.models.machines import Machine, contents, flip
 from tests.s3 import S3Server
 from voxledger.catalog.errors import ModelError, ModelNotFound
+from voxledger.catalog.models import Reference
 from voxledger.catalog.models.bucket import blob_key
+from voxledger.catalog.platform import locked
 
 MANIFEST = "manifests/indextts/2.5.json"
 
@@ -142,6 +144,24 @@ def test_a_deleted_content_comes_back_from_a_machine_that_has_it(
     mended = other.models.restore("indextts@2.5").store
     assert (mended.files, mended.bytes, mended.source) == (1, 30_000, "node")
     check_whole(other, folder)
+
+
+def test_nobody_removes_here_what_is_on_its_way_into_the_store(machine: Machine, folder: Path) -> None:
+    keys = pushed_keys(machine, folder)
+    machine.models.pull("indextts@2.5")
+    for key in keys.values():
+        machine.store.delete(machine.bucket_name, key)
+    removed = []
+
+    def remove(what: str, *_: int) -> None:
+        if what == "pushing":
+            with locked(machine.folder / ".lock", blocking=False) as free:
+                if free:
+                    removed.append(machine.models.local.remove(Reference("indextts", "2.5")))
+
+    assert machine.models.restore("indextts@2.5", progress=remove).store.source == "node"
+    assert removed == []
+    check_whole(machine, folder)
 
 
 def test_a_flipped_bit_in_the_store_is_mended_when_every_byte_is_read(machine: Machine, folder: Path) -> None:
