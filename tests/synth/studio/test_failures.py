@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from voxledger.synth import (
     UnknownVoice,
     VoiceMissing,
 )
-from voxledger.synth.engines import EngineInfo, Segment, SynthesisRequest
+from voxledger.synth.engines import EngineInfo, Segment, SynthesisRequest, indextts_model
 
 Open = Callable[..., Ledger]
 _RATE = 22_050
@@ -272,6 +273,81 @@ def test_a_busy_server_is_asked_no_sooner_and_no_oftener_than_it_says(opened: Op
     assert len(server.requests) == 1 + 3
 
 
+# Workers that crash
+
+
+FRAIL = '''
+"""Stands for the model: it hums, and its device is lost when it speaks for the first time and a file says so."""
+from pathlib import Path
+import numpy as np
+
+class Lost(Exception):
+    kind, fatal = "device", True
+
+def versions():
+    return {"package": "1"}
+
+def load(options):
+    return Model()
+
+class Model:
+    def speak(self, asked, part):
+        lost = Path(__file__).with_name("lost")
+        if lost.exists():
+            lost.unlink()
+            raise Lost("the device failed")
+        return (0.3 * np.sin(np.arange(22_050) / 10)).astype("f4"), 22_050
+'''
+
+
+@pytest.fixture
+def frail(opened: Open, tmp_path: Path, speech: Path) -> Callable[[str], Ledger]:
+    """Opens a HOME whose engine is indextts with a Python that runs this shell line in place of each worker."""
+
+    def frail(line: str) -> Ledger:
+        checkpoint, python = tmp_path / "checkpoint", tmp_path / "python"
+        for name in (*indextts_model._NEEDED, *indextts_model._NAMED.values()):
+            (checkpoint / name).parent.mkdir(parents=True, exist_ok=True)
+            (checkpoint / name).write_text("x: 1\n")
+        (tmp_path / "frail.py").write_text(FRAIL)
+        found = '{"package": "0.2.0", "torch": "2.0+cpu", "japanese": false, "flash": false}'
+        python.write_text(
+            f"#!/bin/sh\n[ $# = 1 ] && {{ echo '{found}'; exit 0; }}\necho >> {tmp_path}/starts\n{line}\n"
+        )
+        python.chmod(0o755)
+        vox = opened(
+            synth_engine="indextts", synth_retries=5, indextts_python=str(python), indextts_devices="cpu",
+            indextts_model_dir=str(checkpoint),
+        )  # fmt: skip
+        vox.voices.add("ann", speech, own=True)
+        return vox
+
+    return frail
+
+
+def starts(tmp_path: Path) -> int:
+    return len((tmp_path / "starts").read_text().splitlines())
+
+
+def test_a_worker_that_crashes_is_started_once_more_and_no_oftener(
+    frail: Callable[[str], Ledger], tmp_path: Path
+) -> None:
+    vox = frail("exit 3")
+    with pytest.raises(EngineFailed, match="it ended with exit code 3") as caught:
+        vox.speak("Hello there.", voice="ann", language="en")
+    assert not caught.value.may_pass
+    assert starts(tmp_path) == 2
+    assert failures(vox) == [("indextts", "engine_failed", "load")]
+
+
+def test_a_device_that_is_lost_is_tried_again_with_a_new_worker(frail: Callable[[str], Ledger], tmp_path: Path) -> None:
+    vox = frail(f'exec {sys.executable} "$1" {tmp_path}/frail.py "$3"')
+    (tmp_path / "lost").touch()
+    assert vox.speak("Hello there.", voice="ann", language="en").duration > 0
+    assert starts(tmp_path) == 2
+    assert failures(vox) == []
+
+
 # Engines of others
 
 
@@ -367,7 +443,9 @@ class Preparing(Watched):
 
 def test_an_engine_that_cannot_be_prepared_or_described_is_closed(vox: Ledger, use: Use) -> None:
     preparing = use(Preparing())
-    with pytest.raises(EngineUnavailable, match="espeak cannot be used: it cannot bring its files here: SystemExit: no card"):
+    with pytest.raises(
+        EngineUnavailable, match="espeak cannot be used: it cannot bring its files here: SystemExit: no card"
+    ):
         vox.speak("Hello.")
     assert preparing.closed.is_set()
     wrong = Watched(concurrency=0)
