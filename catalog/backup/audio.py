@@ -15,12 +15,12 @@ import msgspec
 from voxledger.catalog.backup.bucket import MISSING, Bucket
 from voxledger.catalog.backup.contents import Audio, Manifest, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.patience import patiently
 from voxledger.catalog.backup.pieces import LARGEST
 from voxledger.catalog.backup.sending import Sender
 from voxledger.catalog.errors import BackupDamaged, StoreError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.queries import load
 

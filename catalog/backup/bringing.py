@@ -13,11 +13,11 @@ from voxledger.catalog.backup.audio import VOICES, copy_within, listed
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Audio, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.patience import patiently
 from voxledger.catalog.backup.pieces import sha256
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.events import new_id
 from voxledger.catalog.log.columns import bodies
+from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.objects.records import CONTENT_TYPE, record_key
 from voxledger.catalog.queries import load

@@ -15,11 +15,11 @@ from voxledger.catalog import platform
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Manifest, SavedFile
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.patience import patiently
 from voxledger.catalog.backup.pieces import LARGEST, PAGES
 from voxledger.catalog.backup.taking import HEADS, JOURNAL
 from voxledger.catalog.errors import BackupDamaged, DiskFull
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.settings import FILE_NAME
 
 _SEGMENT = re.compile(r"segments/\d{12}-\d{12}\.jsonl\.zst")

@@ -15,10 +15,10 @@ from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Piece, SavedFile
 from voxledger.catalog.backup.locks import Lock
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.patience import patiently
 from voxledger.catalog.backup.pieces import cut
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.objects.patience import patiently
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")

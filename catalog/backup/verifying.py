@@ -12,8 +12,8 @@ from voxledger.catalog.backup.audio import listed as listed_audio
 from voxledger.catalog.backup.bucket import MISSING, Bucket, Listed
 from voxledger.catalog.backup.contents import Manifest, Piece, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.patience import patiently
 from voxledger.catalog.errors import BackupDamaged, StoreError
+from voxledger.catalog.objects.patience import patiently
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +16,10 @@ from voxledger.catalog.models.folder import Source, read_folder, require_unchang
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
 from voxledger.catalog.models.progress import Meter, Progress, silent
-from voxledger.catalog.objects.client import is_transient
+from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.sending import Sending
 
 _TRIES = 5
-_PAUSE_S = 0.25
-"""Before the second try; each further one waits twice as long, about 4 s in all."""
 
 
 class Pushed(NamedTuple):
@@ -116,8 +112,14 @@ def make_current(bucket: Bucket, manifest: Manifest) -> Reference | None:
 
 def _send(bucket: Bucket, source: Source, meter: Meter) -> None:
     key, file = blob_key(source.file.sha256), source.file
+    sending = Sending(sent=meter.add, sha256=file.sha256)
     try:
-        _put(bucket, source, meter)
+        # What else was sent of a model is worth a little patience.
+        patiently(
+            lambda: bucket.store.put(
+                bucket.name, key, source.path, metadata={"sha256": file.sha256}, md5=source.md5, sending=sending
+            )
+        )
     except OSError as error:
         raise ModelError(f"{source.path} cannot be read: {error.strerror}", files=[file.path]) from error
     try:
@@ -132,26 +134,6 @@ def _send(bucket: Bucket, source: Source, meter: Meter) -> None:
             f"the store accepted {bucket.name}/{key}, but does not have it as it was sent", code="NotConfirmed"
         )
     bucket.settle(key)
-
-
-def _put(bucket: Bucket, source: Source, meter: Meter) -> None:
-    """Put a content, again where what went wrong may pass: what else was sent of a model is worth a little patience."""
-    for attempt in count(1):
-        try:
-            bucket.store.put(
-                bucket.name,
-                blob_key(source.file.sha256),
-                source.path,
-                metadata={"sha256": source.file.sha256},
-                md5=source.md5,
-                sending=Sending(sent=meter.add, sha256=source.file.sha256),
-            )
-        except StoreError as error:
-            if attempt == _TRIES or not is_transient(error):
-                raise
-            time.sleep(_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
-        else:
-            return
 
 
 def _require_unused(bucket: Bucket, manifest: Manifest) -> None:
