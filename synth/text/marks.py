@@ -26,6 +26,8 @@ _MARK = re.compile(rf"[^\S{_LINE_END}]*+\[([^\[\]{_LINE_END}]{{1,200}})\]")
 _NAMES = frozenset((*EMOTIONS, NEUTRAL))
 _PART = re.compile(r"(?P<name>[^\W\d_]+)(?:\s*[:=]\s*(?P<weight>.*)|\s+(?P<beside>[01]|[01]?\.\d+))?")
 _WEIGHT = re.compile(r"(?:0|1|[01]?\.\d+)", re.ASCII)
+_NEAR = 0.75
+"""How much of a word must be that of an emotion's name to be taken for one with a typing error."""
 _ADVICE = "write it as [sad:0.6, calm:0.2], or speak the text as it stands with marks off (--no-marks)"
 _PLAIN = str.maketrans("：＝，、", ":=,,")  # as Chinese and Japanese keyboards write them
 
@@ -111,7 +113,8 @@ def _is_mark(parts: list[str]) -> bool:
     """Whether the parts of a bracket are a mark, be it one with a slip in it.
 
     They are when each names an emotion, when one does and each has a weight, or when each has a good weight and a name that
-    is nearly an emotion's: then the rest are typing errors that are better said than spoken.
+    is nearly an emotion's: then the rest are typing errors that are better said than spoken. Where no name is right, one
+    weight must have a decimal point: `[call:1]` is a call, and `[said:1]` a note.
     """
     filled = [part for part in parts if part]
     pairs = [_PART.fullmatch(part) for part in filled]
@@ -126,10 +129,10 @@ def _is_mark(parts: list[str]) -> bool:
     ]
     if all(known) or (any(known) and all(map(any, zip(weighed, alone, strict=True)))):
         return True
-    return all(
-        pair is not None and _WEIGHT.fullmatch(pair["weight"] or "") and get_close_matches(pair["name"].lower(), _NAMES)
-        for pair in pairs
-    )
+    weights = [(pair["weight"] or "") if pair is not None else "" for pair in pairs]
+    if not all(_WEIGHT.fullmatch(weight) for weight in weights) or not any("." in weight for weight in weights):
+        return False
+    return all(pair and get_close_matches(pair["name"].lower(), _NAMES, cutoff=_NEAR) for pair in pairs)
 
 
 def _emotion(bracket: re.Match[str], parts: list[str]) -> Emotion:

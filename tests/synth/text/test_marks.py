@@ -16,6 +16,7 @@ HARMLESS = [
     "[sad", "sad] x", "[[sad]] x", "[sad and calm] x", "[sad, 3] x", "<speak>[sad] <break time='3s'/></speak>", "{sad} x",
     "<emotion name='sad'>x</emotion>", "[h@l'oU]", "[sa\nd] x", "(sad) x", "[s3:0,0,3] x", "[00:01.000] x", "[a=b] x",
     "[0.1, 0, 0, 0, 0, 0, 0, 0] x", "[note:0.5] x", "[verse:1] x", "[sad;but true] x", "[happy 5] x",
+    "[call:1] x", "[said:1] x", "[calls:0, said:1] x", "[call] x", "[said: no] x", "[scale:0.5] x", "[page:0.75] x",
 ]  # fmt: skip
 
 
@@ -70,13 +71,14 @@ def test_other_brackets_are_text(text: str) -> None:
     "mark",
     [
         "[sad:1.6]", "[sad:-1]", "[sad:]", "[calm=very]", "[sad:nan]", "[sad:0.2, hapy:0.3]",
-        "[sad:0,6]", "[sad:0.5,]", "[sad 0.6]", "[sad;happy]", "[sadd:0.6]", "[sad:1_0]", "[sad:0.5, sad:0.6]", "[neutral, sad]",
-        "[sad:0.6][happy:0.3]", "[，sad]",
+        "[sad:0,6]", "[sad:0.5,]", "[sad 0.6]", "[sad;happy]", "[sadd:0.6]", "[sad:1_0]", "[hapy=.5]", "[clam:0.5, sadd:1]",
+        "[sad:0.5, sad:0.6]",
+        "[neutral, sad]", "[sad:0.6][happy:0.3]", "[，sad]",
     ],
 )  # fmt: skip
 def test_an_emotion_with_a_spoiled_weight_is_one_clear_error(mark: str) -> None:
     assert has_marks(f"a\n{mark} b")
-    with pytest.raises(InvalidEmotion, match=r"sad|calm|happy"):
+    with pytest.raises(InvalidEmotion, match=r"sad|calm|happy|hapy"):
         parse(f"a\n{mark} b")
 
 
