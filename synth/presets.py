@@ -31,7 +31,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, HomeError, SettingsError
 from voxledger.catalog.home import Home
 from voxledger.synth.emotion import Emotion
-from voxledger.synth.errors import InvalidRequest, SynthesisError, UnknownPreset
+from voxledger.synth.errors import InvalidEmotion, InvalidRequest, SynthesisError, UnknownPreset
 from voxledger.synth.hints import near
 from voxledger.synth.text.language import normalize
 
@@ -199,9 +199,9 @@ def _preset(name: str, table: Any, built_in: bool) -> Preset:
         if key not in _FIELDS:
             close = get_close_matches(key, _FIELDS, n=1)
             raise InvalidRequest(f"unknown {key!r}; {f'did you mean {close[0]!r}?' if close else ', '.join(_FIELDS)}")
-    emotion = None
-    if "emotion" in table or "strength" in table:
-        emotion = Emotion.of(table.get("emotion"), strength=table.get("strength", 1.0))
+    if "strength" in table and "emotion" not in table:
+        raise InvalidEmotion("its strength has nothing to scale: give it an emotion as well")
+    emotion = Emotion.of(table["emotion"], strength=table.get("strength", 1.0)) if "emotion" in table else None
     return Preset(
         name=name, emotion=emotion, sampling=dict(table.get("sampling", {})), built_in=built_in,
         about=table.get("about", ""), **{key: table[key] for key in ("voice", "language", "engine") if key in table},

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from voxledger.catalog import terminal
 from voxledger.catalog.terminal import Opener
-from voxledger.synth.errors import InvalidRequest
+from voxledger.synth.errors import InvalidEmotion, InvalidRequest
 
 if TYPE_CHECKING:
     from voxledger.catalog.home import Home
@@ -124,7 +124,7 @@ class Commands:
         emotion
             Such as sad, or happy=0.7,calm=0.2; neutral for none.
         strength
-            Scales the emotion, 0 to 1.
+            Scales the emotion that is given beside it, 0 to 1.
         voice
             A voice, registered or of an engine.
         language
@@ -143,10 +143,11 @@ class Commands:
         from voxledger.synth.emotion import Emotion
         from voxledger.synth.presets import Preset, Presets, written
 
-        asked = emotion is not None or strength is not None
+        if strength is not None and emotion is None:
+            raise InvalidEmotion(f"--strength {strength:g} has nothing to scale: give an --emotion as well")
         preset = Preset(
             name=name, about=about, voice=voice, language=language, engine=engine,
-            emotion=Emotion.of(emotion, strength=1.0 if strength is None else strength) if asked else None,
+            emotion=None if emotion is None else Emotion.of(emotion, strength=1.0 if strength is None else strength),
             sampling=_parameters(sampling or [], speed),
         )  # fmt: skip
         with self._opened() as door:
@@ -177,12 +178,14 @@ class Commands:
 def _parameters(given: list[str], speed: float | None) -> dict[str, float]:
     found: dict[str, float] = {} if speed is None else {"speed": speed}
     for one in given:
-        name, mark, value = one.partition("=")
+        name, mark, value = (part.strip() for part in one.partition("="))
+        if name in found:
+            raise InvalidRequest(f"{name} is given twice: leave out --sampling {one[:60]!r}, or what stands before it")
         try:
-            found[name.strip()] = float(value)
+            found[name] = float(value)
         except ValueError:
             mark = ""
-        if not mark or not name.strip():
+        if not mark or not name:
             raise InvalidRequest(f"--sampling {one[:60]!r} must be NAME=NUMBER, such as temperature=0.7")
     return found
 

@@ -232,6 +232,10 @@ def _sampling(sampling: Mapping[str, float] | None, speed: float | None) -> dict
         raise InvalidRequest(f"the sampling must be a mapping of parameters to numbers, not {sampling!r}")
     given = dict(sampling or {})
     if speed is not None:
+        if "speed" in given:
+            raise InvalidRequest(
+                f"the speed is given twice, as speed = {speed!r} and in the sampling as {given['speed']!r}; leave one out"
+            )
         given["speed"] = speed
     for name, value in given.items():
         if not isinstance(name, str):

@@ -77,9 +77,9 @@ def test_a_file_by_hand_is_read_and_hides_what_comes_along(presets: Presets) -> 
     [
         ("[x", "not valid TOML"), ("x = 3", "stands outside a table"), ("[x]\nvoise = 'f2'", "did you mean 'voice'"),
         ("[x]\nemotion = {hapy = 1}", "did you mean 'happy'"), ("[x]\nemotion = {sad = 2}", "between 0 and 1"),
-        ("[x]\nstrength = 'much'", "number"), ("[x]\nsampling = {speed = 'fast'}", "must be a number"),
+        ("[x]\nemotion = 'sad'\nstrength = 'much'", "number"), ("[x]\nsampling = {speed = 'fast'}", "must be a number"),
         ("[x]\nsampling = 3", r"\[x\] is not right"), ("[x]\nvoice = 3", "the voice"), ("['a b']\nvoice = 'x'", "no name"),
-        ("[x]\nlanguage = 'nonsense-'", r"\[x\] is not right"),
+        ("[x]\nlanguage = 'nonsense-'", r"\[x\] is not right"), ("[x]\nstrength = 0.5", "nothing to scale"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_the_file_is_named_with_its_place(presets: Presets, content: str, message: str) -> None:
@@ -201,3 +201,5 @@ def test_the_commands_say_what_is_wrong(run: Callable[..., tuple[int, str]]) -> 
     assert "NAME=NUMBER" in run("add", "x", "--sampling", "fast")[1]
     assert "did you mean 'happy'" in run("add", "x", "--emotion", "hapy")[1]
     assert run("add", "bedtime", "--voice", "f2")[0] == 1
+    assert "--strength 0.5 has nothing to scale" in run("add", "x", "--strength", "0.5", "--voice", "f2")[1]
+    assert "speed is given twice" in run("add", "x", "--speed", "1.1", "--sampling", "speed=1.2")[1]

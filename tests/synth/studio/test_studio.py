@@ -210,6 +210,7 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         ({"tags": ["ok", ""]}, InvalidRequest, "tag is empty"),
         ({"speed": 0}, InvalidRequest, "more than 0, not 0"),
         ({"sampling": {"speed": -1}}, InvalidRequest, "more than 0, not -1"),
+        ({"speed": 1.2, "sampling": {"speed": 1.1}}, InvalidRequest, "given twice, as speed = 1.2 and in the sampling as 1.1"),
         ({"take": 0}, InvalidRequest, "take must be a whole number"),
         ({"seed": -1}, InvalidRequest, "seed must be a whole number"),
         ({"language": 5}, InvalidRequest, "language must be a string, not 5"),
