@@ -86,7 +86,7 @@ class Commands:
         )
         terminal.console.print(
             f"{terminal.count(could.clips, 'copy', 'copies')}, {terminal.size(could.bytes)}, could go:"
-            " the store has them, and nobody uses them just now"
+            " they are stored, as far as the log knows, and nobody uses them just now"
         )
         _print_kept(could)
 
@@ -107,7 +107,7 @@ class Commands:
         to
             How large it may be: 500MB, 2GiB, 0. By default `cache.max_bytes`.
         dry_run
-            Only say what would go.
+            Only say what would go, without asking the store.
         json
             Print one JSON document.
         """
@@ -124,23 +124,37 @@ class Commands:
                  "trouble": done.trouble, "dry_run": dry_run}
             )  # fmt: skip
         else:
-            verb = "would make room" if dry_run else "made room"
-            terminal.console.print(
-                f"[bold]{terminal.count(done.clips, 'copy', 'copies')}[/] {verb}: {terminal.size(done.bytes)};"
-                f" {terminal.size(done.left)} {'would be' if dry_run else 'are'} left"
-            )
-            if not enough:
-                terminal.console.print(f"that is more than {terminal.size(target)}:", style="yellow")
-                _print_kept(done)
+            _print_trimmed(done, target, dry=dry_run)
             if done.trouble:
                 terminal.console.print(terminal.text(done.trouble), style="yellow", soft_wrap=True)
         return 0 if enough else 1
 
 
+def _print_trimmed(done: Trimmed, target: int, *, dry: bool) -> None:
+    if not done.clips and done.left <= target:
+        terminal.console.print(
+            f"nothing {'would go' if dry else 'went'}: the cache has {terminal.size(done.left)}, and may have"
+            f" {terminal.size(target)}"
+        )
+        return
+    terminal.console.print(
+        f"{'would remove' if dry else 'removed'} [bold]{terminal.count(done.clips, 'copy', 'copies')}[/],"
+        f" {terminal.size(done.bytes)}; {terminal.size(done.left)} {'would stay' if dry else 'stay'}"
+    )
+    if done.left > target:
+        terminal.console.print(f"that is more than {terminal.size(target)}", style="yellow")
+    if dry and done.clips:
+        terminal.console.print(
+            "nothing was removed; a real run asks the store first, and what it does not confirm stays", style="dim"
+        )
+    if dry or done.left > target:
+        _print_kept(done)
+
+
 def _print_kept(done: Trimmed) -> None:
     if not done.kept:
         return
-    made = terminal.table("What stays", "copies", "why", right=("copies",))
+    made = terminal.table("What cannot go", "copies", "why", right=("copies",))
     for reason, count in sorted(done.kept.items(), key=lambda each: -each[1]):
         made.add_row(f"{count:,}", _KEPT.get(reason, reason))
     terminal.console.print(made)

@@ -21,7 +21,7 @@ class Meaning(msgspec.Struct, frozen=True):
 
 MEANINGS: dict[str, Meaning] = {
     "conditional_put": Meaning(
-        "conditional PUT", "uploads look first and send then; keys hold the clip's id, so nobody else writes the same one"
+        "conditional PUT", "uploads look before they send again; keys hold the clip's id, so nobody else writes the same one"
     ),
     "conditional_race": Meaning("conditional PUT in a race", "uploads do not rely on conditional PUT"),
     "conditional_versioned": Meaning(

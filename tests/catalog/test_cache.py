@@ -431,9 +431,12 @@ def test_a_person_sees_and_trims_the_cache(home: Path, capsys: pytest.CaptureFix
     assert json.loads(capsys.readouterr().out)["kept"] == {"used": 3}
     (home / "voxledger.toml").write_text('[cache]\nkeep = "0s"\nmax_bytes = "10MB"\n')
     assert command(home, "cache", "trim", "--to", "0", "--dry-run") == 0
-    assert "3 copies would make room" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "would remove 3 copies" in shown
+    assert "0 B would stay" in shown
+    assert "nothing was removed; a real run asks the store first" in shown
     assert command(home, "cache", "trim", "--to", "0") == 0
-    assert "3 copies made room" in capsys.readouterr().out
+    assert "removed 3 copies" in capsys.readouterr().out
     assert command(home, "status") == 0
     assert "local copies 0 B of 10.0 MB" in capsys.readouterr().out
     with voxledger.open(home) as vox:

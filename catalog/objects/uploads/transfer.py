@@ -25,7 +25,7 @@ _PIECE = 1 << 20
 
 
 class AnotherObject(StoreError):
-    """Other bytes lie under the key. They are never overwritten."""
+    """Other bytes lie under the key. They stay, unless the upload was made to replace what is damaged (`Upload.replace`)."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):

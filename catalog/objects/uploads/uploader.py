@@ -260,9 +260,9 @@ class Uploader:
             try:
                 self._do(task, belongs)
             except Exception as error:  # noqa: BLE001  # one task must not end the work on all others
-                # Its lease runs out, or ends with this process; then it is taken again.
+                # Its lease runs out, or ends with this process; then it is taken again. What it says may quote names.
                 if not self._closing:
-                    _log.warning("upload task %d was left as it is: %r", task.id, error)
+                    _log.warning("upload task %d was left as it is (%s)", task.id, _kind(error))
             finally:
                 with self._changed:
                     self._running.discard(task.id)
@@ -327,3 +327,8 @@ class Uploader:
             self._refusals.forget(task)
             if ended.upload is not None:
                 self._unfinished.give_up(self._store, task, ended.upload)
+
+
+def _kind(error: Exception) -> str:
+    """What kind of error it is, in words without names: its code, or the system's word for it."""
+    return str(getattr(error, "code", None) or getattr(error, "strerror", None) or type(error).__name__)

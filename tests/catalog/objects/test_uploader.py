@@ -336,6 +336,21 @@ def test_task_that_cannot_be_read_is_parked_without_an_event(parts: Parts, rclon
     assert parts.journal.head() == 0
 
 
+def test_what_nobody_foresaw_is_logged_by_its_kind_alone(
+    parts: Parts, rclone_store: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("what somebody said")
+
+    monkeypatch.setattr(uploader, "attempt", fail)
+    clip = add_clip(parts, bucket)
+    with Uploading(parts, rclone_store.settings()) as uploads:
+        uploads.notify()
+        wait_for(lambda: "was left as it is (ValueError)" in caplog.text, "the failure is logged")
+    assert "somebody said" not in caplog.text
+    assert clip.key not in caplog.text
+
+
 def test_task_taken_back_in_mid_upload_leaves_no_event(
     parts: Parts, proxy: FaultProxy, through: StoreSettings, bucket: str
 ) -> None:
