@@ -14,7 +14,9 @@ from voxledger.synth.engines.base import Samples
 from voxledger.synth.engines.worker import Program, Worker, WorkerEnded
 
 REMEMBERED = 8
-"""Voices whose conditioning a worker keeps, the last ones it met."""
+"""Voices whose conditioning a worker keeps: indextts25-inference lets go the one that came first, however often it was used
+since (`_CACHE_MAX` in its `infer_v2_5.py`).
+"""
 
 
 @dataclass(eq=False)
@@ -28,6 +30,17 @@ class _Seat:
     """Whether its worker is to end when it is given back."""
     used: float = 0.0
     voices: list[str] = field(default_factory=list)
+    """What its worker remembers, in the order in which it met them."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a worker, and it lives."""
+        return self.worker is not None and self.worker.usable
+
+    def met(self, voice: str) -> None:
+        """Its worker has spoken with this voice."""
+        if voice not in self.voices:
+            self.voices = [*self.voices, voice][-REMEMBERED:]
 
 
 class Pool:
@@ -56,7 +69,7 @@ class Pool:
         novelty: str,
         loaded: Callable[[float], None] = lambda _: None,
     ) -> Generator[tuple[Samples, int]]:
-        """The samples of each part in order, and their rate; a worker that spoke this `voice` lately is preferred.
+        """The samples of each part in order, and their rate; a worker that remembers this `voice` is preferred.
 
         `loaded` hears how many seconds went into starting a worker and loading its model, before the part that it then speaks.
 
@@ -124,12 +137,11 @@ class Pool:
             if seat.worker is not None and (seat.is_unwanted or not seat.worker.usable):
                 seat.worker.close()
                 seat.worker = None
-            if seat.worker is None:
-                seat.voices.clear()
             with self._changed:
                 seat.is_taken = False
                 seat.used = time.monotonic()
-                seat.voices = [*(each for each in seat.voices if each != voice), voice][-REMEMBERED:]
+                if seat.worker is not None:
+                    seat.met(voice)
                 self._watch()
                 self._changed.notify_all()
 
@@ -138,7 +150,7 @@ class Pool:
         free = [seat for seat in self._seats if not seat.is_taken]
         return min(
             free,
-            key=lambda seat: (seat.worker is None or voice not in seat.voices, seat.worker is None, -seat.used),
+            key=lambda seat: (not seat.runs or voice not in seat.voices, not seat.runs, -seat.used),
             default=None,
         )
 
@@ -157,6 +169,7 @@ class Pool:
                 raise
             loaded(time.monotonic() - begun)
             seat.worker = worker
+            seat.voices.clear()
         return worker
 
     def _watch(self) -> None:
@@ -177,7 +190,6 @@ class Pool:
                 ended = [seat.worker for seat in due]
                 for seat in due:
                     seat.worker = None
-                    seat.voices.clear()
                 if not due:
                     rests = [seat.used + self._idle_s - now for seat in running if not seat.is_taken]
                     self._changed.wait(min(rests, default=None))  # taken ones notify when they are given back

@@ -20,7 +20,7 @@ from tests.synth.engines import tone_model
 from voxledger.synth import EngineUnavailable
 from voxledger.synth.engines import worker, worker_program
 from voxledger.synth.engines.worker import Program, WorkerEnded, WorkerRefused
-from voxledger.synth.engines.worker_pool import Pool
+from voxledger.synth.engines.worker_pool import REMEMBERED, Pool
 
 Make = Callable[..., Pool]
 
@@ -250,7 +250,9 @@ def test_one_without_work_is_ended(make: Make) -> None:
     assert hum(pool, {"tone": 2.0}) == [2.0]
 
 
-def test_a_voice_goes_to_the_worker_that_spoke_it_last(make: Make, tmp_path: Path) -> None:
+@pytest.fixture
+def two(make: Make, tmp_path: Path) -> Pool:
+    """A pool of two workers that run: one remembers ann, the other bob."""
     pool, go_on = make(seats=2), tmp_path / "go"
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(hum, pool, {"do": "wait", "path": str(go_on)}, voice="ann")
@@ -259,15 +261,42 @@ def test_a_voice_goes_to_the_worker_that_spoke_it_last(make: Make, tmp_path: Pat
         go_on.touch()
         waiting.result()
     assert len(pool.pids()) == 2
+    return pool
 
-    def pid(voice: str) -> str:
+
+@pytest.fixture
+def speaker(two: Pool, tmp_path: Path) -> Callable[[str], int]:
+    """Speaks with a voice; gives the process that did."""
+
+    def speaker(voice: str) -> int:
         note = tmp_path / "note"
-        hum(pool, {"do": "note", "path": str(note)}, voice=voice)
-        return note.read_text().split()[-2]
+        hum(two, {"do": "note", "path": str(note)}, voice=voice)
+        return int(note.read_text().split()[-2])
 
-    found = [pid(voice) for voice in ("ann", "bob", "ann", "bob", "bob", "ann")]
+    return speaker
+
+
+def test_a_voice_goes_to_the_worker_that_remembers_it(speaker: Callable[[str], int]) -> None:
+    found = [speaker(voice) for voice in ("ann", "bob", "ann", "bob", "bob", "ann")]
     assert found == [found[0], found[1], found[0], found[1], found[1], found[0]]
     assert found[0] != found[1]
+
+
+def test_a_voice_that_a_worker_let_go_goes_to_any(speaker: Callable[[str], int]) -> None:
+    first = speaker("ann")
+    for number in range(REMEMBERED - 1):
+        assert speaker(f"voice {number}") == speaker("ann") == first
+    assert speaker(f"voice {REMEMBERED}") == first  # for which ann is let go, though she has just spoken
+    other = speaker("bob")
+    assert other != first
+    assert speaker("ann") == other
+
+
+def test_a_worker_that_died_is_preferred_for_nothing(two: Pool, speaker: Callable[[str], int]) -> None:
+    first, other = speaker("ann"), speaker("bob")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: two.pids() == (other,))
+    assert speaker("ann") == other
 
 
 def test_threads_wait_for_a_free_one(make: Make) -> None:
