@@ -73,6 +73,7 @@ class _Chain:
         self._copy = copy
         self._rescued = Segments(rescued)
         self._progress = progress
+        self._looked = (0, 0)
         self._at = 0
         self._digest = bytes(32)
         self._seen: bytes | None = None
@@ -85,7 +86,8 @@ class _Chain:
         for number, segment in enumerate(segments, 1):
             if segment.last > self._at:
                 self._segment(segment, known)
-            self._progress(number, len(segments))
+            self._looked = number, len(segments)
+            self._progress(*self._looked)
         self._journal()
         if self._wanted.position and self._seen != bytes.fromhex(self._wanted.digest):
             self._compare(segments)
@@ -126,7 +128,7 @@ class _Chain:
             if len(piece) >= _WINDOW:
                 self._extend(piece)
                 piece.clear()
-                self._at = pair[0]
+                self._progress(*self._looked)
         if piece:
             self._extend(piece)
         self._fill(self._copied.head + 1)
@@ -157,6 +159,7 @@ class _Chain:
         """What the log has of a stretch, in pieces without a gap."""
         with self._keeper.reading(fresh=False) as reading:
             for start in range(first, last + 1, _WINDOW):
+                self._progress(*self._looked)
                 rows = reading.table(_SQL["events"], {"first": start, "last": min(last, start + _WINDOW - 1)})
                 piece: list[tuple[int, bytes]] = []
                 for position, body, noted in bodies_in(rows):
@@ -189,6 +192,7 @@ class _Chain:
         whole = _Whole(segments, self._copy)
         with self._keeper.reading(fresh=False) as reading:
             for start in range(1, self._wanted.position + 1, _WINDOW):
+                self._progress(*self._looked)
                 last = min(self._wanted.position, start + _WINDOW - 1)
                 rows = reading.tuples(_SQL["digests"], {"first": start, "last": last})
                 here = whole.digests(start, last)

@@ -11,21 +11,23 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import BackupError, StoreError
 from voxledger.catalog.events import new_id
+from voxledger.catalog.objects.patience import patiently
 
 if TYPE_CHECKING:
     from voxledger.catalog.objects import ObjectInfo, Store
 
+_T = TypeVar("_T")
 Work: TypeAlias = Literal["create", "prune"]
 _RENEWED = 300.0
 _STALE = timedelta(minutes=30)
@@ -52,14 +54,24 @@ class Lock:
         self._renewed = time.monotonic()
 
     def renew(self) -> None:
-        """Write the lock anew when it is five minutes old; costs nothing else."""
+        """Write the lock anew when it is five minutes old; costs nothing else.
+
+        Raises BackupError as `require` does: a lock that was taken away must not come back, for somebody else works there.
+        """
         if time.monotonic() - self._renewed > _RENEWED:
+            self.require()
+            patiently(lambda: self._store.put(self._bucket, self._key, self._content))
             self._renewed = time.monotonic()
-            self._store.put(self._bucket, self._key, self._content)
+
+    def renewing(self, things: Iterable[_T]) -> Iterator[_T]:
+        """The same things, and the lock is kept while they are gone through."""
+        for thing in things:
+            yield thing
+            self.renew()
 
     def require(self) -> None:
         """Raises BackupError when somebody has taken the lock away, because this process stood still for too long."""
-        if not self._store.exists(self._bucket, self._key):
+        if not patiently(lambda: self._store.exists(self._bucket, self._key)):
             raise BackupError(
                 "this process stood still for half an hour, and another one has taken its lock away; run it again: what was"
                 " sent is not sent again"

@@ -4,8 +4,8 @@ in between, a piece too many is left, never one too few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from voxledger.catalog.backup.audio import listed as listed_audio
@@ -17,6 +17,7 @@ from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.errors import BackupDamaged, BackupError
 from voxledger.catalog.failpoints import failpoint
 
+_T = TypeVar("_T")
 _BATCH = 1000
 
 
@@ -53,18 +54,28 @@ def prune(
         )
     dropped = tuple(bucket.find(reference) for reference in drop)
     if not apply:
-        return _Prune(bucket, dropped, progress).run(rules, zone, lock=None)
+        return _Prune(bucket, dropped, progress, lock=None).run(rules, zone)
     with held(bucket.store, bucket.name, "prune") as lock:
-        return _Prune(bucket, dropped, progress).run(rules, zone, lock=lock)
+        return _Prune(bucket, dropped, progress, lock=lock).run(rules, zone)
 
 
 class _Prune:
-    def __init__(self, bucket: Bucket, dropped: tuple[Listed, ...], progress: Callable[[str, int, int], None]) -> None:
+    """Looks at every backup; deletes only under a lock."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        dropped: tuple[Listed, ...],
+        progress: Callable[[str, int, int], None],
+        *,
+        lock: Lock | None,
+    ) -> None:
         self._bucket = bucket
         self._dropped = dropped
         self._progress = progress
+        self._lock = lock
 
-    def run(self, rules: Rules, zone: ZoneInfo, *, lock: Lock | None) -> Pruned:
+    def run(self, rules: Rules, zone: ZoneInfo) -> Pruned:
         going = {listed.key for listed in self._dropped}
         found = self._manifests([listed for listed in self._bucket.listed() if listed.key not in going])
         decisions: list[Decision] = []
@@ -74,16 +85,16 @@ class _Prune:
         condemned = {decision.backup.id for decision in decisions if not decision.keep}
         staying = [each for each in found if each[0].id not in condemned]
         unneeded, size = self._unneeded(staying)
-        if lock is not None:
+        if self._lock is not None:
             gone = [listed.key for listed, _, _ in found if listed.id in condemned] + sorted(going)
-            self._delete("forgetting", gone, lock)
+            self._delete("forgetting", gone, self._lock)
             failpoint("backup.after_forgotten")
-            self._delete("deleting", unneeded, lock)
-        return Pruned(tuple(decisions), self._dropped, len(unneeded), size, lock is not None)
+            self._delete("deleting", unneeded, self._lock)
+        return Pruned(tuple(decisions), self._dropped, len(unneeded), size, self._lock is not None)
 
     def _manifests(self, listed: Sequence[Listed]) -> list[tuple[Listed, Manifest, Seal]]:
         found = []
-        for number, each in enumerate(listed, 1):
+        for number, each in enumerate(self._renewing(listed), 1):
             try:
                 manifest, seal = self._bucket.manifest(each)
             except BackupDamaged as error:
@@ -103,7 +114,7 @@ class _Prune:
             pieces.update(piece.name for file in manifest.files for piece in file.pieces)
             if manifest.audio is not None:
                 pieces.update(piece.name for piece in manifest.audio.listing.pieces)
-                for saved in listed_audio(self._bucket, seal, manifest.audio):
+                for saved in self._renewing(listed_audio(self._bucket, seal, manifest.audio)):
                     pieces.update(piece.name for piece in saved.pieces)
                     if not saved.pieces:
                         copies.add(saved.id)
@@ -111,15 +122,19 @@ class _Prune:
 
     def _apart_from(self, pieces: Collection[str], copies: Collection[str]) -> tuple[list[str], int]:
         keys, size = [], 0
-        for info in self._bucket.pieces():
+        for info in self._renewing(self._bucket.pieces()):
             if info.key.rpartition("/")[2] not in pieces:
                 keys.append(info.key)
                 size += info.bytes
-        for info in self._bucket.store.list(self._bucket.name, "audio/"):
+        for info in self._renewing(self._bucket.store.list(self._bucket.name, "audio/")):
             if info.key.removeprefix("audio/") not in copies:
                 keys.append(info.key)
                 size += info.bytes
         return keys, size
+
+    def _renewing(self, things: Iterable[_T]) -> Iterator[_T]:
+        """The same things, and the lock is kept while they are gone through. Whoever only looks has none."""
+        return iter(things) if self._lock is None else self._lock.renewing(things)
 
     def _delete(self, what: str, keys: Sequence[str], lock: Lock) -> None:
         for start in range(0, len(keys), _BATCH):

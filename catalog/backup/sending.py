@@ -41,7 +41,7 @@ class Sender:
         self._pool = pool
         self._window = window
         self._changed = threading.Lock()
-        self._there = {info.key.rpartition("/")[2]: info.bytes for info in bucket.pieces()}
+        self._there = {info.key.rpartition("/")[2]: info.bytes for info in lock.renewing(bucket.pieces())}
         self._md5: dict[str, str] = {}
         self._used: set[str] = set()
         self.sent = Sent(0, 0)
@@ -108,10 +108,11 @@ class Sender:
 
         Raises BackupDamaged that names what does not. Stores whose ETag is no MD5 are asked for the piece itself.
         """
-        there = {info.key.rpartition("/")[2]: info for info in self._bucket.pieces()}
+        there = {info.key.rpartition("/")[2]: info for info in self._lock.renewing(self._bucket.pieces())}
         wrong = [name for name in self._used if name not in there or there[name].bytes != self._there[name]]
         doubtful = [name for name, md5 in self._md5.items() if name in there and there[name].etag != md5]
-        for name, fine in zip(doubtful, self._pool.map(self._reads_back, doubtful), strict=True):
+        found = zip(doubtful, self._pool.map(self._reads_back, doubtful), strict=True)
+        for name, fine in self._lock.renewing(found):
             if not fine:
                 wrong.append(name)
         if wrong:
