@@ -163,7 +163,7 @@ class Ledger:
         """The S3 store; nothing is contacted before its first use."""
         from voxledger.catalog.objects import Store
 
-        return Store(self.home, self.settings.store)
+        return Store(self.home, self.settings.store, threads=self.settings.models.threads)
 
     @_once
     def uploader(self) -> Uploader:

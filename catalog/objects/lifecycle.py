@@ -23,9 +23,8 @@ from voxledger.catalog.settings import Settings
 
 TAG = {"Key": "voxledger-expire", "Value": "purged"}
 """What a purge puts on an object right before it deletes it."""
-OURS = "voxledger-"
-"""How the names of our rules begin."""
 EXPIRE, ABORT = "voxledger-expire", "voxledger-unfinished"
+"""The names of our rules."""
 ABORT_DAYS = 7
 """No upload of ours takes longer: a link lives seven days at most, and so does a lease."""
 _DAY = 86400.0

@@ -45,15 +45,15 @@ class Taken:
 
 
 class RangeReader:
-    """Reads pieces of an object of `size` bytes; with `etag`, of that version. Safe for many threads."""
+    """Reads pieces of an object of `size` bytes, all of the version that answers first. Safe for many threads."""
 
-    def __init__(self, store: Store, bucket: str, key: str, *, size: int, etag: str | None) -> None:
+    def __init__(self, store: Store, bucket: str, key: str, *, size: int) -> None:
         self._store = store
         self._bucket = bucket
         self._key = key
         self._what = f"GET {bucket}/{key}"
         self._size = size
-        self._etag = etag
+        self._etag = ""
         self._lock = threading.Lock()
 
     def read(self, taken: Taken, file: BinaryIO, heard: Callable[[int], None], stopped: Callable[[], bool]) -> None:

@@ -41,7 +41,6 @@ def fetch_object(
     *,
     bytes: int,  # what ObjectInfo and Clip call it
     sha256: str,
-    etag: str | None = None,
     threads: int = THREADS,
     progress: Arrived | None = None,
 ) -> Path:
@@ -51,7 +50,7 @@ def fetch_object(
     as `threads` connections, with about 1 MB of memory each. What has arrived lies in a file beside `path` and stays
     there when this ends early, by an error, Ctrl-C or SIGKILL: the next call for the same content fetches the rest only.
     A damaged range is fetched again, and named in the log. Processes and threads that want the same content in the same place wait
-    for one another, and fetch it once. With `etag` only that version of the object is read.
+    for one another, and fetch it once.
 
     Raises StoreError with the code `NoSuchKey` where nothing lies, `Changed` where another object lies, `Damaged` where the
     bytes in the store are not those of `sha256`; StoreUnavailable when the store falls silent for longer than a few
@@ -68,7 +67,7 @@ def fetch_object(
             _require_room(part)
             try:
                 part.open()
-                _fetch(part, RangeReader(store, bucket, key, size=bytes, etag=etag), threads, heard)
+                _fetch(part, RangeReader(store, bucket, key, size=bytes), threads, heard)
             except StoreError as error:
                 if error.code in seam.MISSING | {"Changed"}:
                     part.crcs.clear()  # nobody will ever ask for the rest

@@ -17,6 +17,7 @@ from voxledger.catalog.objects.features import store_features
 from voxledger.catalog.objects.object_info import ObjectInfo, from_head, from_listing
 from voxledger.catalog.objects.pace import pace_of
 from voxledger.catalog.objects.putting import Put
+from voxledger.catalog.objects.ranged import THREADS
 from voxledger.catalog.objects.records import wants_records
 from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.settings import Store as StoreSettings
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _BATCH = 1000
 """Most keys of one DeleteObjects request."""
-_LONGEST_LINK = 7 * 86400
+_SPARE = 4
+"""Connections for what is asked beside uploads and transfers."""
 _FOREIGN = seam.REFUSED | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 """What a stranger on the embedded store's port would answer."""
 _CHECKSUM_MODE = {
@@ -43,8 +45,11 @@ class Store:
     Nothing is repeated, with one exception: a request to the embedded store that ended or was replaced meanwhile.
     """
 
-    def __init__(self, home: Home, settings: StoreSettings) -> None:
+    def __init__(self, home: Home, settings: StoreSettings, *, threads: int = 0) -> None:
+        """`threads`: over how many connections others than uploads and fetches transfer, where that may be more."""
         self.settings = settings
+        # What the pool cannot hold is opened anew for each request, with its handshakes.
+        self._connections = settings.upload_threads + max(settings.upload_threads, THREADS, threads) + _SPARE
         self.pace = pace_of(settings.upload_limit)
         """How fast this process may send; None without a limit."""
         self._home = home
@@ -239,9 +244,7 @@ class Store:
             following = {"ContinuationToken": page["NextContinuationToken"]}
 
     def presign(self, bucket: str, key: str, expires: int) -> str:
-        """A link that lets anyone GET the object for `expires` seconds, at most seven days."""
-        if not 1 <= expires <= _LONGEST_LINK:
-            raise StoreError(f"a link lives between 1 second and 7 days, not {expires} seconds", code="InvalidExpiry")
+        """A link that lets anyone GET the object for `expires` seconds. Stores refuse those of more than seven days."""
         return self.request(
             f"link to {bucket}/{key}",
             lambda s3: s3.generate_presigned_url(
@@ -286,9 +289,11 @@ class Store:
         endpoint = self.embedded.ensure() if self.embedded is not None else None
         with self._lock:
             if self._client is None or self._serves != endpoint:
-                connections = max(10, 2 * self.settings.upload_threads + 4)
-                self._client = seam.make_client(self.settings, endpoint, connections=connections)
+                former = self._client
+                self._client = seam.make_client(self.settings, endpoint, connections=self._connections)
                 self._serves = endpoint
+                if former is not None:
+                    former.close()
             return self._client, endpoint
 
     def request(self, what: str, step: Callable[[S3Client], _T]) -> _T:

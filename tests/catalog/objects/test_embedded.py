@@ -187,9 +187,11 @@ def test_use_after_the_server_died_starts_another(embedded: EmbeddedStore, store
 
 @pytest.mark.parametrize("anonymous", [False, True], ids=["with other keys", "without keys"])
 def test_stranger_on_its_port_is_noticed(
-    embedded: EmbeddedStore, store: Store, tmp_path: Path, anonymous: bool
+    embedded: EmbeddedStore, store: Store, tmp_path: Path, anonymous: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put("bucket", "key", b"ours")
+    client, closed = store.request("CLIENT", lambda s3: s3), list[bool]()
+    monkeypatch.setattr(client, "close", lambda: closed.append(True))
     before = running(embedded)
     (tmp_path / "foreign" / "bucket").mkdir(parents=True)
     (tmp_path / "foreign" / "bucket" / "key").write_bytes(b"theirs")
@@ -199,6 +201,7 @@ def test_stranger_on_its_port_is_noticed(
         assert stranger.port == before.port
         assert store.get("bucket", "key") == b"ours"
         assert running(embedded).port != stranger.port
+        assert closed, "the connections of before do not stay open"
         store.put("bucket", "key", b"still ours")
     assert (tmp_path / "foreign" / "bucket" / "key").read_bytes() == b"theirs"
 
