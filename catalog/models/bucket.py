@@ -21,11 +21,9 @@ from voxledger.catalog.errors import ModelError, StoreError
 from voxledger.catalog.models.manifest import MOST_BYTES, Manifest, read_manifest
 from voxledger.catalog.models.names import Reference, parse
 from voxledger.catalog.objects import ObjectInfo, Store
+from voxledger.catalog.objects.client import MISSING, NOT_KNOWN, TAKEN
 
 _JSON = "application/json"
-_GONE = frozenset(["404", "NoSuchKey", "NoSuchBucket", "NotFound"])
-_TAKEN = frozenset(["PreconditionFailed", "ConditionalRequestConflict", "412", "409"])
-_NOT_KNOWN = frozenset(["NotImplemented", "501"])
 _TRIES = 4
 _LONGEST_HISTORY = 200
 
@@ -166,7 +164,7 @@ class Bucket:
         try:
             content, etag = self.store.request(f"GET {self.name}/{key}", lambda s3: _read(s3, self.name, key))
         except StoreError as error:
-            if error.code in _GONE:
+            if error.code in MISSING:
                 return None
             raise
         try:
@@ -214,7 +212,7 @@ class Bucket:
                 raise ModelError(f"{self.name}/{key} has {found.bytes:,} bytes, which no manifest of a model has")
             return self.store.get(self.name, key)
         except StoreError as error:
-            if error.code in _GONE:
+            if error.code in MISSING:
                 return None
             raise
 
@@ -235,10 +233,10 @@ class Bucket:
                     lambda s3: s3.put_object(Bucket=self.name, Key=key, Body=content, **options),
                 )
             except StoreError as error:
-                if error.code in _TAKEN:
+                if error.code in TAKEN:
                     # An answer may have been lost: then it is our own that is there.
                     return self._get(key) == content
-                if error.code in _NOT_KNOWN:
+                if error.code in NOT_KNOWN:
                     break
                 if error.code == "InternalError" and attempt + 1 < _TRIES:
                     continue  # see Store.put

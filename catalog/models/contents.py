@@ -13,11 +13,14 @@ from voxledger.catalog.models.bucket import Bucket, blob_key
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import Manifest, ModelFile
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress, unheard
+from voxledger.catalog.models.progress import Meter
+from voxledger.catalog.objects.client import MISSING
+from voxledger.catalog.objects.part_file import PartFile
+from voxledger.catalog.objects.ranged import fetch_object
+from voxledger.catalog.progress import Progress, unheard
 
 LARGE = 64 << 20
 """Files from here on travel one after another, each over all connections; smaller ones side by side."""
-_GONE = frozenset(["404", "NoSuchKey", "NoSuchBucket", "NotFound"])
 
 
 def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[ModelFile], list[ModelFile]]:
@@ -85,8 +88,6 @@ class _Arrivals:
 
 
 def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, threads: int, meter: Meter) -> int:
-    from voxledger.catalog.objects.ranged import fetch_object
-
     path, arrivals = local.prepare(file.sha256), _Arrivals(meter)
     if not file.bytes:
         path.touch()
@@ -97,7 +98,7 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
             progress=arrivals,
         )  # fmt: skip
     except StoreError as error:
-        if error.code in _GONE:
+        if error.code in MISSING:
             raise lacking(reference, [file.path]) from error
         if error.code in ("Damaged", "Changed"):
             raise ModelError(
@@ -121,7 +122,9 @@ def lacking(reference: Reference, paths: Iterable[str]) -> ModelError:
 
 
 def _require_room(local: Local, reference: Reference, files: list[ModelFile], room: int) -> None:
-    needed = sum(file.bytes - _begun(local, file) for file in files)
+    needed = sum(
+        file.bytes - PartFile(local.blob(file.sha256), size=file.bytes, sha256=file.sha256).on_disk() for file in files
+    )
     free = platform.free_disk(local.folder)
     if needed and free - needed < room:
         raise DiskFull(
@@ -129,15 +132,3 @@ def _require_room(local: Local, reference: Reference, files: list[ModelFile], ro
             f" general.min_free_disk = {room / 1e9:,.2f} GB stay free; free some space (`voxledger models remove`, or"
             " `voxledger models gc --here`), or lower the setting. Nothing was pulled"
         )
-
-
-def _begun(local: Local, file: ModelFile) -> int:
-    """Bytes that an interrupted fetch of a content holds on the disk already."""
-    from voxledger.catalog.objects.part_file import PartFile
-
-    try:
-        found = PartFile(local.blob(file.sha256), size=file.bytes, sha256=file.sha256).path.stat()
-    except OSError:
-        return 0
-    # Where the system does not tell, as if nothing had come.
-    return min(file.bytes, 512 * getattr(found, "st_blocks", 0))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from voxledger.catalog.errors import ModelError
 from voxledger.catalog.models.manifest import MOST_FILES, Manifest, ModelFile, made_manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Read, unheard
+from voxledger.catalog.progress import Heard, unheard
 
 _PIECE = 1 << 20
 _HASHERS = 4
@@ -45,7 +45,7 @@ class FolderRead(NamedTuple):
     hidden: int
 
 
-def read_folder(folder: Path, reference: Reference, *, follow: bool, hashed: Read = unheard) -> FolderRead:
+def read_folder(folder: Path, reference: Reference, *, follow: bool, hashed: Heard = unheard) -> FolderRead:
     """Find and hash the files of a folder; `hashed` hears of each piece that was read. Files and folders whose names
     begin with a dot are left out: they belong to git, to a downloader or to a desktop.
 
@@ -87,16 +87,6 @@ def stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-def sha256_of(path: Path, read: Read = unheard) -> str:
-    """In hex; `read` hears of each piece. Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            read(len(piece))
-    return digest.hexdigest()
 
 
 def md5_of(path: Path) -> str:
@@ -159,7 +149,7 @@ def _entries(
             raise ModelError(f"{path} is no regular file (a pipe, a socket or a device); remove it", files=[name])
 
 
-def _hashed(name: str, path: Path, hashed: Read) -> Source:
+def _hashed(name: str, path: Path, hashed: Heard) -> Source:
     before = stamp(path)
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:

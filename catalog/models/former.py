@@ -7,22 +7,11 @@ from typing import NamedTuple
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.client import MISSING, NOT_KNOWN, REFUSED
 
 LARGEST_COPY = 5_000_000_000
 """What S3 copies in one request."""
-_NONE_KEPT = frozenset(
-    [
-        "NotImplemented",
-        "MethodNotAllowed",
-        "AccessDenied",
-        "403",
-        "405",
-        "501",
-        "404",
-        "NoSuchBucket",
-        "InvalidArgument",
-    ]
-)
+_NONE_KEPT = NOT_KNOWN | REFUSED | MISSING | {"InvalidArgument"}
 
 
 class ObjectVersion(NamedTuple):

@@ -23,10 +23,10 @@ from typing import NamedTuple
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, HomeError, ModelError
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.models.folder import sha256_of
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.models.manifest import Manifest, ModelFile, read_manifest
 from voxledger.catalog.models.names import Reference, parse, parse_loose
-from voxledger.catalog.models.progress import Read, unheard
+from voxledger.catalog.progress import Heard, unheard
 
 _HASHERS = 4
 _READ_ONLY = 0o444
@@ -94,7 +94,7 @@ class Local:
             if size != file.bytes:
                 yield Damage(file.path, f"has {size:,} bytes, not {file.bytes:,}")
 
-    def damages(self, manifest: Manifest, read: Read = unheard) -> list[Damage]:
+    def damages(self, manifest: Manifest, read: Heard = unheard) -> list[Damage]:
         """Like `gaps`, with every byte read; `read` hears of each piece."""
         found = {damage.path: damage for damage in self.gaps(manifest)}
         folder = self.path(manifest.reference)
@@ -138,7 +138,7 @@ class Local:
         with platform.locked(lock):
             yield
 
-    def keep(self, source: Path, file: ModelFile, read: Read = unheard) -> bool:
+    def keep(self, source: Path, file: ModelFile, read: Heard = unheard) -> bool:
         """Take a content from a file that lies in this folder already; False when that is not what it should be."""
         if not _holds(source, file, read):
             return False
@@ -157,7 +157,7 @@ class Local:
                     found[file.sha256].append(self.path(manifest.reference) / file.path)
         return found
 
-    def has(self, file: ModelFile, linked: dict[str, list[Path]], read: Read = unheard) -> bool:
+    def has(self, file: ModelFile, linked: dict[str, list[Path]], read: Heard = unheard) -> bool:
         """Whether a content is here, every byte read: a damaged one is taken away. One that only lies in the folder of a
         version is taken from there: `linked` says where.
         """
@@ -295,7 +295,7 @@ class Local:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _holds(path: Path, file: ModelFile, read: Read) -> bool:
+def _holds(path: Path, file: ModelFile, read: Heard) -> bool:
     try:
         return path.stat().st_size == file.bytes and sha256_of(path, read) == file.sha256
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,11 +16,12 @@ from voxledger.catalog.models.listing import ModelVersion, listed
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference, parse, parse_loose
-from voxledger.catalog.models.progress import Meter, Progress, silent
+from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.models.pulling import Pulled, manifest_in, pull
 from voxledger.catalog.models.pushing import Pushed, push
 from voxledger.catalog.models.restoring import Mended, damaged_in_store, find_manifest, mend_store
 from voxledger.catalog.models.verifying import Checked
+from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
@@ -152,7 +152,7 @@ class Models:
         bucket = None if here_only else self.bucket
         known = {*self.local.versions()}
         if bucket is not None:
-            known |= {each.reference for each in chain(bucket.listed("manifests"), bucket.listed("copies"))}
+            known |= verifying.in_store(bucket)
         if reference is not None:
             wanted = parse(reference)
             if wanted not in known:

@@ -1,29 +1,14 @@
-"""Progress: what long work says of itself, from many threads."""
+"""Progress: one sum of what many threads have done."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import TypeAlias
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done (`hashing`, `pushing`, `pulling`, `checking`, `waiting`), and the bytes done of how many."""
-
-
-Read: TypeAlias = Callable[[int], None]
-"""Hears from any thread of each piece that was read, in bytes."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Nobody watches."""
-
-
-def unheard(size: int) -> None:
-    """Nobody listens."""
+from voxledger.catalog.progress import Progress
 
 
 class Meter:
-    """Adds up the bytes of many threads for one `progress`."""
+    """Adds up the bytes of many threads for one `progress`, which hears of `hashing`, `pushing`, `pulling`, `checking`."""
 
     def __init__(self, what: str, total: int, progress: Progress) -> None:
         self._what = what

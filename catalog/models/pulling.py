@@ -12,7 +12,8 @@ from voxledger.catalog.models.contents import fetch, present
 from voxledger.catalog.models.local import Damage, Local
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress
+from voxledger.catalog.models.progress import Meter
+from voxledger.catalog.progress import Progress
 
 
 class Pulled(NamedTuple):

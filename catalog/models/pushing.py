@@ -15,9 +15,10 @@ from voxledger.catalog.models.contents import LARGE
 from voxledger.catalog.models.folder import Source, read_folder, require_unchanged, total_bytes
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress, silent
+from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.sending import Sending
+from voxledger.catalog.progress import Progress, silent
 
 _TRIES = 5
 

@@ -7,10 +7,10 @@ contents among the bucket's versions and on this machine.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 from voxledger.catalog.errors import ModelError, ModelNotFound
 from voxledger.catalog.models.bucket import COPIES, Bucket, blob_key, manifest_key
@@ -20,8 +20,10 @@ from voxledger.catalog.models.former import LARGEST_COPY, Former
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import MOST_BYTES, Manifest, ModelFile, read_manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Progress, Read, unheard
 from voxledger.catalog.models.pushing import make_current, send
+from voxledger.catalog.objects.hashing import hash_object
+from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.progress import Heard, Progress
 
 From = Literal["store", "versioning", "objects", "node"]
 
@@ -98,14 +100,24 @@ def mend_store(
     return Mended(files, size, source if files else None, made_current, elapsed_us)
 
 
-def damaged_in_store(bucket: Bucket, manifest: Manifest, read: Read) -> list[ModelFile]:
+def damaged_in_store(bucket: Bucket, manifest: Manifest, read: Heard) -> list[ModelFile]:
     """The files of a version that the store lacks or has damaged, every byte read."""
     found = []
     for file in manifest.contents.values():
-        info = bucket.blob(file.sha256)
-        if info is None or info.bytes != file.bytes or _streamed(bucket, file, read) != file.sha256:
+        info = patiently(partial(bucket.blob, file.sha256))
+        if info is None or info.bytes != file.bytes or not _reads_right(bucket, file, read):
             found.append(file)
     return found
+
+
+def _reads_right(bucket: Bucket, file: ModelFile, read: Heard) -> bool:
+    """Every byte read; again, if they are wrong: what is damaged on its way here is none of the store's damage."""
+    for _ in range(2):
+        found = hash_object(bucket.store, bucket.name, blob_key(file.sha256), heard=read)
+        if found is None or found.sha256 == file.sha256:
+            return found is not None
+        read(-found.bytes)
+    return False
 
 
 def made_of(manifest: Manifest, files: list[ModelFile]) -> Manifest:
@@ -153,7 +165,7 @@ def _from_versions(bucket: Bucket, file: ModelFile, damaged: frozenset[str]) -> 
     for place, version in enumerate(versions):
         if version.is_deletion or version.bytes != file.bytes or (place == 0 and file.sha256 in damaged):
             continue
-        if _streamed(bucket, file, unheard, version.id) != file.sha256:
+        if hash_object(bucket.store, bucket.name, former.key, version=version.id) != (file.bytes, file.sha256):
             continue
         above = versions[:place]
         if all(each.is_deletion for each in above):
@@ -164,21 +176,6 @@ def _from_versions(bucket: Bucket, file: ModelFile, damaged: frozenset[str]) -> 
             former.copy(version)
             return True
     return False
-
-
-def _streamed(bucket: Bucket, file: ModelFile, read: Read, version: str | None = None) -> str:
-    """The SHA-256 of a content in the store, read piece by piece."""
-    key, options = blob_key(file.sha256), {"VersionId": version} if version else {}
-
-    def hashed(s3: Any) -> str:
-        digest = hashlib.sha256()
-        with contextlib.closing(s3.get_object(Bucket=bucket.name, Key=key, **options)["Body"]) as body:
-            for piece in body.iter_chunks(1 << 20):
-                digest.update(piece)
-                read(len(piece))
-        return digest.hexdigest()
-
-    return bucket.store.request(f"GET {bucket.name}/{key}", hashed)
 
 
 def _source(local: Local, file: ModelFile) -> Source:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from voxledger.catalog.errors import ModelError
@@ -10,8 +12,10 @@ from voxledger.catalog.models.bucket import Bucket
 from voxledger.catalog.models.local import Damage, Local
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
-from voxledger.catalog.models.progress import Meter, Progress, Read, unheard
+from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.models.restoring import damaged_in_store
+from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.progress import Heard, Progress, unheard
 
 
 class Checked(NamedTuple):
@@ -49,6 +53,11 @@ def verify_local(local: Local, references: Iterable[Reference], *, deep: bool, p
     return checked
 
 
+def in_store(bucket: Bucket) -> set[Reference]:
+    """The versions that the store has, or had until somebody deleted their manifest by hand."""
+    return patiently(lambda: {each.reference for each in chain(bucket.listed("manifests"), bucket.listed("copies"))})
+
+
 def verify_store(
     bucket: Bucket,
     references: Iterable[Reference],
@@ -57,13 +66,16 @@ def verify_store(
     recorded: Callable[[Reference], str | None],
     progress: Progress,
 ) -> list[Checked]:
-    """Each version in the store: manifests against what was recorded, and each content's size, or with `deep` every byte."""
+    """Each version in the store: manifests against what was recorded, and each content's size, or with `deep` every byte.
+
+    A store that is busy or away is asked again, a few times; then StoreError, as that says nothing of what it has.
+    """
     manifests: dict[Reference, Manifest] = {}
     checked = []
     for reference in references:
         trouble = ""
         try:
-            manifest = bucket.manifest(reference)
+            manifest = patiently(partial(bucket.manifest, reference))
         except ModelError as error:
             checked.append(Checked(reference, "store", 0, 0, trouble=str(error)))
             continue
@@ -77,9 +89,8 @@ def verify_store(
             checked.append(Checked(reference, "store", files, size, trouble=trouble))
         else:
             manifests[reference] = manifest
-    sizes = (
-        {content.key.rpartition("/")[2]: content.bytes for content in bucket.blobs()} if manifests and not deep else {}
-    )
+    contents = patiently(lambda: list(bucket.blobs())) if manifests and not deep else []
+    sizes = {content.key.rpartition("/")[2]: content.bytes for content in contents}
     meter = _meter(deep, manifests.values(), progress)
     for reference, manifest in manifests.items():
         damages = _damaged(bucket, manifest, meter) if deep else _gaps(manifest, sizes)
@@ -98,11 +109,11 @@ def _gaps(manifest: Manifest, sizes: dict[str, int]) -> list[Damage]:
     return found
 
 
-def _damaged(bucket: Bucket, manifest: Manifest, meter: Read) -> list[Damage]:
+def _damaged(bucket: Bucket, manifest: Manifest, meter: Heard) -> list[Damage]:
     bad = {file.sha256 for file in damaged_in_store(bucket, manifest, meter)}
     return [Damage(file.path, "is missing or damaged") for file in manifest.files if file.sha256 in bad]
 
 
-def _meter(deep: bool, manifests: Iterable[Manifest], progress: Progress) -> Read:
+def _meter(deep: bool, manifests: Iterable[Manifest], progress: Progress) -> Heard:
     total = sum(manifest.size for manifest in manifests)
     return Meter("checking", total, progress).add if deep and total else unheard

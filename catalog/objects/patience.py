@@ -27,7 +27,7 @@ def patiently(step: Callable[[], _T], *, got: Callable[[], int] = lambda: 0) -> 
         try:
             return step()
         except StoreError as error:
-            vain = 1 if got() > had else vain + 1
+            vain = 0 if got() > had else vain + 1
             if vain == _ATTEMPTS or not is_transient(error):
                 raise
-        time.sleep(_FIRST * 2.0 ** (vain - 1) * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
+        time.sleep(_FIRST * 2.0 ** max(0, vain - 1) * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,30 @@ def test_verifying_reads_every_byte_when_asked(machine: Machine, folder: Path) -
     (place / "config.yaml").unlink()
     [here] = machine.models.verify(here_only=True)
     assert [damage.path for damage in here.damages] == ["config.yaml"]
+
+
+def test_a_store_that_falters_is_not_taken_for_a_damaged_one(
+    rclone_store: S3Server, machine_on: MakeMachine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_on(rclone_store).models.push(made_folder(folder, a=b"large" * 800_000), "indextts@2.5")
+    monkeypatch.setattr("voxledger.catalog.objects.patience._FIRST", 0.01)
+    heard: list[int] = []
+    with FaultProxy(rclone_store.port) as proxy:
+        machine = machine_on(rclone_store, "other", url=proxy.url)
+        proxy.faults = [
+            Fault(method="GET", path="prefix=manifests", cut=100), Fault(method="GET", path="/manifests/", busy=True),
+            *[Fault(method="HEAD", path="/blobs/", busy=True)] * 4, Fault(method="GET", path="/blobs/", flip=7),
+            # More often than the patience lasts, but each time a mebibyte comes.
+            *[Fault(method="GET", path="/blobs/", cut=1_100_000)] * 2, *[Fault(method="GET", path="/blobs/", busy=True)] * 4,
+        ]  # fmt: skip
+        [store] = machine.models.verify(deep=True, progress=lambda _, done, __: heard.append(done))
+        assert store.is_whole
+        # Only what had come damaged was read again.
+        assert (heard[-1], sum(later < done for done, later in pairwise(heard))) == (store.bytes, 1)
+        assert proxy.faults == []
+        proxy.faults = [Fault(method="GET", path="/blobs/", busy=True)] * 5
+        with pytest.raises(StoreError, match="SlowDown"):
+            machine.models.verify(deep=True)
 
 
 def test_verifying_names_what_the_store_lacks(machine: Machine, folder: Path) -> None:
