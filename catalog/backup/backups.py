@@ -142,7 +142,14 @@ class Backups:
     def prune(
         self, *, rules: Rules | None = None, drop: Sequence[str] = (), apply: bool = False, progress: Progress = silent
     ) -> Pruned:
-        """Say which backups go by the rules (those of the settings), and let them go if `apply`; `drop` names some instead."""
+        """Say which backups go by the rules (those of the settings), and let them go if `apply`; `drop` names some instead.
+
+        Raises BackupError for both at once, and where nobody can tell what is still needed.
+        """
+        if drop and rules is not None:
+            raise BackupError(
+                "--drop and --keep-… do not go together: --drop lets the named backups go and no others; run prune twice"
+            )
         chosen = rules if rules is not None else rules_of(self._settings)
         zone = ZoneInfo(self._settings.general.time_zone)
         return prune(self.bucket, chosen, zone, drop=drop, apply=apply, progress=progress)

@@ -46,7 +46,8 @@ def prune(
     """Decide which backups go, and delete them if `apply`; `drop` names some that go in any case, damaged ones too.
 
     With `drop` the rules are not asked. Raises BackupError when a backup that would stay cannot be read, because nobody
-    knows what it needs; when backups are being made; and for rules that keep nothing.
+    knows what it needs; when there are pieces and not one backup that could need them, unless `drop` named the last one;
+    when backups are being made; and for rules that keep nothing.
     """
     if rules.keep_nothing and not drop:
         raise BackupError(
@@ -77,7 +78,10 @@ class _Prune:
 
     def run(self, rules: Rules, zone: ZoneInfo) -> Pruned:
         going = {listed.key for listed in self._dropped}
-        found = self._manifests([listed for listed in self._bucket.listed() if listed.key not in going])
+        listed = self._bucket.listed()
+        if not listed:
+            self._require_nothing()
+        found = self._manifests([each for each in listed if each.key not in going])
         decisions: list[Decision] = []
         if not self._dropped:
             candidates = [Candidate(listed.id, manifest.node, listed.created) for listed, manifest, _ in found]
@@ -105,6 +109,17 @@ class _Prune:
             found.append((each, manifest, seal))
             self._progress("reading backups", number, len(listed))
         return found
+
+    def _require_nothing(self) -> None:
+        """Without any backup there must be no piece either: manifests are lost before anybody means to lose all of them."""
+        name = self._bucket.name
+        for prefix in ("data/", "audio/"):
+            if any(True for _ in self._bucket.store.list(name, prefix)):
+                raise BackupError(
+                    f"there is not one backup in {name}, but {prefix} holds pieces of some. Nothing was deleted: bring {name}/backups/"
+                    " back if it was lost, as a bucket with versions can. If all backups are meant to be gone, make a new one (it"
+                    " takes over what it needs) and prune then, or delete the bucket"
+                )
 
     def _unneeded(self, staying: Sequence[tuple[Listed, Manifest, Seal]]) -> tuple[list[str], int]:
         """The keys of what none of these backups needs, and its size."""

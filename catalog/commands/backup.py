@@ -223,7 +223,7 @@ class Commands:
         keep_monthly
             Keep the newest of so many months.
         drop
-            Let these backups go and no others, damaged ones too; may be given several times.
+            Let these backups go and no others, damaged ones too; may be given several times, and without any --keep-….
         apply
             Do it; otherwise it is only shown.
         json
@@ -237,10 +237,9 @@ class Commands:
         if any(number is not None and number < 0 for number in given.values()):
             raise BackupError("a rule keeps 0 or more backups")
         with self._place() as (settings, backups), _watched(quiet=json) as progress:
-            chosen = msgspec.structs.replace(
-                rules_of(settings), **{name: number for name, number in given.items() if number is not None}
-            )
-            done = backups.prune(rules=chosen, drop=drop or (), apply=apply, progress=progress)
+            changed = {name: number for name, number in given.items() if number is not None}
+            rules = msgspec.structs.replace(rules_of(settings), **changed) if changed else None
+            done = backups.prune(rules=rules, drop=drop or (), apply=apply, progress=progress)
         if json:
             terminal.print_json(shown.pruned(done))
         else:

@@ -128,3 +128,13 @@ def test_backups_may_lie_elsewhere(
         for home in (rclone_node.path, tmp_path / "new"):
             run("store", "stop", home=home)
     assert server.port
+
+
+def test_names_are_dropped_without_rules_only(run: Run, rclone_node: Node) -> None:
+    rclone_node.speak(2)
+    made = json.loads(run("backup", "create", "--json")[1])["backup"]
+    code, text = run("backup", "prune", "--drop", made, "--keep-last", "0", "--apply")
+    assert (code, "--drop and --keep" in " ".join(text.split())) == (1, True)
+    assert len(json.loads(run("backup", "list", "--json")[1])) == 1
+    assert run("backup", "prune", "--drop", made, "--apply")[0] == 0
+    assert json.loads(run("backup", "list", "--json")[1]) == []

@@ -145,3 +145,31 @@ def test_one_backup_of_a_home_at_a_time(rclone_node: Node) -> None:
         with platform.locked(vox.home.path / "backup.lock"), pytest.raises(BackupError, match="another process"):
             vox.backups.create()
         vox.backups.create()
+
+
+def test_pieces_without_any_backup_are_not_deleted(rclone_node: Node) -> None:
+    rclone_node.speak(12)
+    with rclone_node.open() as vox:
+        made = vox.backups.create()
+    name = next(name for name in rclone_node.objects() if name.startswith("backups/"))
+    manifest = rclone_node.objects()[name]
+    rclone_node.change(name, None)
+    before = rclone_node.objects()
+    with rclone_node.backups() as backups:
+        for apply in (False, True):
+            with pytest.raises(BackupError, match="not one backup"):
+                backups.prune(rules=ONE, apply=apply)
+        assert rclone_node.objects() == before
+        # Whoever gives the last one up by name means it.
+        rclone_node.change(name, manifest)
+        assert backups.prune(drop=[made.manifest.id], apply=True).objects > 0
+        assert backups.prune(rules=ONE, apply=True).objects == 0
+
+
+def test_rules_and_names_do_not_go_together(rclone_node: Node) -> None:
+    rclone_node.speak(2)
+    with rclone_node.open() as vox:
+        made = vox.backups.create()
+    with rclone_node.backups() as backups, pytest.raises(BackupError, match="--drop and --keep"):
+        backups.prune(rules=ONE, drop=[made.manifest.id], apply=True)
+    assert any(name.startswith("backups/") for name in rclone_node.objects())
