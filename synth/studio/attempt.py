@@ -26,7 +26,7 @@ from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
 from voxledger.synth.studio.filing import Facts, Unbegun, ending, failed, record, record_end, write
-from voxledger.synth.studio.pieces import overall, pieces
+from voxledger.synth.studio.pieces import moods, overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
 from voxledger.synth.studio.recordings import Recordings
 from voxledger.synth.studio.request import SpeakRequest
@@ -81,12 +81,13 @@ class Attempt:
         )
         if not self._passages:
             raise InvalidText("nothing is left to speak beside the emotion marks; write the words after them")
-        emotion, effective = overall(self._passages, request.emotion, engine)
-        self._voice, self._mood = around.recordings.of(request, info)
+        self._moods = moods(self._passages, request.emotion, engine)
+        emotion, effective = overall(self._passages, self._moods)
+        self._voice, self._mood = around.recordings.of(request, info, [mood.emotion for mood in self._moods])
         vault = around.recorder.vault
         decisive = request.decisive(
             info,
-            [engine.effective(passage.emotion or request.emotion) for passage in self._passages],
+            [mood.effective for mood in self._moods],
             around.settings,
             voice_sha256=self._voice.sha256 if self._voice else None,
             emotion_sha256=self._mood.sha256 if self._mood else None,
@@ -256,7 +257,7 @@ class Attempt:
             settings=settings,
             folder=self._around.home.cache,
         )
-        divided = pieces(self._passages, request.emotion, self._engine, speed=request.speed)
+        divided = pieces(self._passages, self._moods, speed=request.speed)
         return produce(speaker, divided, order, self._tally, stop=self.stop, listener=listener)
 
     def _is_recorded(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from voxledger.synth.emotion import Emotion
 from voxledger.synth.engines.base import EngineInfo
 from voxledger.synth.errors import NotSupported, SynthesisError
 from voxledger.synth.studio.request import SpeakRequest
@@ -17,17 +18,21 @@ class Recordings:
     def __init__(self, voices: Callable[[], Voices]) -> None:
         self._voices = voices
 
-    def of(self, request: SpeakRequest, info: EngineInfo) -> tuple[Recording | None, Recording | None]:
-        """What a request speaks with, and whose emotion it takes.
+    def of(
+        self, request: SpeakRequest, info: EngineInfo, emotions: Iterable[Emotion]
+    ) -> tuple[Recording | None, Recording | None]:
+        """What a request speaks with, and whose emotion it takes. `emotions` are those of its passages.
 
         A voice that the engine has itself needs no recording. Raises UnknownVoice, ConsentEnded, and NotSupported for
         what the engine cannot do.
         """
+        weighed = any(emotion.mode == "vector" for emotion in emotions)
         for feature, what, asked, mode in (
-            ("emotion_clip", "the emotion of a recording", request.emotion_reference, "reference"),
-            ("emotion_words", "an emotion in words", request.emotion_words, "words"),
+            ("emotion", "an emotion as weights", weighed, "vector"),
+            ("emotion_clip", "the emotion of a recording", request.emotion_reference is not None, "reference"),
+            ("emotion_words", "an emotion in words", request.emotion_words is not None, "words"),
         ):
-            if asked is not None and mode not in info.emotion_modes:
+            if asked and mode not in info.emotion_modes:
                 instead = info.hints.get(mode) or _instead(info)
                 raise NotSupported(f"{what} is not supported by the engine {info.name}: {instead}", feature=feature)
         voice = None

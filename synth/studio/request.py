@@ -79,8 +79,12 @@ class SpeakRequest:
         tags = _listed(tags)
         session, name = _text("session", session), _text("name", name)
         language, emotion_words = _text("language", language), _text("emotion in words", emotion_words)
-        if emotion_reference is not None and emotion_words is not None:
-            raise InvalidRequest("an emotion comes from a recording or from words, not from both; leave one out")
+        asked = Emotion.of(emotion, strength=emotion_strength)
+        ways = {
+            "weights": asked.mode == "vector", "a recording": emotion_reference is not None, "words": emotion_words is not None,
+        }  # fmt: skip
+        if len(given := [way for way, is_given in ways.items() if is_given]) > 1:
+            raise InvalidRequest(f"an emotion comes from one place, not from {' and '.join(given)}; leave one out")
         if not isinstance(marks, bool):
             raise InvalidRequest(f"marks must be True or False, not {marks!r}")
         if emotion_strength != 1 and emotion is None and emotion_reference is None and emotion_words is None:
@@ -91,7 +95,7 @@ class SpeakRequest:
         return cls(
             text=clean,
             voice=_recording("voice", voice),
-            emotion=Emotion.of(emotion, strength=emotion_strength),
+            emotion=asked,
             language=normalize(language) if language else None,
             actor=clean_label("actor", actor),
             session=clean_label("session", session or DEFAULT_SESSION),

@@ -182,7 +182,8 @@ class Speaker:
             silence = 0.0
 
     def _request(self, piece: Piece) -> SynthesisRequest:
-        return replace(self.asked, text=piece.text, emotion=piece.emotion)
+        asked = replace(self.asked, text=piece.text, emotion=piece.emotion)
+        return replace(asked, emotion_audio=None, emotion_words=None) if piece.marked else asked
 
     @property
     def _voice(self) -> str | None:
@@ -190,7 +191,7 @@ class Speaker:
 
     def _key(self, piece: Piece) -> str:
         """Everything that decides how a piece sounds, hashed."""
-        asked, info = self.asked, self.info
+        asked, info = self._request(piece), self.info
         facts = {
             "engine": [info.name, info.version, info.model, info.model_revision, info.device],
             "text": piece.text,

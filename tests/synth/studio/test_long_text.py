@@ -76,6 +76,14 @@ def test_other_actors_and_other_emotions_are_spoken_anew(vox: Ledger, use: Use) 
         assert len(engine.asked) == 20
 
 
+def test_an_engine_is_asked_once_what_it_makes_of_an_emotion(vox: Ledger, use: Use) -> None:
+    engine, heard = use(Watched()), []
+    applied = engine.effective
+    engine.effective = lambda emotion: (heard.append(emotion.dominant), applied(emotion))[1]  # type: ignore[method-assign,func-returns-value]
+    vox.speak("[sad] It is late.\nBoats come home.\n[sad] It is dark.\n[happy] There is the last one!", emotion="calm")
+    assert heard == ["sad", "calm", "happy"]
+
+
 def test_each_sentence_has_its_place_in_text_and_sound(vox: Ledger) -> None:
     clip = vox.speak(CHAPTER)
     timing = json.loads(vox.catalog.record(clip.id).timing or "")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.synth.watched import Use, Watched
 from voxledger.ledger import Ledger
-from voxledger.synth import ConsentEnded, NotSupported, UnknownVoice, batch
+from voxledger.synth import ConsentEnded, InvalidRequest, NotSupported, UnknownVoice, batch
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.studio import streaming
 
@@ -61,6 +61,38 @@ def test_what_the_engine_cannot_do_is_one_clear_error(vox: Ledger, asked: dict[s
     with pytest.raises(NotSupported, match="not supported by the engine espeak"):
         vox.speak("The tide is turning.", **asked)  # type: ignore[arg-type]
     assert vox.journal.head() == 0
+
+
+@pytest.mark.parametrize("asked", [{"emotion": "sad"}, {"text": "The tide is turning.\n[sad] It is late."}])
+def test_weights_are_refused_before_anything_where_the_engine_takes_none(
+    vox: Ledger, use: Use, asked: dict[str, str]
+) -> None:
+    engine = use(Watched(emotion_modes=frozenset({"none", "reference"})))
+    with pytest.raises(NotSupported, match=r"an emotion as weights .* espeak: give the emotion as a recording"):
+        vox.speak(**{"text": "The tide is turning.", **asked})
+    assert engine.asked == []
+    assert vox.journal.head() == 0
+    assert vox.speak("[neutral] The tide is turning.", emotion="neutral").duration > 0
+
+
+def test_an_emotion_comes_from_one_place(vox: Ledger, use: Use, speech: Path) -> None:
+    use(Watched(**ABLE))
+    vox.voices.add("sigh", speech, own=True)
+    for more in ({"emotion_reference": "sigh"}, {"emotion_words": "in tears"}):
+        with pytest.raises(InvalidRequest, match=r"one place, not from weights and (a recording|words); leave one out"):
+            vox.speak("The tide is turning.", emotion="sad", **more)  # type: ignore[arg-type]
+    assert vox.speak("The tide is turning.", emotion="neutral", emotion_reference="sigh").duration > 0
+
+
+def test_a_mark_takes_the_place_of_a_recordings_emotion_and_of_words(vox: Ledger, use: Use, speech: Path) -> None:
+    engine = use(Watched(**ABLE))
+    vox.voices.add("sigh", speech, own=True)
+    text = "The tide is turning.\n[sad] It is late."
+    vox.speak(text, emotion_reference="sigh")
+    vox.speak(text, emotion_words="in tears")
+    found = [(one.emotion.mode, one.emotion_audio is not None, one.emotion_words) for one in engine.requests]
+    # The marked line sounds the same whatever the request says, so that it was not spoken twice.
+    assert found == [("none", True, None), ("vector", False, None), ("none", False, "in tears")]
 
 
 def test_an_unknown_voice_is_one_clear_error(vox: Ledger, use: Use) -> None:
