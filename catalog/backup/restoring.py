@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -67,11 +67,14 @@ class Restored(NamedTuple):
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restore that was killed had come to. `event` is the id under which it is recorded, once."""
+    """What a restore that was killed had come to. `event` is the id under which it is recorded, once; `vault` says whether the
+    keys were there when the building began.
+    """
 
     backup: str
     event: str
-    phase: Literal["building", "moving"] = "building"
+    phase: Literal["fetching", "building", "moving"] = "fetching"
+    vault: bool = False
     lost: tuple[int, int] = (0, 0)
     back: int = 0
     actors: int = 0
@@ -119,13 +122,19 @@ class Restorer:
                 else "audio needs the vault (--vault FILE): only with its keys it is known where clips belong, and who was erased"
             )
         with self._working() as state:
-            if state.phase == "building":
+            if state.phase == "fetching":
                 fetch(self._bucket, manifest, seal, self._home, progress)
-                if keys is not None and not (self._home / "vault.sqlite").exists():
+                if keys is not None:
                     platform.write_atomic(self._home / "vault.sqlite", keys, mode=0o600)
-                done = self._build(
-                    manifest, seal, state, started, with_audio=with_audio, vault=keys is not None, progress=progress
+                # From here on files change: they are not what the backup holds any more, and are not fetched again.
+                state = self._write(state, phase="building", vault=keys is not None)
+            elif keys is not None and not state.vault:
+                raise BackupError(
+                    f"what was restored into {self._into} so far has no vault, and cannot get one any more: go on without --vault, or"
+                    " empty that folder and begin anew"
                 )
+            if state.phase == "building":
+                done = self._build(manifest, seal, state, started, with_audio=with_audio, progress=progress)
                 failpoint("restore.before_moving")
             else:
                 done = Restored(
@@ -143,7 +152,6 @@ class Restorer:
         started: float,
         *,
         with_audio: bool,
-        vault: bool,
         progress: Callable[[str, int, int], None],
     ) -> Restored:
         (self._home / HEADS).unlink(missing_ok=True)
@@ -155,7 +163,7 @@ class Restorer:
                 failpoint("restore.after_drained")
                 fact = RestoreCompleted(
                     backup=manifest.id, bucket=self._bucket.name, through=manifest.through, head=manifest.head,
-                    files=len(manifest.files), bytes=manifest.bytes, with_vault=vault, with_audio=with_audio,
+                    files=len(manifest.files), bytes=manifest.bytes, with_vault=state.vault, with_audio=with_audio,
                     elapsed_us=round((time.perf_counter() - started) * 1e6),
                 )  # fmt: skip
                 system = recorder.vault.actor(SYSTEM)
@@ -261,16 +269,17 @@ class Restorer:
                     f"{self._work} holds what was restored of backup {state.backup} so far; finish that, or delete the folder"
                 )
             return state
-        state = _State(backup=self._listed.id, event=new_id())
-        platform.write_atomic(path, msgspec.json.encode(state))
+        return self._write(_State(backup=self._listed.id, event=new_id()))
+
+    def _write(self, state: _State, **changes: Any) -> _State:
+        """Note, durably, what this has come to."""
+        state = msgspec.structs.replace(state, **changes)
+        platform.write_atomic(self._work / "state.json", msgspec.json.encode(state))
         return state
 
     def _move(self, done: Restored) -> bool:
         """Put everything in its place, the journal last; says whether the settings had to go beside others."""
-        state = msgspec.structs.replace(
-            self._state(), phase="moving", lost=done.lost, back=done.back, actors=done.actors, keys=done.keys
-        )
-        platform.write_atomic(self._work / "state.json", msgspec.json.encode(state))
+        self._write(self._state(), phase="moving", lost=done.lost, back=done.back, actors=done.actors, keys=done.keys)
         beside = False
         for path in sorted(self._home.iterdir(), key=lambda path: path.name == JOURNAL):
             target = self._into / path.name

@@ -8,7 +8,7 @@ import pytest
 
 from tests.catalog.backup.nodes import Node, recorded, rows
 from voxledger.catalog.backup import Rules
-from voxledger.catalog.errors import HomeError
+from voxledger.catalog.errors import BackupError, HomeError
 from voxledger.catalog.log.verify import verify
 
 ONE = Rules(last=1, daily=0, weekly=0, monthly=0)
@@ -93,3 +93,33 @@ def test_a_killed_prune_leaves_too_much_and_never_too_little(full: Node) -> None
         assert done.objects > 0
         assert [checked.intact for checked in backups.verify()] == [True]
         assert backups.prune(rules=ONE, apply=True).objects == 0
+
+
+def test_what_a_killed_restore_has_changed_is_not_fetched_again(full: Node, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    full.killed("restore.after_drained", "restore", str(new))
+    # The journal was made the new place's own: its size says nothing any more.
+    with (new / ".restoring" / "home" / "journal.sqlite").open("ab") as journal:
+        journal.write(bytes(4096))
+    heard: list[str] = []
+    with full.backups() as backups:
+        backups.restore("latest", new, progress=lambda what, done, total: heard.append(what))
+    assert "fetching" not in heard
+    with full.open(new) as vox:
+        assert verify(vox.keeper).intact
+        assert [epoch.reason for epoch in vox.journal.epochs()] == ["created", "restored"]
+
+
+def test_a_restore_that_was_begun_without_the_vault_says_that_it_cannot_get_one(full: Node, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+
+    def ending(what: str, done: int, total: int) -> None:
+        if what == "verifying":
+            raise RuntimeError(done, total)
+
+    with full.backups() as backups:
+        with pytest.raises(RuntimeError):
+            backups.restore("latest", new, progress=ending)
+        with pytest.raises(BackupError, match="cannot get one any more"):
+            backups.restore("latest", new, vault=tmp_path / "saved.vault")
+        assert backups.restore("latest", new).keys == 0
