@@ -92,7 +92,7 @@ class Cache:
         """Make room down to `to` bytes, by default the limit; None when another process does it and `wait` is off.
 
         Copies go in the order of their last use. One stays when its clip is not known to be stored, when the store does not
-        confirm this moment that it has it, when its upload is open, when it was used within `cache.keep`, and while any
+        confirm this moment that it has the same bytes, when its upload is open, when it was used within `cache.keep`, and while any
         process has it open. `dry` only counts. `progress` hears the bytes of each copy that went, and of all so far.
 
         Raises CatalogBusy when another process keeps the log, JournalError, OSError.

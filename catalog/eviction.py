@@ -23,6 +23,8 @@ from voxledger.catalog.events import CacheEvicted, Draft, ObjectMissing
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.objects.client import REFUSED
+from voxledger.catalog.objects.holding import Held, held
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.watch import Watch
@@ -30,9 +32,11 @@ from voxledger.catalog.retention.watch import Watch
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store
+    from voxledger.catalog.objects.object_info import ObjectInfo
 
-Reason: TypeAlias = Literal["waiting", "missing", "purging", "unknown", "altered", "used", "open"]
-"""Why a copy stays: not stored yet, lost by the store, being purged, no clip's, not of the size on record, used just now, open."""
+Reason: TypeAlias = Literal["waiting", "missing", "unproved", "purging", "unknown", "altered", "used", "open"]
+"""Why a copy stays: not stored yet, lost by the store, not shown to be the same there, being purged, no clip's, not of the size
+on record, used just now, open."""
 _BATCH = 200
 """Copies that the store is asked about at a time."""
 _HELD = 0.05
@@ -229,27 +233,31 @@ class Evictor:
     def _confirmed(self, copies: Sequence[_Copy]) -> list[_Copy]:
         """Those that the store has at this moment: what goes may be the last copy but that one."""
         known = [copy for copy in copies if self._recorder.vault.key(copy.clip["actor_id"]) is not None]
+        confirmed = []
         try:
             with ThreadPoolExecutor(self._store.settings.upload_threads, thread_name_prefix="voxledger-cache") as pool:
-                return [
-                    copy for copy, is_there in zip(known, pool.map(self._is_stored, known), strict=True) if is_there
-                ]
+                for copy, (found, same) in zip(known, pool.map(self._look, known), strict=True):
+                    if same:
+                        confirmed.append(copy)
+                    elif same is None:
+                        self._kept["unproved"] += 1
+                    else:
+                        self._kept["missing"] += 1
+                        self._tell_missing(copy.clip, found)
         except StoreError as error:
             self._trouble = f"the store does not confirm what it holds ({error.code}), so nothing goes"
+            if error.code in REFUSED:
+                self._trouble += "; an access key that may not look needs the role `reader` too"
             _log.info("%s", self._trouble)
             return []
+        return confirmed
 
-    def _is_stored(self, copy: _Copy) -> bool:
+    def _look(self, copy: _Copy) -> Held:
+        clip, path = copy.clip, self._home.cache / copy.file.path
         # A refusal tells nothing: a HEAD has no body, and wrong keys read like a right that is missing.
-        clip = copy.clip
-        found = self._store.head(clip["bucket"], clip["key"])
-        if (
-            found is not None
-            and found.bytes == clip["bytes"]
-            and found.metadata.get("sha256") in (None, clip["sha256"])
-        ):
-            return True
-        self._kept["missing"] += 1
+        return held(self._store, clip["bucket"], clip["key"], path, bytes=clip["bytes"], sha256=clip["sha256"])
+
+    def _tell_missing(self, clip: dict[str, Any], found: ObjectInfo | None) -> None:
         self._recorder.emit(
             ObjectMissing(
                 bucket=clip["bucket"], state="absent" if found is None else "changed", bytes=clip["bytes"],
@@ -257,7 +265,6 @@ class Evictor:
             ),
             subject=clip["id"], actor=self._recorder.known(clip["actor_id"]),
         )  # fmt: skip
-        return False
 
     def _was_used_since(self, file: CachedFile) -> bool:
         """Whether somebody was given the file after it was found here; whoever is, marks it (`Audio.local`)."""

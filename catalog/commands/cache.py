@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _KEPT = {
     "waiting": "not in the store yet; `voxledger status` says why",
     "missing": "the store has lost them; `voxledger reconcile --repair` uploads them again",
+    "unproved": "nothing shows that the store has the same bytes; `voxledger reconcile` reads them",
     "purging": "their purge is under way",
     "used": "used within cache.keep",
     "open": "open in some program",

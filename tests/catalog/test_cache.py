@@ -141,6 +141,15 @@ def test_nothing_goes_that_the_store_does_not_have_for_certain(cached: Cached) -
     assert len(events(cached.parts, ObjectMissing)) == 2, "said once"
 
 
+def test_an_object_of_the_right_size_is_not_enough(cached: Cached) -> None:
+    same, other = cached.add(9, 9)
+    cached.store.put(cached.bucket, same.key, same.content)
+    cached.store.put(cached.bucket, other.key, bytes(len(other.content)))
+    assert cached.trimmed(0).kept == {"unproved": 1}
+    assert present([same, other]) == [False, True]
+    assert events(cached.parts, ObjectMissing) == [], "nothing is known to be lost"
+
+
 def test_an_upload_that_is_under_way_again_keeps_the_copy(on_rclone: Cached) -> None:
     [clip] = on_rclone.add(9)
     with on_rclone.parts.journal.transaction() as write:
@@ -169,6 +178,7 @@ def test_nothing_goes_where_the_store_refuses_to_say_what_it_holds(
     done = cached.trimmed(0)
     assert (done.clips, present(clips)) == (0, [True])
     assert "does not confirm what it holds" in str(done.trouble)
+    assert "needs the role `reader`" in str(done.trouble)
     # Wrong keys get the same answer to a HEAD.
     cached.store = Store(parts.home, msgspec.structs.replace(ceph_store.settings(), secret_key="wrong" * 8))
     assert (cached.trimmed(0).clips, present(clips)) == (0, [True])

@@ -1,0 +1,51 @@
+"""Holding: whether the store has, at this moment, the bytes of a file that is here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from voxledger.catalog.objects.object_info import ObjectInfo
+
+if TYPE_CHECKING:
+    from voxledger.catalog.objects.store import Store
+
+
+class Held(NamedTuple):
+    """What the store says of an object, None when it has none; and whether it has the same bytes, None when nothing tells."""
+
+    found: ObjectInfo | None
+    same: bool | None
+
+
+def held(store: Store, bucket: str, key: str, path: Path, *, bytes: int, sha256: str) -> Held:
+    """Compare an object with a local file of `bytes` bytes, by one HEAD. Raises StoreError, also when the store refuses to say.
+
+    The SHA-256 in its metadata decides. A store that forgets metadata, as rclone does, may still know the MD5 of what it
+    holds; then that of the file is compared. Any other object of the right size proves nothing.
+    """
+    found = store.head(bucket, key)
+    if found is None or found.bytes != bytes:
+        return Held(found, same=False)
+    if told := found.metadata.get("sha256"):
+        return Held(found, same=told == sha256)
+    return Held(found, same=True if found.md5 is not None and found.md5 == _md5(path) else None)
+
+
+def _md5(path: Path) -> str:
+    """In hex; empty when the file cannot be read."""
+    try:
+        with open(path, "rb", opener=_unnoticed) as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError:
+        return ""
+
+
+def _unnoticed(path: str, flags: int) -> int:
+    """Open a file so that its time of last access stays, where the system can do that: looking is no use of it."""
+    try:
+        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # somebody else's file
+        return os.open(path, flags)
