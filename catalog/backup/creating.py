@@ -80,7 +80,7 @@ class Creator:
         """
         started = time.perf_counter()
         if vault is not None:
-            vault_file.check_place(vault, self._home)
+            vault_file.check(self._home, vault, node=self._recorder.journal.node, passphrase=vault_key)
         self._keeper.drain(
             progress=lambda done, total: progress("filling the log", done, total)
         )  # may take long: no lock yet

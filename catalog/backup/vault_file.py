@@ -15,6 +15,8 @@ from voxledger.catalog.errors import BackupError, VaultError
 from voxledger.catalog.home import Home
 
 _MAGIC = b"voxledger vault 1\n"
+_JOURNAL_MODE = slice(18, 20)
+"""The bytes of a database file that say whether it has a write-ahead log, which one in memory cannot have."""
 
 
 class _Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +26,32 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True):
     key: Header
 
 
-def check_place(place: Path, home: Home) -> None:
-    """Raises BackupError for a place where a vault must not be written: in HOME, or over something else."""
+def check(home: Home, place: Path, *, node: str, passphrase: str) -> None:
+    """Raises BackupError for a place where the vault must not be written: in HOME, or over something else than an older state of it.
+
+    Another node's vault is not replaced, nor one that cannot be opened, nor one with keys that this HOME lacks: it may be the only
+    one that has them. Keys that were destroyed here are to be gone there too.
+    """
+    _check_place(place, home)
+    if not place.expanduser().exists():
+        return
+    try:
+        theirs = _keys(opened(place, node=node, passphrase=passphrase))
+    except BackupError as error:
+        raise BackupError(
+            f"{error}. It is not replaced, because it may hold the only keys: move it away, or name another file. Nothing was written"
+        ) from error
+    ours = _keys(_copy(home.vault))
+    lacking = [actor for actor, key in theirs.items() if key and (actor not in ours or ours[actor] not in (key, None))]
+    if lacking:
+        count = "1 key" if len(lacking) == 1 else f"{len(lacking)} keys"
+        raise BackupError(
+            f"{place} holds {count} that this HOME does not have. It is not replaced, because it may hold the only ones: name another"
+            " file. Nothing was written"
+        )
+
+
+def _check_place(place: Path, home: Home) -> None:
     target = place.expanduser().resolve()
     if target.is_relative_to(home.path):
         raise BackupError(
@@ -33,8 +59,6 @@ def check_place(place: Path, home: Home) -> None:
         )
     if target.is_dir() or not target.parent.is_dir():
         raise BackupError(f"--vault {place} must be a file in a folder that exists")
-    if target.exists() and not _is_ours(target):
-        raise BackupError(f"{place} is there and is no vault of Voxledger's; name another file. Nothing was written")
 
 
 def save(home: Home, place: Path, *, node: str, passphrase: str) -> None:
@@ -42,9 +66,7 @@ def save(home: Home, place: Path, *, node: str, passphrase: str) -> None:
 
     Raises BackupError, VaultError; OSError when the file cannot be written.
     """
-    check_place(place, home)
-    if not home.vault.exists():
-        raise VaultError(f"there is no vault at {home.vault}; nothing was saved")
+    check(home, place, node=node, passphrase=passphrase)
     content = _copy(home.vault)
     seal = keys.new(passphrase)
     assert seal.header is not None
@@ -67,7 +89,7 @@ def opened(place: Path, *, node: str, passphrase: str) -> bytes:
     except msgspec.DecodeError:
         raise BackupError(f"{place} is no vault that `voxledger backup create --vault` wrote") from None
     if about.node != node:
-        raise BackupError(f"{place} is the vault of node {about.node}; this backup is of node {node}")
+        raise BackupError(f"{place} is the vault of node {about.node}, and this is node {node}")
     seal = keys.unlocked(about.key, passphrase)
     if seal is None:
         raise BackupError(f"the passphrase does not open {place} (backup.vault_key, VOXLEDGER_BACKUP_VAULT_KEY)")
@@ -79,14 +101,32 @@ def opened(place: Path, *, node: str, passphrase: str) -> bytes:
 
 def _copy(vault: Path) -> bytes:
     """One moment of it. It passes through memory only: a second file of keys must never lie about."""
+    if not vault.exists():
+        raise VaultError(f"there is no vault at {vault}; nothing was saved")
     try:
         with closing(sqlite3.connect(vault, timeout=30)) as source, closing(sqlite3.connect(":memory:")) as made:
             source.backup(made)
+            copied = made.serialize()
+        with closing(_loaded(copied)) as made:
+            made.execute("VACUUM")  # a key that was destroyed may still stand in the free room of a page
             return made.serialize()
     except sqlite3.Error as error:
         raise VaultError(f"the vault {vault} cannot be copied: {error}") from error
 
 
-def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
+def _keys(vault: bytes) -> dict[str, bytes | None]:
+    """The key of every actor by id; None for one that was destroyed."""
+    try:
+        with closing(_loaded(vault)) as made:
+            return dict(made.execute("SELECT id, key FROM actors").fetchall())
+    except sqlite3.Error as error:
+        raise BackupError(f"what is sealed there is no vault ({error})") from error
+
+
+def _loaded(vault: bytes) -> sqlite3.Connection:
+    """A vault in memory."""
+    content = bytearray(vault)
+    content[_JOURNAL_MODE] = b"\1\1"
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    made.deserialize(bytes(content))
+    return made
