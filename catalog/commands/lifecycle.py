@@ -72,7 +72,7 @@ class Commands:
         """Write our lifecycle rules into our buckets. Rules of others stay as they are.
 
         What a purge has begun to delete, and tagged, goes after `retention.backstop`, old versions too; multipart uploads that
-        nobody finishes are given up after a week. Nothing else is ever removed by a rule of ours.
+        nobody finishes, whoever began them, are given up after a week. Nothing else is ever removed by a rule of ours.
 
         **Examples**
 
@@ -132,6 +132,8 @@ def _as_dict(rules: BucketRules) -> dict[str, Any]:
 
 
 def _print(found: Sequence[BucketRules]) -> None:
+    from voxledger.catalog.objects.lifecycle import ABORT
+
     if not found:
         terminal.console.print("none of our buckets is there yet: they are made when they are first needed")
         return
@@ -146,6 +148,14 @@ def _print(found: Sequence[BucketRules]) -> None:
         if not rules.rows:
             made.add_row("[dim]none[/]", "", "", "")
         terminal.console.print(made)
+    if alone := [rules.bucket for rules in found if rules.is_for_us_alone]:
+        terminal.console.print(
+            terminal.text(
+                f"{ABORT} gives up unfinished uploads of others too, in {', '.join(alone)}: use"
+                f" {'these buckets' if len(alone) > 1 else 'this bucket'} for Voxledger alone"
+            ),
+            style="dim",
+        )
     for rules in found:
         for rule in rules.reckless:
             terminal.console.print(

@@ -2,7 +2,8 @@
 
 Two kinds are written, and both are called `voxledger-…`: in the bucket of clips, what carries the tag `voxledger-expire`,
 which only a purge sets and only after its start is in the log, goes after `retention.backstop`; in each bucket, multipart
-uploads that nobody finished are given up. Rules of others are kept as they are, and nothing is ever wider than this.
+uploads that nobody finished are given up. Most keys of ours have no beginning in common, so that these are all uploads
+of the bucket, whoever began them: our buckets are ours alone. Rules of others are kept as they are.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class BucketRules(msgspec.Struct, frozen=True, kw_only=True):
             there = any(same(rule, other) for other in self.present)
             told.append((rule, "in place" if there else "to be written"))
         return told
+
+    @property
+    def is_for_us_alone(self) -> bool:
+        """Whether the bucket has, or should have, a rule of ours that would also give up uploads of others."""
+        ours = (rule for rule in (*self.present, *self.wanted) if rule.get("ID") == ABORT)
+        return any(rule["Filter"] == {"Prefix": ""} for rule in ours)
 
     @property
     def reckless(self) -> tuple[Rule, ...]:

@@ -196,7 +196,11 @@ def test_the_commands_show_ask_and_write(
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["in_order"], told["reckless"]) == (True, ["by prefix"])
     assert _run(home, "show") == 0
-    assert "voxledger-expire" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "voxledger-expire" in shown
+    assert (
+        f"{ABORT} gives up unfinished uploads of others too, in {bucket}: use this bucket for Voxledger alone" in shown
+    )
 
 
 def _run(home: Home, *arguments: str) -> int:
