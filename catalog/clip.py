@@ -12,13 +12,13 @@ import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from voxledger.catalog.errors import ClipNotFound, VoxledgerError
+from voxledger.catalog.lazy import lazy
 
 Purpose: TypeAlias = Literal["play", "fetch", "link"]
 """What a clip was used for."""
@@ -118,7 +118,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         self.__dict__["_access"] = access
         return self
 
-    @cached_property
+    @lazy
     def _access(self) -> Access:
         raise VoxledgerError(f"clip {self.short} was not taken from a catalog; use ledger.catalog.clip({self.id!r})")
 

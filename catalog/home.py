@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import platformdirs
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, HomeError
+from voxledger.catalog.lazy import lazy
 
 VARIABLE = "VOXLEDGER_HOME"
 RESTORING = ".restoring"
@@ -63,62 +63,62 @@ class Home:
             ) from error
         return home
 
-    @cached_property
+    @lazy
     def journal(self) -> Path:
         """The durable inbox (SQLite)."""
         return self.path / "journal.sqlite"
 
-    @cached_property
+    @lazy
     def log(self) -> Path:
         """The ordered record of all events (DuckDB)."""
         return self.path / "log.duckdb"
 
-    @cached_property
+    @lazy
     def catalog(self) -> Path:
         """The projections (DuckDB); disposable."""
         return self.path / "catalog.duckdb"
 
-    @cached_property
+    @lazy
     def search(self) -> Path:
         """The index of words (SQLite, 0600); disposable."""
         return self.path / "search.sqlite"
 
-    @cached_property
+    @lazy
     def vault(self) -> Path:
         """The keys that seal personal fields (SQLite, 0600)."""
         return self.path / "vault.sqlite"
 
-    @cached_property
+    @lazy
     def segments(self) -> Path:
         """Sealed files of acknowledged bytes."""
         return self.path / "segments"
 
-    @cached_property
+    @lazy
     def cache(self) -> Path:
         """Local audio."""
         return self.path / "cache"
 
-    @cached_property
+    @lazy
     def uploads(self) -> Path:
         """What uploads are under way, and which processes send them; readable by the owner only."""
         return self.path / "uploads"
 
-    @cached_property
+    @lazy
     def speech(self) -> Path:
         """Spoken sentences of long texts, kept for a while."""
         return self.path / "speech"
 
-    @cached_property
+    @lazy
     def voices(self) -> Path:
         """Registered recordings and the documents that consent to them; readable by the owner only."""
         return self.path / "voices"
 
-    @cached_property
+    @lazy
     def store(self) -> Path:
         """What the embedded store serves."""
         return self.path / "store"
 
-    @cached_property
+    @lazy
     def reports(self) -> Path:
         """Reports of the schedule."""
         return self.path / "reports"

@@ -7,7 +7,6 @@ import secrets
 import sqlite3
 import threading
 from dataclasses import dataclass, field
-from functools import cached_property
 from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, VaultError
 from voxledger.catalog.events import new_id, now
+from voxledger.catalog.lazy import lazy
 
 _NONCE = 12
 
@@ -30,7 +30,7 @@ class ActorKey:
     label: str | None
     key: bytes = field(repr=False)
 
-    @cached_property
+    @lazy
     def _cipher(self) -> AESGCM:
         return AESGCM(self.key)
 
@@ -132,7 +132,7 @@ class Vault:
             )
             return bytes(self._execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
-    @cached_property
+    @lazy
     def _hash_key(self) -> bytes:
         return self.secret("hash")
 

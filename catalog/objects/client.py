@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.objects import outgoing
 from voxledger.catalog.objects.embedded.state import Endpoint
-from voxledger.catalog.objects.sending import begin_body
 from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     embedded = endpoint is not None
     # The user's own AWS profile and proxy have nothing to do with a server on this machine.
     core = botocore.session.Session(_ISOLATED if embedded else None)
+    outgoing.prepare_session(core)
     target = endpoint or Endpoint(url=settings.endpoint, access_key=settings.access_key, secret_key=settings.secret_key)
     try:
         made = boto3.session.Session(botocore_session=core).client(
@@ -87,6 +88,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
                 read_timeout=READ_TIMEOUT,
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 proxies={} if embedded else None,
+                user_agent=outgoing.user_agent(),
             ),
         )
     except (BotoCoreError, ValueError) as error:
@@ -95,7 +97,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
             " and your AWS profile",
             code=type(error).__name__,
         ) from error
-    made.meta.events.register_last("request-created.s3", begin_body)
+    outgoing.prepare_client(made)
     return made
 
 

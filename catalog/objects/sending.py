@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects.pace import Pace
@@ -148,10 +148,3 @@ class Body:
     def tell(self) -> int:
         """As of a file."""
         return self._place
-
-
-def begin_body(request: Any, **_: Any) -> None:
-    """For boto3, as the last step before a request goes out: it has been read to be signed, now it is sent."""
-    begin = getattr(getattr(request, "body", None), "begin", None)
-    if begin is not None:
-        begin()

@@ -6,12 +6,12 @@ import hashlib
 import math
 from collections import Counter
 from datetime import timedelta
-from functools import cached_property
 
 import msgspec
 
 from voxledger.catalog import settings
 from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.lazy import lazy
 from voxledger.catalog.settings import ExpireRule, format_span
 
 CONDITIONS = ("tag", "actor", "session", "emotion", "bucket")
@@ -51,7 +51,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             max_percent=section.max_percent,
         )
 
-    @cached_property
+    @lazy
     def hash(self) -> str:
         """16 hex digits that change when another clip could be condemned, or at another time.
 
@@ -60,7 +60,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         content = msgspec.json.encode([self.rules, self.grace.total_seconds(), self.minimum_age.total_seconds()])
         return hashlib.sha256(content).hexdigest()[:16]
 
-    @cached_property
+    @lazy
     def by_urgency(self) -> tuple[ExpireRule, ...]:
         """The rules, shortest `keep_for` first; among equals the one that was written first."""
         return tuple(sorted(self.rules, key=lambda rule: rule.keep_for))

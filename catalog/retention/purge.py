@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.records import record_key
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.retention.store import Deletable
 
 _log = logging.getLogger(__name__)
@@ -70,9 +70,8 @@ class Purger:
 
     def purge(self, clips: Iterable[Doomed], done: Callable[[Outcome], None]) -> None:
         """Delete several clips at a time; `done` hears of each one, in order and in the calling thread."""
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="purge") as pool:
-            for outcome in pool.map(self._attempt, clips):
-                done(outcome)
+        for _, outcome in in_parallel(self._attempt, clips, threads=self._threads, name="purge"):
+            done(outcome)
 
     def _attempt(self, clip: Doomed) -> Outcome:
         if self.away:

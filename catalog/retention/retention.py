@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 
 from voxledger.catalog import platform
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
+from voxledger.catalog.lazy import lazy
 from voxledger.catalog.log import Keeper, Progress
 from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.recorder import SYSTEM, Recorder
@@ -46,7 +46,7 @@ class Retention:
         self._store = store
         self._actor = actor
 
-    @cached_property
+    @lazy
     def policy(self) -> Policy:
         """What the settings ask for. Raises PolicyError when they contradict themselves."""
         return Policy.of(self._settings.retention)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from voxledger.catalog.lazy import lazy
 from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.loudness import (
     HOPS_PER_BLOCK,
@@ -171,31 +171,31 @@ class _Clip:
     target_lufs: float
     ceiling_dbtp: float
 
-    @cached_property
+    @lazy
     def weighted(self) -> Tensor:
         return k_weighted(self.samples, self.sample_rate)
 
-    @cached_property
+    @lazy
     def loudness(self) -> float:
         return float(gated_loudness(block_powers(self.weighted, self.sample_rate)))
 
-    @cached_property
+    @lazy
     def nominal(self) -> float:
         return nominal_gain(self.loudness, self.target_lufs)
 
-    @cached_property
+    @lazy
     def envelope(self) -> Tensor:
         return true_peak_envelope(self.samples, above=lowest_of_interest(self.nominal, self.ceiling_dbtp))
 
-    @cached_property
+    @lazy
     def powers(self) -> Tensor:
         return powers_of(self.weighted)
 
-    @cached_property
+    @lazy
     def plain(self) -> Limited:
         return plain(self.samples, 10 ** (self.nominal / 20))
 
-    @cached_property
+    @lazy
     def limits(self) -> bool:
         gain = 10 ** (self.nominal / 20)
         if float(magnitude(self.samples)) * gain > aim_of(self.ceiling_dbtp):

@@ -6,13 +6,13 @@ import math
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from voxledger.catalog.lazy import lazy
 from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.level import behind, forecast_hop, lowest_of_interest, nominal_gain, powers_of
 from voxledger.synth.audio.loudness import HopPowers, k_context, k_weighted, overlapped
@@ -86,12 +86,12 @@ class LongLeveller:
             between()
             self._analyse(start, end)
 
-    @cached_property
+    @lazy
     def loudness(self) -> float:
         """Integrated loudness before the gain, LUFS."""
         return self._hops.loudness
 
-    @cached_property
+    @lazy
     def nominal(self) -> float:
         """The gain (dB) between that and the target. Raises AudioFailed if it has no loudness."""
         return nominal_gain(self.loudness, self._target)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
 from voxledger.catalog import platform
+from voxledger.catalog.lazy import lazy
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -58,32 +58,32 @@ class Files:
 
     home: Path
 
-    @cached_property
+    @lazy
     def folder(self) -> Path:
         """What is served: a folder for each bucket."""
         return self.home / "store"
 
-    @cached_property
+    @lazy
     def state(self) -> Path:
         """Keys, port and processes (0600)."""
         return self.home / "store.json"
 
-    @cached_property
+    @lazy
     def start_lock(self) -> Path:
         """Held while somebody starts or stops the store."""
         return self.home / "store.lock"
 
-    @cached_property
+    @lazy
     def owner_lock(self) -> Path:
         """Held by the owner for as long as it lives."""
         return self.home / "store.owner"
 
-    @cached_property
+    @lazy
     def used(self) -> Path:
         """Its time of change says when the store was last used."""
         return self.home / "store.used"
 
-    @cached_property
+    @lazy
     def log(self) -> Path:
         """What owner and server have to say (0600)."""
         return self.home / "store.log"

@@ -9,6 +9,7 @@ import msgspec
 from voxledger.catalog.errors import StoreError, StoreUnavailable, VaultError
 from voxledger.catalog.journal import Task
 from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects.multipart import LARGE
 from voxledger.catalog.objects.sending import LocalFileError, Sending, Stopped
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.uploads.transfer import AnotherObject, Sent, transfer
@@ -40,7 +41,8 @@ def attempt(task: Task, recorder: Recorder, store: Store, unfinished: Unfinished
     except (VaultError, msgspec.MsgspecError) as error:
         # A vault may come back, so this is not thrown away; a person decides.
         return Ended(verdict="hopeless", failure="Unreadable", reason=f"the task cannot be read: {error}")
-    sending.memory = unfinished.of(task, upload)
+    if upload.bytes > LARGE:
+        sending.memory = unfinished.of(task, upload)
     sending.sha256 = upload.sha256
     try:
         sent = transfer(store, upload, tried=task.attempts > 1, sending=sending)

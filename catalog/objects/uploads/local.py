@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from pathlib import Path
 
+from voxledger.catalog.lazy import lazy
 from voxledger.catalog.objects.multipart import LARGE
 from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.sending import LocalFileError
@@ -63,7 +63,7 @@ class LocalFile:
             return told == self._upload.sha256
         return None if found.md5 is None else found.md5 == self.md5
 
-    @cached_property
+    @lazy
     def _digests(self) -> tuple[str, str]:
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         if isinstance(self.content, bytes):

@@ -1,27 +1,49 @@
-"""Outcomes: what the end of a transfer means, each written in one journal transaction."""
+"""Outcomes: what the end of a transfer means, written into the journal: the event and the end of its task in one transaction."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
 
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import AudioStored, AudioUploadFailed, Draft
 from voxledger.catalog.journal import Task
 from voxledger.catalog.objects.uploads.transfer import Sent
 from voxledger.catalog.objects.uploads.upload import Upload
 from voxledger.catalog.recorder import Recorder
 
+_MOST = 100
+"""Outcomes of one transaction: others want to write too."""
 _log = logging.getLogger(__name__)
 
 
+class _Arrived(NamedTuple):
+    """A task that is done, its event, and who wants to know when both are recorded."""
+
+    task: Task
+    draft: Draft | None
+    recorded: Callable[[], None]
+
+
 class Outcomes:
-    """Writes outcomes. Each method says whether the task was still ours: if not, nothing is recorded."""
+    """Writes outcomes, and says of each whether the task was still ours: if not, nothing is recorded."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self._arrived: deque[_Arrived] = deque()
+        self._writing = threading.Lock()
 
-    def stored(self, task: Task, upload: Upload, sent: Sent, *, started: float) -> bool:
-        """The store has it: AudioStored and the task done. `started` in s since the epoch."""
+    def stored(self, task: Task, upload: Upload, sent: Sent, *, started: float, recorded: Callable[[], None]) -> None:
+        """The store has it: AudioStored and the task done. `started` in s since the epoch.
+
+        Of the threads that come at the same time one writes what all of them bring, and calls `recorded` of those whose
+        task was still ours; the others go on with their next upload. A process that ends before that has written nothing:
+        the task comes again, and finds its object.
+        """
         fact = AudioStored(
             bucket=upload.bucket,
             bytes=sent.bytes,
@@ -31,13 +53,37 @@ class Outcomes:
             waited_us=max(0, round((started - task.created) * 1e6)),
             key=upload.key,
         )
-        draft = self._draft(task, fact) if upload.event else None
+        self._arrived.append(_Arrived(task, self._draft(task, fact) if upload.event else None, recorded))
+        # Whoever comes between the last look and the release is seen by the next look.
+        while self._arrived and self._writing.acquire(blocking=False):
+            try:
+                self._write([self._arrived.popleft() for _ in range(min(_MOST, len(self._arrived)))])
+            finally:
+                self._writing.release()
+
+    def _write(self, arrived: list[_Arrived]) -> None:
+        try:
+            ours = self._recorded(arrived)
+        except VoxledgerError as error:
+            if len(arrived) > 1:  # whose fault it was shows when each is tried alone
+                for each in arrived:
+                    self._write([each])
+            else:
+                # Its lease runs out, or ends with this process; then it is taken again.
+                _log.warning("upload task %d has arrived, but cannot be recorded yet: %s", arrived[0].task.id, error)
+            return
+        for each, mine in zip(arrived, ours, strict=True):
+            if mine:
+                each.recorded()
+            else:
+                _log.info("upload task %d was taken by another or taken back; nothing was recorded", each.task.id)
+
+    def _recorded(self, arrived: list[_Arrived]) -> list[bool]:
         with self._recorder.journal.transaction() as write:
-            ours = write.finish_task(task)
-            if ours and draft is not None:
-                write.append([draft])
-        if not ours:
-            _log.info("upload task %d was taken by another or taken back; nothing was recorded", task.id)
+            ours = [write.finish_task(each.task) for each in arrived]
+            write.append(
+                [each.draft for each, mine in zip(arrived, ours, strict=True) if mine and each.draft is not None]
+            )
         return ours
 
     def parked(self, task: Task, upload: Upload | None, failure: str, reason: str) -> bool:

@@ -104,16 +104,16 @@ class Notice:
         self._told: Progress | None = None
         self._tell_at = 0.0
 
+    def is_due(self, *, busy: bool) -> bool:
+        """Whether others should be told: something goes on and the last note is a second old, or it has just ended."""
+        return time.monotonic() >= self._tell_at if busy else self._told is not None
+
     def tell(self, progress: Progress) -> None:
-        """Tell others, when something is going on and the last note is a second old."""
-        present = time.monotonic()
-        idle = not progress.running and progress.trouble is None
-        if present < self._tell_at and not idle:
-            return
-        if idle:
+        """Tell others what is going on, if anything is."""
+        if not progress.running and progress.trouble is None:
             self.end()
             return
-        self._tell_at = present + _EVERY
+        self._tell_at = time.monotonic() + _EVERY
         self._told = progress
         note = _Note(owner=self._owner, working=Working(pid=os.getpid(), time=time.time(), progress=progress))
         part = self._path.with_suffix(".part")

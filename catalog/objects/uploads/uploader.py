@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.journal import UPLOAD, Task
+from voxledger.catalog.objects.multipart import LARGE
 from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.uploads.attempt import Ended, attempt
@@ -28,8 +29,8 @@ MOST_REFUSALS = 8
 _POLL = 2.0
 """Seconds between two looks for tasks of other processes."""
 _RENEW = LEASE / 4
-_RESERVE = 4
-"""Tasks leased ahead for each thread: a lease costs as much as recording an upload."""
+_RESERVE = 8
+"""Tasks leased ahead for each thread: a lease costs as much as recording an upload. More are leased below half of it."""
 _LISTED = 10_000
 """Most tasks looked through for parked ones."""
 _FAREWELL = 1.0
@@ -178,7 +179,10 @@ class Uploader:
 
     def _dispatch(self) -> None:
         while True:
-            self._notice.tell(self.progress)
+            with self._changed:
+                busy = bool(self._running) or self._circuit.trouble is not None
+            if self._notice.is_due(busy=busy):
+                self._notice.tell(self.progress)
             with self._changed:
                 if self._closing:
                     return
@@ -201,7 +205,10 @@ class Uploader:
         """How many tasks to lease: a reserve for every worker, so that leases cost little; one as a probe."""
         if self._circuit.trouble is not None:
             return 0 if self._queue or self._running else 1
-        return _RESERVE * self._count - len(self._queue) if len(self._queue) < self._count else 0
+        return _RESERVE * self._count - len(self._queue) if self._runs_low() else 0
+
+    def _runs_low(self) -> bool:
+        return len(self._queue) < _RESERVE * self._count // 2
 
     def _lease(self, limit: int, calls: int) -> bool:
         """False when the uploader closed meanwhile."""
@@ -256,7 +263,7 @@ class Uploader:
                 task = self._queue.popleft()
                 self._running.add(task.id)
                 belongs = self._circuit.begin()
-                self._changed.notify_all()
+                self._wake_dispatcher()
             try:
                 self._do(task, belongs)
             except Exception as error:  # noqa: BLE001  # one task must not end the work on all others
@@ -267,7 +274,12 @@ class Uploader:
                 with self._changed:
                     self._running.discard(task.id)
                     self._circuit.skipped(belongs)
-                    self._changed.notify_all()
+                    self._wake_dispatcher()
+
+    def _wake_dispatcher(self) -> None:
+        """There may be something to lease, or to tell. While the queue is long there is not, and waking costs."""
+        if self._runs_low():
+            self._changed.notify_all()
 
     def _sweep(self) -> None:
         """What a process before this one began to send in parts, and nobody wants any more, is given up."""
@@ -306,14 +318,19 @@ class Uploader:
     def _stored(self, task: Task, ended: Ended, started: float) -> None:
         assert ended.upload is not None
         assert ended.sent is not None
-        if self._outcomes.stored(task, ended.upload, ended.sent, started=started):
-            self._meter.count(done=1, bytes=ended.sent.bytes)
-            if ended.upload.event:
-                self._on_stored(ended.sent.bytes)
+        size, is_clip = ended.sent.bytes, ended.upload.event
+
+        def recorded() -> None:
+            self._meter.count(done=1, bytes=size)
+            if is_clip:
+                self._on_stored(size)
+
+        self._outcomes.stored(task, ended.upload, ended.sent, started=started, recorded=recorded)
         if task.attempts > 1:
             self._refusals.forget(task)
-        # A multipart upload whose completion was not heard of is finished by other means.
-        self._unfinished.give_up(self._store, task, ended.upload)
+        if ended.upload.bytes > LARGE:
+            # A multipart upload whose completion was not heard of is finished by other means.
+            self._unfinished.give_up(self._store, task, ended.upload)
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
         if self._outcomes.retried(task, reason, after=after):
