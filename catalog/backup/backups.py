@@ -127,14 +127,15 @@ class Backups:
         """Make a HOME of a backup (an id, its last digits, or `latest`) in an empty folder, proved to be what was backed up.
 
         `catch_up` asks the store for what this node sealed and published after the backup; positions that it gave
-        are not given again. Killed at any point, the next call goes on. Raises BackupError, BackupDamaged, DiskFull.
+        are not given again. Killed at any point, the next call goes on. Where `backup.key` is set, a backup that is not
+        encrypted is refused, and not taken for the latest. Raises BackupError, BackupDamaged, DiskFull.
         """
         passphrase = vault_key or self._settings.backup.vault_key
         if vault is not None and not passphrase:
             raise BackupError("the vault needs its passphrase: set backup.vault_key (VOXLEDGER_BACKUP_VAULT_KEY)")
         there = self._settings.store.endpoint or self._home.store.exists()
         restorer = Restorer(
-            self.bucket, self.bucket.find(reference), Path(into).expanduser().absolute(),
+            self.bucket, *self.bucket.trusted(reference), Path(into).expanduser().absolute(),
             store=self._store() if there else None, events=self._settings.store.events, catch_up=catch_up,
         )  # fmt: skip
         return restorer.restore(vault=vault, vault_key=passphrase, with_audio=with_audio, progress=progress)

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ from voxledger.catalog.errors import BackupDamaged, BackupError, BackupNotFound,
 if TYPE_CHECKING:
     from voxledger.catalog.objects import ObjectInfo, Store
 
+_T = TypeVar("_T")
 _MANIFEST = re.compile(r"backups/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\.([0-9a-f]{32})")
 _MOST_MANIFEST = 1 << 30
 MISSING = ("NoSuchKey", "NoSuchBucket", "404", "NotFound")
@@ -74,7 +75,10 @@ class Bucket:
         return f"<Bucket {self.name}>"
 
     def seal(self) -> Seal:
-        """What seals the next backup; the first one makes the key. Raises BackupError when backups here need another one."""
+        """What seals the next backup; the first one makes the key.
+
+        Raises BackupError when backups here need another one, BackupDamaged when a key is damaged and no other one works.
+        """
         wrapped = list(self.store.list(self.name, "keys/"))
         if not self._passphrase:
             if wrapped:
@@ -84,10 +88,17 @@ class Bucket:
                 )
             return Plain()
         # Two nodes may have made one each at the same time: every manifest says which one it needs.
+        damaged: list[BackupDamaged] = []
         for info in sorted(wrapped, key=lambda info: (info.modified, info.key)):
-            found = self._unlocked(msgspec.json.decode(self.store.get(self.name, info.key), type=Header))
+            try:
+                found = self._opened(info.key)
+            except BackupDamaged as error:
+                damaged.append(error)
+                continue
             if found is not None:
                 return found
+        if damaged:
+            raise damaged[0]
         if wrapped:
             raise self._wrong_key()
         made = keys.new(self._passphrase)
@@ -150,6 +161,22 @@ class Bucket:
             f"there is no backup {reference!r} in {self.name}; `voxledger backup list` shows those that there are"
         )
 
+    def trusted(self, reference: str) -> tuple[Manifest, Seal]:
+        """The backup that `find` finds, to be restored: under a passphrase only one that was sealed with it, because whoever
+        may write into the bucket can put one in the open there. `latest` is then the newest that is encrypted.
+        """
+        found = self.find(reference)
+        for listed in reversed(self.listed()):
+            if reference == "latest" or listed.id == found.id:
+                manifest, seal = self.manifest(listed)
+                if seal.header is not None or not self._passphrase:
+                    return manifest, seal
+        which = f"none of the backups in {self.name} is" if reference == "latest" else f"backup {found.id} is not"
+        raise BackupError(
+            f"{which} encrypted, and backup.key is set: anybody who may write into {self.name} can have made it. Where you know"
+            " better, restore with an empty backup.key (VOXLEDGER_BACKUP_KEY)"
+        )
+
     def put_manifest(self, manifest: Manifest, seal: Seal) -> Listed:
         """Put a manifest, which makes the backup one, and read it back."""
         head = msgspec.json.encode(_Open(format=FORMAT, key=seal.header))
@@ -184,7 +211,18 @@ class Bucket:
             raise self._damaged(listed, "it is the manifest of another one")
         return manifest, seal
 
-    def _read(self, key: str, checked: Callable[[bytes], bytes]) -> bytes:
+    def _opened(self, key: str) -> Seal | None:
+        """What a wrapped key opens; None when it is another passphrase's."""
+        try:
+            return self._read(key, lambda stored: self._unlocked(_header(stored)))
+        except ValueError as error:
+            raise BackupDamaged(
+                f"{self.name}/{key} is damaged: {error}. Delete it: every backup carries its own key as well, and the next one makes"
+                " a new key",
+                objects=[key],
+            ) from error
+
+    def _read(self, key: str, checked: Callable[[bytes], _T]) -> _T:
         """An object as `checked` makes it. One that fails is read once more: it may have been damaged on its way only.
 
         Raises BackupDamaged when it is missing, ValueError as `checked` does.
@@ -226,6 +264,13 @@ def _checked(stored: bytes, seal: Seal, name: str) -> bytes:
     if seal.name(content) != name:
         raise ValueError("it is not what its name says")
     return content
+
+
+def _header(stored: bytes) -> Header:
+    try:
+        return msgspec.json.decode(stored, type=Header)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it is no key ({error})") from error
 
 
 def _summed(stored: bytes, expected: str) -> bytes:

@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from voxledger.catalog.errors import BackupError
-
 _NONCE = 12
+_WRAPPED = _NONCE + 32 + 16
+"""Bytes of a wrapped key: nonce, key, tag."""
 _COST = 15
 """scrypt with N = 2 ** 15, r = 8, p = 1: 32 MB and about 0.1 s for each guess."""
 _MOST_COST = 20
@@ -108,15 +108,15 @@ def new(passphrase: str) -> Encrypted:
 
 
 def unlocked(header: Header, passphrase: str) -> Encrypted | None:
-    """The key behind a header; None when it is another passphrase's. Raises BackupError for a header that is none."""
+    """The key behind a header; None when it is another passphrase's. Raises ValueError that says what is wrong with a header."""
     try:
         salt, wrapped = base64.b64decode(header.salt, validate=True), base64.b64decode(header.wrapped, validate=True)
     except ValueError:
-        raise BackupError("the header of the key is damaged") from None
+        raise ValueError("the header of its key was altered") from None
     if not 1 <= header.cost <= _MOST_COST:
-        raise BackupError(
-            f"the header of the key asks for a cost of {header.cost}; it is damaged, or of a newer version"
-        )
+        raise ValueError(f"the header of its key asks for a cost of {header.cost}: altered, or of a newer version")
+    if len(wrapped) != _WRAPPED:
+        raise ValueError("the header of its key is cut")
     try:
         master = AESGCM(_stretched(passphrase, salt, header.cost)).decrypt(
             wrapped[:_NONCE], wrapped[_NONCE:], b"voxledger backup key"

@@ -20,7 +20,7 @@ import msgspec
 from voxledger.catalog import platform
 from voxledger.catalog.backup import vault_file
 from voxledger.catalog.backup.bringing import Brought, bring_back
-from voxledger.catalog.backup.bucket import Bucket, Listed
+from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Manifest
 from voxledger.catalog.backup.fetching import fetch
 from voxledger.catalog.backup.passphrase import Seal
@@ -85,13 +85,22 @@ class Restorer:
     """Restores one backup into one place."""
 
     def __init__(
-        self, bucket: Bucket, listed: Listed, into: Path, *, store: Store | None, events: str, catch_up: bool
+        self,
+        bucket: Bucket,
+        manifest: Manifest,
+        seal: Seal,
+        into: Path,
+        *,
+        store: Store | None,
+        events: str,
+        catch_up: bool,
     ) -> None:
         """`store` is the one that the node used, if it is known; with `catch_up` it is asked for what came after the backup,
         in the bucket `events`.
         """
         self._bucket = bucket
-        self._listed = listed
+        self._manifest = manifest
+        self._seal = seal
         self._into = into
         self._store = store
         self._past = store if catch_up else None
@@ -113,7 +122,7 @@ class Restorer:
         altered, DiskFull, StoreError, OSError; then nothing but `.restoring` is in the place.
         """
         started = time.perf_counter()
-        manifest, seal = self._bucket.manifest(self._listed)
+        manifest = self._manifest
         keys = None if vault is None else vault_file.opened(vault, node=manifest.node, passphrase=vault_key)
         if with_audio and (manifest.audio is None or keys is None):
             raise BackupError(
@@ -123,7 +132,7 @@ class Restorer:
             )
         with self._working() as state:
             if state.phase == "fetching":
-                fetch(self._bucket, manifest, seal, self._home, progress)
+                fetch(self._bucket, manifest, self._seal, self._home, progress)
                 if keys is not None:
                     platform.write_atomic(self._home / "vault.sqlite", keys, mode=0o600)
                 # From here on files change: they are not what the backup holds any more, and are not fetched again.
@@ -134,7 +143,7 @@ class Restorer:
                     " empty that folder and begin anew"
                 )
             if state.phase == "building":
-                done = self._build(manifest, seal, state, started, with_audio=with_audio, progress=progress)
+                done = self._build(state, started, with_audio=with_audio, progress=progress)
                 failpoint("restore.before_moving")
             else:
                 done = Restored(
@@ -146,20 +155,19 @@ class Restorer:
 
     def _build(
         self,
-        manifest: Manifest,
-        seal: Seal,
         state: _State,
         started: float,
         *,
         with_audio: bool,
         progress: Callable[[str, int, int], None],
     ) -> Restored:
+        manifest = self._manifest
         (self._home / HEADS).unlink(missing_ok=True)
-        epoch = settle(self._home / JOURNAL, given=self._given(manifest))
+        epoch = settle(self._home / JOURNAL, given=self._given())
         with self._opened() as (recorder, keeper):
             if not recorder.journal.knows(state.event):
                 keeper.drain(progress=lambda done, end: progress("filling the log", done, end))
-                self._prove(manifest, keeper, progress)
+                self._prove(keeper, progress)
                 failpoint("restore.after_drained")
                 fact = RestoreCompleted(
                     backup=manifest.id, bucket=self._bucket.name, through=manifest.through, head=manifest.head,
@@ -176,13 +184,14 @@ class Restorer:
             audio = None
             if with_audio and manifest.audio is not None:
                 with self._target() as store:
-                    audio = bring_back(self._bucket, seal, manifest.audio, store, keeper, self._work, progress)
+                    audio = bring_back(self._bucket, self._seal, manifest.audio, store, keeper, self._work, progress)
             known = sum(recorder.vault.key(actor) is not None for actor in actors)
         return Restored(
             manifest, self._into, lost, back, len(actors), known, audio, settings_beside=False, elapsed_us=0
         )
 
-    def _prove(self, manifest: Manifest, keeper: Keeper, progress: Callable[[str, int, int], None]) -> None:
+    def _prove(self, keeper: Keeper, progress: Callable[[str, int, int], None]) -> None:
+        manifest = self._manifest
         verdict = verify(keeper, progress=lambda done, end: progress("verifying", done, end))
         if not verdict.intact:
             found = verdict.findings[0]
@@ -196,16 +205,17 @@ class Restorer:
                 f" {manifest.through}:{manifest.head}. Nothing was restored; take another backup"
             )
 
-    def _given(self, manifest: Manifest) -> int:
+    def _given(self) -> int:
         """The highest position that this node is known to have given: positions are final, also those after the backup."""
+        through = self._manifest.through
         if self._past is None:
-            return manifest.through
+            return through
         try:
-            heads = published(self._past, self._events, manifest.node)
+            heads = published(self._past, self._events, self._manifest.node)
         except StoreError as error:
             _log.warning("the store does not tell what came after the backup: %s", error)
-            return manifest.through
-        return max([manifest.through, *(head.position for head in heads)])
+            return through
+        return max([through, *(head.position for head in heads)])
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Recorder, Keeper]]:
@@ -264,12 +274,12 @@ class Restorer:
         path = self._work / "state.json"
         with contextlib.suppress(FileNotFoundError):
             state = msgspec.json.decode(path.read_bytes(), type=_State)
-            if state.backup != self._listed.id:
+            if state.backup != self._manifest.id:
                 raise BackupError(
                     f"{self._work} holds what was restored of backup {state.backup} so far; finish that, or delete the folder"
                 )
             return state
-        return self._write(_State(backup=self._listed.id, event=new_id()))
+        return self._write(_State(backup=self._manifest.id, event=new_id()))
 
     def _write(self, state: _State, **changes: Any) -> _State:
         """Note, durably, what this has come to."""

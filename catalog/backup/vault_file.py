@@ -90,10 +90,10 @@ def opened(place: Path, *, node: str, passphrase: str) -> bytes:
         raise BackupError(f"{place} is no vault that `voxledger backup create --vault` wrote") from None
     if about.node != node:
         raise BackupError(f"{place} is the vault of node {about.node}, and this is node {node}")
-    seal = keys.unlocked(about.key, passphrase)
-    if seal is None:
-        raise BackupError(f"the passphrase does not open {place} (backup.vault_key, VOXLEDGER_BACKUP_VAULT_KEY)")
     try:
+        seal = keys.unlocked(about.key, passphrase)
+        if seal is None:
+            raise BackupError(f"the passphrase does not open {place} (backup.vault_key, VOXLEDGER_BACKUP_VAULT_KEY)")
         return seal.open(sealed, about=node)
     except ValueError as error:
         raise BackupError(f"{place} is damaged: {error}") from error
