@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.synth.errors import InvalidEmotion
+from voxledger.synth.hints import near
 
 EmotionMode: TypeAlias = Literal["none", "vector", "reference", "words"]
 Weights: TypeAlias = tuple[float, float, float, float, float, float, float, float]
@@ -127,9 +127,7 @@ def _from_mapping(values: Mapping[str, float]) -> Weights:
         if known == NEUTRAL:
             continue
         if known not in found:
-            near = get_close_matches(known, EMOTIONS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(EMOTIONS)}"
-            raise InvalidEmotion(f"unknown emotion {name!r}: {hint}")
+            raise InvalidEmotion(f"unknown emotion {name!r}: {near(known, EMOTIONS)}")
         found[known] = _real(f"the weight of {known}", value)
     return _weights(found.values())
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxledger.catalog.events import EMOTIONS
 from voxledger.synth.emotion import Emotion
 from voxledger.synth.errors import InvalidEmotion, ManifestError
+from voxledger.synth.hints import near
 
 _VECTOR = tuple(f"emo_vec_{place}" for place in range(1, len(EMOTIONS) + 1))
 FIELDS = frozenset({
@@ -149,9 +149,7 @@ def _fields(number: int, content: bytes) -> Mapping[str, Any]:
                 f"{name} holds half of a surrogate pair, which is no character; write it anew", line=number
             )
         if name not in FIELDS:
-            near = get_close_matches(name, FIELDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(FIELDS))}"
-            raise ManifestError(f"unknown field {name!r}; {hint}", line=number)
+            raise ManifestError(f"unknown field {name!r}; {near(name, FIELDS)}", line=number)
     return fields
 
 

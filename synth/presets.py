@@ -23,8 +23,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 from voxledger.catalog import platform
@@ -115,11 +116,11 @@ class Presets:
 
     def all(self) -> tuple[Preset, ...]:
         """Built-in and own ones, by name. Raises SettingsError when the file cannot be read."""
-        return tuple(found for _, found in sorted((_built_in() | self._own()).items()))
+        return tuple(found for _, found in sorted({**_built_in(), **self._own()}.items()))
 
     def get(self, name: str) -> Preset:
         """A preset by name. Raises UnknownPreset that names near ones, SettingsError."""
-        found = _built_in() | self._own()
+        found = {**_built_in(), **self._own()}
         if name not in found:
             raise UnknownPreset(f"there is no preset {str(name)[:60]!r}; {near(str(name), found)}")
         return found[name]
@@ -173,9 +174,10 @@ def written(preset: Preset) -> str:
     return "\n".join(lines)
 
 
-def _built_in() -> dict[str, Preset]:
+@cache
+def _built_in() -> Mapping[str, Preset]:
     content = files("voxledger.synth").joinpath(FILE_NAME).read_text(encoding="utf-8")
-    return _read(content, FILE_NAME, built_in=True)
+    return MappingProxyType(_read(content, FILE_NAME, built_in=True))
 
 
 def _read(content: str, where: str, *, built_in: bool) -> dict[str, Preset]:
@@ -197,8 +199,7 @@ def _preset(name: str, table: Any, built_in: bool) -> Preset:
         raise InvalidRequest(f"{name!r} stands outside a table; a preset is [NAME] with lines below it")
     for key in table:
         if key not in _FIELDS:
-            close = get_close_matches(key, _FIELDS, n=1)
-            raise InvalidRequest(f"unknown {key!r}; {f'did you mean {close[0]!r}?' if close else ', '.join(_FIELDS)}")
+            raise InvalidRequest(f"unknown {key!r}; {near(key, _FIELDS)}")
     if "strength" in table and "emotion" not in table:
         raise InvalidEmotion("its strength has nothing to scale: give it an emotion as well")
     emotion = Emotion.of(table["emotion"], strength=table.get("strength", 1.0)) if "emotion" in table else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
@@ -14,6 +13,7 @@ from voxledger.catalog.settings import Settings
 from voxledger.synth.engines.base import Engine, EngineInfo
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, SynthesisError, UnknownEngine
+from voxledger.synth.hints import near
 
 GROUP = "voxledger.engines"
 
@@ -50,9 +50,7 @@ def load(name: str, settings: Settings) -> Engine:
         for other in points[1:]:
             _log.warning("the engine %s of %s is not used: %s", name, _package(other), _ours_or_first(points[0]))
         return _constructed(points[0], settings)
-    near = get_close_matches(name, names(), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(names()) or 'none'}"
-    raise UnknownEngine(f"there is no engine {name!r}; {hint}")
+    raise UnknownEngine(f"there is no engine {name!r} installed; {near(name, names())}")
 
 
 def survey(settings: Settings) -> tuple[Listed, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
 import unicodedata
@@ -18,6 +17,7 @@ from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import ActorKey
 from voxledger.synth.errors import ConsentEnded, UnknownVoice
+from voxledger.synth.hints import meant
 from voxledger.synth.voices.records import VoiceState
 from voxledger.synth.voices.refilling import event_of, fill, name_row, voice_row
 
@@ -111,9 +111,7 @@ class Registry:
             for row in self._tables.names()[-_NEAR:]
             if (found := self._opened(row.name, actor=row.actor, event=row.event))
         ]
-        near = difflib.get_close_matches(name.casefold(), [known.casefold() for known in names], n=2)
-        meant = [repr(known) for known in names if known.casefold() in near]
-        hint = f"did you mean {' or '.join(meant)}?" if meant else "`voxledger voices list` shows them all"
+        hint = meant(name, names) or "`voxledger voices list` shows them all"
         return UnknownVoice(f"there is no registered voice {name!r}; {hint}")
 
     def register(

@@ -90,7 +90,7 @@ def test_what_is_wrong_in_the_file_is_named_with_its_place(presets: Presets, con
 
 
 def test_unknown_names_come_with_near_ones(presets: Presets) -> None:
-    with pytest.raises(UnknownPreset, match="near: bedtime"):
+    with pytest.raises(UnknownPreset, match="did you mean 'bedtime'"):
         presets.get("bed-time")
 
 

@@ -341,7 +341,7 @@ def test_what_it_cannot_do_is_refused_at_once(engine, more, feature):
 
 
 def test_unknown_voice_names_near_ones(engine):
-    with pytest.raises(UnknownVoice, match="near: whisper"):
+    with pytest.raises(UnknownVoice, match="did you mean 'whisper"):
         engine.synthesize(request(voice="wisper"))
 
 

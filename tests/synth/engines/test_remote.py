@@ -247,7 +247,7 @@ def test_what_the_settings_do_not_allow_is_refused_at_once(make: Make, more: dic
 
 
 def test_unknown_voices_and_languages_are_refused_at_once(make: Make) -> None:
-    with pytest.raises(UnknownVoice, match="near: nova"):
+    with pytest.raises(UnknownVoice, match="did you mean 'nova'"):
         make(voices=("alloy", "nova")).synthesize(request(voice="novo"))
     with pytest.raises(UnsupportedLanguage):
         make(languages=("en",)).synthesize(request(language="zh"))

@@ -234,7 +234,7 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         ({"take": 1.5}, InvalidRequest, "take must be a whole number"),
         ({"reuse": "maybe"}, InvalidRequest, "reuse must be True or False"),
         ({"channel": "fax"}, InvalidRequest, "channel must be one of python, cli"),
-        ({"engine": "nobody"}, UnknownEngine, "installed are"),
+        ({"engine": "nobody"}, UnknownEngine, "known are espeak"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_error_and_makes_nothing(

@@ -59,7 +59,7 @@ def test_only_regional_voices_serve_the_bare_language():
 def test_unknown_language_names_what_there_is():
     with pytest.raises(UnsupportedLanguage, match=r"'et'.*known are cmn, de, en, .*yue"):
         match("et", HERE)
-    with pytest.raises(UnsupportedLanguage, match=r"'fy-CA'.*near: fr-CA"):
+    with pytest.raises(UnsupportedLanguage, match=r"'fy-CA'.*did you mean 'fr-CA'"):
         match("fy-CA", ["fr-CA", "de"])
 
 
