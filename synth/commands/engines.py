@@ -66,11 +66,7 @@ class Commands:
 
         with self._opened() as door:
             settings = door.loaded.settings
-        found = engines.survey(settings)
-        if name is not None:
-            found = tuple(each for each in found if each.name == name)
-            if not found:
-                engines.load(name, settings)  # says that there is none, and which is near
+        found = engines.survey(settings, name)
         if json:
             terminal.print_json([_as_dict(each, settings.synth.engine) for each in found])
         else:

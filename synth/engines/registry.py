@@ -50,12 +50,22 @@ def load(name: str, settings: Settings) -> Engine:
         for other in points[1:]:
             _log.warning("the engine %s of %s is not used: %s", name, _package(other), _ours_or_first(points[0]))
         return _constructed(points[0], settings)
-    raise UnknownEngine(f"there is no engine {name!r} installed; {near(name, names())}")
+    raise _unknown(name)
 
 
-def survey(settings: Settings) -> tuple[Listed, ...]:
-    """Every engine that is installed, by name; what one of them raises is its own entry and nobody else's trouble."""
-    return tuple(_listed(points, settings) for _, points in sorted(_points().items()))
+def survey(settings: Settings, name: str | None = None) -> tuple[Listed, ...]:
+    """Every engine that is installed, by name; what one of them raises is its own entry and nobody else's trouble.
+
+    With a name only this one, and no other is so much as imported. Raises UnknownEngine when there is none.
+    """
+    found = _points()
+    if name is not None and name not in found:
+        raise _unknown(name)
+    return tuple(_listed(found[one], settings) for one in (sorted(found) if name is None else [name]))
+
+
+def _unknown(name: str) -> UnknownEngine:
+    return UnknownEngine(f"there is no engine {name!r} installed; {near(name, names())}")
 
 
 def _points() -> dict[str, list[EntryPoint]]:

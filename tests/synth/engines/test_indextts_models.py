@@ -39,7 +39,7 @@ def node(tmp_path: Path, overrides: dict[str, Any]) -> Iterator[Ledger]:
 
 def test_the_first_use_pulls_the_model_and_it_speaks(node: Ledger, recordings: tuple[Path, Path]) -> None:
     assert node.models.path("indextts@2.5") is None
-    [listed] = [each for each in engines.survey(node.settings) if each.name == "indextts"]
+    [listed] = engines.survey(node.settings, "indextts")
     assert "voxledger models pull indextts@2.5" in listed.why
     assert node.models.path("indextts@2.5") is None, "a list pulls nothing"
     engine = node.studio.engine("indextts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,15 +161,18 @@ def test_the_command_shows_all_of_them_in_80_columns(run: Callable[..., tuple[in
     assert "thirdparty 2.5" in said
 
 
+@pytest.mark.usefixtures("third_party")
 def test_one_engine_is_shown_whole_and_the_exit_status_tells_whether_it_can_be_used(
-    run: Callable[..., tuple[int, str]],
+    run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "…" in run()[1]
     code, said = run("espeak")
     assert code == 0
     assert "zh" in said
     assert "…" not in said
+    monkeypatch.delitem(sys.modules, "thirdparty", raising=False)
     assert run("remote")[0] == 1
+    assert "thirdparty" not in sys.modules  # what others bring is not imported for it
     code, said = run("espeek")
     assert code == 1
     assert "did you mean 'espeak'" in said
