@@ -58,7 +58,10 @@ class SavedAll(NamedTuple):
 
 
 class Saver:
-    """Saves all audio that the catalog says is stored, and that of registered voices. Flat memory: everything goes by id."""
+    """Saves all audio that the catalog says is stored, and that of registered voices.
+
+    Everything goes by id, a page at a time; what grows with the library is only what the sender knows of pieces.
+    """
 
     def __init__(
         self,

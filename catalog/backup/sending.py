@@ -32,7 +32,11 @@ class Sent(NamedTuple):
 
 
 class Sender:
-    """Puts files into the bucket over several connections. Use it within `sending`."""
+    """Puts files into the bucket over several connections. Use it within `sending`.
+
+    Memory grows with the bucket: the name of every piece that lies there, and again of every one that is used, about 400 bytes
+    for both.
+    """
 
     def __init__(self, bucket: Bucket, seal: Seal, lock: Lock, pool: ThreadPoolExecutor, window: int) -> None:
         self._bucket = bucket
@@ -64,7 +68,7 @@ class Sender:
         head: str | None = None,
         done: Callable[[int], None],
     ) -> SavedFile:
-        """Put a file; `done` hears of each piece's bytes. Memory holds a few pieces of `size` bytes at a time.
+        """Put a file; `done` hears of each piece's bytes. Of its content memory holds two pieces of `size` bytes a thread.
 
         Raises StoreError when the store refuses a piece, or falls silent for several attempts; OSError.
         """
@@ -108,17 +112,22 @@ class Sender:
 
         Raises BackupDamaged that names what does not. Stores whose ETag is no MD5 are asked for the piece itself.
         """
-        there = {info.key.rpartition("/")[2]: info for info in self._lock.renewing(self._bucket.pieces())}
-        wrong = [name for name in self._used if name not in there or there[name].bytes != self._there[name]]
-        doubtful = [name for name, md5 in self._md5.items() if name in there and there[name].etag != md5]
+        wrong = set(self._used)
+        doubtful: list[str] = []
+        for info in self._lock.renewing(self._bucket.pieces()):
+            name = info.key.rpartition("/")[2]
+            if name in wrong and info.bytes == self._there[name]:
+                wrong.remove(name)
+                if name in self._md5 and self._md5[name] != info.etag:
+                    doubtful.append(name)
         found = zip(doubtful, self._pool.map(self._reads_back, doubtful), strict=True)
         for name, fine in self._lock.renewing(found):
             if not fine:
-                wrong.append(name)
+                wrong.add(name)
         if wrong:
             keys = sorted({self._bucket.piece_key(name) for name in wrong})
             raise BackupDamaged(
-                f"{len(keys)} pieces do not lie in {self._bucket.name} as they were sent (the first: {keys[0]}); make the"
+                f"{len(keys)} of its pieces do not lie in {self._bucket.name} as they were sent (the first: {keys[0]}); make the"
                 " backup again",
                 objects=keys,
             )

@@ -50,6 +50,25 @@ def test_a_bit_that_flipped_is_named_wherever_it_is(rclone_node: Node, tmp_path:
         assert backups.verify()[0].objects >= len(done.manifest.files) + 2
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "altered"])
+def test_what_did_not_arrive_as_it_was_sent_is_no_backup(rclone_node: Node, gone: bool) -> None:
+    rclone_node.use_key()
+    rclone_node.speak(12)
+    wrong: list[str] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "confirming":
+            name = next(name for name in rclone_node.objects() if name.startswith("data/"))
+            rclone_node.change(name, None if gone else _flipped(rclone_node.objects()[name]))
+            wrong.append(name)
+
+    with rclone_node.open() as vox:
+        with pytest.raises(BackupDamaged, match="1 of its pieces do not lie in") as caught:
+            vox.backups.create(progress=progress)
+        assert caught.value.objects == tuple(wrong)
+        assert vox.backups.list() == ()
+
+
 def test_a_damaged_backup_is_not_restored(rclone_node: Node, tmp_path: Path) -> None:
     rclone_node.use_key()
     rclone_node.speak(25)
