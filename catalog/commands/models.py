@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.models import Models
+    from voxledger.catalog.progress import Progress
 
 _DONE = "[green]●[/]"
 _WAITING = "waiting for another process that changes models"
@@ -285,12 +286,12 @@ class Commands:
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def _watched(*, quiet: bool) -> Iterator[Progress]:
     """A bar in bytes on standard error, a line for each thing that is done."""
     with terminal.transfer_progress(quiet=quiet) as bar:
         tasks: dict[str, Any] = {}
 
-        def progress(what: str, done: int, total: int) -> None:
+        def progress(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(_WAITING if what == "waiting" else what, total=total or None)
             if what != "waiting" and "waiting" in tasks:

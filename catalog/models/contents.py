@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, ModelError, StoreError
@@ -17,6 +16,7 @@ from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.part_file import PartFile
 from voxledger.catalog.objects.ranged import fetch_object
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Progress, unheard
 
 LARGE = 64 << 20
@@ -28,12 +28,9 @@ def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[
     wanted, linked = list(manifest.contents.values()), local.linked(manifest.contents)
     near = [file for file in wanted if local.blob(file.sha256).exists()]
     meter = Meter("checking", sum(file.bytes for file in near), progress) if near else None
-    with ThreadPoolExecutor(4, thread_name_prefix="voxledger-hash") as pool:
-        found = list(pool.map(lambda file: local.has(file, linked, meter.add if meter else unheard), wanted))
-    return (
-        [file for file, is_here in zip(wanted, found, strict=True) if is_here],
-        [file for file, is_here in zip(wanted, found, strict=True) if not is_here],
-    )
+    read = meter.add if meter else unheard
+    found = list(in_parallel(lambda file: local.has(file, linked, read), wanted, threads=4, name="hash"))
+    return [file for file, is_here in found if is_here], [file for file, is_here in found if not is_here]
 
 
 def fetch(
@@ -58,14 +55,11 @@ def fetch(
         came += _fetch(bucket, local, reference, file, threads, meter)
         failpoint("models.after_pulled_file")
     small = [file for file in files if file.bytes < LARGE]
-    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-pull") as pool:
-        try:
-            for size in pool.map(lambda file: _fetch(bucket, local, reference, file, 1, meter), small):
-                came += size
-                failpoint("models.after_pulled_file")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for _, size in in_parallel(
+        lambda file: _fetch(bucket, local, reference, file, 1, meter), small, threads=threads, name="pull"
+    ):
+        came += size
+        failpoint("models.after_pulled_file")
     return came
 
 

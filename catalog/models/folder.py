@@ -6,13 +6,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from voxledger.catalog.errors import ModelError
 from voxledger.catalog.models.manifest import MOST_FILES, Manifest, ModelFile, made_manifest
 from voxledger.catalog.models.names import Reference
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Heard, unheard
 
 _PIECE = 1 << 20
@@ -56,14 +56,9 @@ def read_folder(folder: Path, reference: Reference, *, follow: bool, hashed: Hea
         raise ModelError(f"the folder {folder} holds no files; name the folder of a model")
     # The names are checked before hours may go into hashing.
     made_manifest(reference, [ModelFile(path=name, bytes=0, sha256="0" * 64) for name in found])
-    with ThreadPoolExecutor(_HASHERS, thread_name_prefix="voxledger-hash") as pool:
-        try:
-            sources = list(pool.map(lambda name: _hashed(name, found[name], hashed), found))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    manifest = made_manifest(reference, [source.file for source in sources])
-    return FolderRead(manifest, {source.file.path: source for source in sources}, hidden)
+    sources = dict(in_parallel(lambda name: _hashed(name, found[name], hashed), found, threads=_HASHERS, name="hash"))
+    manifest = made_manifest(reference, [source.file for source in sources.values()])
+    return FolderRead(manifest, sources, hidden)
 
 
 def total_bytes(folder: Path, *, follow: bool) -> int:

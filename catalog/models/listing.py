@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from voxledger.catalog.errors import ModelError
@@ -11,6 +11,7 @@ from voxledger.catalog.models.bucket import Bucket, Found, Kept
 from voxledger.catalog.models.local import Local
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
+from voxledger.catalog.parallel import in_parallel
 
 InStore: TypeAlias = Literal["yes", "deleted", "removed", "damaged", "no"]
 Here: TypeAlias = Literal["yes", "incomplete", "no"]
@@ -39,8 +40,7 @@ class ModelVersion(NamedTuple):
 def listed(bucket: Bucket, local: Local) -> tuple[ModelVersion, ...]:
     """By name, then in the order they were pushed."""
     there = {each.reference: each for each in bucket.listed("manifests")}
-    with ThreadPoolExecutor(8, thread_name_prefix="voxledger-models") as pool:
-        manifests = dict(zip(there, pool.map(lambda reference: _manifest(bucket, reference), there), strict=True))
+    manifests = dict(in_parallel(partial(_manifest, bucket), there, threads=8, name="models"))
     in_store: dict[Reference, InStore] = {
         reference: "yes" if manifest else "damaged" for reference, manifest in manifests.items()
     }

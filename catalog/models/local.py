@@ -16,7 +16,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.models.manifest import Manifest, ModelFile, read_manifest
 from voxledger.catalog.models.names import Reference, parse, parse_loose
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Heard, unheard
 
 _HASHERS = 4
@@ -99,12 +99,11 @@ class Local:
         found = {damage.path: damage for damage in self.gaps(manifest)}
         folder = self.path(manifest.reference)
         whole = [file for file in manifest.files if file.path not in found]
-        with ThreadPoolExecutor(_HASHERS, thread_name_prefix="voxledger-hash") as pool:
-            for file, is_right in zip(
-                whole, pool.map(lambda file: _holds(folder / file.path, file, read), whole), strict=True
-            ):
-                if not is_right:
-                    found[file.path] = Damage(file.path, "is damaged: its SHA-256 is another one")
+        for file, is_right in in_parallel(
+            lambda file: _holds(folder / file.path, file, read), whole, threads=_HASHERS, name="hash"
+        ):
+            if not is_right:
+                found[file.path] = Damage(file.path, "is damaged: its SHA-256 is another one")
         return [found[file.path] for file in manifest.files if file.path in found]
 
     def versions(self) -> list[Reference]:
@@ -151,8 +150,8 @@ class Local:
     def linked(self, sha256s: Iterable[str]) -> dict[str, list[Path]]:
         """Where contents should lie in the folders of versions, by SHA-256. Reads each manifest here once."""
         found: dict[str, list[Path]] = {sha256: [] for sha256 in sha256s}
-        for manifest in map(self.manifest, self.versions()):
-            for file in manifest.files if manifest is not None else ():
+        for manifest in filter(None, map(self.manifest, self.versions())):
+            for file in manifest.files:
                 if file.sha256 in found:
                     found[file.sha256].append(self.path(manifest.reference) / file.path)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from voxledger.catalog.models.names import Reference
 from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.sending import Sending
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Progress, silent
 
 _TRIES = 5
@@ -72,11 +72,10 @@ def send(
 ) -> list[Source]:
     """Put contents that the store lacks, has in another size, or are to be sent `again` (SHA-256); gives those."""
     bucket.store.ensure_bucket(bucket.name)
-    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-push") as pool:
-        there = list(pool.map(lambda source: bucket.blob(source.file.sha256), sources))
+    there = in_parallel(lambda source: bucket.blob(source.file.sha256), sources, threads=threads, name="push")
     lacking = [
         source
-        for source, found in zip(sources, there, strict=True)
+        for source, found in there
         if found is None or found.bytes != source.file.bytes or source.file.sha256 in again
     ]
     meter = Meter("pushing", sum(source.file.bytes for source in lacking), progress)
@@ -87,13 +86,8 @@ def send(
         _send(bucket, source, meter)
         failpoint("models.after_pushed_file")
     small = [source for source in lacking if source.file.bytes < LARGE]
-    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-push") as pool:
-        try:
-            for _ in pool.map(lambda source: _send(bucket, source, meter), small):
-                failpoint("models.after_pushed_file")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for _ in in_parallel(lambda source: _send(bucket, source, meter), small, threads=threads, name="push"):
+        failpoint("models.after_pushed_file")
     return lacking
 
 

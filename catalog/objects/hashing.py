@@ -67,7 +67,9 @@ class _Hashing:
 
     def go_on(self, s3: S3Client) -> None:
         """One request, for what lacks of the object that answered first."""
-        options = {"Range": f"bytes={self.bytes}-", "IfMatch": self._etag} if self.bytes and self._etag else {}
+        options: dict[str, Any] = (
+            {"Range": f"bytes={self.bytes}-", "IfMatch": self._etag} if self.bytes and self._etag else {}
+        )
         answer = s3.get_object(**self._place, **options)
         with contextlib.closing(answer["Body"]) as body:
             if self.bytes and not answer.get("ContentRange", "").startswith(f"bytes {self.bytes}-"):

@@ -13,11 +13,12 @@ from voxledger.catalog.errors import DiskFull, StoreError, StoreUnavailable, Vox
 from voxledger.catalog.events import AudioAdopted, Draft
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.objects.description import read_description
-from voxledger.catalog.reconcile.around import Around, Progress, unwatched, workplace
+from voxledger.catalog.parallel import in_batches, in_parallel
+from voxledger.catalog.progress import Progress, silent
+from voxledger.catalog.reconcile.around import Around, workplace
 from voxledger.catalog.reconcile.headers import SUFFIXES, Sound, Unreadable, read_header
 from voxledger.catalog.reconcile.identity import clip_id, event_id, plausible
 from voxledger.catalog.reconcile.known_audio import standings
-from voxledger.catalog.reconcile.parallel import in_batches, in_parallel
 from voxledger.catalog.reconcile.scratch import Scratch
 from voxledger.catalog.reconcile.taken import Measure, Measures, Taken
 from voxledger.catalog.reconcile.telling import Found
@@ -45,7 +46,7 @@ def adopt(
     session: str | None = None,
     tags: Sequence[str] = (),
     measure: Measure | None = None,
-    progress: Progress = unwatched,
+    progress: Progress = silent,
 ) -> Taken:
     """Make a clip of each sound object under `s3://bucket/prefix`, at the store's endpoint, without moving it.
 
@@ -74,6 +75,7 @@ def adopt(
             lambda numbered: _read(around, numbered[1], folder / f"{numbered[0]}{_suffix(numbered[1].key)}", measure),
             strangers,
             threads=around.threads,
+            name="reconcile",
         )
         done = 0
         for batch in in_batches((found for _, found in read), _BATCH):

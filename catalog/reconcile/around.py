@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy
@@ -18,13 +18,6 @@ from voxledger.catalog.settings import Settings
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store
-
-Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Called with what is being done, how far it has come, and how far it goes (None = nobody knows)."""
-
-
-def unwatched(step: str, done: int, total: int | None) -> None:
-    """Nobody wants to know how far it is."""
 
 
 class Opened(Protocol):

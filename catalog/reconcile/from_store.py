@@ -10,8 +10,9 @@ import msgspec
 from voxledger.catalog.errors import EventRejected, HomeError, StoreError, VaultError
 from voxledger.catalog.events import Draft
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.reconcile.around import Around, Progress, unwatched, workplace
-from voxledger.catalog.reconcile.parallel import in_batches, in_parallel
+from voxledger.catalog.parallel import in_batches, in_parallel
+from voxledger.catalog.progress import Progress, silent
+from voxledger.catalog.reconcile.around import Around, workplace
 from voxledger.catalog.reconcile.reviving import revive
 from voxledger.catalog.reconcile.scratch import Scratch
 from voxledger.catalog.reconcile.telling import Found, Told, tell
@@ -52,7 +53,7 @@ class _Revived(NamedTuple):
     whole: bool
 
 
-def rebuild_from_store(around: Around, *, progress: Progress = unwatched) -> Rebuilt:
+def rebuild_from_store(around: Around, *, progress: Progress = silent) -> Rebuilt:
     """Fill an empty HOME from the bucket of clips: from the records beside the objects, else from their metadata.
 
     Records hold personal fields sealed: put the vault into HOME before this, and clips come back as they were; without it
@@ -83,7 +84,9 @@ def rebuild_from_store(around: Around, *, progress: Progress = unwatched) -> Reb
         left = sum(1 for _ in _strangers(scratch))
         rebuilt.known = rebuilt.objects - left
         done = 0
-        asked = in_parallel(lambda one: _revive(around, one), _strangers(scratch), threads=around.threads)
+        asked = in_parallel(
+            lambda one: _revive(around, one), _strangers(scratch), threads=around.threads, name="reconcile"
+        )
         for batch in in_batches((revived for _, revived in asked), _BATCH):
             journal.emit(*(draft for revived in batch for draft in revived.drafts))
             failpoint("adopt.after_commit")

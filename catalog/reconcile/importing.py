@@ -19,11 +19,12 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.objects.description import upload_of
 from voxledger.catalog.objects.keys import object_key
-from voxledger.catalog.reconcile.around import Around, Progress, unwatched, workplace
+from voxledger.catalog.parallel import in_batches, in_parallel
+from voxledger.catalog.progress import Progress, silent
+from voxledger.catalog.reconcile.around import Around, workplace
 from voxledger.catalog.reconcile.headers import SUFFIXES, Sound, Unreadable, read_header
 from voxledger.catalog.reconcile.identity import clip_id, event_id, plausible
 from voxledger.catalog.reconcile.known_audio import standings
-from voxledger.catalog.reconcile.parallel import in_batches, in_parallel
 from voxledger.catalog.reconcile.taken import Measure, Measures, Taken
 
 _BATCH = 200
@@ -52,7 +53,7 @@ def import_folder(
     session: str | None = None,
     tags: Sequence[str] = (),
     measure: Measure | None = None,
-    progress: Progress = unwatched,
+    progress: Progress = silent,
 ) -> Taken:
     """Make a clip of each sound file under a folder (WAV, FLAC, Opus, Ogg Vorbis, MP3): copied, recorded, uploaded.
 
@@ -73,7 +74,10 @@ def import_folder(
         files = list(enumerate(_files(root, taken)))
         done = 0
         copies = in_parallel(
-            lambda numbered: _copy(around, numbered[1], place / f"{numbered[0]}", measure), files, threads=_THREADS
+            lambda numbered: _copy(around, numbered[1], place / f"{numbered[0]}", measure),
+            files,
+            threads=_THREADS,
+            name="reconcile",
         )
         for batch in in_batches((copy for _, copy in copies), _BATCH):
             _take(around, batch, taken, root=root, session=called, tags=tuple(tags))

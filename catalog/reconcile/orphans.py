@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from voxledger.catalog.errors import EventRejected, VaultError
 from voxledger.catalog.events import Draft, ObjectOrphaned
-from voxledger.catalog.reconcile.around import Around, Progress
+from voxledger.catalog.parallel import in_parallel
+from voxledger.catalog.progress import Progress
+from voxledger.catalog.reconcile.around import Around
 from voxledger.catalog.reconcile.findings import Finding, Reconciled
-from voxledger.catalog.reconcile.parallel import in_parallel
 from voxledger.catalog.reconcile.reviving import named_by, revive
 from voxledger.catalog.reconcile.scratch import Scratch
 from voxledger.catalog.reconcile.since import Since
@@ -66,7 +67,9 @@ class Orphans:
         asked = (orphan for orphan in orphans if orphan.reason == "unknown")
         store, node = self._around.store, self._around.recorder.journal.node
         ready: list[tuple[_Orphan, Told, list[Draft]]] = []
-        for orphan, told in in_parallel(lambda one: tell(store, one.found), asked, threads=self._around.threads):
+        for orphan, told in in_parallel(
+            lambda one: tell(store, one.found), asked, threads=self._around.threads, name="reconcile"
+        ):
             if told is None:
                 left.append((orphan, ""))
             elif told.description.node != node:

@@ -10,11 +10,12 @@ from typing import Any
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.events import AudioStored, Draft, Fact, ObjectMissing, ObjectVerified, now
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.reconcile.around import Around, Progress, unwatched, workplace
+from voxledger.catalog.parallel import in_batches, in_parallel
+from voxledger.catalog.progress import Progress, silent
+from voxledger.catalog.reconcile.around import Around, workplace
 from voxledger.catalog.reconcile.findings import Finding, Kind, Reconciled
 from voxledger.catalog.reconcile.looking import Seen, look
 from voxledger.catalog.reconcile.orphans import Orphans
-from voxledger.catalog.reconcile.parallel import in_batches, in_parallel
 from voxledger.catalog.reconcile.repairing import Repairs
 from voxledger.catalog.reconcile.scratch import Scratch
 from voxledger.catalog.reconcile.since import Since
@@ -33,7 +34,7 @@ def reconcile(
     repair: bool = False,
     accept_loss: bool = False,
     grace: float = GRACE,
-    progress: Progress = unwatched,
+    progress: Progress = silent,
 ) -> Reconciled:
     """Compare what the store lists with what the catalog holds, record what differs, and say so.
 
@@ -110,7 +111,9 @@ class _Run:
         """The clips whose audio is not where it should be, or is where nobody knew it was."""
         classes = {"classes": ["absent", "other", "back", "unconfirmed"]}
         rows = chain.from_iterable(self._scratch.rows("of_class", classes))
-        looked = in_parallel(lambda row: look(self._around.store, row), rows, threads=self._around.threads)
+        looked = in_parallel(
+            lambda row: look(self._around.store, row), rows, threads=self._around.threads, name="reconcile"
+        )
         done = 0
         for batch in in_batches(looked, _BATCH):
             self._settle(batch, since, repairs)

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from voxledger.catalog.errors import DiskFull
 from voxledger.catalog.objects import ObjectInfo, Store, is_record, record_key
+from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.queries import load
-from voxledger.catalog.reconcile.around import Around, Progress, unwatched
+from voxledger.catalog.reconcile.around import Around
 
 SQL = load("scratch.sql", "voxledger.catalog.reconcile")
 MEMORY = "384MB"
@@ -85,7 +86,7 @@ class Scratch:
         finally:
             cursor.close()
 
-    def list_bucket(self, store: Store, bucket: str, prefix: str = "", *, progress: Progress = unwatched) -> int:
+    def list_bucket(self, store: Store, bucket: str, prefix: str = "", *, progress: Progress = silent) -> int:
         """Take over what the store lists; gives how many objects there are, records not counted. Raises StoreError.
 
         The listing is all there or this raises: a page that fails ends it.
@@ -117,7 +118,7 @@ class Scratch:
         for part in range(parts):
             self.execute("compare", {"parts": parts, "part": part, "recent": recent, "own": own})
 
-    def copy_catalog(self, around: Around, *, progress: Progress = unwatched) -> int:
+    def copy_catalog(self, around: Around, *, progress: Progress = silent) -> int:
         """Take over what the catalog holds of every clip; gives the position of the log up to which that is."""
         with around.keeper.reading() as reading:
             head = int(reading.tuples("SELECT coalesce(max(position), 0) FROM projections")[0][0])

@@ -13,14 +13,15 @@ _Out = TypeVar("_Out")
 
 
 def in_parallel(
-    work: Callable[[_In], _Out], items: Iterable[_In], *, threads: int, ahead: int = 4
+    work: Callable[[_In], _Out], items: Iterable[_In], *, threads: int, name: str, ahead: int = 4
 ) -> Iterator[tuple[_In, _Out]]:
     """Each item with what `work` makes of it, in the order of the items; an error of `work` comes up in its turn.
 
     At most `ahead` items a thread are under way or done and not taken yet. Whoever leaves early waits for what runs.
+    Threads are called `voxledger-NAME`.
     """
     waiting: deque[tuple[_In, Future[_Out]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-reconcile") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix=f"voxledger-{name}") as pool:
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
