@@ -6,20 +6,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from voxledger.synth.audio.measure import AudioMeasures, measure
+from voxledger.synth.audio.long_measure import measure_raw
+from voxledger.synth.audio.measure import AudioMeasures
 from voxledger.synth.errors import RecordingRefused
 from voxledger.synth.voices.decoding import measured
+from voxledger.synth.voices.intake import MOST_BYTES
 
 
 def measure_foreign(path: Path) -> AudioMeasures | None:
     """Measures of a sound file from anywhere, of its channels mixed into one; None for one that the decoder does not take.
 
-    Ten minutes of sound at most, two channels at most (`voices.decoder`). Raises VoxledgerError without the extra `synth`.
+    200 MB, ten minutes of sound and two channels at most (`voices.decoder`, `voices.intake`). The child process decodes,
+    under limits on time and memory; what it decoded is measured here, a stretch at a time. Raises VoxledgerError without the
+    extra `synth`.
     """
-    import torch
-
+    if path.stat().st_size > MOST_BYTES:
+        return None
     with tempfile.TemporaryDirectory(prefix="voxledger-") as name:
         folder = Path(name)
         shutil.copyfile(path, folder / "recording")
@@ -27,5 +29,4 @@ def measure_foreign(path: Path) -> AudioMeasures | None:
             found = measured(folder, path)
         except RecordingRefused:
             return None
-        samples = np.fromfile(folder / "mono.f32", dtype=np.float32)
-    return measure(torch.from_numpy(samples), found.rate)
+        return measure_raw(folder / "mono.f32", found.rate)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from voxledger.synth.audio import measure
+from voxledger.synth.audio.long_measure import measure_raw
 
 RATE = 24_000
 
@@ -34,6 +35,18 @@ def test_silence_has_no_levels(count):
 def test_samples_at_full_scale_are_counted():
     samples = torch.tensor([0.0, 32767 / 32768, -1.0, 1.2, -1.5, 32766 / 32768])
     assert measure(samples, RATE).clipped_samples == 4
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 3.9, 4.001, 13.37])
+@pytest.mark.parametrize("rate", [8000, 22_050, 48_000])
+def test_what_lies_in_a_file_is_measured_alike_in_stretches(signals, tmp_path, seconds, rate):
+    samples = signals.speech(seconds, rate).astype(np.float32) if seconds else np.zeros(0, dtype=np.float32)
+    samples[: len(samples) // 3] *= 0.0
+    samples[-1000:] *= 1.6  # beyond full scale
+    samples.tofile(tmp_path / "raw.f32")
+    found, whole = measure_raw(tmp_path / "raw.f32", rate), measure(torch.from_numpy(samples), rate)
+    for field in dataclasses.fields(whole):
+        assert getattr(found, field.name) == pytest.approx(getattr(whole, field.name), abs=0.0011), field.name
 
 
 def test_measures_do_not_change():

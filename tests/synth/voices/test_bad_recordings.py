@@ -25,6 +25,7 @@ from voxledger.ledger import Ledger
 from voxledger.synth.errors import RecordingRefused
 from voxledger.synth.voices import decoding, intake
 from voxledger.synth.voices.checks import judge
+from voxledger.synth.voices.foreign import measure_foreign
 
 Make = Callable[[Path, Path], object]
 
@@ -304,3 +305,23 @@ def test_a_file_with_any_bytes_changed_is_taken_or_refused(
             judge(found)
     assert all(message.isprintable() and "the decoder" not in message for message in refused)
     told_of_soak(f"changed {name} recordings", taken=taken, refused=len(refused))
+
+
+# What is only measured
+
+
+def test_a_file_from_anywhere_is_measured_in_a_child_process_or_not_at_all(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = measure_foreign(speech)
+    assert found is not None
+    assert found.duration_s == pytest.approx(soundfile.info(speech).duration, abs=0.001)
+    assert found.loudness_lufs is not None
+    odd = tmp_path / "odd.wav"
+    odd.write_bytes(b"this is no sound" * 100)
+    assert measure_foreign(odd) is None
+    _bomb(odd, speech)
+    assert measure_foreign(odd) is None
+    os.truncate(odd, intake.MOST_BYTES + 1)
+    monkeypatch.setattr("shutil.copyfile", lambda *_: pytest.fail("it is copied"))
+    assert measure_foreign(odd) is None
