@@ -97,11 +97,6 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
         wishes = (Wish(feature="speaker_clip", value=_string(fields, "prompt_audio", number)), *wishes)
     output = _output(fields, number)
     chosen = _string(fields, "format", number) or (_AUDIO_FORMATS.get(output.suffix.lower(), "") if output else "")
-    tags = fields.get("tags") or ()
-    if isinstance(tags, str):
-        tags = (tags,)
-    if not isinstance(tags, (list, tuple)) or not all(isinstance(tag, str) for tag in tags):
-        raise ManifestError(f"tags must be a list of strings, not {tags!r}", line=number)
     return Line(
         number=number,
         text=_text(fields, number, folder),
@@ -113,7 +108,7 @@ def _line(number: int, content: bytes, folder: Path) -> Line:
         actor=_string(fields, "actor", number) or None,
         session=_string(fields, "session", number) or None,
         name=_string(fields, "name", number) or (output.stem if output else None),
-        tags=tuple(tags),
+        tags=_tags(fields, number),
         format=chosen or None,
         seed=_whole(fields, "seed", number) if fields.get("seed") is not None else None,
         take=_whole(fields, "take", number) if fields.get("take") is not None else 1,
@@ -225,6 +220,15 @@ def _sampling(fields: Mapping[str, Any], number: int) -> dict[str, float] | None
     if not isinstance(given, dict):
         raise ManifestError(f'sampling must be an object such as {{"temperature": 0.8}}, not {given!r}', line=number)
     return {name: _number(given, name, number) for name in given}
+
+
+def _tags(fields: Mapping[str, Any], number: int) -> tuple[str, ...]:
+    given = fields.get("tags") or []
+    if isinstance(given, str):
+        return (given,)
+    if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
+        raise ManifestError(f"tags must be a list of strings, not {given!r}", line=number)
+    return tuple(given)
 
 
 def _marks(fields: Mapping[str, Any], number: int) -> bool:
