@@ -170,7 +170,8 @@ def _from_store(door: Door, heads: list[Head]) -> str | None:
 def _as_dict(verdict: Verdict) -> dict[str, object]:
     return {
         "intact": verdict.intact, "events": verdict.events, "batches": verdict.batches, "segments": verdict.segments,
-        "position": verdict.position, "head": verdict.digest, "heads_compared": verdict.heads, "waiting": verdict.waiting,
+        "position": verdict.position, "head": verdict.digest, "heads_compared": verdict.heads, "heads_void": verdict.void,
+        "waiting": verdict.waiting,
         "known_lost": [{"first": first, "last": last, "reason": reason} for first, last, reason in verdict.told],
         "findings": [
             {"kind": found.kind, "first": found.first, "last": found.last, "why": found.why} for found in verdict.findings
@@ -197,6 +198,8 @@ def _print(verdict: Verdict, unasked: str | None) -> None:
             say(f"[dim]{len(verdict.findings) - _SHOWN:,} more (--json tells all)[/]")
     for first, last, reason in verdict.told:
         say(f"[yellow]known[/] · positions {first:,} to {last:,} were lost with a journal ({reason})")
+    if verdict.void:
+        say(f"[dim]{terminal.count(verdict.void, 'outside head')} of these positions: nothing is left to compare[/]")
     if verdict.waiting:
         say(f"[dim]{terminal.count(verdict.waiting, 'event')} in the journal not drained yet[/]")
     if verdict.digest:

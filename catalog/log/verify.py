@@ -37,7 +37,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked at, and what was found. `heads` counts the outside heads that were compared, `told` the positions
-    that an epoch says are lost: those are known, and no finding.
+    that an epoch says are lost: those are known, and no finding. `void` counts the heads of such positions: what they would
+    prove is lost.
     """
 
     events: int
@@ -46,6 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     digest: str | None
     heads: int
+    void: int
     waiting: int
     told: tuple[tuple[int, int, str], ...]
     findings: tuple[Finding, ...]
@@ -74,7 +76,7 @@ def verify(
     with keeper.reading(fresh=False) as reading:
         check = _Check(reading, keeper.segments, {head.position for head in heads})
         check.run(progress)
-        check.compare(heads)
+        void = check.compare(heads)
         position, drained = check.position, keeper.journal.mark()
         if drained is not None and drained.drained > position and drained.node == keeper.journal.node:
             check.found("lost", position + 1, drained.drained, "the log had come this far and has lost its end")
@@ -84,7 +86,8 @@ def verify(
             segments=check.segments,
             position=position,
             digest=check.head.hex() if check.batches else None,
-            heads=len(heads),
+            heads=len(heads) - void,
+            void=void,
             waiting=max(0, keeper.journal.head() - position),
             told=tuple(check.told),
             findings=tuple(check.findings[:MOST]),
@@ -132,10 +135,14 @@ class _Check:
         for position, count in self._reading.tuples(_SQL["beyond"], {"last": self.position}):
             self.found("inserted", int(position), int(position), f"in no batch ({int(count)} rows)")
 
-    def compare(self, heads: Iterable[Head]) -> None:
-        """Hold the chain against heads that were kept elsewhere."""
+    def compare(self, heads: Iterable[Head]) -> int:
+        """Hold the chain against heads that were kept elsewhere; gives how many are of positions that are known to be lost."""
+        void = 0
         for head in heads:
             here = self._heads.get(head.position)
+            if here is None and self._is_told(head.position):
+                void += 1
+                continue
             where = f"{head.origin or 'a head'} says {head.digest[:16]}… after position {head.position}"
             if here is None:
                 self.found(
@@ -143,6 +150,7 @@ class _Check:
                 )
             elif here.hex() != head.digest:
                 self.found("head", 1, head.position, f"{where}, this log {here.hex()[:16]}…: it is another chain")
+        return void
 
     def _windows(self) -> Iterator[list[_Batch]]:
         """Batches in order, about WINDOW events at a time."""
@@ -219,8 +227,11 @@ class _Check:
 
     def _gap(self, first: int, last: int) -> None:
         for position in range(first, last + 1):
-            if not any(start <= position <= end for start, end, _ in self.told):
+            if not self._is_told(position):
                 self.found("lost", position, position, "the event is gone from the log")
+
+    def _is_told(self, position: int) -> bool:
+        return any(first <= position <= last for first, last, _ in self.told)
 
 
 class _Sealed:
