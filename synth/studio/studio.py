@@ -211,6 +211,11 @@ class Studio:
                     unless_kept.pop_all()
                 return self._engines[wanted]
 
+    def waiting(self, engine: str | None = None) -> int:
+        """How many requests wait for a turn of this engine; 0 while nobody has asked for it."""
+        turns = self._turns.get(engine or self.settings.synth.engine)
+        return turns.waiting if turns is not None else 0
+
     def rerender(self, reference: str | Clip) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
 

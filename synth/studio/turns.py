@@ -61,6 +61,11 @@ class Turns:
         """How many wait."""
         return len(self._waiting)
 
+    @property
+    def free(self) -> int:
+        """How many turns nobody has now."""
+        return self._free
+
     @contextmanager
     def taken(
         self,

@@ -32,6 +32,13 @@ def vox(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
+def fresh(vox: Ledger) -> Iterator[Ledger]:
+    """Another ledger of the same HOME, which has loaded no engine yet."""
+    with voxledger.open(vox.home.path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as ledger:
+        yield ledger
+
+
+@pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Use:
     """Makes an engine the one that is loaded from now on, whatever its name."""
 

@@ -52,7 +52,9 @@ def test_other_settings_of_today_do_not_matter(vox: Ledger, tmp_path: Path) -> N
         assert other.studio.rerender(clip.id).equal
 
 
-def test_another_engine_version_is_named_and_the_distance_said(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_engine_version_is_named_and_the_distance_said(
+    vox: Ledger, fresh: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip = vox.speak("The tide is turning.")
 
     def quieter(engine: Watched) -> Watched:
@@ -65,8 +67,7 @@ def test_another_engine_version_is_named_and_the_distance_said(vox: Ledger, monk
     monkeypatch.setattr(
         engines, "load", lambda name, settings: quieter(Watched(version="9.9", model_revision="another"))
     )
-    vox.studio._engines.clear()
-    again = vox.studio.rerender(clip.id)
+    again = fresh.studio.rerender(clip.id)
     assert not again.equal
     assert [(found.what, found.now) for found in again.differences] == [
         ("engine version", "9.9"),

@@ -76,11 +76,10 @@ def test_what_is_recorded_is_what_speak_makes(vox: Ledger) -> None:
     assert np.abs(heard).max() > 0.05
 
 
-def test_a_clip_that_is_there_comes_from_its_file(vox: Ledger, use: Use) -> None:
+def test_a_clip_that_is_there_comes_from_its_file(vox: Ledger, fresh: Ledger, use: Use) -> None:
     clip = vox.speak(TEXT)
     engine = use(Watched())
-    vox.studio._engines.clear()
-    with vox.studio.stream(TEXT) as stream:
+    with fresh.studio.stream(TEXT) as stream:
         assert stream.clip.id == clip.id
         heard = np.concatenate([chunk.samples for chunk in stream])
     np.testing.assert_array_equal(heard, soundfile.read(str(clip.path), dtype="float32")[0])
@@ -364,7 +363,7 @@ def test_a_cancelled_listener_leaves_the_queue(vox: Ledger, use: Use) -> None:
                 pass
 
         task = asyncio.create_task(listen())
-        await asyncio.to_thread(until, lambda: vox.studio._turns["espeak"].waiting > 0)
+        await asyncio.to_thread(until, lambda: vox.studio.waiting() > 0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 20)

@@ -25,7 +25,7 @@ class Line:
         self._engine = threading.Event()
         self._holder = threading.Thread(target=self._hold)
         self._holder.start()
-        until(lambda: not turns._free)
+        until(lambda: not turns.free)
 
     def _hold(self) -> None:
         with self.turns.taken(actor="engine"):
@@ -176,7 +176,7 @@ def test_several_turns_are_held_at_once_and_all_come_back() -> None:
     for thread in threads:
         thread.join(30)
     assert peak == 3
-    assert turns._free == 3
+    assert turns.free == 3
     assert not turns._served  # nothing is remembered of those who left
 
 
@@ -235,6 +235,6 @@ def test_an_interrupt_at_any_moment_gives_the_turn_back(monkeypatch: pytest.Monk
         patch.setattr(turns, "_called", interrupted)
         with pytest.raises(KeyboardInterrupt), turns.taken(actor="ann"):
             pass
-    assert (turns._free, turns.waiting) == (1, 0)
+    assert (turns.free, turns.waiting) == (1, 0)
     with turns.taken(actor="bob", patience=0.1) as mine:
         assert mine

@@ -134,7 +134,7 @@ def test_a_request_that_waits_when_consent_ends_is_not_spoken(vox: Ledger, use: 
     first.start()
     assert busy.wait(20)
     second.start()
-    while not vox.studio._turns["espeak"].waiting:
+    while not vox.studio.waiting():
         second.join(0.001)
     vox.voices.withdraw("ann")
     go_on.set()
