@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from cyclopts import App
+from rich.markup import escape
 from rich.padding import Padding
 
 from voxledger.catalog import terminal
@@ -120,7 +121,7 @@ def _print(found: Examination) -> None:
     counts = Counter(finding.state for finding in found.findings)
     said: dict[State, str] = {
         "ok": "in order",
-        "note": "done without",
+        "note": "to know",
         "unknown": "unknown",
         "warning": "to look at",
         "bad": "not working",
@@ -131,16 +132,23 @@ def _print(found: Examination) -> None:
 
 
 def _print_features(rows: Sequence[Finding]) -> None:
-    """What works is one paragraph; what does not has a row each."""
+    """What works is one paragraph, what nobody tried and is used all the same another; what something follows from has a row."""
+    from voxledger.catalog.doctor.features import USED
+
     if not rows:
         return
     terminal.console.print(f"[bold]{_AREAS['features']}[/]\n")
-    working = ", ".join(finding.name for finding in rows if finding.state == "ok")
-    terminal.console.print(Padding(f"{_MARKS['ok']} {working}", (0, 0, 0, 1)))
-    made = terminal.table("", "", "what it cannot do", "what follows")
+    used = [finding for finding in rows if finding.state == "unknown" and finding.follows == USED]
+    told = {f"{_MARKS['ok']} ": [finding.name for finding in rows if finding.state == "ok"]}
+    for reason in dict.fromkeys(finding.found for finding in used):
+        names = [finding.name for finding in used if finding.found == reason]
+        told[f"{_MARKS['unknown']} {USED} ({escape(reason)}): "] = names
+    for begin, names in told.items():
+        if names:
+            terminal.console.print(Padding(f"{begin}{', '.join(names)}", (0, 0, 0, 1)))
+    made = terminal.table("", "", "what it cannot do, or nobody tried", "what follows")
     for finding in rows:
-        if finding.state != "ok":
-            name = finding.name if finding.state != "unknown" else f"{finding.name} ({finding.found})"
-            made.add_row(_MARKS[finding.state], terminal.text(name), terminal.text(finding.follows))
+        if finding.state != "ok" and finding not in used:
+            made.add_row(_MARKS[finding.state], terminal.text(finding.name), terminal.text(finding.follows))
     if made.row_count:
         terminal.console.print(made)

@@ -6,10 +6,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from voxledger.catalog.doctor.features import feature_findings
+from voxledger.catalog.doctor.features import MEANINGS, feature_findings
 from voxledger.catalog.doctor.finding import Finding
 from voxledger.catalog.doctor.home import home_findings
-from voxledger.catalog.doctor.store import access_findings, bucket_findings, clock_finding, rule_findings
+from voxledger.catalog.doctor.store import (
+    access_findings,
+    bucket_findings,
+    clock_finding,
+    rights_findings,
+    rule_findings,
+)
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
@@ -18,6 +24,11 @@ from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.features import Features, keep_features
 from voxledger.catalog.objects.probing import probe, tidy
 from voxledger.catalog.settings import Loaded
+
+_NOTHING_TRIED = Finding(
+    area="store", name="trials", state="note", found="these keys may not delete what would be put, so nothing was tried",
+    follows="run `voxledger doctor` once with keys that may make buckets: what it finds stays known here",
+)  # fmt: skip
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,16 +59,26 @@ def examine(
     settings = loaded.settings
     try:
         tidy(store, [settings.store.audio])
-        features = probe(store, told=lambda name: told(name.replace("_", " ")))
+        try:
+            features = probe(store, told=lambda name: told(name.replace("_", " ")))
+        except StoreError as error:
+            if error.code not in MISSING:
+                raise
+            findings.append(_no_bucket(settings.store.audio))
+            findings += bucket_findings(store, settings, made=False)
+            return Examination(findings=tuple(findings))
         findings.append(clock_finding(features))
+        if all(getattr(features, name) is None for name in MEANINGS):
+            findings.append(_NOTHING_TRIED)
         told("the buckets")
-        findings += bucket_findings(store, settings)
+        findings += rights_findings(store, settings)
+        findings += bucket_findings(store, settings, made=features.makes_buckets)
         findings += rule_findings(store, settings, features)
     except StoreError as error:
         findings.append(
             Finding(
                 area="store", name="trials", state="bad", found=f"they ended early ({error.code})",
-                follows="create the bucket, or use a key that may" if error.code in MISSING else "try again",
+                follows="run `voxledger doctor` again; until then uploads go by what was known before",
             )
         )  # fmt: skip
         return Examination(findings=tuple(findings))
@@ -73,3 +94,10 @@ def examine(
         )  # fmt: skip
     findings += feature_findings(features, settings.store)
     return Examination(findings=tuple(findings), features=features)
+
+
+def _no_bucket(bucket: str) -> Finding:
+    return Finding(
+        area="store", name="trials", state="bad", found=f"there is no bucket {bucket}, and these keys may not make one",
+        follows="make the bucket, or use keys that may; clips wait here until then",
+    )  # fmt: skip

@@ -107,7 +107,7 @@ def _journal(home: Home) -> Finding:
             f"journal mode {mode}",
             "readers and writers wait for each other; put HOME on a local disk",
         )
-    return _finding("journal", "ok", "write-ahead log, readers and writers do not wait for each other")
+    return _finding("journal", "ok", "readers and writers do not wait for each other")
 
 
 def _privacy(home: Home, loaded: Loaded) -> Iterator[Finding]:

@@ -13,7 +13,9 @@ from voxledger.catalog.objects.client import CREDENTIALS, MISSING, REFUSED, is_t
 from voxledger.catalog.objects.credentials import find_credentials
 from voxledger.catalog.objects.features import Features
 from voxledger.catalog.objects.lifecycle import BucketRules, buckets, read_rules
+from voxledger.catalog.objects.policies import clip_prefix
 from voxledger.catalog.objects.probing.object_trials import anonymous_get
+from voxledger.catalog.objects.probing.place import PREFIX
 from voxledger.catalog.settings import Settings
 
 _SKEW_LIMIT = 900.0
@@ -33,12 +35,13 @@ def access_findings(store: Store) -> Iterator[Finding]:
             "store", "endpoint", "ok" if secure or local else "warning", store.endpoint,
             "" if secure or local else "not encrypted: whoever sits in between hears what is spoken; use https",
         )  # fmt: skip
-        found = find_credentials(store.settings)
-        if found.trouble:
-            yield _finding("store", "credentials", "bad", found.trouble)
-        else:
-            lasting = ", temporary" if found.temporary else ""
-            yield _finding("store", "credentials", "ok", f"from {found.source}{lasting}")
+        keys = find_credentials(store.settings)
+        if keys.trouble:
+            trouble, _, remedy = keys.trouble.partition("; ")
+            yield _finding("store", "credentials", "bad", trouble, f"{remedy}; clips wait here until then")
+            return
+        lasting = ", temporary" if keys.temporary else ""
+        yield _finding("store", "credentials", "ok", f"from {keys.source}{lasting}")
     try:
         # Unlike a HEAD, its refusal has a body that tells wrong keys from missing rights.
         store.request("GREET", lambda s3: s3.list_objects_v2(Bucket=store.settings.audio, MaxKeys=1))
@@ -48,11 +51,18 @@ def access_findings(store: Store) -> Iterator[Finding]:
             "answer",
             "bad",
             f"nobody answers ({error.code})",
-            "clips wait here until it does; check store.endpoint",
+            "check store.endpoint and the network; clips wait here until then",
         )
     except StoreError as error:
         if error.code in CREDENTIALS:
-            yield _finding("store", "answer", "bad", f"the keys are refused ({error.code})", _remedy(error))
+            remedy = _remedy(error) if store.is_embedded or store.settings.access_key else "check where they come from"
+            yield _finding(
+                "store",
+                "answer",
+                "bad",
+                f"the keys are refused ({error.code})",
+                f"{remedy}; clips wait here until then",
+            )
         elif error.code in REFUSED | MISSING:
             yield _finding("store", "answer", "ok", "it answers")
         else:
@@ -80,10 +90,30 @@ def clock_finding(features: Features) -> Finding:
     )
 
 
-def bucket_findings(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Each bucket of ours. Raises StoreUnavailable."""
+def rights_findings(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Whether the keys may put clips. Nothing is put: it is a part for an upload that nobody has begun. Raises StoreUnavailable.
+
+    Who may is told that there is no such upload, who may not is refused:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html.
+    """
+    bucket, key = settings.store.audio, f"{clip_prefix(settings.store.key)}{PREFIX}rights"
+    part: Any = {"Bucket": bucket, "Key": key, "UploadId": "voxledger-probe", "PartNumber": 1, "Body": b"x"}
+    try:
+        store.request(f"PART in {bucket}", lambda s3: s3.upload_part(**part))
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        if error.code in REFUSED:
+            yield _finding(
+                "store", "rights", "warning", "these keys may not put clips",
+                "enough to play; what is made here stays here: uploads need the role `uploader`",
+            )  # fmt: skip
+
+
+def bucket_findings(store: Store, settings: Settings, *, made: bool | None) -> Iterator[Finding]:
+    """Each bucket of ours; `made` says whether the keys may make those that lack. Raises StoreUnavailable."""
     for bucket in buckets(settings):
-        yield _bucket(store, bucket)
+        yield _bucket(store, bucket, made=made)
 
 
 def rule_findings(store: Store, settings: Settings, features: Features) -> Iterator[Finding]:
@@ -104,7 +134,7 @@ def rule_findings(store: Store, settings: Settings, features: Features) -> Itera
             )  # fmt: skip
 
 
-def _bucket(store: Store, bucket: str) -> Finding:
+def _bucket(store: Store, bucket: str, *, made: bool | None) -> Finding:
     try:
         store.request(f"HEAD {bucket}", lambda s3: s3.head_bucket(Bucket=bucket))
     except StoreUnavailable:
@@ -112,10 +142,15 @@ def _bucket(store: Store, bucket: str) -> Finding:
     except StoreError as error:
         if error.code in REFUSED:
             return _finding(
-                "buckets", bucket, "note", "these keys may not look at it", "enough for a key that only uploads"
-            )
+                "buckets", bucket, "note", "these keys may not look at it",
+                "enough to upload; playing, links and trimming the cache need the role `reader`",
+            )  # fmt: skip
         if error.code in CREDENTIALS:
             return _finding("buckets", bucket, "bad", f"refused ({error.code})", _remedy(error))
+        if made is False:
+            return _finding(
+                "buckets", bucket, "warning", "not there, and these keys may not make it", "make it before it is needed"
+            )
         return _finding("buckets", bucket, "note", "not there yet", "it is made when it is first needed")
     if _is_public(store, bucket):
         return _finding(
@@ -130,7 +165,7 @@ def _versions(store: Store, bucket: str) -> str:
     except StoreUnavailable:
         raise
     except StoreError:
-        return "whether it keeps versions cannot be told"
+        return "these keys may not ask whether it keeps versions"
     return {"Enabled": "keeps versions", "Suspended": "keeps old versions, but no new ones"}.get(
         found.get("Status", ""), "keeps no versions"
     )

@@ -66,6 +66,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the bucket of clips keeps versions; what stands above was tried in a bucket like it."""
     clock_skew_s: float | None = None
     """How far the store's clock is ahead of ours, in s, to about a second."""
+    makes_buckets: bool | None = None
+    """Whether the access key that tried may make buckets. Says nothing of the store, and is not written down."""
     notes: dict[str, str] = {}
 
     @property
@@ -99,6 +101,7 @@ EMBEDDED = Features(
     abort_rule=False,
     versioned=False,
     clock_skew_s=0.0,
+    makes_buckets=True,
 )
 """What the embedded store can do: rclone 1.75, tried in tests."""
 
@@ -129,7 +132,8 @@ def keep_features(home: Home, features: Features) -> Features:
         return features
     with platform.locked(home.path / f".{FILE_NAME}.lock"):
         name, endpoints = normal(features.endpoint), dict(_read(home).endpoints)
-        known = endpoints[name] = _joined(features, endpoints.get(name))
+        found = msgspec.structs.replace(features, makes_buckets=None)
+        known = endpoints[name] = _joined(found, endpoints.get(name))
         kept = _Kept(endpoints=endpoints)
         platform.write_atomic(_path(home), msgspec.json.format(msgspec.json.encode(kept)), mode=0o600)
     return known

@@ -70,9 +70,9 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
     versioned = _versioned(store, bucket)
     notes: dict[str, str] = {}
     try:
-        found = _all_tried(store, bucket, bool(versioned), notes, told)
+        found, makes_buckets = _all_tried(store, bucket, bool(versioned), notes, told)
     except NoPlace:
-        found = dict.fromkeys(OBJECTS | BUCKETS)
+        found, makes_buckets = dict.fromkeys(OBJECTS | BUCKETS), False
         notes = dict.fromkeys(found, "the access key may not delete what it would put")
     if server == FORGETFUL and found["metadata"]:
         found["metadata"] = False
@@ -83,6 +83,7 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
         probed=time.time(),
         versioned=versioned,
         clock_skew_s=skew,
+        makes_buckets=makes_buckets,
         notes=notes,
         **found,
     )
@@ -101,7 +102,8 @@ def learn(home: Home, store: Store) -> bool:
 
 def _all_tried(
     store: Store, bucket: str, versioned: bool, notes: dict[str, str], told: Callable[[str], None]
-) -> dict[str, bool | None]:
+) -> tuple[dict[str, bool | None], bool]:
+    """What each trial has shown, and whether a bucket could be made for them."""
     found: dict[str, bool | None] = {}
     with place_of(store, bucket, versions=True) as keeping:
         for name, trial in BUCKETS.items():
@@ -111,7 +113,7 @@ def _all_tried(
             for name, trial in OBJECTS.items():
                 told(name)
                 found[name] = _tried(name, trial, place, notes)
-    return found
+        return found, keeping.made
 
 
 def _versioned(store: Store, bucket: str) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,7 +135,22 @@ def test_wrong_keys_are_told_from_missing_rights(look: Doctor, s3: S3Server) -> 
     wrong = S3Server(s3.url, s3.access_key, "wrong", keeps_metadata=s3.keeps_metadata)
     (answer,) = _found(look(wrong), "store", "answer")
     assert answer.found == "the keys are refused (SignatureDoesNotMatch)"
-    assert answer.follows == "check store.secret_key"
+    assert answer.follows == "check store.secret_key; clips wait here until then"
+
+
+def test_without_keys_nobody_is_asked(look: Doctor, rclone_store: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    with FaultProxy(rclone_store.port) as proxy:
+        found = look(None, **{"store.endpoint": proxy.url})
+        assert proxy.asked() == 0
+    (keys,) = _found(found, "store", "credentials")
+    assert (keys.state, keys.found) == ("bad", "no keys were found")
+    assert keys.follows.startswith("set store.access_key")
+    assert _found(found, "store", "answer") == []
 
 
 def test_a_key_that_only_uploads_is_healthy_and_takes_away_nothing(
@@ -148,8 +164,27 @@ def test_a_key_that_only_uploads_is_healthy_and_takes_away_nothing(
     found = look(ceph_store.user(policy(["uploader"], settings)), **names)
     assert found.healthy
     assert _found(found, "buckets", bucket)[0].found == "these keys may not look at it"
+    assert _found(found, "store", "rights") == []
+    assert "nothing was tried" in _found(found, "store", "trials")[0].found
     assert found.features is not None
     assert found.features.never_overwrites
+
+
+def test_a_key_that_only_reads_is_told_what_it_may_not_do_and_leaves_nothing(
+    look: Doctor, home: Home, ceph_store: S3Server, bucket: str
+) -> None:
+    owner = Store(home, ceph_store.settings())
+    owner.ensure_bucket(bucket)
+    user = ceph_store.user(policy(["reader"], Settings(store=StoreSettings(audio=bucket))))
+    found = look(user, **{"store.audio": bucket, "store.models": f"{bucket}-none"})
+    assert found.healthy
+    (rights,) = _found(found, "store", "rights")
+    assert (rights.state, rights.found) == ("warning", "these keys may not put clips")
+    (missing,) = _found(found, "buckets", f"{bucket}-none")
+    assert (missing.state, missing.found) == ("warning", "not there, and these keys may not make it")
+    links = _found(found, "features", "presigned links")
+    assert [(link.state, link.follows) for link in links] == [("unknown", "used where it works")]
+    assert list(owner.list(bucket)) == []
 
 
 def test_what_endangers_clips_in_a_bucket_is_said(look: Doctor, home: Home, ceph_store: S3Server, bucket: str) -> None:
@@ -180,7 +215,10 @@ def test_keys_that_find_no_bucket_and_may_make_none_are_told_so(
     user = ceph_store.user(policy(["uploader", "reader"], Settings(store=StoreSettings(audio=bucket))))
     found = look(user, **{"store.audio": bucket})
     (trials,) = _found(found, "store", "trials")
-    assert (trials.state, trials.follows) == ("bad", "create the bucket, or use a key that may")
+    assert (trials.state, trials.found) == ("bad", f"there is no bucket {bucket}, and these keys may not make one")
+    assert trials.follows.startswith("make the bucket, or use keys that may")
+    (missing,) = _found(found, "buckets", bucket)
+    assert missing.found == "not there, and these keys may not make it"
 
 
 def test_files_that_others_can_read_and_a_small_disk_are_said(look: Doctor, home: Home) -> None:
@@ -226,7 +264,7 @@ def test_the_command_says_the_same_to_people_and_machines(
     assert _run(home, "doctor") == 0
     shown = capsys.readouterr().out
     assert "What the store can do" in shown
-    assert "done without" in shown
+    assert "to know" in shown
     monkeypatch.setenv("VOXLEDGER_STORE_SECRET_KEY", "wrong")
     assert _run(home, "doctor") == 1
 
