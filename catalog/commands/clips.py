@@ -12,18 +12,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import HomeError
+from voxledger.catalog.errors import ClipNotFound, HomeError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.clip import Clip
+    from voxledger.catalog.events import GenerationCompleted
     from voxledger.catalog.query import Page
     from voxledger.catalog.settings import Loaded
 
 
 State = Literal["local", "stored", "upload failed", "missing", "marked", "purging", "purged"]
 Emotion = Literal["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm", "neutral"]
+
+
+_MADE = (
+    "engine_version", "model", "model_revision", "device", "determinism", "seed", "sampling", "emotion_mode", "emotion_asked",
+    "emotion_effective", "emotion_strength", "segments", "segments_cached", "streamed", "first_us", "queue_us", "load_us",
+    "synthesis_us", "audio_us", "encode_us",
+)  # fmt: skip
+"""Fields of the record that `show --json` has."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -155,12 +164,16 @@ class Commands:
 
         with self._opened() as door:
             found = door.catalog.clip(clip)
+            try:
+                made = door.catalog.record(found)
+            except ClipNotFound:  # it was adopted: nobody knows how it was made
+                made = None
             if spectrogram is not None:
                 self._draw(found, spectrogram)
         if json:
-            terminal.print_json({**found.as_dict(), "text": found.text})
+            terminal.print_json({**found.as_dict(), "text": found.text, "made": _how(made)})
             return
-        print_clip(found)
+        print_clip(found, made)
         if spectrogram is not None:
             terminal.console.print(f"spectrogram in [bold]{spectrogram}[/]", soft_wrap=True)
 
@@ -275,6 +288,11 @@ class Commands:
         """
         with self._opened(channel="cli") as door:
             door.catalog.clip(clip).play()
+
+
+def _how(made: GenerationCompleted | None) -> dict[str, Any] | None:
+    """What `--json` tells of how a clip was made; None when nobody recorded it."""
+    return {name: getattr(made, name) for name in _MADE} if made is not None else None
 
 
 def _print_page(found: Page, *, filtered: bool) -> None:

@@ -16,8 +16,9 @@ CREATE MACRO folded.tag_list(tags) AS CASE WHEN tags IS NULL THEN [] ELSE from_j
 
 CREATE VIEW clips AS
 SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, actor_id, session, name, text, text_length,
-    lower(hex(text_hash)) AS text_hash, channel, features, engine, engine_version, model, model_revision, device, language,
-    voice, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective, emotion_strength, dropped, take, seed, format,
+    lower(hex(text_hash)) AS text_hash, channel, features, engine, engine_version, model, model_revision, device, determinism, language,
+    voice, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective, emotion_strength, dropped, take, seed, sampling,
+    format,
     sample_rate, channels, segments, duration_us, duration_us / 1e6 AS duration_s, bytes, lower(hex(sha256)) AS sha256,
     loudness_lufs, true_peak_dbtp, target_lufs, silence_share, clipped_samples, speech_rate, suspect, emotion_sha256,
     emotion_words, marks, chain, streamed, first_us, segments_cached, queue_us, load_us, synthesis_us, audio_us, encode_us, adopted,
@@ -75,8 +76,9 @@ WITH before AS (
     WHERE c.position <= p
 )
 SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, actor_id, session, name, text, text_length,
-    lower(hex(text_hash)) AS text_hash, channel, features, engine, engine_version, model, model_revision, device, language,
-    voice, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective, emotion_strength, dropped, take, seed, format,
+    lower(hex(text_hash)) AS text_hash, channel, features, engine, engine_version, model, model_revision, device, determinism, language,
+    voice, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective, emotion_strength, dropped, take, seed, sampling,
+    format,
     sample_rate, channels, segments, duration_us, duration_us / 1e6 AS duration_s, bytes, lower(hex(sha256)) AS sha256,
     loudness_lufs, true_peak_dbtp, target_lufs, silence_share, clipped_samples, speech_rate, suspect, emotion_sha256,
     emotion_words, marks, chain, streamed, first_us, segments_cached, queue_us, load_us, synthesis_us, audio_us, encode_us, adopted,

@@ -24,8 +24,8 @@ CREATE TABLE folded.attempts (
 CREATE MACRO generations_at(p) AS TABLE
 SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0) AS real_time_factor FROM (
     SELECT position, created AS time, 'completed' AS outcome, id AS clip, actor, actor_id, channel, features, engine, engine_version,
-        model, model_revision, device, language, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
-        emotion_strength, dropped, text_length, take, format, sample_rate, segments, duration_us, bytes, queue_us, load_us,
+        model, model_revision, device, determinism, language, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
+        emotion_strength, dropped, text_length, take, seed, sampling, format, sample_rate, segments, duration_us, bytes, queue_us, load_us,
         synthesis_us, audio_us, encode_us, queue_us + coalesce(load_us, 0) + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
         first_us, streamed, segments_cached, suspect,
         NULL::VARCHAR AS failure, NULL::VARCHAR AS stage, NULL::VARCHAR AS remedy, NULL::BIGINT AS delivered_us
@@ -62,6 +62,7 @@ COMMENT ON COLUMN generations.engine_version IS 'Version of the engine.';
 COMMENT ON COLUMN generations.model IS 'Model of the engine.';
 COMMENT ON COLUMN generations.model_revision IS 'Hash or version of the model''s files.';
 COMMENT ON COLUMN generations.device IS 'Device it ran on.';
+COMMENT ON COLUMN generations.determinism IS 'Whether the same request sounds the same again: bytes, seeded (with the same seed) or none.';
 COMMENT ON COLUMN generations.language IS 'BCP 47 tag; NULL when it failed before that was known.';
 COMMENT ON COLUMN generations.voice_sha256 IS 'SHA-256 of the reference recording.';
 COMMENT ON COLUMN generations.emotion_mode IS 'none, vector, reference or words.';
@@ -72,6 +73,8 @@ COMMENT ON COLUMN generations.emotion_strength IS 'Strength that scaled the aske
 COMMENT ON COLUMN generations.dropped IS 'What the request had to do without.';
 COMMENT ON COLUMN generations.text_length IS 'Characters of the text.';
 COMMENT ON COLUMN generations.take IS 'Number of the take.';
+COMMENT ON COLUMN generations.seed IS 'Seed of the engine, if one was given.';
+COMMENT ON COLUMN generations.sampling IS 'What the request set of the engine''s sampling, as JSON; NULL = nothing.';
 COMMENT ON COLUMN generations.format IS 'wav, flac, opus, mp3 or pcm.';
 COMMENT ON COLUMN generations.sample_rate IS 'Delivered samples a second (Hz).';
 COMMENT ON COLUMN generations.segments IS 'Stretches of speech the engine gave.';

@@ -11,7 +11,7 @@ CREATE TABLE folded.voice_steps (
     speech_us BIGINT,
     sample_rate INTEGER,
     channels INTEGER,
-    loudness_lufs FLOAT,
+    loudness_lufs DOUBLE,
     consent VARCHAR,
     consent_sha256 VARCHAR,
     scope VARCHAR,
@@ -42,7 +42,7 @@ CREATE VIEW voices AS FROM voices_at(9223372036854775807);
 INSERT INTO catalog.folded.voice_steps BY NAME
 SELECT position, time, type AS kind, subject AS sha256, actor AS actor_id,
     unnest(json_transform(data, '{"bytes":"BIGINT","duration_us":"BIGINT","speech_us":"BIGINT","sample_rate":"INTEGER",
-        "channels":"INTEGER","loudness_lufs":"FLOAT","consent":"VARCHAR","consent_sha256":"VARCHAR","scope":"VARCHAR",
+        "channels":"INTEGER","loudness_lufs":"DOUBLE","consent":"VARCHAR","consent_sha256":"VARCHAR","scope":"VARCHAR",
         "expires":"TIMESTAMPTZ","bucket":"VARCHAR"}')),
     unnest(json_transform(personal, '{"name":"VARCHAR","key":"VARCHAR","consent_path":"VARCHAR","reason":"VARCHAR"}'))
 FROM folding WHERE type IN ('VoiceRegistered', 'VoiceWithdrawn') ORDER BY position;

@@ -80,8 +80,8 @@ def export(
         check_target(path, force=force)
         part.replace(path)
     except (duckdb.IOException, OSError) as error:
-        if platform.is_full(path.parent):
-            raise DiskFull(f"the disk is full: {path} could not be written; nothing was left there") from error
+        if platform.lacks_room(error, path.parent):
+            raise DiskFull.at(f"{path} could not be written", "nothing was left there") from error
         if isinstance(error, duckdb.Error) and part.name not in str(error):
             raise  # it is not the copy that cannot be written but the catalog that cannot be read
         raise VoxledgerError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error

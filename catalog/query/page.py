@@ -56,7 +56,7 @@ class _Key(NamedTuple):
         """The value of a token as the column holds it."""
         if self.column in _MOMENTS:
             return "make_timestamptz($_value)"
-        return "$_value::FLOAT" if self.kind is float else "$_value"
+        return "$_value::DOUBLE" if self.kind is float else "$_value"
 
     def takes(self, value: str | int | float | None) -> bool:
         """Whether a token for this order may hold the value."""
