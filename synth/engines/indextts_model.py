@@ -53,7 +53,7 @@ class Installed:
     flash: bool
 
 
-_known: dict[tuple[str, float], Installed] = {}
+_known: dict[tuple[str, int], Installed] = {}
 """Pythons with all that is needed, by path and time; "" is this one. What a package is added to keeps its time."""
 
 
@@ -75,7 +75,7 @@ def installed(python: str, limit_s: float = _PROBE_S) -> Installed:
 
 
 def _own() -> Installed:
-    key = ("", 0.0)
+    key = ("", 0)
     return _known.get(key) or _kept(key, _read(sys.executable, indextts_worker.versions()))
 
 
@@ -93,7 +93,7 @@ def _other(python: str, limit_s: float) -> Installed:
         raise _no_python(python, "it answers as no Python does") from error
 
 
-def _kept(key: tuple[str, float], found: Installed) -> Installed:
+def _kept(key: tuple[str, int], found: Installed) -> Installed:
     if found.package and found.torch:
         _known[key] = found
     return found
