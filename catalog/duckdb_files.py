@@ -246,9 +246,7 @@ def _quoted(path: Path) -> str:
 
 def no_room(path: Path) -> DiskFull:
     """The error for a file that could not be written for want of room."""
-    return DiskFull(
-        f"the disk is full: {path} could not be written; what was recorded is safe in the journal. Free some space"
-    )
+    return DiskFull.at(f"{path} could not be written", "what was recorded is safe in the journal")
 
 
 def _busy(path: Path, message: str, patience: float) -> str:

@@ -46,6 +46,11 @@ class HomeError(VoxledgerError):
 class DiskFull(HomeError):
     """There is no room: less than `min_free_disk`, or a write met the end of the disk."""
 
+    @classmethod
+    def at(cls, what: str, then: str) -> DiskFull:
+        """The error for a write that met the end of the disk: what could not be done, and what became of it."""
+        return cls(f"the disk is full: {what}; {then}. Free some space")
+
 
 class EventRejected(VoxledgerError):
     """An event cannot be recorded as it is; `field` names the culprit."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -249,6 +250,11 @@ def file_system(path: Path) -> str:
 def is_full(path: Path) -> bool:
     """Whether a write to this disk that failed did so for want of room: less than 1 MB is left."""
     return free_disk(path) < 1_000_000
+
+
+def lacks_room(error: BaseException, path: Path) -> bool:
+    """Whether a write into a folder failed for want of room. Libraries that say nothing better are judged by what is left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) if isinstance(error, OSError) else is_full(path)
 
 
 def free_disk(path: Path) -> int:

@@ -64,10 +64,8 @@ class Vault:
             self._connection.execute("PRAGMA fullfsync = ON")
             self._connection.executescript(files("voxledger.catalog").joinpath("vault.sql").read_text())
         except (OSError, sqlite3.Error) as error:
-            if platform.is_full(path.parent):
-                raise DiskFull(
-                    f"the disk is full: {path} cannot be used; nothing was changed. Free some space"
-                ) from error
+            if platform.lacks_room(error, path.parent):
+                raise DiskFull.at(f"{path} cannot be used", "nothing was changed") from error
             raise VaultError(f"the vault {path} cannot be opened: {error}; restore it from its backup") from error
 
     def close(self) -> None:

@@ -195,11 +195,9 @@ def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
     if "closed database" in text:
         return JournalError("this ledger is closed; open it again with voxledger.open()")
-    no_room = "disk I/O error" in text and platform.is_full(path.parent)
-    if no_room or "full" in text or (isinstance(error, OSError) and error.errno == 28):
-        return DiskFull(
-            f"the disk is full: {path} could not be written, and nothing was recorded; free some space and repeat"
-        )
+    told = isinstance(error, OSError) or "disk I/O error" in text
+    if "full" in text or (told and platform.lacks_room(error, path.parent)):
+        return DiskFull.at(f"{path} could not be written", "nothing was recorded")
     if "malformed" in text or "not a database" in text:
         return LogCorrupt(f"{path} is damaged ({text}); move it aside and restore it from a backup")
     return JournalError(f"{path} cannot be used: {text}")

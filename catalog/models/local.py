@@ -307,10 +307,8 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"the disk is full: {folder} could not be written to. Free some space and do it again; what came so far is kept"
-            ) from error
+        if platform.lacks_room(error, folder):
+            raise DiskFull.at(f"{folder} could not be written to", "what came so far is kept") from error
         raise HomeError(
             f"{folder} cannot be written to: {error.strerror or error}; change its permissions, or models.folder"
         ) from error

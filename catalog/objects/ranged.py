@@ -75,7 +75,7 @@ def fetch_object(
             finally:
                 part.end()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not platform.lacks_room(error, path.parent):
             raise
         raise _full(path, bytes) from error
     return path

@@ -24,6 +24,7 @@ from voxledger.catalog.reconcile.taken import Measure, Measures, Taken
 from voxledger.catalog.reconcile.telling import Found
 
 _PLACE = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?", re.DOTALL)
+_GOES_ON = "called again, this goes on where it stopped"
 _BATCH = 100
 """Most objects that one journal transaction takes."""
 _OURS = "it is a clip of Voxledger's own; `voxledger reconcile --repair` takes back those of this node"
@@ -123,11 +124,8 @@ def _read(around: Around, found: Found, path: Path, measure: Measure | None) -> 
             raise
         return _Read(found, why=f"the store does not give it out ({error.code})")
     except OSError as error:
-        if error.errno == 28 or platform.is_full(path.parent):
-            raise DiskFull(
-                f"the disk is full: an object could not be read into {path.parent}; free some space and call this again,"
-                " it goes on where it stopped"
-            ) from error
+        if platform.lacks_room(error, path.parent):
+            raise DiskFull.at(f"an object could not be read into {path.parent}", _GOES_ON) from error
         raise
     finally:
         path.unlink(missing_ok=True)

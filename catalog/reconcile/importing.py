@@ -119,10 +119,10 @@ def _copy(around: Around, source: Path, path: Path, measure: Measure | None) -> 
     except Unreadable as error:
         return _Copy(source, path, why=str(error))
     except OSError as error:
-        if error.errno == 28 or platform.is_full(path.parent):
-            raise DiskFull(
-                f"the disk is full: {source.name} could not be copied into {around.home.cache}; free some space and"
-                " call this again, it goes on where it stopped"
+        if platform.lacks_room(error, path.parent):
+            raise DiskFull.at(
+                f"{source.name} could not be copied into {around.home.cache}",
+                "called again, this goes on where it stopped",
             ) from error
         return _Copy(source, path, why=f"it cannot be read: {error.strerror}")
     measures = measure(path) if measure else None

@@ -5,7 +5,6 @@ again from the log, so whatever cannot be used is thrown away.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import sqlite3
@@ -117,13 +116,13 @@ def _make(path: Path) -> None:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if platform.lacks_room(error, path.parent):
             raise _no_room(path) from error
         raise SearchError(f"{path} cannot be made: {error.strerror or error}") from error
 
 
 def _no_room(path: Path) -> DiskFull:
-    return DiskFull(f"the disk is full: {path} could not be written; nothing else was touched. Free some space")
+    return DiskFull.at(f"{path} could not be written", "nothing else was touched")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
