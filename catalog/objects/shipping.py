@@ -124,13 +124,20 @@ class Archive:
         asked, found = self._listed
         if time.monotonic() - asked > _FRESH:
             epochs = self._journal.epochs()
-            mine = {epoch.epoch for epoch in epochs}
+            ends = [*(epoch.first - 1 for epoch in epochs[1:]), None]
+            mine = {epoch.epoch: (epoch.first, end) for epoch, end in zip(epochs, ends, strict=True)}
             found = []
             for info in self._store.list(self._bucket, f"{self._journal.node}/"):
                 epoch, _, file = info.key.partition("/")[2].partition("/")
                 name = _SEGMENT.fullmatch(file)
-                # An epoch that this journal does not know is that of a clone, unless it ended before this journal began.
-                if name and (epoch in mine or int(name[2]) < epochs[0].first):
-                    found.append((int(name[1]), int(name[2]), info.key))
+                if not name:
+                    continue
+                first, last = int(name[1]), int(name[2])
+                # An epoch that this journal does not know is that of a clone, unless it ended before this journal began. One
+                # that it knows may go on elsewhere, at a HOME that this one was restored from: what came there after the end
+                # of the epoch here is another history.
+                begin, end = mine.get(epoch, (0, epochs[0].first - 1))
+                if begin <= first and (end is None or last <= end):
+                    found.append((first, last, info.key))
             self._listed = (time.monotonic(), found)
         return found

@@ -129,3 +129,19 @@ def test_without_the_store_the_loss_is_named(open_ledger: Ledger, bucket: str) -
     _forget(vox)
     with pytest.raises(LogCorrupt, match="position 1 is neither in the journal nor in a segment"):
         vox.keeper.drain()
+
+
+def test_what_an_epoch_gave_elsewhere_after_it_had_ended_here_does_not_come_back(
+    open_ledger: Ledger, bucket: str
+) -> None:
+    """The HOME that this one was restored from goes on under the old epoch, and ships what it records."""
+    vox = open_ledger
+    _speak(vox, 20)
+    vox.keeper.drain()
+    assert vox.uploader.flush(timeout=60) == 0
+    (first, _) = sorted(info.key for info in vox.store.list(bucket) if info.key.endswith(".zst"))
+    elsewhere = first.replace("000000000001-000000000010", "000000000021-000000000030")
+    vox.store.put(bucket, elsewhere, vox.store.get(bucket, first))
+    vox.journal.begin_epoch(24, "restored")
+    assert not vox.archive.recover(25)
+    assert vox.archive.recover(5)
