@@ -262,12 +262,19 @@ def models(folder: Path, name: str, server: S3Server, gigabytes: float, threads:
             os.fsync(file.fileno())
             file.close()
 
+    def checked(target: Path) -> None:
+        bare(target)
+        for path in target.iterdir():
+            with path.open("rb") as file:
+                assert hashlib.file_digest(file, "sha256").hexdigest() == path.name
+
     def pull(target: Path) -> None:
         with voxledger.open(target, models_threads=threads, **settings) as vox:
             vox.models.pull("bench@1")
 
     ways: dict[str, Callable[[Path], object]] = {
         "bare boto3: ranged GETs": bare,
+        "the same, then the SHA-256 of each file": checked,
         "voxledger models pull, every byte checked": pull,
         "rclone copy": lambda target: bench.run(
             find_rclone(), "copy", "bench:indextts-models/blobs", str(target), "--transfers", str(threads)
@@ -284,12 +291,12 @@ def models(folder: Path, name: str, server: S3Server, gigabytes: float, threads:
             times[way].append(timed(lambda: step(target)))  # noqa: B023  # called at once
             shutil.rmtree(target)
     table = Table(title=f"{name}: a model of {size / 1e9:.2f} GB, {threads} connections; pushed in {pushed:.1f} s")
-    for heading in ("way", "s", "MB/s", "of bare GETs"):
+    for heading in ("way", "s", "MB/s", "of bare GETs", "of the same, checked"):
         table.add_column(heading, justify="left" if heading == "way" else "right")
-    limit = median(times["bare boto3: ranged GETs"])
+    limit, same = median(times["bare boto3: ranged GETs"]), median(times["the same, then the SHA-256 of each file"])
     for way, found in times.items():
         taken = median(found)
-        table.add_row(way, f"{taken:.2f}", f"{size / taken / 1e6:,.0f}", f"{limit / taken:.2f}")
+        table.add_row(way, f"{taken:.2f}", f"{size / taken / 1e6:,.0f}", f"{limit / taken:.2f}", f"{same / taken:.2f}")
     return table
 
 
