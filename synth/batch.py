@@ -119,11 +119,14 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
             lacks.append((wish.feature, lack))
         else:
             met[_ASKS[wish.feature]] = value
+    if line.seed is not None and info.determinism == "none" and not info.heeds_seed:
+        lacks.append(("seed", f"engine {info.name} takes no seed"))
     if lacks and not options.degrade:
         raise NotSupported(
             "; ".join(sentence for _, sentence in lacks) + " (--degrade speaks the line without)", feature=lacks[0][0]
         )
     dropped = tuple(feature for feature, _ in lacks)
+    seed = None if "seed" in dropped else line.seed
     request, engine, _, _ = studio.asked(
         line.text,
         {
@@ -140,7 +143,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
             "name": line.name,
             "tags": line.tags,
             "format": line.format or options.format or "wav",
-            "seed": line.seed,
+            "seed": seed,
             "take": line.take,
             "speed": line.speed,
             "sampling": line.sampling,

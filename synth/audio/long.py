@@ -20,6 +20,7 @@ import soundfile
 import torch
 
 from voxledger.catalog.errors import DiskFull, HomeError
+from voxledger.catalog.hashing import sha256_of
 from voxledger.synth.audio.chain import (
     CEILING_DBTP,
     TARGET_LUFS,
@@ -206,7 +207,7 @@ class LongClip:
             sample_rate=rate,
             frames=made.samples.count,
             size=path.stat().st_size,
-            sha256=_sha256(path),
+            sha256=sha256_of(path),
             measures=measures,
             target_lufs=target,
             gain_db=round(made.gain_db + raised(clip.step), 3),
@@ -244,11 +245,3 @@ def _write(path: Path, made: Rendered, form: AudioFormat, between: Between) -> N
 def _blocks(samples: Spool) -> Iterator[np.ndarray]:
     for start in range(0, samples.count, _BLOCK):
         yield np.asarray(samples.read(start, min(start + _BLOCK, samples.count)), dtype=np.int16)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ):
-            digest.update(block)
-    return digest.hexdigest()

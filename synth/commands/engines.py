@@ -125,7 +125,7 @@ def _rows(info: EngineInfo, *, whole: bool) -> list[tuple[str, str]]:
             "audio",
             f"{info.sample_rate:,} Hz{', as it is made' if info.streaming else ''}; {_DETERMINISM.get(info.determinism, '')}",
         ),
-        ("takes", ", ".join(info.sampling)),
+        ("takes", ", ".join((*info.sampling, *(["seed"] if info.heeds_seed else [])))),
         ("at once", terminal.count(info.concurrency, "request")),
     ]
 

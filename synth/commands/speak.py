@@ -120,7 +120,7 @@ class Commands:
         format
             How the audio is written.
         seed
-            Seed for engines that draw lots.
+            Seed for engines that draw lots; one that takes none says so.
         take
             Number of the take: another number makes another clip of the same request.
         reuse

@@ -21,8 +21,9 @@ class EngineInfo:
     """What an engine is and can do.
 
     `determinism`: `bytes` = the same request always gives the same samples, `seeded` = it does with a seed on the same
-    device, `none` = it never promises to. `concurrency`: requests it works on at once. `sampling`: names of the
-    sampling parameters that it takes. `hints`: for emotion modes that it does not have now, what would give it them.
+    device, `none` = it never promises to. `takes_seed`: whether a seed does something where nothing is promised.
+    `concurrency`: requests it works on at once. `sampling`: names of the sampling parameters that it takes. `hints`: for
+    emotion modes that it does not have now, and for `seed`, what would give it them.
     """
 
     name: str
@@ -40,6 +41,12 @@ class EngineInfo:
     concurrency: int = 1
     sampling: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
+    takes_seed: bool = False
+
+    @property
+    def heeds_seed(self) -> bool:
+        """Whether another seed may sound different."""
+        return self.determinism == "seeded" or (self.determinism == "none" and self.takes_seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -146,6 +146,8 @@ def flaw(info: object) -> str:
         return "its hints are no mapping to texts"
     if info.determinism not in get_args(Determinism):
         return f"its determinism is {info.determinism!r}"
+    if not isinstance(info.takes_seed, bool):
+        return f"it takes a seed: {info.takes_seed!r}"
     if not _is_whole(info.sample_rate) or info.sample_rate not in RATES:
         return f"its sample rate is {info.sample_rate!r} Hz"
     if not _is_whole(info.concurrency) or info.concurrency < 1:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.platform import write_atomic
 from voxledger.synth.engines import indextts_worker
 from voxledger.synth.errors import EngineUnavailable
@@ -249,8 +250,7 @@ class Folder:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise _unavailable(f"{path} cannot be read: {error.strerror}", "Let this user read the checkpoint.") from error
 

@@ -49,6 +49,7 @@ _HINTS = {
     "vector": "if the server takes the field emo_vector, name it in remote.fields",
     "reference": "if the server takes the field emo_audio, name it in remote.fields",
     "words": "if the model understands instructions, set remote.instructions = true",
+    "seed": "if the server takes the field seed, name it in remote.fields",
 }
 _PAUSE_S, _PARAGRAPH_PAUSE_S = 0.25, 0.5
 _FIRST_PIECE_S, _PIECE_S = 0.2, 1.0
@@ -93,6 +94,7 @@ class RemoteEngine:
             sample_rate=settings.sample_rate,
             streaming=True,
             determinism="none",
+            takes_seed="seed" in settings.fields,
             concurrency=settings.concurrency,
             sampling=tuple(SAMPLING),
             hints=_HINTS,

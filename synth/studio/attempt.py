@@ -68,12 +68,13 @@ class Attempt:
         reuse: bool = True,
         stop: threading.Event | None = None,
     ) -> None:
+        info = engine.describe()
+        request = request.heeded_by(info)
         self._around = around
         self.request = request
         self._engine = engine
         self._turns = turns
         self.stop = stop or threading.Event()
-        info = engine.describe()
         self._passages: tuple[Passage, ...] = (
             parse(request.text)
             if request.marks

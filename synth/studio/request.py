@@ -7,14 +7,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import InvalidEmotion, InvalidRequest, InvalidText
+from voxledger.synth.errors import InvalidEmotion, InvalidRequest, InvalidText, NotSupported
 from voxledger.synth.formats import format_named
 from voxledger.synth.labels import UNWRITABLE, clean_label
 from voxledger.synth.text import has_marks
@@ -120,6 +120,18 @@ class SpeakRequest:
     def spoken_language(self) -> str:
         """The language asked for, or else the one that the script suggests."""
         return self.language or detect(self.text)
+
+    def heeded_by(self, info: EngineInfo) -> SpeakRequest:
+        """The request without a seed that the engine has no use for, since it gives the same bytes with any.
+
+        Raises NotSupported for a seed where nothing would be repeatable by it.
+        """
+        if self.seed is None or info.heeds_seed:
+            return self
+        if info.determinism == "bytes":
+            return replace(self, seed=None)
+        instead = info.hints.get("seed") or "leave it out, or choose an engine that heeds one (`voxledger engines`)"
+        raise NotSupported(f"a seed is not supported by the engine {info.name}: {instead}", feature="seed")
 
     def decisive(
         self,

@@ -224,6 +224,8 @@ class Studio:
         clip, then = self._catalog.clip(reference), self._catalog.record(reference)
         settings = settings_of(then, self.settings)
         request = request_of(then, settings, voice=then.voice_sha256, mood=then.emotion_sha256)
+        if not self.engine(then.engine).describe().heeds_seed:
+            request = replace(request, seed=None)  # older records hold seeds that never reached an engine
         attempt = self._attempt(request, then.engine, None, around=self._afresh(settings))
         with self._at_work(attempt):
             made = attempt.made()

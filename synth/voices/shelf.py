@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from pathlib import Path
 
 from voxledger.catalog import platform
+from voxledger.catalog.hashing import sha256_of
 from voxledger.synth.voices.intake import Taken
 
 DOCUMENTS = "consents"
@@ -47,7 +47,7 @@ class Shelf:
             with self._lock:
                 if self._sound.get(key) == identity:
                     return True
-            if _hash(path) != sha256:
+            if sha256_of(path) != sha256:
                 return False
         except OSError:
             return False
@@ -63,11 +63,3 @@ class Shelf:
                 path.unlink(missing_ok=True)
                 gone += 1
         return gone
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()

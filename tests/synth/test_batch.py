@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from tests.synth.watched import Use, Watched
 from voxledger.catalog import HomeError
 from voxledger.ledger import Ledger
 from voxledger.synth import batch, manifest
@@ -134,10 +135,22 @@ def test_a_line_from_hell_is_one_error_and_the_others_go_on(
     assert re.search(message, spoken[1].error or "")
 
 
-def test_a_large_seed_is_recorded_as_it_stands(vox: Ledger, tmp_path: Path) -> None:
+def test_a_large_seed_is_recorded_as_it_stands(vox: Ledger, use: Use, tmp_path: Path) -> None:
+    use(Watched(determinism="seeded"))
     _run(vox, _manifest(tmp_path, {"text": "Seeded.", "seed": 9007199254740993}, {"text": "Most.", "seed": 2**63 - 1}))
     rows = vox.catalog.sql("SELECT seed FROM clips ORDER BY seed").rows()
     assert [row["seed"] for row in rows] == [9007199254740993, 2**63 - 1]
+
+
+def test_a_seed_that_the_engine_does_not_take_is_one_of_the_things_to_do_without(
+    vox: Ledger, use: Use, tmp_path: Path
+) -> None:
+    use(Watched(determinism="none"))
+    path = _manifest(tmp_path, {"text": "Seeded.", "seed": 7})
+    (refused,) = _run(vox, path)
+    assert "engine espeak takes no seed (--degrade speaks the line without)" in (refused.error or "")
+    (spoken,) = _run(vox, path, degrade=True)
+    assert (spoken.outcome, spoken.dropped) == ("made", ("seed",))
 
 
 def test_a_clip_that_did_without_is_another_clip(vox: Ledger, tmp_path: Path) -> None:

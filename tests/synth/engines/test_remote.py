@@ -94,6 +94,7 @@ def test_describes_the_settings_without_asking_the_server(make: Make, server: Sp
     assert isinstance(make(), Engine)
     assert (info.name, info.model, info.voices, info.languages) == ("remote", "tts-1", ("alloy", "nova"), ("en", "zh"))
     assert (info.sample_rate, info.streaming, info.determinism, info.concurrency) == (RATE, True, "none", 7)
+    assert not info.takes_seed
     assert (info.emotion_modes, info.reference_voices, info.sampling) == ({"none"}, False, ("speed",))
     assert len(make().describe().languages) == 57
     assert server.requests == []

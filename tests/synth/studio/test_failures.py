@@ -417,6 +417,7 @@ def test_what_closing_raises_hides_no_clip_and_no_error(tmp_path: Path, use: Use
         ({"concurrency": 0}, "its concurrency is 0"),
         ({"emotion_modes": frozenset({"telepathy"})}, "its emotion modes"),
         ({"determinism": "often"}, "its determinism is 'often'"),
+        ({"takes_seed": "yes"}, "it takes a seed: 'yes'"),
         ({"voices": ["a"]}, "its voices are no tuple"),
     ],
 )

@@ -62,6 +62,8 @@ def test_what_the_settings_lack_for_an_emotion_is_said_at_once(tmp_path: Path, s
         assert "weights" not in str(caught.value)
         with pytest.raises(NotSupported, match=r"emo_audio, name it in remote\.fields"):
             vox.speak("I lost it.", emotion_reference="ann")
+        with pytest.raises(NotSupported, match=r"field seed, name it in remote\.fields"):
+            vox.speak("I lost it.", seed=7)
         with pytest.raises(NotSupported, match=r"supported by the engine espeak: give the emotion as weights$"):
             vox.speak("I lost it.", emotion_words="in tears", engine="espeak")
         assert vox.catalog.sql("FROM generations").rows() == []

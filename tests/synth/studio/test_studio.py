@@ -30,6 +30,7 @@ from voxledger.synth.errors import (
     InvalidEmotion,
     InvalidRequest,
     InvalidText,
+    NotSupported,
     SynthesisError,
     UnknownEngine,
     UnknownVoice,
@@ -106,7 +107,7 @@ def test_a_link_to_what_is_not_in_the_store_is_refused(vox: Ledger) -> None:
     "change",
     [
         {"take": 2}, {"reuse": False}, {"actor": "bob"}, {"emotion": "happy"}, {"format": "flac"}, {"language": "en-GB"},
-        {"voice": "f3"}, {"emotion_strength": 0.5}, {"seed": 7}, {"text": "Once more."},
+        {"voice": "f3"}, {"emotion_strength": 0.5}, {"text": "Once more."},
     ],
 )  # fmt: skip
 def test_whatever_decides_the_audio_or_the_actor_makes_another_clip(vox: Ledger, change: dict[str, Any]) -> None:
@@ -133,6 +134,26 @@ def test_without_reuse_an_engine_that_takes_a_seed_draws_another(vox: Ledger, us
     assert len(set(seeds)) == 5
     assert None not in seeds
     assert [vox.catalog.record(clip.id).seed for clip in clips] == seeds  # so that the record alone can repeat it
+
+
+def test_a_seed_that_decides_nothing_stands_in_no_record_and_makes_no_other_clip(vox: Ledger, use: Use) -> None:
+    engine = use(Watched())
+    clip = vox.speak("The tide is turning.", seed=7)
+    assert vox.speak("The tide is turning.", seed=8).id == clip.id
+    assert vox.speak("The tide is turning.").id == clip.id
+    assert [request.seed for request in engine.requests] == [None]
+    assert vox.catalog.record(clip.id).seed is None
+
+
+def test_a_seed_is_refused_where_no_engine_heeds_it_and_passed_on_where_one_does(vox: Ledger, use: Use) -> None:
+    engine = use(Watched(determinism="none", hints={"seed": "name it elsewhere"}))
+    with pytest.raises(NotSupported, match="a seed is not supported by the engine espeak: name it elsewhere"):
+        vox.speak("The tide is turning.", seed=7)
+    assert engine.asked == []
+    assert _count(vox) == 0
+    engine.describe = lambda: dataclasses.replace(Watched.describe(engine), takes_seed=True)  # type: ignore[method-assign]
+    assert vox.catalog.record(vox.speak("The tide is turning.", seed=7).id).seed == 7
+    assert [request.seed for request in engine.requests] == [7]
 
 
 def test_two_threads_asking_at_once_synthesize_once(vox: Ledger) -> None:
