@@ -34,7 +34,7 @@ from voxledger.catalog.journal.copying import settle
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.log.verify import verify
 from voxledger.catalog.log.writer import nothing_to_recover
-from voxledger.catalog.objects.shipping import Archive, published
+from voxledger.catalog.objects.shipping import Archive, given
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.settings import FILE_NAME
@@ -211,11 +211,10 @@ class Restorer:
         if self._past is None:
             return through
         try:
-            heads = published(self._past, self._events, self._manifest.node)
+            return max(through, given(self._past, self._events, self._manifest.node))
         except StoreError as error:
             _log.warning("the store does not tell what came after the backup: %s", error)
             return through
-        return max([through, *(head.position for head in heads)])
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Recorder, Keeper]]:

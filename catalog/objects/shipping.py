@@ -88,6 +88,16 @@ def published(store: Store, bucket: str, node: str) -> list[Head]:
     return sorted((head for head in found if head), key=lambda head: head.position)
 
 
+def given(store: Store, bucket: str, node: str) -> int:
+    """The highest position that a node is known to have given: its segments and heads in the store say so. Raises StoreError."""
+    highest = 0
+    for info in store.list(bucket, f"{node}/"):
+        file = info.key.rpartition("/")[2]
+        segment, head = _SEGMENT.fullmatch(file), named(file, node=node, origin="")
+        highest = max(highest, int(segment[2]) if segment else 0, head.position if head else 0)
+    return highest
+
+
 class Archive:
     """The copy of the segments and heads in the store."""
 

@@ -118,6 +118,24 @@ def test_what_was_sealed_after_the_backup_comes_back_from_the_store(node: Node, 
         assert vox.journal.head() == given + 1
 
 
+def test_segments_say_too_which_positions_were_given(rclone_node: Node, tmp_path: Path) -> None:
+    """Their heads may be on their way still when the machine is lost."""
+    rclone_node.speak(15)
+    with rclone_node.open() as vox:
+        vox.backups.create()
+    rclone_node.speak(14)  # positions 17 to 30
+    with rclone_node.open() as vox:
+        vox.keeper.drain()
+        assert vox.uploader.flush(timeout=60) == 0
+        events = vox.settings.store.events
+        for info in list(vox.store.list(events, f"{vox.journal.node}/heads/")):
+            vox.store.delete(events, info.key)
+    with rclone_node.backups() as backups:
+        restored = backups.restore("latest", tmp_path / "new")
+    assert (restored.lost, restored.back) == ((16, 30), 15)
+    assert rclone_node.verified(tmp_path / "new").intact
+
+
 def test_a_backup_is_one_moment_while_others_write(node: Node, tmp_path: Path) -> None:
     node.speak(15)
     ending = threading.Event()
