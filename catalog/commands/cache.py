@@ -21,7 +21,7 @@ _KEPT = {
     "missing": "the store has lost them; `voxledger reconcile --repair` uploads them again",
     "unproved": "nothing shows that the store has the same bytes; `voxledger reconcile` reads them",
     "purging": "their purge is under way",
-    "used": "used within cache.keep",
+    "used": "used a moment ago (cache.keep)",
     "open": "open in some program",
     "altered": "not of the size on record: these files are not what was stored",
     "unknown": "of no clip that the catalog knows",
@@ -78,17 +78,18 @@ class Commands:
                  "could_go": {"clips": could.clips, "bytes": could.bytes}, "kept": could.kept}
             )  # fmt: skip
             return
-        share = f"of {terminal.size(limit)}" if limit else "and no limit (cache.max_bytes)"
+        share = f"of {terminal.size(limit)}" if limit else "without a limit (cache.max_bytes)"
         style = "yellow" if limit and size.bytes > limit else "bold"
         terminal.console.print(
             f"[{style}]{terminal.size(size.bytes)}[/] {share}, {terminal.count(size.files, 'file')} in ",
             terminal.text(folder),
             sep="",
         )
-        terminal.console.print(
-            f"{terminal.count(could.clips, 'copy', 'copies')}, {terminal.size(could.bytes)}, could go:"
-            " they are stored, as far as the log knows, and nobody uses them just now"
-        )
+        if could.clips:
+            terminal.console.print(
+                f"{terminal.count(could.clips, 'copy', 'copies')}, {terminal.size(could.bytes)}, could go: as far as the log"
+                " knows they are in the store, and nobody uses them just now"
+            )
         _print_kept(could)
 
     def trim(self, *, to: str | None = None, dry_run: bool = False, json: bool = False) -> int:

@@ -247,8 +247,9 @@ def _print_uploads(found: Status) -> None:
     """What is on its way into the store, by any process; nothing when nobody uploads."""
     for each in found.uploading:
         done = each.progress
+        limit = f" of {terminal.size(done.limit)}/s (store.upload_limit)" if done.limit else ""
         line = terminal.text(
-            f"process {each.pid} uploads {terminal.count(done.running, 'file')} at {terminal.size(done.rate)}/s;"
+            f"process {each.pid} uploads {terminal.count(done.running, 'file')} at {terminal.size(done.rate)}/s{limit};"
             f" {terminal.count(done.done, 'file')} and {terminal.size(done.sent)} sent"
         )
         if done.trouble:
@@ -282,10 +283,10 @@ def _print_status(found: Status) -> None:
     now = time.time()
     waits = terminal.table("What waits", "what", "how many", "since", "next try", "why", right=("how many",))
     for task in found.tasks:
-        due = (
-            "now" if task.state == "leased" or task.next_due <= now else f"in {format_span(round(task.next_due - now))}"
-        )
-        state = {"leased": "running", "parked": "parked"}.get(task.state, "waiting")
+        due = "now" if task.next_due <= now else f"in {format_span(round(task.next_due - now))}"
+        if task.state == "leased":
+            due = "·"
+        state = {"leased": "in hand", "parked": "parked"}.get(task.state, "waiting")
         waits.add_row(
             f"{task.kind}, {state}", f"{task.count:,}", format_span(max(0, round(now - task.oldest))),
             "after `voxledger store retry`" if task.state == "parked" else due, terminal.text(task.error or "·"),

@@ -28,7 +28,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What an uploader has done since it was made; `trouble` says why it waits for the endpoint, if it does.
 
     `bytes` are those of finished uploads; `sent` have gone out, those of unfinished ones too, and `rate` of them a second
-    just now.
+    just now, of `limit` that this process may send; 0 = without a limit.
     """
 
     done: int = 0
@@ -38,6 +38,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
     sent: int = 0
     rate: float = 0.0
+    limit: int = 0
     trouble: str | None = None
 
 
@@ -59,23 +60,27 @@ class _Note(msgspec.Struct, frozen=True, kw_only=True):
 class Meter:
     """Counts. Safe from many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit: int = 0) -> None:
         self._lock = threading.Lock()
-        self._progress = Progress()
+        self._progress = Progress(limit=limit)
         self._sent = 0
         self._lately: deque[tuple[float, int]] = deque()
+        self._began = 0.0
+        """When the first bytes went out after a window in which none did."""
 
     def sent(self, more: int) -> None:
         """So many bytes more have gone out; less than 0 when some must go again."""
         present = time.monotonic()
         with self._lock:
             self._sent += more
+            self._forget(present)
+            if not self._lately:
+                self._began = present
             if self._lately and present - self._lately[-1][0] < _WINDOW / 20:
                 before, amount = self._lately.pop()
                 self._lately.append((before, amount + more))
             else:
                 self._lately.append((present, more))
-            self._forget(present)
 
     def count(self, **more: int) -> None:
         """Add to the counters of these names."""
@@ -86,8 +91,10 @@ class Meter:
     def read(self, *, running: int, trouble: str | None) -> Progress:
         """The counters at this moment."""
         with self._lock:
-            self._forget(time.monotonic())
-            rate = max(0, sum(amount for _, amount in self._lately)) / _WINDOW
+            present = time.monotonic()
+            self._forget(present)
+            span = min(_WINDOW, max(_EVERY, present - self._began))
+            rate = max(0, sum(amount for _, amount in self._lately)) / span
             return msgspec.structs.replace(self._progress, running=running, trouble=trouble, sent=self._sent, rate=rate)
 
     def _forget(self, present: float) -> None:

@@ -70,7 +70,7 @@ class Uploader:
         self._renew_at = float("inf")
         self._closing = False
         self._stopped = threading.Event()
-        self._meter = Meter()
+        self._meter = Meter(limit=settings.upload_limit)
         self._notice = Notice(store.home.uploads, recorder.journal.owner)
         self._unfinished = Unfinished(store.home.uploads, recorder)
         self._refusals = Refusals(store.home.uploads, recorder.journal)

@@ -332,6 +332,7 @@ def test_other_processes_see_what_is_going_on(parts: Parts, rclone_store: S3Serv
     assert (seen.pid, seen.progress.running) == (process.pid, 1)
     assert 0 < seen.progress.sent < LARGE
     assert seen.progress.rate < 4_000_000
+    assert seen.progress.limit == 2_000_000
     process.kill()
     process.communicate()
     assert working(parts.home.uploads) == [], "who died is not at work"
@@ -342,9 +343,11 @@ def test_the_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     meter = Meter()
-    for _ in range(100):
+    for count in range(100):
         meter.sent(1000)
         clock[0] += 0.1
+        if count == 19:
+            assert meter.read(running=1, trouble=None).rate == pytest.approx(10_000, rel=0.1), "soon, too"
     seen = meter.read(running=1, trouble=None)
     assert seen.sent == 100_000
     assert seen.rate == pytest.approx(10_000, rel=0.1)
