@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
     from voxledger.catalog.objects import Uploader
     from voxledger.synth.studio import Studio
+    from voxledger.synth.studio.options import SpeakOptions
 
 Format = Literal["wav", "flac", "opus", "mp3", "pcm"]
 UPLOAD_WAIT = 10.0
 """Seconds that a command waits for its uploads."""
 _LONG = 400
-"""Letters from which on a text has more than one sentence, and what was spoken of it is worth a word."""
+"""Letters from which on a text is spoken sentence by sentence: it takes its time, and what was spoken of it is kept."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -75,7 +76,7 @@ class Commands:
         play: bool = False,
         json: bool = False,
     ) -> int:
-        """Speak a text, record the clip and upload it.
+        """Speak a text, record the clip and upload it. Of a long text a terminal sees how many sentences are spoken.
 
         The same request gives the same clip again, at no cost, with its first session and name; `--take 2` or `--no-reuse`
         makes a new one.
@@ -136,13 +137,14 @@ class Commands:
         """
         with self._opened(channel="cli") as door:
             spoken = sys.stdin.read() if text == "-" else text
+            asked: SpeakOptions = {
+                "voice": voice, "emotion": emotion, "emotion_strength": strength, "emotion_reference": emotion_from,
+                "emotion_words": emotion_words, "marks": marks, "language": language, "preset": preset, "speed": speed,
+                "actor": actor, "session": session, "name": name, "tags": tag or (), "format": format, "seed": seed,
+                "take": take, "reuse": reuse, "engine": engine,
+            }  # fmt: skip
             try:
-                clip = door.studio.speak(
-                    spoken, voice=voice, emotion=emotion, emotion_strength=strength, emotion_reference=emotion_from,
-                    emotion_words=emotion_words, marks=marks, language=language, preset=preset, speed=speed, actor=actor,
-                    session=session, name=name, tags=tag or (), format=format, seed=seed, take=take, reuse=reuse,
-                    engine=engine,
-                )  # fmt: skip
+                clip = _made(door.studio, spoken, asked, quiet=json or len(spoken) <= _LONG)
             except KeyboardInterrupt:
                 kept = " What was spoken is kept: the same command goes on from there." if len(spoken) > _LONG else ""
                 terminal.errors.print(f"\n[yellow]Interrupted.[/]{kept}")
@@ -158,6 +160,20 @@ class Commands:
                 clip.play()
             door.close(wait=0)
         return 0
+
+
+def _made(studio: Studio, text: str, asked: SpeakOptions, *, quiet: bool) -> Clip:
+    """The clip; unless `quiet`, whoever sits at a terminal sees meanwhile how far it has come."""
+    request, engine, reuse, _ = studio.asked(text, asked)
+    if quiet:
+        return studio.make(request, engine=engine, reuse=reuse)
+    with terminal.progress() as bar:
+        task = bar.add_task("speaking", total=None)
+
+        def watch(done: int, total: int, seconds: float) -> None:
+            bar.update(task, completed=done, total=total, description=f"speaking · {terminal.length(seconds)} of sound")
+
+        return studio.make(request, engine=engine, reuse=reuse, watch=watch)
 
 
 def _print_clip(clip: Clip, waits_for: str | None) -> None:

@@ -26,13 +26,14 @@ from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
 from voxledger.synth.studio.filing import Facts, Unbegun, ending, failed, record, record_end, write
-from voxledger.synth.studio.pieces import moods, overall, pieces
+from voxledger.synth.studio.pieces import Piece, moods, overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
 from voxledger.synth.studio.recordings import Recordings
 from voxledger.synth.studio.request import SpeakRequest
 from voxledger.synth.studio.speaking import NOBODY, Listener, Speaker, Tally
 from voxledger.synth.studio.speech_cache import SpeechCache
 from voxledger.synth.studio.turns import Turns
+from voxledger.synth.studio.watching import Watch, Watching
 from voxledger.synth.text import Passage, parse
 
 _LOOK = 0.02
@@ -258,8 +259,14 @@ class Attempt:
             settings=settings,
             folder=self._around.home.cache,
         )
-        divided = pieces(self._passages, self._moods, speed=request.speed)
-        return produce(speaker, divided, order, self._tally, stop=self.stop, listener=listener)
+        return produce(speaker, self._pieces(), order, self._tally, stop=self.stop, listener=listener)
+
+    def watched_by(self, watch: Watch) -> Listener:
+        """The listener that tells `watch` how far this attempt has come."""
+        return Watching(watch, sum(1 for _ in self._pieces()))
+
+    def _pieces(self) -> Iterator[Piece]:
+        return pieces(self._passages, self._moods, speed=self.request.speed)
 
     def _is_recorded(self) -> bool:
         """Whether the clip was acknowledged; when that cannot be told, its file is better kept."""

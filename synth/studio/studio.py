@@ -29,9 +29,11 @@ from voxledger.synth.studio.options import SpeakOptions
 from voxledger.synth.studio.recordings import Recordings
 from voxledger.synth.studio.request import SpeakRequest
 from voxledger.synth.studio.rerender import Rerendered, compared, request_of, settings_of
+from voxledger.synth.studio.speaking import NOBODY
 from voxledger.synth.studio.speech_cache import SpeechCache
 from voxledger.synth.studio.streaming import Chunk, Stream, finished, making
 from voxledger.synth.studio.turns import Turns
+from voxledger.synth.studio.watching import Watch
 from voxledger.synth.text.subtitles import written
 from voxledger.synth.voices import Recording, Voices
 
@@ -172,12 +174,17 @@ class Studio:
         reuse: bool = True,
         channel: Channel | None = None,
         stop: threading.Event | None = None,
+        watch: Watch | None = None,
     ) -> Clip:
-        """Like `speak`, for a request that is checked already."""
+        """Like `speak`, for a request that is checked already. `watch` hears how far it has come, in this thread; never for
+        a clip that is there.
+        """
         attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop)
         with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
-            return answer if answer is not None else attempt.run(answers=reuse)
+            if answer is not None:
+                return answer
+            return attempt.run(answers=reuse, listener=attempt.watched_by(watch) if watch else NOBODY)
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made, or when its

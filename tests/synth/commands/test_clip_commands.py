@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.synth.conftest import Run
+from voxledger.catalog import terminal
 
 
 def made(run: Run, *arguments: str) -> str:
@@ -54,6 +57,21 @@ def test_without_text_there_are_no_subtitles(run: Run, monkeypatch: pytest.Monke
     code, _, err = run("subtitles", clip)
     assert code == 1
     assert "its text was not kept" in err
+
+
+CHAPTER = " ".join(f"Boat number {number} comes home before the storm." for number in range(10))
+
+
+def test_of_a_long_text_a_terminal_sees_how_far_it_has_come(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("say", CHAPTER, "--no-wait")[2] == ""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(terminal, "errors", Console(stderr=True, force_terminal=True, width=100))
+    code, out, err = run("say", CHAPTER, "--no-wait", "--no-reuse")
+    assert code == 0
+    assert "speaking" not in out
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
+    assert re.search(r"speaking · .* s of sound .*10/10", shown), shown
+    assert run("say", CHAPTER, "--take", "2", "--no-wait", "--json")[2] == ""
 
 
 def test_a_preset_fills_what_a_command_leaves_open(run: Run) -> None:
