@@ -13,9 +13,9 @@ from voxledger.catalog.backup.audio import VOICES, copy_within, listed
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Audio, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.backup.pieces import sha256
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.events import new_id
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.log.columns import bodies
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
@@ -118,7 +118,7 @@ def _through_here(wanted: _Wanted, bucket: Bucket, seal: Seal, store: Store, pat
             with path.open("wb") as file:
                 for piece in saved.pieces:
                     file.write(bucket.get_piece(piece, seal))
-            if sha256(path) != saved.sha256:
+            if sha256_of(path) != saved.sha256:
                 raise BackupDamaged(f"the audio of {saved.id} is not what was backed up")
         else:
             key = f"audio/{saved.id}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from voxledger.catalog.backup.pieces import LARGEST, PAGES
 from voxledger.catalog.backup.taking import HEADS, JOURNAL
 from voxledger.catalog.errors import BackupDamaged, DiskFull
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.settings import FILE_NAME
 
@@ -94,8 +94,7 @@ def _bring(bucket: Bucket, file: SavedFile, seal: Seal, part: Path) -> bool:
 
 
 def _is(file: SavedFile, part: Path) -> bool:
-    with part.open("rb") as found:
-        return hashlib.file_digest(found, "sha256").hexdigest() == file.sha256
+    return sha256_of(part) == file.sha256
 
 
 def _spread_heads(folder: Path) -> None:

@@ -6,7 +6,6 @@ whether it is compressed; sealed from that byte on.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,9 +57,3 @@ def unpacked(stored: bytes, seal: Seal, *, about: str, most: int = 1 << 30) -> b
         return zstandard.ZstdDecompressor().decompress(inner[1:], max_output_size=max(size, 1))
     except zstandard.ZstdError as error:
         raise ValueError(f"its content was altered ({error})") from None
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

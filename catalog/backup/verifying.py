@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from voxledger.catalog.backup.audio import listed as listed_audio
-from voxledger.catalog.backup.bucket import MISSING, Bucket, Listed
+from voxledger.catalog.backup.bucket import Bucket, Listed
 from voxledger.catalog.backup.contents import Manifest, Piece, SavedAudio
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.errors import BackupDamaged, StoreError
+from voxledger.catalog.errors import BackupDamaged
+from voxledger.catalog.objects.hashing import hash_object
 from voxledger.catalog.objects.patience import patiently
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 MOST = 100
 """Problems of one backup that are told one by one."""
 _THREADS = 8
-_PIECE = 1 << 20
 
 
 class Checked(NamedTuple):
@@ -103,7 +99,7 @@ class _Verifier:
     def _look(self, thing: Piece | SavedAudio, seal: Seal) -> str | None:
         """What is wrong with an object, in words."""
         if isinstance(thing, SavedAudio):
-            return patiently(lambda: self._copied(thing))
+            return self._copied(thing)
         key = (seal.header is not None, thing.name)
         if key not in self._known:
             self._known[key] = patiently(lambda: self._piece(thing, seal))
@@ -126,23 +122,14 @@ class _Verifier:
     def _copied(self, saved: SavedAudio) -> str | None:
         store, key = self._bucket.store, f"audio/{saved.id}"
         if self._quick:
-            found = store.head(self._bucket.name, key)
-            wrong = "is missing" if found is None else "has another size" if found.bytes != saved.bytes else None
+            info = patiently(lambda: store.head(self._bucket.name, key))
+            wrong = "is missing" if info is None else "has another size" if info.bytes != saved.bytes else None
             return wrong and f"{self._bucket.name}/{key} {wrong}"
 
-        def hashed(s3: S3Client) -> str:
-            whole = hashlib.sha256()
-            for piece in s3.get_object(Bucket=self._bucket.name, Key=key)["Body"].iter_chunks(_PIECE):
-                whole.update(piece)
-            return whole.hexdigest()
-
-        try:
-            right = store.request(f"GET {self._bucket.name}/{key}", hashed) == saved.sha256
-        except StoreError as error:
-            if error.code in MISSING:
-                return f"{self._bucket.name}/{key} is missing"
-            raise
-        return None if right else f"{self._bucket.name}/{key} is damaged"
+        found = hash_object(store, self._bucket.name, key)
+        if found is None:
+            return f"{self._bucket.name}/{key} is missing"
+        return None if found.sha256 == saved.sha256 else f"{self._bucket.name}/{key} is damaged"
 
 
 def _pieces(pieces: Iterable[Piece], size: int) -> Iterator[tuple[Piece, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import random
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, StoreError
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.part_file import PartFile
 from voxledger.catalog.objects.range_reader import RangeReader, Stopped, Taken, Unranged
@@ -245,7 +245,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _holds(path: Path, size: int, sha256: str) -> bool:
     try:
-        with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_size == size and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return path.stat().st_size == size and sha256_of(path) == sha256
     except FileNotFoundError:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import AudioAdopted, Draft
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects.description import read_description
 from voxledger.catalog.parallel import in_batches, in_parallel
 from voxledger.catalog.progress import Progress, silent
@@ -110,10 +110,8 @@ def _read(around: Around, found: Found, path: Path, measure: Measure | None) -> 
         around.store.download(found.bucket, found.key, path)
         if path.stat().st_size != found.bytes:
             return _Read(found, why="it changed while it was looked at; call this again")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         sound = read_header(path)
-        return _Read(found, digest, sound, measure(path) if measure else None)
+        return _Read(found, sha256_of(path), sound, measure(path) if measure else None)
     except Unreadable as error:
         return _Read(found, why=str(error))
     except StoreUnavailable:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import ObjectInfo, Store
-from voxledger.catalog.objects.client import MISSING
-
-_PIECE = 1 << 20
+from voxledger.catalog.objects.hashing import hash_object
 
 
 class Seen(NamedTuple):
@@ -38,22 +33,8 @@ def look(store: Store, row: Mapping[str, Any]) -> Seen:
 
 
 def _read(store: Store, row: Mapping[str, Any], head: ObjectInfo) -> Seen:
-    bucket, key = row["bucket"], row["key"]
-
-    def step(s3: Any) -> tuple[int, str]:
-        # All of it anew at each call: the embedded store may have moved in the middle of the one before.
-        hashed, size = hashlib.sha256(), 0
-        with contextlib.closing(s3.get_object(Bucket=bucket, Key=key)["Body"]) as body:
-            for piece in body.iter_chunks(_PIECE):
-                hashed.update(piece)
-                size += len(piece)
-        return size, hashed.hexdigest()
-
-    try:
-        size, digest = store.request(f"GET {bucket}/{key}", step)
-    except StoreError as error:
-        if error.code in MISSING:
-            return Seen("absent", "head")
-        raise
-    same = size == row["bytes"] and digest == row["sha256"]
-    return Seen("there" if same else "changed", "content", size, head.etag)
+    found = hash_object(store, row["bucket"], row["key"])
+    if found is None:
+        return Seen("absent", "head")
+    same = found == (row["bytes"], row["sha256"])
+    return Seen("there" if same else "changed", "content", found.bytes, head.etag)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
@@ -15,6 +14,7 @@ import msgspec
 from voxledger.catalog.catalog import clip_of
 from voxledger.catalog.errors import VaultError
 from voxledger.catalog.events import Event
+from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.journal import UPLOAD, Transaction
 from voxledger.catalog.objects.description import upload_of
 from voxledger.catalog.queries import load
@@ -85,8 +85,7 @@ class Repairs:
             # Keys of adopted objects are anybody's words.
             if not path.resolve().is_relative_to(cache) or path.stat().st_size != row["bytes"]:
                 return None
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = sha256_of(path)
         except (OSError, ValueError):
             return None
         return path if digest == row["sha256"] else None

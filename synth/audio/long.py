@@ -46,7 +46,6 @@ from voxledger.synth.formats import AudioFormat, format_named
 SHORT_S = 30.0
 """Length up to which a clip is made in memory."""
 _BLOCK = 1 << 18
-_READ = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)

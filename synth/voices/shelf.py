@@ -10,7 +10,6 @@ from voxledger.catalog.hashing import sha256_of
 from voxledger.synth.voices.intake import Taken
 
 DOCUMENTS = "consents"
-_PIECE = 1 << 20
 
 
 class Shelf:
