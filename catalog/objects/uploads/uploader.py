@@ -60,7 +60,10 @@ class Uploader:
         self._outcomes = Outcomes(recorder)
         self._store = store
         self._count = threads or settings.upload_threads
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        # The dispatcher waits for a change, workers for a task: whoever is woken for nothing costs the others time.
+        self._changed = threading.Condition(lock)
+        self._ready = threading.Condition(lock)
         self._threads: list[threading.Thread] = []
         self._queue: deque[Task] = deque()
         self._running: set[int] = set()
@@ -101,6 +104,8 @@ class Uploader:
             self._calls += 1
             self._look_at = 0.0
             self._changed.notify_all()
+            if self._circuit.trouble is not None:
+                self._ready.notify_all()
 
     @property
     def progress(self) -> Progress:
@@ -148,6 +153,7 @@ class Uploader:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            self._ready.notify_all()
         self._hand_back()
         self._join(timeout)
         self._stopped.set()
@@ -223,7 +229,7 @@ class Uploader:
             self._queue.extend(found)
             # A call that came while we were looking may be about a task that we did not see.
             self._look_at = time.monotonic() + pause if calls == self._calls else 0.0
-            self._changed.notify_all()
+            self._ready.notify(len(found))
             return not self._closing
 
     def _renew(self) -> None:
@@ -257,13 +263,13 @@ class Uploader:
         while True:
             with self._changed:
                 while not self._closing and (not self._queue or (wait := self._circuit.wait(time.monotonic())) > 0):
-                    self._changed.wait(min(_POLL, wait) if self._queue else None)
+                    self._ready.wait(min(_POLL, wait) if self._queue else None)
                 if self._closing:
                     return
                 task = self._queue.popleft()
                 self._running.add(task.id)
                 belongs = self._circuit.begin()
-                self._wake_dispatcher()
+                self._wake()
             try:
                 self._do(task, belongs)
             except Exception as error:  # noqa: BLE001  # one task must not end the work on all others
@@ -274,12 +280,14 @@ class Uploader:
                 with self._changed:
                     self._running.discard(task.id)
                     self._circuit.skipped(belongs)
-                    self._wake_dispatcher()
+                    self._wake()
 
-    def _wake_dispatcher(self) -> None:
-        """There may be something to lease, or to tell. While the queue is long there is not, and waking costs."""
+    def _wake(self) -> None:
+        """Whoever may have something to do now: another worker, and the dispatcher unless the queue is long."""
+        if self._queue:
+            self._ready.notify()
         if self._runs_low():
-            self._changed.notify_all()
+            self._changed.notify()
 
     def _sweep(self) -> None:
         """What a process before this one began to send in parts, and nobody wants any more, is given up."""
