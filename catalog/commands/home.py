@@ -248,9 +248,11 @@ def _print_uploads(found: Status) -> None:
     for each in found.uploading:
         done = each.progress
         limit = f" of {terminal.size(done.limit)}/s (store.upload_limit)" if done.limit else ""
+        does = f"uploads {terminal.count(done.running, 'file')} at {terminal.size(done.rate)}/s{limit}"
+        if done.trouble and not done.running:
+            does = "waits for the store"
         line = terminal.text(
-            f"process {each.pid} uploads {terminal.count(done.running, 'file')} at {terminal.size(done.rate)}/s{limit};"
-            f" {terminal.count(done.done, 'file')} and {terminal.size(done.sent)} sent"
+            f"process {each.pid} {does}; {terminal.count(done.done, 'file')} and {terminal.size(done.sent)} sent"
         )
         if done.trouble:
             line.append(f"\n  {done.trouble}", style="yellow")

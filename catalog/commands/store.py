@@ -133,7 +133,12 @@ class Commands:
                     return time.monotonic() - moved < _WAIT
 
                 waiting = door.uploader.flush(watch=shown)
-            terminal.console.print(f"{terminal.count(before - waiting, 'file')} uploaded, {waiting:,} waiting")
+            counts = door.journal.counts()
+            parked = min(
+                waiting, sum(found.count for found in counts if (found.kind, found.state) == (UPLOAD, "parked"))
+            )
+            said = f"{terminal.count(before - waiting, 'file')} uploaded, {waiting - parked:,} waiting"
+            terminal.console.print(said + (f", {parked:,} parked: `voxledger status` says why" if parked else ""))
             if waiting and door.uploader.progress.trouble:
                 terminal.console.print(terminal.text(door.uploader.progress.trouble), style="yellow", soft_wrap=True)
             door.close(wait=0)

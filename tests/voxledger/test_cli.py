@@ -279,7 +279,7 @@ def test_config_says_where_values_come_from_and_hides_secrets(run: Run, monkeypa
     assert "canary" not in run("config")[1]
 
 
-def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run("store", "retry")  # what other tests left to be uploaded
     monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", "http://127.0.0.1:9")
     clip = json.loads(run("say", "Nobody takes me yet.", "--json")[1])
@@ -291,6 +291,9 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     waiting = json.loads(run("status", "--json")[1])["tasks"][0]
     assert (waiting["kind"], waiting["count"]) == ("upload", 1)
     monkeypatch.delenv("VOXLEDGER_STORE_ENDPOINT")
+    away = Path(clip["path"]).rename(tmp_path / "away")
+    assert "0 files uploaded, 0 waiting, 1 parked: `voxledger status` says why" in run("store", "retry")[1]
+    away.rename(clip["path"])
     assert "1 file uploaded, 0 waiting" in run("store", "retry")[1]
     assert json.loads(run("show", clip["id"], "--json")[1])["state"] == "stored"
 
