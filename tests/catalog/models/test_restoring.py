@@ -184,6 +184,18 @@ def test_a_damaged_content_is_named_by_its_path(machine: Machine, folder: Path) 
     assert not (machine.folder / "indextts").exists()
 
 
+def test_versions_follow_each_other_where_the_bucket_keeps_versions(
+    ceph_store: S3Server, machine_on: MakeMachine, folder: Path
+) -> None:
+    machine = machine_on(ceph_store)
+    versioned(machine)
+    machine.models.push(folder, "indextts@1")
+    machine.models.push(folder, "indextts@2")
+    assert str(machine.models.pull("indextts").manifest.reference) == "indextts@2"
+    machine.models.rollback("indextts")
+    assert str(machine.models.pull("indextts").manifest.reference) == "indextts@1"
+
+
 def test_deletions_are_undone_where_the_bucket_keeps_versions(
     ceph_store: S3Server, machine_on: MakeMachine, folder: Path
 ) -> None:
