@@ -114,6 +114,8 @@ class Attempt:
         )
         self._tally = Tally()
         self._saved_us = 0
+        self.timing = ""
+        """Where the sentences of an answer stand in its text and sound, as it was recorded; "" where that is not known."""
         self._claims = False
 
     @property
@@ -221,6 +223,7 @@ class Attempt:
             return None
         facts |= {"path": path, "state": "local" if waits else "stored"}
         self._saved_us = int(facts["saved_us"])
+        self.timing = facts.get("timing") or ""
         return msgspec.convert(facts, Clip, strict=False, dec_hook=_path).bound(self._around.access)
 
     def made(self, listener: Listener = NOBODY) -> Made:

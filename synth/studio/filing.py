@@ -145,7 +145,7 @@ def record(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, answer: 
         time=clip.created, event_id=facts.event_id,
     )  # fmt: skip
     sealed = recorder.seal(
-        {**msgspec.to_builtins(clip, enc_hook=str), "saved_us": made.tally.synthesis_us},
+        {**msgspec.to_builtins(clip, enc_hook=str), "saved_us": made.tally.synthesis_us, "timing": made.timing},
         actor=facts.actor, about=clip.id,
     )  # fmt: skip
     with recorder.journal.transaction() as journal:

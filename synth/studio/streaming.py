@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -34,7 +35,10 @@ _BLOCK_S = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Audio to be heard now: mono float32 in [-1, 1], shape (n,), the text it says ("" for a silence), its start (s)."""
+    """Audio to be heard now: mono float32 in [-1, 1], shape (n,), and its start (s).
+
+    `text` is what is said from here on; "" for a silence, and for what goes on with the sentence before.
+    """
 
     samples: Samples
     sample_rate: int
@@ -211,8 +215,8 @@ class _Making:
 class _Kept:
     """The chunks of a clip that was there already, from its file."""
 
-    def __init__(self, clip: Clip) -> None:
-        self._blocks = _blocks(clip)
+    def __init__(self, clip: Clip, timing: str) -> None:
+        self._blocks = _blocks(clip, timing)
         self._reading = threading.Lock()
         self._left = threading.Event()
 
@@ -255,22 +259,36 @@ def making(
     return Stream(made.chunks(), made.stop, lambda: made.clip)
 
 
-def finished(clip: Clip) -> Stream:
-    """A stream of a clip that was there already, from its file."""
-    kept = _Kept(clip)
+def finished(clip: Clip, timing: str) -> Stream:
+    """A stream of a clip that was there already, from its file. `timing` as it was recorded: "" where it is not known, and
+    then the first chunk has the whole text.
+    """
+    kept = _Kept(clip, timing)
     return Stream(kept, kept.stop, lambda: clip)
 
 
-def _blocks(clip: Clip) -> Generator[Chunk, None, None]:
+def _blocks(clip: Clip, timing: str) -> Generator[Chunk, None, None]:
+    """Half a second each, or less where a sentence begins."""
     from voxledger.synth.audio import reading
 
-    at = 0
     with reading(clip.local(), format_name=clip.format, sample_rate=clip.sample_rate) as file:
-        for block in file.blocks(round(file.samplerate * _BLOCK_S), dtype="float32"):
-            yield Chunk(
-                samples=block,
-                sample_rate=file.samplerate,
-                text=(clip.text or "") if not at else "",
-                start=at / file.samplerate,
-            )
-            at += len(block)
+        rate, at = file.samplerate, 0
+        ahead = deque(_texts(clip.text or "", timing, rate))
+        while True:
+            said = []
+            while ahead and ahead[0][0] <= at:
+                said.append(ahead.popleft()[1])
+            most = round(rate * _BLOCK_S)
+            samples = file.read(min(most, ahead[0][0] - at) if ahead else most, dtype="float32")
+            if not len(samples):
+                return
+            yield Chunk(samples=samples, sample_rate=rate, text=" ".join(said), start=at / rate)
+            at += len(samples)
+
+
+def _texts(text: str, timing: str, rate: int) -> list[tuple[int, str]]:
+    """What is said from which sample on, in order."""
+    if not text or not timing:
+        return [(0, text)] if text else []
+    rows = sorted((round(begins * rate / 1000), start, end) for start, end, begins, _ in json.loads(timing))
+    return [(first, text[start:end]) for first, start, end in rows]

@@ -152,7 +152,9 @@ class Studio:
     def stream(self, text: str, **options: Unpack[SpeakOptions]) -> Stream:
         """Like `speak`, heard from the first segment on: an iterator over chunks, whose `clip` is there at its end.
 
-        A clip that is there already comes from its file. Close the stream to break off.
+        A clip that is there already comes from its file, each sentence's text with the chunk that begins with it; of clips from
+        before the places of sentences were kept with the answer, the first chunk has the whole text; where texts are not kept
+        (general.store_text), no chunk has any. Close the stream to break off.
         """
         return self._stream(text, threading.Event(), **options)
 
@@ -265,7 +267,7 @@ class Studio:
             at_work.enter_context(self._at_work(attempt))
             answer = attempt.answered_or_claimed() if reuse else None
             if answer is not None:
-                return finished(answer)
+                return finished(answer, attempt.timing)
             from voxledger.synth.audio import Preview
 
             previewed = partial(

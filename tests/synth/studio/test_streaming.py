@@ -87,6 +87,28 @@ def test_a_clip_that_is_there_comes_from_its_file(vox: Ledger, fresh: Ledger, us
     assert [outcome for outcome, *_ in outcomes(vox)] == ["completed", "reused"]
 
 
+@pytest.mark.parametrize("format", ["wav", "mp3", "pcm"])
+def test_a_clip_that_is_there_says_its_sentences_where_they_begin(vox: Ledger, format: str) -> None:
+    marked = f"[sad] {TEXT}\n[happy] There it is!"
+    with vox.studio.stream(marked, format=format) as stream:
+        spoken = [chunk.text for chunk in stream if chunk.text]
+    with vox.studio.stream(marked, format=format) as stream:
+        chunks = list(stream)
+    said = [chunk for chunk in chunks if chunk.text]
+    assert [chunk.text for chunk in said] == spoken
+    cues = vox.studio.subtitles(stream.clip)
+    assert all(f"00:00:{chunk.start:06.3f}".replace(".", ",") in cues for chunk in said)
+    assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
+    assert max(chunk.duration for chunk in chunks) <= 0.5
+
+
+def test_where_texts_are_not_kept_a_clip_that_is_there_says_nothing(tmp_path: Path) -> None:
+    with voxledger.open(tmp_path / "home", store_endpoint=NOBODY, store_close_wait=0, general_store_text=False) as vox:
+        vox.speak(TEXT)
+        with vox.studio.stream(TEXT) as stream:
+            assert {chunk.text for chunk in stream} == {""}
+
+
 def test_breaking_off_stops_the_engine_and_is_recorded_with_what_was_heard(vox: Ledger, use: Use) -> None:
     def hold(number: int, request: SynthesisRequest) -> None:
         if number and not engine.closed.is_set():
