@@ -46,7 +46,7 @@ _REMEDIES = {
     "InvalidAccessKeyId": "the store does not know this access key; check store.access_key",
     "SignatureDoesNotMatch": "the secret key does not belong to the access key; check store.secret_key",
     "ExpiredToken": "the credentials have run out; renew them",
-    "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes off; set it",
+    "RequestTimeTooSkewed": "set the clock of this machine: it is more than 15 minutes off",
     "NoSuchBucket": "create the bucket, or name another one in voxledger.toml",
     "PermanentRedirect": "the bucket lies in another region; set store.region",
     "AuthorizationHeaderMalformed": "the store expects another region; set store.region",
