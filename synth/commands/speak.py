@@ -103,7 +103,8 @@ class Commands:
         marks
             Heed emotions written into the text, such as [sad:0.6] at the start of a line.
         language
-            BCP 47 tag such as en, es, de, zh or ar; found from the script when not given.
+            BCP 47 tag such as en, es, de, zh or ar. Not given, it is guessed: from the script, and in Latin letters as en,
+            es, de or fr by common words; what has none of them counts as en.
         voice
             A registered voice, or one of the engine's.
         preset

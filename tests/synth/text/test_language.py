@@ -85,6 +85,12 @@ def test_unknown_language_names_what_there_is():
         ("படகுகள் திரும்பின", "ta"),
         ("The word ありがとう means thank you, and it is used a lot.", "en"),
         ("12345 !?", "en"),
+        # What is not known is taken for English, or for whichever of the four has a word or a letter of it.
+        ("Ciao!", "en"),
+        ("Dzień dobry.", "en"),
+        ("Ça va ?", "fr"),
+        ("Günaydın.", "de"),
+        ("la", "es"),
         ("", "en"),
     ],
 )
