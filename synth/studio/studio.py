@@ -126,12 +126,12 @@ class Studio:
     ) -> Clip:
         """Speak `text` and record the clip; its upload goes on in the background.
 
-        The same request of the same actor gives the same clip again, without engine time; `take=2` or `reuse=False`
-        makes a new one. `language` is a BCP 47 tag, guessed when None: from the script, in Latin letters as en, es, de or
-        fr by common words, else en; `voice` a registered voice or one of the engine's; `emotion` whatever `Emotion.of` reads, or else that of a registered recording
-        (`emotion_reference`) or of a description (`emotion_words`), where the engine can. Emotions written into the text
-        (`[sad:0.6] …` at the start of a line) hold for that line; `marks=False` speaks them. `speed` is a factor,
-        `sampling` what the engine takes besides. `format` is wav, flac, opus, mp3 or pcm.
+        The same request of the same actor gives the same clip again, without engine time; `take=2` or `reuse=False` makes a
+        new one. `language` is a BCP 47 tag, guessed when None: from the script, in Latin letters as en, es, de or fr by
+        common words, else en; `voice` a registered voice or one of the engine's; `emotion` whatever `Emotion.of` reads, or
+        else that of a registered recording (`emotion_reference`) or of a description (`emotion_words`), where the engine can.
+        Emotions written into the text (`[sad:0.6] …` at the start of a line) hold for that line; `marks=False` speaks them.
+        `speed` is a factor, `sampling` what the engine takes besides. `format` is wav, flac, opus, mp3 or pcm.
 
         Raises InvalidRequest for what cannot be spoken, EngineUnavailable, EngineFailed, AudioFailed, StudioBusy,
         ConsentEnded for a voice that was withdrawn, GenerationTimeout when another caller makes this clip and does not
