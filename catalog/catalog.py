@@ -199,7 +199,9 @@ class Catalog:
             return export(reading, target, storage_version=storage_version, force=force, progress=progress)
 
     def totals(self) -> dict[str, int]:
-        """Clips whose audio is there, its length (µs) and size (bytes); of them stored, pinned, marked; and the purged ones."""
+        """Clips whose audio is there, its length (µs) and size (bytes); of them stored, missing, pinned, marked;
+        and the purged ones.
+        """
         with self.keeper.reading() as reading:
             return reading.rows(_SQL["totals"])[0]
 

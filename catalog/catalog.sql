@@ -22,7 +22,8 @@ SELECT adopted FROM clips WHERE id = ?::UUID AND adopted IS NOT NULL;
 -- The catalog in one line, for `status`: what is there, and beside it how many are gone.
 SELECT count(*) FILTER (purged IS NULL) AS clips, coalesce(sum(duration_us) FILTER (purged IS NULL), 0)::BIGINT AS duration_us,
     coalesce(sum(bytes) FILTER (purged IS NULL), 0)::BIGINT AS bytes,
-    count(*) FILTER (stored IS NOT NULL AND purged IS NULL) AS stored, count(*) FILTER (pinned AND purged IS NULL) AS pinned,
+    count(*) FILTER (stored IS NOT NULL AND missing IS NULL AND purged IS NULL) AS stored,
+    count(*) FILTER (missing IS NOT NULL AND purged IS NULL) AS missing, count(*) FILTER (pinned AND purged IS NULL) AS pinned,
     count(*) FILTER (state = 'marked') AS marked, count(*) FILTER (state = 'purged') AS purged,
     coalesce(sum(bytes) FILTER (stored IS NULL AND purge_started IS NULL AND purged IS NULL), 0)::BIGINT AS unstored_bytes
 FROM clips;

@@ -45,6 +45,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     duration_us: int
     bytes: int
     stored: int
+    missing: int
+    """Clips whose object the store was seen to lack, or to have changed."""
     pinned: int
     marked: int
     purged: int

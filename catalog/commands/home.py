@@ -159,6 +159,9 @@ class Commands:
         if json:
             terminal.print_json({"home": str(home), "settings": rows})
             return
+        if not rows:
+            terminal.console.print(f"All settings of {home} are at their defaults.", soft_wrap=True)
+            return
         made = terminal.table(f"Settings of {home}", "setting", "value", "from")
         for row in rows:
             origin = row["from"]
@@ -257,6 +260,12 @@ def _print_uploads(found: Status) -> None:
         if done.trouble:
             line.append(f"\n  {done.trouble}", style="yellow")
         terminal.console.print(line, soft_wrap=True)
+    if found.missing:
+        terminal.console.print(
+            f"[red]{found.missing:,} missing[/] in the store: `voxledger clips --state missing` lists them, `voxledger reconcile"
+            " --repair` mends what it can",
+            soft_wrap=True,
+        )
     if found.unstored_bytes:
         terminal.console.print(f"{terminal.size(found.unstored_bytes)} of audio are not in the store yet", style="dim")
 
