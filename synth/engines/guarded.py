@@ -146,7 +146,7 @@ def flaw(info: object) -> str:
         return "its hints are no mapping to texts"
     if info.determinism not in get_args(Determinism):
         return f"its determinism is {info.determinism!r}"
-    if not isinstance(info.takes_seed, bool):
+    if not _is_truth(info.takes_seed):
         return f"it takes a seed: {info.takes_seed!r}"
     if not _is_whole(info.sample_rate) or info.sample_rate not in RATES:
         return f"its sample rate is {info.sample_rate!r} Hz"
@@ -157,6 +157,10 @@ def flaw(info: object) -> str:
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def _told(error: BaseException) -> str:
