@@ -26,7 +26,13 @@ from voxledger.catalog.events.generation import (
     GenerationFailed,
     GenerationReused,
 )
-from voxledger.catalog.events.models import ModelPulled, ModelPushed, ModelRestored
+from voxledger.catalog.events.models import (
+    ModelPulled,
+    ModelPushed,
+    ModelRemoved,
+    ModelRestored,
+    ModelRolledBack,
+)
 from voxledger.catalog.events.objects import ObjectMissing, ObjectOrphaned, ObjectVerified
 from voxledger.catalog.events.operations import (
     BackupCompleted,
@@ -84,7 +90,9 @@ __all__ = [
     "HoldReleased",
     "ModelPulled",
     "ModelPushed",
+    "ModelRemoved",
     "ModelRestored",
+    "ModelRolledBack",
     "ObjectMissing",
     "ObjectOrphaned",
     "ObjectVerified",

@@ -51,3 +51,32 @@ class ModelRestored(Fact, frozen=True, kw_only=True):
     files: Count
     bytes: Amount
     elapsed_us: Amount
+
+
+class ModelRolledBack(Fact, frozen=True, kw_only=True):
+    """Another version of a model was made the current one, the one before or any. The subject is `name@version`, as it is now.
+
+    `former_version` was the current one until then; null when none was.
+    """
+
+    about: ClassVar[About] = "model"
+
+    model: str
+    model_version: str
+    former_version: str | None
+
+
+class ModelRemoved(Fact, frozen=True, kw_only=True):
+    """A model version was taken away from this machine, or out of the store. The subject is `name@version`.
+
+    `freed_bytes` became free here; in the store nothing does before its contents are collected. `forced`: it was asked for although
+    it might be refused.
+    """
+
+    about: ClassVar[About] = "model"
+
+    model: str
+    model_version: str
+    place: Literal["local", "store"]
+    forced: bool
+    freed_bytes: Amount

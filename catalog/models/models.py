@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voxledger.catalog.errors import CatalogBusy, ModelError, ModelNotFound, StoreError
-from voxledger.catalog.events import Fact, ModelPulled, ModelPushed, ModelRestored
+from voxledger.catalog.events import Fact, ModelPulled, ModelPushed, ModelRemoved, ModelRestored, ModelRolledBack
 from voxledger.catalog.models import collecting, pointing, verifying
 from voxledger.catalog.models.bucket import Bucket
 from voxledger.catalog.models.listing import ModelVersion, listed
@@ -198,6 +198,11 @@ class Models:
         moved = pointing.rollback(self.bucket, name, to=to)
         if self.local.current(name) is not None:
             self.local.remember_current(moved.now.name, moved.now.version)
+        if moved.was != moved.now:
+            was = moved.was.version if moved.was else None
+            self._record(
+                ModelRolledBack(model=moved.now.name, model_version=moved.now.version, former_version=was), moved.now
+            )
         return moved
 
     def remove(self, reference: str, *, store: bool = False, force: bool = False) -> int:
@@ -209,13 +214,16 @@ class Models:
         wanted = parse(reference)
         if store:
             pointing.remove(self.bucket, wanted, force=force)
+            self._removed(wanted, "store", forced=force)
             return 0
         if wanted not in self.local.versions():
             raise ModelNotFound(f"{wanted} is not on this machine")
         if not force:
             self._require_in_store(wanted)
         with self.local.locked():
-            return self.local.remove(wanted)
+            freed = self.local.remove(wanted)
+        self._removed(wanted, "local", forced=force, freed=freed)
+        return freed
 
     def waste(self) -> collecting.Waste:
         """What `gc` would delete from the store. Changes nothing."""
@@ -264,6 +272,12 @@ class Models:
             ),
             manifest.reference,
         )  # fmt: skip
+
+    def _removed(self, gone: Reference, place: Literal["local", "store"], *, forced: bool, freed: int = 0) -> None:
+        self._record(
+            ModelRemoved(model=gone.name, model_version=gone.version, place=place, forced=forced, freed_bytes=freed),
+            gone,
+        )
 
     def _record(self, fact: Fact, subject: Reference) -> None:
         self._recorder.emit(fact, subject=str(subject), actor=self._recorder.vault.actor(self._actor))

@@ -83,7 +83,7 @@ STAGES = (
     _stage("updating", ["changed"], *STEPS, WAITED),
     _stage("holds", ["update"], "HoldPlaced", "HoldReleased", WAITED),
     _stage("voices", ["fold"], "VoiceRegistered", "VoiceWithdrawn"),
-    _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored"),
+    _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored", "ModelRemoved", "ModelRolledBack"),
     _stage("deliveries", ["fold"], "DeliveryQuarantined"),
     _stage("reports", ["fold"], "ReportPublished"),
     _stage("erasure", _ERASURE, "SubjectErased"),

@@ -101,6 +101,8 @@ EXAMPLES: list[Fact] = [
     events.ModelPushed(**_MODEL, sent_bytes=120_000_000),
     events.ModelPulled(**_MODEL, fetched_bytes=5_000_000_000),
     events.ModelRestored(**_MODEL, place="store", source="node"),
+    events.ModelRolledBack(model="indextts", model_version="2.5", former_version="2.6"),
+    events.ModelRemoved(model="indextts", model_version="2.6", place="store", forced=False, freed_bytes=0),
     events.ReportPublished(week="2026-W47", revision=1, closed=True, through=1200, head=_SHA, head_position=1200),
     events.DeliveryQuarantined(
         subscription="mixpanel", refused_type="GenerationCompleted", field="time", reason="must be within 5 years",

@@ -223,6 +223,8 @@ def test_rolling_back_leads_to_the_version_before(machine: Machine, folder: Path
     with pytest.raises(ModelNotFound):
         machine.models.rollback("indextts", to="4")
     assert versions(machine.models)["indextts@3"] == ("yes", "no", True)
+    told = [data for kind, data in machine.events() if kind == "ModelRolledBack"]
+    assert [(data["former_version"], data["model_version"]) for data in told] == [("3", "2"), ("2", "1"), ("1", "3")]
 
 
 def test_rolling_back_passes_over_versions_that_are_gone(machine: Machine, folder: Path) -> None:
@@ -384,3 +386,7 @@ def test_removing_here_frees_what_no_other_version_has(machine: Machine, folder:
         machine.models.remove("indextts@2")
     assert machine.models.remove("indextts@2", force=True) == 50_011
     assert [path for path in machine.folder.rglob("*") if path.is_file() and path.name != ".lock"] == []
+    told = [data for kind, data in machine.events() if kind == "ModelRemoved"]
+    assert [(data["model_version"], data["place"], data["forced"], data["freed_bytes"]) for data in told] == [
+        ("1", "local", False, 13), ("2", "local", True, 50_011),
+    ]  # fmt: skip

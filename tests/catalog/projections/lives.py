@@ -101,6 +101,8 @@ def _elsewhere(draw: Draw) -> tuple[Fact, str]:
         (events.ModelPushed(sent_bytes=5, **_MODEL), "m@1"),
         (events.ModelPulled(fetched_bytes=5, **_MODEL), "m@1"),
         (events.ModelRestored(place="local", source="store", **_MODEL), "m@1"),
+        (events.ModelRolledBack(model="m", model_version="1", former_version="2"), "m@1"),
+        (events.ModelRemoved(model="m", model_version="1", place="local", forced=False, freed_bytes=5), "m@1"),
         (events.ReportPublished(week="2026-W10", revision=1, closed=True, through=3), "2026-W10"),
         (events.DeliveryQuarantined(subscription="mixpanel", refused_type="ClipRated", field="time", reason="old"), new_id()),
         (events.GenerationFailed(channel="cli", engine="espeak", language=None, failure="timeout", stage="engine", emotion="sad",

@@ -20,6 +20,8 @@ from voxledger.catalog.events import (
     HoldReleased,
     ModelPulled,
     ModelPushed,
+    ModelRemoved,
+    ModelRolledBack,
     PurgeFailed,
     PurgeStarted,
     ReportPublished,
@@ -170,6 +172,13 @@ def test_a_model_version_is_one_row_with_its_ways() -> None:
     row = Folded(history).row("FROM models")
     assert (row["pushed"], row["pulled"], row["restored"]) == (at(3), at(2), None)
     assert (row["sent_bytes"], row["fetched_bytes"], row["bytes"], row["manifest"]) == (6, 8, 8, _SHA)
+    name = {"model": "m", "model_version": "1"}
+    history.add(ModelRolledBack(former_version="2", **name), "m@1")
+    history.add(ModelRemoved(place="store", forced=True, freed_bytes=0, **name), "m@1")
+    history.add(ModelRemoved(place="local", forced=False, freed_bytes=8, **name), "m@1")
+    row = Folded(history).row("FROM models")
+    assert (row["rolled_back"], row["removed"], row["removed_here"]) == (at(4), at(5), at(6))
+    assert (row["manifest"], row["bytes"]) == (_SHA, 8)
 
 
 def test_answers_of_other_sides_are_rows() -> None:
