@@ -210,14 +210,16 @@ def _print_report(report: Reconciled, *, grace: float) -> None:
     verdict = "[red bold]not in order[/]" if report.open else "[green bold]in order[/]"
     say(f"{verdict} · ", terminal.text(counted), sep="")
     if report.findings:
-        made = terminal.table("", "what", "clip", "object", "size", "note", right=("size",))
+        # What to do stands below the object it is about: side by side, either would be cut into many lines.
+        made = terminal.table("", "what", "clip", "size", "object", right=("size",))
         for finding in report.findings[:_SHOWN]:
             made.add_row(
                 "[green]mended[/]" if finding.mended else f"[{_COLOURS[finding.kind]}]{finding.kind}[/]",
                 (finding.clip or "·")[-8:],
-                terminal.text(f"{finding.bucket}/{finding.key}"),
                 terminal.size(finding.bytes),
-                terminal.text(finding.note),
+                terminal.text(f"{finding.bucket}/{finding.key}").append(
+                    f"\n{finding.note}" if finding.note else "", style="dim"
+                ),
             )
         say(made)
         hidden = len(report.findings) + report.more - _SHOWN

@@ -70,7 +70,8 @@ def adopt(
             )
         scratch.copy_catalog(around, progress=progress)
         strangers = list(enumerate(_strangers(scratch, taken)))
-        taken.known = listed - taken.found
+        taken.gone = int(scratch.execute("gone")[0][0])
+        taken.known = listed - taken.found - taken.gone
         taken.found = listed
         read = in_parallel(
             lambda numbered: _read(around, numbered[1], folder / f"{numbered[0]}{_suffix(numbered[1].key)}", measure),

@@ -215,7 +215,7 @@ def _note(kind: Kind, *, queued: bool, wanted: bool) -> str:
     if kind == "changed":
         return "other bytes lie under its key and are not overwritten; look at them, move them away, and repair then"
     if wanted:
-        return "the cache does not have it either; a backup may, and `voxledger rerender` may make it anew"
+        return "the cache does not have it either, only a backup may"
     return "`voxledger reconcile --repair` uploads it again if the cache has it"
 
 

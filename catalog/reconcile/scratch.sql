@@ -111,6 +111,10 @@ SELECT l.bucket, l.key, l.bytes, l.etag, l.modified, r.bytes AS record_bytes
 FROM listed l LEFT JOIN records r ON r.bucket = l.bucket AND r.key = l.key
 WHERE NOT EXISTS (FROM known k WHERE k.bucket = l.bucket AND k.key = l.key) ORDER BY l.bucket, l.key;
 
+-- name: gone
+-- Objects under a prefix that are of clips that were purged or are about to be.
+SELECT count(*) FROM listed l WHERE EXISTS (FROM known k WHERE k.bucket = l.bucket AND k.key = l.key AND (k.purging OR k.purged));
+
 -- name: clips_by_id
 -- Which of these clips the catalog knew, and whether their audio is gone for good.
 SELECT clip::VARCHAR, purging OR purged OR key IS NULL FROM known WHERE list_contains($clips::UUID[], clip);
