@@ -46,15 +46,31 @@ def access_findings(store: Store) -> Iterator[Finding]:
         # Unlike a HEAD, its refusal has a body that tells wrong keys from missing rights.
         store.request("GREET", lambda s3: s3.list_objects_v2(Bucket=store.settings.audio, MaxKeys=1))
     except StoreUnavailable as error:
-        yield _finding(
-            "store",
-            "answer",
-            "bad",
-            f"nobody answers ({error.code})",
-            "check store.endpoint and the network; clips wait here until then",
-        )
+        found, follows = f"nobody answers ({error.code})", "check store.endpoint and the network"
+        if error.code == "SSLError":
+            found, follows = (
+                "no trusted TLS connection",
+                "check the certificate, and whether store.endpoint begins with http:// or https://",
+            )
+        yield _finding("store", "answer", "bad", found, f"{follows}; clips wait here until then")
     except StoreError as error:
-        if error.code in CREDENTIALS:
+        if error.code == "RequestTimeTooSkewed":
+            yield _finding(
+                "store",
+                "answer",
+                "bad",
+                "the clocks are too far apart",
+                f"{_remedy(error)}; clips wait here until then",
+            )
+        elif error.code in ("404", "405"):  # a store of S3 says more than a number
+            yield _finding(
+                "store",
+                "answer",
+                "bad",
+                f"this is no S3 store (HTTP {error.code})",
+                "check store.endpoint: another server listens there",
+            )
+        elif error.code in CREDENTIALS:
             remedy = _remedy(error) if store.is_embedded or store.settings.access_key else "check where they come from"
             yield _finding(
                 "store",

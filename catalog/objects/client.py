@@ -64,7 +64,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     import boto3
     import botocore.session
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
 
     embedded = endpoint is not None
     # The user's own AWS profile and proxy have nothing to do with a server on this machine.
@@ -95,7 +95,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
         raise StoreError(
             f"no S3 client can be made for {target.url}: {error}; check the section [store] of voxledger.toml"
             " and your AWS profile",
-            code=type(error).__name__,
+            code="NoCredentials" if isinstance(error, (ProfileNotFound, PartialCredentialsError)) else type(error).__name__,
         ) from error
     outgoing.prepare_client(made)
     return made

@@ -94,18 +94,25 @@ def test_nobody_at_the_endpoint_is_bad_and_home_is_still_looked_at(look: Doctor,
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "follows"),
+    ("status", "code", "says", "follows"),
     [
-        (503, "ServiceUnavailable", "try again later"),
-        (301, "PermanentRedirect", "set store.region"),
-        (400, "InvalidRequest", "check store.endpoint"),
+        (503, "ServiceUnavailable", "it answers, but with ServiceUnavailable", "try again later"),
+        (301, "PermanentRedirect", "it answers, but with PermanentRedirect", "set store.region"),
+        (400, "InvalidRequest", "it answers, but with InvalidRequest", "check store.endpoint"),
+        (404, "", "this is no S3 store (HTTP 404)", "check store.endpoint: another server listens there"),
+        (
+            403,
+            "RequestTimeTooSkewed",
+            "the clocks are too far apart",
+            "set the clock of this machine: it is more than 15 minutes off; clips wait here until then",
+        ),
     ],
 )
-def test_an_answer_that_serves_nobody_is_bad(look: Doctor, status: int, code: str, follows: str) -> None:
+def test_an_answer_that_serves_nobody_is_bad(look: Doctor, status: int, code: str, says: str, follows: str) -> None:
     with _answering(status, code) as server:
         found = look(server)
     (answer,) = _found(found, "store", "answer")
-    assert (answer.state, answer.found, answer.follows) == ("bad", f"it answers, but with {code}", follows)
+    assert (answer.state, answer.found, answer.follows) == ("bad", says, follows)
     assert not found.healthy
 
 
@@ -282,7 +289,7 @@ def _answering(status: int, code: str) -> Iterator[S3Server]:
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the name is http.server's
-            body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+            body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode() if code else b"Not here."
             self.send_response(status)
             self.send_header("Content-Type", "application/xml")
             self.send_header("Content-Length", str(len(body)))

@@ -19,6 +19,7 @@ from tests.soak import some
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.client import CREDENTIALS
 from voxledger.catalog.objects.credentials import find_credentials
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.settings import Store as StoreSettings
@@ -151,8 +152,9 @@ def test_a_profile_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     settings = StoreSettings(endpoint="http://127.0.0.1:9")
     assert find_credentials(settings).trouble.startswith("no keys could be had (ProfileNotFound)")
-    with pytest.raises(StoreError, match="check the section"):
+    with pytest.raises(StoreError, match="check the section") as refused:
         Store(home, settings).head("b", "k")
+    assert refused.value.code in CREDENTIALS, "uploads wait for it, and are not given up"
 
 
 def test_settings_and_tracebacks_show_no_secret(home: Home, rclone_store: S3Server) -> None:
