@@ -5,6 +5,7 @@ NAME/VERSION/…            a version; its files are hard links to
 .manifests/NAME/VERSION.json   what the folder should hold
 .current/NAME             the version that was last known as the current one
 .lock                     held by whoever changes anything in here
+.begun/                   which large contents are on their way into the store
 .staging/                 folders that are being built, or were taken away
 """
 
@@ -58,6 +59,7 @@ class Local:
         self._manifests = folder / ".manifests"
         self._current = folder / ".current"
         self._staging = folder / ".staging"
+        self.begun = folder / ".begun"
 
     def path(self, reference: Reference) -> Path:
         """Where a version lies, or would."""

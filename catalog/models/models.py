@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voxledger.catalog.errors import CatalogBusy, ModelError, ModelNotFound, StoreError
 from voxledger.catalog.events import Fact, ModelPulled, ModelPushed, ModelRemoved, ModelRestored, ModelRolledBack
 from voxledger.catalog.models import collecting, pointing, verifying
+from voxledger.catalog.models.begun import uploads
 from voxledger.catalog.models.bucket import Bucket
 from voxledger.catalog.models.listing import ModelVersion, listed
 from voxledger.catalog.models.local import Local
@@ -93,13 +94,14 @@ class Models:
     ) -> Pushed:
         """Put a folder into the store as `NAME@VERSION`, and make it the current version, unless told otherwise.
 
-        Files that another version has already do not travel again; after a crash neither do those that had arrived.
+        Files that another version has already do not travel again; after a crash neither do those that had arrived,
+        nor the parts of large ones.
         Hidden files are left out; `follow` takes what symbolic links lead to. Raises ModelError for a version that is there
         with other files, and for a folder that cannot be pushed as it is; StoreError.
         """
         wanted, bucket = parse(reference), self.bucket
         done = push(
-            bucket, Path(folder), wanted, follow=follow, current=current, threads=self._settings.models.threads,
+            bucket, Path(folder), wanted, begun=self.local.begun, follow=follow, current=current, threads=self._settings.models.threads,
             progress=progress,
         )  # fmt: skip
         if done.is_new or done.sent_files:
@@ -235,8 +237,13 @@ class Models:
         return len(found), sum(size for _, size in found)
 
     def gc(self) -> collecting.Waste:
-        """Delete from the store what no version names, once it is older than `models.grace`; gives what was deleted."""
-        return collecting.collect(self.bucket, now=datetime.now(UTC), grace=self._settings.models.grace)
+        """Delete from the store what no version names, once it is older than `models.grace`; gives what was deleted. Large files that
+        a push from here began before that, and never finished, are given up.
+        """
+        now, grace, bucket = datetime.now(UTC), self._settings.models.grace, self.bucket
+        with uploads(self.local.begun) as known:
+            known.sweep(bucket.store, before=now - timedelta(seconds=grace))
+        return collecting.collect(bucket, now=now, grace=grace)
 
     def gc_here(self) -> int:
         """Delete `waste_here`; gives the bytes that became free."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from voxledger.catalog.errors import ModelError, StoreError
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.models.begun import Uploads, uploads
 from voxledger.catalog.models.bucket import USED, Bucket, Step, blob_key
 from voxledger.catalog.models.contents import LARGE
 from voxledger.catalog.models.folder import Source, read_folder, require_unchanged, total_bytes
@@ -36,9 +37,18 @@ class Pushed(NamedTuple):
 
 
 def push(
-    bucket: Bucket, folder: Path, reference: Reference, *, follow: bool, current: bool, threads: int, progress: Progress
+    bucket: Bucket,
+    folder: Path,
+    reference: Reference,
+    *,
+    begun: Path,
+    follow: bool,
+    current: bool,
+    threads: int,
+    progress: Progress,
 ) -> Pushed:
-    """Put a folder into the store as a version, and make it the current one. Doing it again sends only what lacks.
+    """Put a folder into the store as a version, and make it the current one. Doing it again sends only what lacks;
+    `begun` is the folder that remembers which parts of large files are there.
 
     Raises ModelError when the version is there already with other files, or the folder cannot be pushed as it is.
     """
@@ -47,13 +57,14 @@ def push(
     read = read_folder(folder, reference, follow=follow, hashed=meter.add)
     _require_unused(bucket, read.manifest)
     is_new = bucket.manifest(reference) is None
-    sent = send(bucket, [read.sources[file.path] for file in read.manifest.contents.values()], threads, progress)
+    sources = [read.sources[file.path] for file in read.manifest.contents.values()]
+    sent = send(bucket, sources, threads, progress, begun=begun)
     for source in read.sources.values():
         require_unchanged(source)
     failpoint("models.before_manifest")
     bucket.put_manifest(read.manifest)
     # What was there already may have been swept away by a `gc` that did not know of this version yet.
-    sent += send(bucket, [read.sources[file.path] for file in read.manifest.contents.values()], threads, silent)
+    sent += send(bucket, sources, threads, silent, begun=begun)
     failpoint("models.after_manifest")
     was = make_current(bucket, read.manifest) if current else None
     return Pushed(
@@ -68,7 +79,13 @@ def push(
 
 
 def send(
-    bucket: Bucket, sources: list[Source], threads: int, progress: Progress, *, again: frozenset[str] = frozenset()
+    bucket: Bucket,
+    sources: list[Source],
+    threads: int,
+    progress: Progress,
+    *,
+    begun: Path,
+    again: frozenset[str] = frozenset(),
 ) -> list[Source]:
     """Put contents that the store lacks, has in another size, or are to be sent `again` (SHA-256); gives those."""
     bucket.store.ensure_bucket(bucket.name)
@@ -79,15 +96,15 @@ def send(
         if found is None or found.bytes != source.file.bytes or source.file.sha256 in again
     ]
     meter = Meter("pushing", sum(source.file.bytes for source in lacking), progress)
-    # As in `contents.fetch`: large ones are sent in parts, by several connections each.
-    for source in sorted(
-        (source for source in lacking if source.file.bytes >= LARGE), key=lambda each: -each.file.bytes
-    ):
-        _send(bucket, source, meter)
-        failpoint("models.after_pushed_file")
     small = [source for source in lacking if source.file.bytes < LARGE]
-    for _ in in_parallel(lambda source: _send(bucket, source, meter), small, threads=threads, name="push"):
-        failpoint("models.after_pushed_file")
+    large = [source for source in lacking if source.file.bytes >= LARGE]
+    with uploads(begun) as known:
+        # As in `contents.fetch`: large ones are sent in parts, by several connections each.
+        for source in sorted(large, key=lambda each: -each.file.bytes):
+            _send(bucket, source, meter, known)
+            failpoint("models.after_pushed_file")
+        for _ in in_parallel(lambda source: _send(bucket, source, meter, known), small, threads=threads, name="push"):
+            failpoint("models.after_pushed_file")
     return lacking
 
 
@@ -105,9 +122,9 @@ def make_current(bucket: Bucket, manifest: Manifest) -> Reference | None:
     raise ModelError(f"others change the current version of {reference.name} all the time; try again")
 
 
-def _send(bucket: Bucket, source: Source, meter: Meter) -> None:
+def _send(bucket: Bucket, source: Source, meter: Meter, known: Uploads) -> None:
     key, file = blob_key(source.file.sha256), source.file
-    sending = Sending(sent=meter.add, sha256=file.sha256)
+    sending = Sending(sent=meter.add, sha256=file.sha256, memory=known.of(bucket.store, bucket.name, key))
     try:
         # What else was sent of a model is worth a little patience.
         patiently(

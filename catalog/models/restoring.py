@@ -85,7 +85,7 @@ def mend_store(
             here, gone = present(local, made_of(manifest, lacks), progress)
             if gone:
                 raise lacking(manifest.reference, [file.path for file in gone])
-            send(bucket, [_source(local, file) for file in here], threads, progress, again=damaged)
+            send(bucket, [_source(local, file) for file in here], threads, progress, begun=local.begun, again=damaged)
         files, size, source = files + len(here), size + sum(file.bytes for file in here), "node"
     if found.source != "store":
         _replace_manifest(bucket, manifest)

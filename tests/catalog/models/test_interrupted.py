@@ -106,6 +106,36 @@ def test_a_killed_push_is_not_there_yet_and_sends_the_rest(machine: Machine, fol
     assert contents(machine.models.pull("indextts").path) == contents(folder)
 
 
+def test_a_killed_push_of_a_large_file_goes_on_within_it(
+    machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path
+) -> None:
+    made_folder(folder, large=os.urandom(40 << 20))
+    with FaultProxy(rclone_store.port) as proxy:
+        killed = machine.run("push", str(folder), "indextts@2.5", failpoint="upload.after_part:3", url=proxy.url)
+        assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
+        again = machine_on(rclone_store, url=proxy.url)
+        again.models.push(folder, "indextts@2.5")
+        assert proxy.count("POST", "uploads") == 1
+        # Each of the five parts once, but for one that was on its way when the power went.
+        assert proxy.count("PUT", "partNumber") <= 6
+        assert list(again.models.local.begun.glob("*.begun")) == []
+
+
+def test_a_push_that_is_never_finished_is_given_up_when_the_store_is_collected(
+    machine_on: MakeMachine, rclone_store: S3Server, folder: Path
+) -> None:
+    machine = machine_on(rclone_store, **{"models.grace": 0.0})
+    machine.models.push(folder, "indextts@2.4")
+    machine.run(
+        "push", str(made_folder(folder, large=os.urandom(20 << 20))), "indextts@2.5", failpoint="upload.after_part"
+    )
+    assert len(list(machine.models.local.begun.glob("*.begun"))) == 1
+    machine.models.gc()
+    left = machine.store.request("UPLOADS", lambda s3: s3.list_multipart_uploads(Bucket=machine.bucket_name))
+    assert left.get("Uploads", []) == []
+    assert list(machine.models.local.begun.glob("*.begun")) == []
+
+
 def test_a_killed_restore_is_done_again(
     machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path
 ) -> None:
