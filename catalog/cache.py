@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from voxledger.catalog.cache_files import survey
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.eviction import Evictor, Trimmed
 from voxledger.catalog.home import Home
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Cache as CacheSettings
 
@@ -87,7 +88,7 @@ class Cache:
         to: int | None = None,
         dry: bool = False,
         wait: bool = True,
-        progress: Callable[[int, int], None] = lambda freed, total: None,  # noqa: ARG005
+        progress: Counting = lambda freed, total: None,  # noqa: ARG005
     ) -> Trimmed | None:
         """Make room down to `to` bytes, by default the limit; None when another process does it and `wait` is off.
 

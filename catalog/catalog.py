@@ -24,10 +24,11 @@ from voxledger.catalog.events import (
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.log import Keeper
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.asking import asking
 from voxledger.catalog.query.condition import explain
-from voxledger.catalog.query.export import Exported, Progress, check_target, export
+from voxledger.catalog.query.export import Exported, check_target, export
 from voxledger.catalog.query.guard import check
 from voxledger.catalog.query.history import Happening, history, record
 from voxledger.catalog.query.page import COLUMNS, Page, request
@@ -184,7 +185,7 @@ class Catalog:
         storage_version: str | None = None,
         as_of: datetime | None = None,
         force: bool = False,
-        progress: Progress | None = None,
+        progress: Counting | None = None,
     ) -> Exported:
         """Write a detached copy of all documented relations into a DuckDB file, now or as of a moment.
 

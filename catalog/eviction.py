@@ -10,7 +10,6 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -25,6 +24,8 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.objects.client import REFUSED
 from voxledger.catalog.objects.holding import Held, held
+from voxledger.catalog.parallel import in_parallel
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.watch import Watch
@@ -84,7 +85,7 @@ class Evictor:
         keep: float,
         now: float,
         stopped: Callable[[], bool],
-        progress: Callable[[int, int], None],
+        progress: Counting,
         dry: bool = False,
     ) -> None:
         """`keep` in s; `progress` hears of bytes freed, and bytes to be freed."""
@@ -235,15 +236,15 @@ class Evictor:
         known = [copy for copy in copies if self._recorder.vault.key(copy.clip["actor_id"]) is not None]
         confirmed = []
         try:
-            with ThreadPoolExecutor(self._store.settings.upload_threads, thread_name_prefix="voxledger-cache") as pool:
-                for copy, (found, same) in zip(known, pool.map(self._look, known), strict=True):
-                    if same:
-                        confirmed.append(copy)
-                    elif same is None:
-                        self._kept["unproved"] += 1
-                    else:
-                        self._kept["missing"] += 1
-                        self._tell_missing(copy.clip, found)
+            threads = self._store.settings.upload_threads
+            for copy, (found, same) in in_parallel(self._look, known, threads=threads, name="cache"):
+                if same:
+                    confirmed.append(copy)
+                elif same is None:
+                    self._kept["unproved"] += 1
+                else:
+                    self._kept["missing"] += 1
+                    self._tell_missing(copy.clip, found)
         except StoreError as error:
             self._trouble = f"the store does not confirm what it holds ({error.code}), so nothing goes"
             if error.code in REFUSED:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.log import Head, Keeper
-    from voxledger.catalog.log.rebuilding import Progress
     from voxledger.catalog.log.verify import Verdict
     from voxledger.catalog.objects import Store
+    from voxledger.catalog.progress import Counting
     from voxledger.catalog.recorder import Recorder
     from voxledger.catalog.settings import Settings
 
@@ -147,7 +147,7 @@ class Commands:
 
 
 @contextmanager
-def _bar(what: str, *, quiet: bool) -> Iterator[Progress]:
+def _bar(what: str, *, quiet: bool) -> Iterator[Counting]:
     with terminal.progress(quiet=quiet) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, end: bar.update(task, completed=done, total=end)

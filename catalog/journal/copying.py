@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from voxledger.catalog.errors import JournalError, LogCorrupt
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.journal import epochs, schema
 from voxledger.catalog.journal.records import Epoch
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 
 _SQL = load("journal.sql", "voxledger.catalog.journal")
@@ -31,7 +32,7 @@ class Copied(NamedTuple):
     epochs: tuple[Epoch, ...]
 
 
-def copy(path: Path, target: Path, *, progress: Callable[[int, int], None] | None = None) -> Copied:
+def copy(path: Path, target: Path, *, progress: Counting | None = None) -> Copied:
     """Copy the journal at `path` as it is at one moment, by SQLite's backup API; `target` is replaced.
 
     Nobody who writes waits for it. Pages keep their places, so that two copies differ only where the journal does. Raises

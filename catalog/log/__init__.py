@@ -3,7 +3,6 @@
 from voxledger.catalog.log.heads import Head
 from voxledger.catalog.log.keeper import PATIENCE, Keeper
 from voxledger.catalog.log.reading import Parameters, Reading
-from voxledger.catalog.log.rebuilding import Progress
 from voxledger.catalog.log.segments import Segment, Segments
 
-__all__ = ["PATIENCE", "Head", "Keeper", "Parameters", "Progress", "Reading", "Segment", "Segments"]
+__all__ = ["PATIENCE", "Head", "Keeper", "Parameters", "Reading", "Segment", "Segments"]

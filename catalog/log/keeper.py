@@ -21,10 +21,11 @@ from voxledger.catalog.log.files import Files
 from voxledger.catalog.log.folding import Folder
 from voxledger.catalog.log.heads import Head
 from voxledger.catalog.log.reading import Reading
-from voxledger.catalog.log.rebuilding import Progress, Rebuild
+from voxledger.catalog.log.rebuilding import Rebuild
 from voxledger.catalog.log.sealing import OnSealed, Sealer
 from voxledger.catalog.log.segments import Segments
 from voxledger.catalog.log.writer import End, Recover, Writer, nothing_to_recover
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 
@@ -62,7 +63,7 @@ class Keeper:
         self._rebuild = Rebuild(home, self._files, self._folder)
         self._drained: tuple[int, tuple[tuple[int, int], ...]] = (-1, ())
 
-    def drain(self, *, patience: float = PATIENCE, progress: Progress | None = None) -> int:
+    def drain(self, *, patience: float = PATIENCE, progress: Counting | None = None) -> int:
         """Bring log and projections up to the journal's head as it is now; gives the position reached.
 
         Idempotent, and safe to be killed at any point. Raises CatalogBusy when another process does not let go in time,
@@ -135,7 +136,7 @@ class Keeper:
                 connection.interrupt,
             )
 
-    def rebuild(self, *, patience: float = PATIENCE, progress: Progress | None = None) -> int:
+    def rebuild(self, *, patience: float = PATIENCE, progress: Counting | None = None) -> int:
         """Fold the whole log anew into a new file and swap it in; the old tables serve until then.
 
         Interrupted, it goes on where it stopped when it is called again. Gives the position reached.
@@ -158,7 +159,7 @@ class Keeper:
         """The link to the process that keeps the files open, unless that is this one."""
         return None if self._files.kept else link.to_node(self.home, patience)
 
-    def _drain_here(self, head: int, patience: float, progress: Progress | None) -> End:
+    def _drain_here(self, head: int, patience: float, progress: Counting | None) -> End:
         rebuilt = False
         with Ahead(self._ready) as ahead:
             while True:
@@ -179,7 +180,7 @@ class Keeper:
         return batch and (batch, self._folder.opened(batch.rows))
 
     def _burst(
-        self, connection: duckdb.DuckDBPyConnection, head: int, ahead: Ahead, progress: Progress | None
+        self, connection: duckdb.DuckDBPyConnection, head: int, ahead: Ahead, progress: Counting | None
     ) -> tuple[End, int | None]:
         """Append and fold for a second; gives where the log ends and how far the tables are, None if they are stale."""
         until = time.monotonic() + _BURST

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from voxledger.catalog import errors, platform
 from voxledger.catalog.home import Home
+from voxledger.catalog.progress import Counting
 
 LARGEST = 16_000_000
 """Most bytes of one message; tables are not messages."""
@@ -110,7 +111,7 @@ class Link:
             self._stream.close()
         self._socket.close()
 
-    def drain(self, patience: float, progress: Callable[[int, int], None] | None) -> int:
+    def drain(self, patience: float, progress: Counting | None) -> int:
         """Have the node drain; gives the position reached."""
         return self._followed({"op": "drain", "patience": patience}, progress)
 
@@ -127,11 +128,11 @@ class Link:
         with self._translated():
             return pa.ipc.open_stream(self._stream).read_all()
 
-    def rebuild(self, patience: float, progress: Callable[[int, int], None] | None) -> int:
+    def rebuild(self, patience: float, progress: Counting | None) -> int:
         """Have the node rebuild its tables; gives the position reached."""
         return self._followed({"op": "rebuild", "patience": patience}, progress)
 
-    def _followed(self, message: Message, progress: Callable[[int, int], None] | None) -> int:
+    def _followed(self, message: Message, progress: Counting | None) -> int:
         answer = self._asked(message)
         while "position" not in answer:
             if progress:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import duckdb
 
@@ -17,10 +16,8 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log.files import Files, swap
 from voxledger.catalog.log.folding import Folder
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the position reached and the position that is the end."""
 
 _BURST = 1.0
 """Seconds that the log is held at a time, so that others get their turn."""
@@ -39,7 +36,7 @@ class Rebuild:
         self._folder = folder
         self._new = home.catalog.with_name(home.catalog.name + ".new")
 
-    def run(self, *, patience: float, progress: Progress | None, wanted: Callable[[], bool] = lambda: True) -> int:
+    def run(self, *, patience: float, progress: Counting | None, wanted: Callable[[], bool] = lambda: True) -> int:
         """Rebuild, and give the position reached. One process at a time: another one waits, and then asks `wanted` again."""
         with self._mine(patience):
             if not wanted():
@@ -88,7 +85,7 @@ class Rebuild:
         for stale in (self._new, self._new.with_name(self._new.name + ".wal")):
             stale.unlink(missing_ok=True)
 
-    def _ahead(self, target: duckdb.DuckDBPyConnection, patience: float, progress: Progress | None) -> int:
+    def _ahead(self, target: duckdb.DuckDBPyConnection, patience: float, progress: Counting | None) -> int:
         """Fold nearly everything, in bursts between which others may write; gives the position reached."""
         reached = -1
         while True:
@@ -121,7 +118,7 @@ class Rebuild:
         reached: int,
         last: int,
         until: float,
-        progress: Progress | None,
+        progress: Counting | None,
     ) -> int:
         for events, end in self._folder.pieces(log, reached, last):
             projections.fold(target, events, end)

@@ -16,6 +16,7 @@ from voxledger.catalog.log.keeper import Keeper
 from voxledger.catalog.log.reading import Reading
 from voxledger.catalog.log.segments import Segments
 from voxledger.catalog.log.writer import chained, chained_at_once
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 
 WINDOW = 20_000
@@ -65,9 +66,7 @@ class _Batch(NamedTuple):
     previous: bytes
 
 
-def verify(
-    keeper: Keeper, heads: Sequence[Head] = (), *, progress: Callable[[int, int], None] | None = None
-) -> Verdict:
+def verify(keeper: Keeper, heads: Sequence[Head] = (), *, progress: Counting | None = None) -> Verdict:
     """Look at every event, batch and segment as they are; nothing is mended and nothing is changed.
 
     An altered event is named by its position where its own digest or a segment gives it away, else by its batch. `heads`
@@ -121,7 +120,7 @@ class _Check:
         elif len(self.findings) < MOST:
             self.findings.append(Finding(kind=kind, first=first, last=last, why=why))
 
-    def run(self, progress: Callable[[int, int], None] | None) -> None:
+    def run(self, progress: Counting | None) -> None:
         """Every batch with its events, in order."""
         self._reading.tuples(_SQL["rest"])
         end = int(self._reading.tuples(_SQL["end"])[0][0])

@@ -9,15 +9,16 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, VoxledgerError
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 STORAGE_VERSION = "v1.4.0"
 """DuckDB's file format that every DuckDB since 1.4 reads."""
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the rows written and the rows there are."""
 
 _SLICE = 200_000
 """Rows that are in memory at a time, more or less."""
@@ -63,7 +61,7 @@ class _Relation(NamedTuple):
 
 
 def export(
-    reading: Reading, path: Path, *, storage_version: str | None, force: bool, progress: Progress | None
+    reading: Reading, path: Path, *, storage_version: str | None, force: bool, progress: Counting | None
 ) -> Exported:
     """Write all documented relations, with their comments, to a new file; generated columns become plain ones.
 
@@ -102,7 +100,7 @@ def check_target(path: Path, *, force: bool) -> None:
         raise VoxledgerError(f"the folder {path.parent} does not exist; make it first")
 
 
-def _write(reading: Reading, file: Path, version: str, progress: Progress | None) -> dict[str, int]:
+def _write(reading: Reading, file: Path, version: str, progress: Counting | None) -> dict[str, int]:
     relations = list(_relations(reading))
     sizes = {relation.name: _size(reading, relation) for relation in relations}
     written = 0

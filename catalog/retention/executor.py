@@ -12,7 +12,8 @@ import polars as pl
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import ClipMarked, ClipPurged, ClipUnmarked, Draft, Fact, PurgeFailed, PurgeStarted
 from voxledger.catalog.journal import Transaction
-from voxledger.catalog.log import Keeper, Progress
+from voxledger.catalog.log import Keeper
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
 from voxledger.catalog.retention.planner import Plan
@@ -76,7 +77,7 @@ class Executor:
     """Applies one plan: finishes interrupted purges, takes marks back, sets marks, purges what its grace has left."""
 
     def __init__(
-        self, plan: Plan, recorder: Recorder, keeper: Keeper, actor: ActorKey, *, progress: Progress | None = None
+        self, plan: Plan, recorder: Recorder, keeper: Keeper, actor: ActorKey, *, progress: Counting | None = None
     ) -> None:
         self._plan = plan
         self._recorder = recorder

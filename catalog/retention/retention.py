@@ -11,8 +11,9 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
-from voxledger.catalog.log import Keeper, Progress
+from voxledger.catalog.log import Keeper
 from voxledger.catalog.objects.lifecycle import condemner
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention import planner, snapshot
 from voxledger.catalog.retention.executor import Applied, Executor, check
@@ -57,7 +58,7 @@ class Retention:
         return planner.make(snapshot.read(self._keeper, policy), policy, now or present())
 
     def apply(
-        self, plan_id: str | None = None, now: datetime | None = None, *, progress: Progress | None = None
+        self, plan_id: str | None = None, now: datetime | None = None, *, progress: Counting | None = None
     ) -> Applied:
         """Plan anew and carry it out; with `plan_id` only if it is still that plan.
 

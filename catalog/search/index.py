@@ -17,7 +17,8 @@ import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, DiskFull
-from voxledger.catalog.log import PATIENCE, Keeper, Progress
+from voxledger.catalog.log import PATIENCE, Keeper
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.search import database, feed, pages
 from voxledger.catalog.search.database import Place, Unusable
@@ -61,7 +62,7 @@ class SearchIndex:
         newest: bool = False,
         fresh: bool = True,
         patience: float = WAIT,
-        progress: Progress | None = None,
+        progress: Counting | None = None,
     ) -> Found:
         """A page of the clips in which all words of `query` stand, in text, name or tags.
 
@@ -91,7 +92,7 @@ class SearchIndex:
         self,
         *,
         patience: float = PATIENCE,
-        progress: Progress | None = None,
+        progress: Counting | None = None,
         stop: threading.Event | None = None,
         wipe: float = math.inf,
     ) -> int:
@@ -112,7 +113,7 @@ class SearchIndex:
             time.sleep(random.uniform(0.01, 0.05))  # noqa: S311  # jitter, not a secret
         return self.place().position
 
-    def _advance_alone(self, patience: float, progress: Progress | None, stop: threading.Event, wipe: float) -> int:
+    def _advance_alone(self, patience: float, progress: Counting | None, stop: threading.Event, wipe: float) -> int:
         try:
             with database.writing(self.path) as connection:
                 return self._fill(connection, patience, progress, stop, wipe)
@@ -149,7 +150,7 @@ class SearchIndex:
     def _epoch(self) -> str:
         return self._journal.epochs()[-1].epoch
 
-    def _catch_up(self, patience: float, progress: Progress | None) -> None:
+    def _catch_up(self, patience: float, progress: Counting | None) -> None:
         """Advance as far as can be done now; what is there already can be searched all the same."""
         try:
             self.advance(patience=patience, progress=progress, wipe=_WIPE_BRIEFLY)
@@ -162,7 +163,7 @@ class SearchIndex:
         self,
         connection: sqlite3.Connection,
         patience: float,
-        progress: Progress | None,
+        progress: Counting | None,
         stop: threading.Event,
         wipe: float,
     ) -> int:
