@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from voxledger.catalog.backup.bucket import MISSING, Bucket
 from voxledger.catalog.backup.contents import Audio, Manifest, SavedAudio
+from voxledger.catalog.backup.copying import Expected, Place, copy_within, is_same
 from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.backup.pieces import LARGEST
 from voxledger.catalog.backup.sending import Sender
@@ -26,7 +27,7 @@ from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
-    from voxledger.catalog.objects import Store
+    from voxledger.catalog.objects import ObjectInfo, Store
 
 LISTING = "audio.jsonl"
 VOICES = "voices/"
@@ -37,16 +38,26 @@ _SQL = load("backup.sql", "voxledger.catalog.backup")
 _GONE = (*MISSING, "Changed", "Damaged")
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_T = TypeVar("_T")
 
 
 class Original(NamedTuple):
-    """An object of audio in the store."""
+    """An object of audio in the store; `etag` is the one that the store gave when it was put there, where that is known."""
 
     id: str
     bucket: str
     key: str
     bytes: int
     sha256: str
+    etag: str = ""
+
+
+class _Task(NamedTuple):
+    """An original, what an earlier backup says of it, and its copy in the bucket."""
+
+    original: Original
+    before: SavedAudio | None
+    copy: ObjectInfo | None
 
 
 class SavedAll(NamedTuple):
@@ -73,8 +84,11 @@ class Saver:
         *,
         voices: str,
         threads: int,
+        suspect: Container[str] = frozenset(),
     ) -> None:
-        """`store` has the audio, `bucket` gets it; `folder` takes what passes through, `voices` is the bucket of voices."""
+        """`store` has the audio, `bucket` gets it; `folder` takes what passes through, `voices` is the bucket of voices. What
+        `suspect` names in the bucket is read before it is taken over.
+        """
         self._store = store
         self._bucket = bucket
         self._sender = sender
@@ -82,6 +96,7 @@ class Saver:
         self._folder = folder
         self._voices = voices
         self._threads = threads
+        self._suspect = suspect
         self._lacking = 0
 
     def save(self, keeper: Keeper, before: Manifest | None, progress: Callable[[str, int, int], None]) -> SavedAll:
@@ -89,10 +104,10 @@ class Saver:
         (total, waiting), done, objects, size = self._total(keeper), 0, 0, 0
         path = self._folder / LISTING
         with path.open("wb") as file:
-            originals = self._with_earlier(self._originals(keeper), before)
-            while page := list(islice(originals, self._threads * 4)):
-                for original, saved in zip(page, self._sender.each(self._one, page), strict=True):
-                    done += original[0].bytes
+            tasks = self._with_earlier(self._originals(keeper), before)
+            while page := list(islice(tasks, self._threads * 4)):
+                for task, saved in zip(page, self._sender.each(self._one, page), strict=True):
+                    done += task.original.bytes
                     progress("saving audio", done, max(total, done))
                     if saved is None:
                         self._lacking += 1
@@ -101,6 +116,25 @@ class Saver:
                     file.write(_encode(saved) + b"\n")
         listing = self._sender.put(path, LISTING, size=LARGEST, done=_unheard)
         return SavedAll(Audio(objects=objects, bytes=size, listing=listing), self._lacking, waiting)
+
+    def confirm(self) -> None:
+        """See that every copy lies in the bucket as it was made. Raises BackupDamaged that names what does not."""
+        if self._seal.header is not None:
+            return
+        copies, wrong = _Along((info.key.removeprefix("audio/"), info) for info in self._copies()), []
+        with (self._folder / LISTING).open("rb") as file:
+            for saved in map(_saved, self._sender.renewing(file)):
+                place, found = Place(self._bucket.name, f"audio/{saved.id}"), copies.at(saved.id)
+                if found is not None and (found.bytes, found.etag) == (saved.bytes, saved.etag):
+                    continue
+                if not is_same(self._bucket.store, place, Expected(saved.bytes, saved.sha256, "")):
+                    wrong.append(place.key)
+        if wrong:
+            raise BackupDamaged(
+                f"{len(wrong)} copies of audio do not lie in {self._bucket.name} as they were made (the first: {wrong[0]}); make the"
+                " backup again",
+                objects=wrong,
+            )
 
     def _total(self, keeper: Keeper) -> tuple[int, int]:
         """Bytes in the store, and clips that are not there yet."""
@@ -115,7 +149,8 @@ class Saver:
                 rows = reading.tuples(_SQL["clips"], {"after": after, "limit": _PAGE})
             if not rows:
                 break
-            yield from (Original(str(row[0]), str(row[1]), str(row[2]), int(row[3]), str(row[4])) for row in rows)
+            for row in rows:
+                yield Original(str(row[0]), str(row[1]), str(row[2]), int(row[3]), str(row[4]), str(row[5] or ""))
             after = str(rows[-1][0])
         for info in self._store.list(self._voices):
             # A voice's key is the SHA-256 of the recording, or of the document that consents to it.
@@ -123,29 +158,32 @@ class Saver:
             if len(sha256) == 64:
                 yield Original(VOICES + info.key, self._voices, info.key, info.bytes, sha256)
 
-    def _with_earlier(
-        self, originals: Iterable[Original], before: Manifest | None
-    ) -> Iterator[tuple[Original, SavedAudio | int | None]]:
-        """Each original with what is known of it: its entry in an earlier backup, or the size of its copy. Both come by id."""
-        known: Iterator[tuple[str, SavedAudio | int]] = iter(())
-        if self._seal.header is None:
-            copies = self._bucket.store.list(self._bucket.name, "audio/")
-            known = ((info.key.removeprefix("audio/"), info.bytes) for info in copies)
-        elif before is not None and before.audio is not None:
-            known = ((saved.id, saved) for saved in listed(self._bucket, self._seal, before.audio))
-        here = next(known, None)
+    def _with_earlier(self, originals: Iterable[Original], before: Manifest | None) -> Iterator[_Task]:
+        """Each original with what is known of it. Everything comes by id."""
+        known = _Along((saved.id, saved) for saved in self._earlier(before))
+        sealed = self._seal.header is not None
+        copies = _Along((info.key.removeprefix("audio/"), info) for info in (() if sealed else self._copies()))
         for original in originals:
-            while here is not None and here[0] < original.id:
-                here = next(known, None)
-            yield original, here[1] if here is not None and here[0] == original.id else None
+            yield _Task(original, known.at(original.id), copies.at(original.id))
 
-    def _one(self, pair: tuple[Original, SavedAudio | int | None]) -> SavedAudio | None:
-        original, known = pair
-        if isinstance(known, SavedAudio) and known.sha256 == original.sha256 and self._sender.has(known.pieces):
-            self._sender.keep(known.pieces)
-            return known
+    def _earlier(self, before: Manifest | None) -> Iterator[SavedAudio]:
+        if before is None or before.audio is None:
+            return
         try:
-            return patiently(partial(self._saved, original, known))
+            yield from listed(self._bucket, self._seal, before.audio)
+        except BackupDamaged as error:
+            _log.warning("what the last backup has of the audio is not known, so all of it is looked at: %s", error)
+
+    def _copies(self) -> Iterator[ObjectInfo]:
+        return self._bucket.store.list(self._bucket.name, "audio/")
+
+    def _one(self, task: _Task) -> SavedAudio | None:
+        original, before, _ = task
+        known = before if before is not None and before.sha256 == original.sha256 else None
+        if known is not None and known.pieces and self._sender.has(known.pieces, read=True):
+            return msgspec.structs.replace(known, pieces=self._sender.keep(known.pieces))
+        try:
+            return patiently(partial(self._saved, task._replace(before=known)))
         except StoreError as error:
             if error.code not in _GONE:
                 raise
@@ -153,19 +191,43 @@ class Saver:
             _log.warning("the audio of %s is not in the store as it was stored (%s)", original.id, error.code)
             return None
 
-    def _saved(self, original: Original, known: SavedAudio | int | None) -> SavedAudio:
-        name, sealed = f"audio/{original.id}", self._seal.header is not None
+    def _saved(self, task: _Task) -> SavedAudio:
+        original = task.original
+        sealed = self._seal.header is not None
         is_voice = original.id.startswith(VOICES)
         saved = SavedAudio(
             id=original.id, bytes=original.bytes, sha256=original.sha256,
             bucket=original.bucket if sealed or is_voice else "", key=original.key if sealed or is_voice else "",
         )  # fmt: skip
-        if not sealed and known == original.bytes:
-            return saved
-        if not sealed and self._bucket.store is self._store:
-            copy_within(self._store, original.bucket, original.key, self._bucket.name, name, original.bytes)
+        if sealed:
+            return self._through_here(original, saved)
+        place = Place(self._bucket.name, f"audio/{original.id}")
+        if task.copy is not None and self._is_fine(task, place, task.copy):
+            self._sender.settle(place.key)
+            return msgspec.structs.replace(saved, etag=task.copy.etag)
+        if self._bucket.store is self._store:
+            expected = Expected(original.bytes, original.sha256, original.etag)
+            # What takes the place of something else must be right beyond doubt.
+            source, read = Place(original.bucket, original.key), task.copy is not None
+            saved = msgspec.structs.replace(saved, etag=copy_within(self._store, source, place, expected, read=read))
             failpoint("backup.after_chunk")
-            return saved
+        else:
+            saved = self._through_here(original, saved)
+        self._sender.settle(place.key)
+        if task.copy is not None:
+            self._sender.note_again()
+        return saved
+
+    def _is_fine(self, task: _Task, place: Place, copy: ObjectInfo) -> bool:
+        """Whether a copy that lies there is that of its original: as it was in an earlier backup, or as its original is, or read."""
+        original, before, _ = task
+        known = {original.etag, before.etag if before else ""} - {""}
+        if copy.bytes == original.bytes and copy.etag in known and place.key not in self._suspect:
+            return True
+        return is_same(self._bucket.store, place, Expected(original.bytes, original.sha256, ""))
+
+    def _through_here(self, original: Original, saved: SavedAudio) -> SavedAudio:
+        """Fetch an original, look at every byte, and send it."""
         about = self._store.head(original.bucket, original.key)
         if about is None:
             raise StoreError(f"{original.id} is not in the store", code="NoSuchKey")
@@ -181,29 +243,29 @@ class Saver:
                 threads=2,
             )
             kind = about.content_type or "application/octet-stream"
-            if sealed:
+            if self._seal.header is not None:
                 file = self._sender.put_here(path, LARGEST)
                 return msgspec.structs.replace(saved, pieces=file, content_type=kind, metadata=dict(about.metadata))
-            self._bucket.store.put(self._bucket.name, name, path, content_type=kind, metadata=about.metadata)
+            name = f"audio/{original.id}"
+            etag = self._bucket.store.put(self._bucket.name, name, path, content_type=kind, metadata=about.metadata)
             self._sender.note(original.bytes)
         finally:
             path.unlink(missing_ok=True)
-        return saved
+        return msgspec.structs.replace(saved, etag=etag)
 
 
-def copy_within(store: Store, bucket: str, key: str, to_bucket: str, to_key: str, size: int) -> None:
-    """Have the store copy an object, with its metadata and tags, and see that the copy is there. Raises StoreError."""
-    store.ensure_bucket(to_bucket)
-    store.request(
-        "COPY of audio",
-        lambda s3: s3.copy_object(
-            Bucket=to_bucket, Key=to_key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="COPY"
-        ),
-    )
-    found = store.head(to_bucket, to_key)
-    if found is None or found.bytes != size:
-        raise StoreError("the store copied an object, but does not have it as it was", code="NotConfirmed")
-    store.settle(to_bucket, to_key)
+class _Along(Generic[_T]):
+    """Things by id, in order, asked for in the same order. Memory holds one of them."""
+
+    def __init__(self, things: Iterator[tuple[str, _T]]) -> None:
+        self._things = things
+        self._here = next(things, None)
+
+    def at(self, identity: str) -> _T | None:
+        """What has this id; None when there is nothing."""
+        while self._here is not None and self._here[0] < identity:
+            self._here = next(self._things, None)
+        return self._here[1] if self._here is not None and self._here[0] == identity else None
 
 
 def listed(bucket: Bucket, seal: Seal, audio: Audio) -> Iterator[SavedAudio]:

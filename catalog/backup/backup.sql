@@ -8,10 +8,17 @@ FROM log.events WHERE position BETWEEN $first AND $last ORDER BY position;
 SELECT position, digest FROM log.events WHERE position BETWEEN $first AND $last ORDER BY position;
 
 -- name: clips
--- The next clips that lie in the store and are not on their way out, by id; an erased one has no key any more.
-SELECT id, bucket, key, bytes, sha256 FROM clips
-WHERE id > $after::UUID AND stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL
-ORDER BY id LIMIT $limit;
+-- The next clips that lie in the store and are not on their way out, by id, with the ETag that the store last gave; an erased one
+-- has no key any more.
+WITH next AS (
+    SELECT id, bucket, key, bytes, sha256 FROM clips
+    WHERE id > $after::UUID AND stored IS NOT NULL AND key IS NOT NULL AND purge_started IS NULL AND missing IS NULL
+    ORDER BY id LIMIT $limit
+), given AS (
+    SELECT clip, arg_max(etag, position) AS etag FROM uploads
+    WHERE outcome = 'stored' AND clip IN (SELECT id FROM next) GROUP BY clip
+)
+SELECT next.*, given.etag FROM next LEFT JOIN given ON given.clip = next.id ORDER BY id;
 
 -- name: audio
 -- How much audio that is, and how many clips are not in the store yet.

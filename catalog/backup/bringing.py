@@ -9,11 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxledger.catalog.backup.audio import VOICES, copy_within, listed
-from voxledger.catalog.backup.bucket import Bucket
+from voxledger.catalog.backup.audio import VOICES, listed
+from voxledger.catalog.backup.bucket import MISSING, Bucket
 from voxledger.catalog.backup.contents import Audio, SavedAudio
+from voxledger.catalog.backup.copying import Expected, Place, copy_within
 from voxledger.catalog.backup.passphrase import Seal
-from voxledger.catalog.errors import BackupDamaged
+from voxledger.catalog.errors import BackupDamaged, StoreError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.log.columns import bodies
@@ -101,10 +102,17 @@ def _one(wanted: _Wanted, bucket: Bucket, seal: Seal, store: Store, folder: Path
         _log.warning("something else lies where the audio of %s belongs; it stays", saved.id)
         return "left"
     name = f"audio/{saved.id}"
-    if not saved.pieces and saved.bytes and bucket.store is store:
-        copy_within(store, bucket.name, name, wanted.bucket, wanted.key, saved.bytes)
-    else:
-        _through_here(wanted, bucket, seal, store, folder / f"{new_id()}.audio")
+    try:
+        if not saved.pieces and saved.bytes and bucket.store is store:
+            expected = Expected(saved.bytes, saved.sha256, saved.etag)
+            copy_within(store, Place(bucket.name, name), Place(wanted.bucket, wanted.key), expected)
+        else:
+            _through_here(wanted, bucket, seal, store, folder / f"{new_id()}.audio")
+    except StoreError as error:
+        if error.code not in (*MISSING, "Damaged"):
+            raise
+        wrong = "damaged" if error.code == "Damaged" else "missing"
+        raise BackupDamaged(f"{bucket.name}/{name} is {wrong}", objects=[name]) from error
     if wanted.record is not None:
         store.put(wanted.bucket, record_key(wanted.key), wanted.record, content_type=CONTENT_TYPE)
     return "back"

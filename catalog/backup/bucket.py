@@ -6,6 +6,7 @@ data/ab/NAME           a piece of a file; equal pieces have one name, whichever 
 audio/ID               audio that the store has copied, when backups are not encrypted
 backups/ID.SUM         a manifest: a line in the open, then the manifest, packed; SUM is the beginning of its SHA-256
 locks/ID.json          somebody who makes or prunes backups right now (see `locks`)
+damaged/KEY            that the object KEY was found damaged (see `damage`)
 ```
 """
 
@@ -111,11 +112,11 @@ class Bucket:
         return f"data/{name[:2]}/{name}"
 
     def put_piece(self, content: bytes, seal: Seal, *, name: str) -> tuple[Piece, str]:
-        """Send a piece; gives it, and the MD5 (hex) of what was sent."""
+        """Send a piece; gives it, with the ETag that the store answered, and the MD5 (hex) of what was sent."""
         stored = packed(content, seal, about=name)
         md5 = hashlib.md5(stored, usedforsecurity=False).hexdigest()
-        self.store.put(self.name, self.piece_key(name), stored, md5=md5)
-        return Piece(name, len(stored)), md5
+        etag = self.store.put(self.name, self.piece_key(name), stored, md5=md5)
+        return Piece(name, len(stored), etag), md5
 
     def get_piece(self, piece: Piece, seal: Seal) -> bytes:
         """A piece as it was cut. Raises BackupDamaged when it is missing or not what its name says."""

@@ -10,10 +10,14 @@ FORMAT = 1
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file: its name in the bucket, and how many bytes lie there under that name."""
+    """A piece of a file: its name in the bucket, and how many bytes lie there under that name, with which ETag.
+
+    Backups that were made before this was noted have no ETag.
+    """
 
     name: str
     stored: int
+    etag: str = ""
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +43,7 @@ class SavedAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One object of audio: of a clip, by its id, or of a voice, as `voices/KEY`.
 
     Sealed in `pieces`, with everything that brings it back; or copied by the store to `audio/ID`, and then a clip is
-    without its key, which may hold names.
+    without its key, which may hold names, and with the ETag of the copy.
     """
 
     id: str
@@ -50,6 +54,7 @@ class SavedAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key: str = ""
     content_type: str = ""
     metadata: dict[str, str] = {}
+    etag: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

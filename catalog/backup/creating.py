@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import msgspec
+
 from voxledger.catalog import platform
-from voxledger.catalog.backup import vault_file
+from voxledger.catalog.backup import damage, vault_file
 from voxledger.catalog.backup.audio import Saver
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import FORMAT, Manifest, SavedFile
@@ -37,8 +39,9 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 class Created(NamedTuple):
-    """A backup that was made: `sent` objects and bytes had to travel, `lacking` objects of audio are not in the store
-    as they should be, and `waiting` have not been uploaded yet.
+    """A backup that was made: `objects` and `bytes` had to travel, `again` of them or of those that the store copied because what
+    lay there was not what had been sent. `lacking` objects of audio are not in the store as they should be, and `waiting` have not
+    been uploaded yet. `damaged` objects of other backups were noted as damaged, and nothing here can replace them.
     """
 
     manifest: Manifest
@@ -48,6 +51,8 @@ class Created(NamedTuple):
     lacking: int
     waiting: int
     elapsed_us: int
+    again: int = 0
+    damaged: int = 0
 
 
 class Creator:
@@ -88,12 +93,15 @@ class Creator:
             progress = _renewing(lock, progress)
             seal = self._bucket.seal()
             before = self._before(seal)
+            suspect = damage.noted(self._bucket)
             identity, created = new_id(), datetime.now(UTC)
             taken = take(self._home, self._keeper, folder, before, encrypted=seal.header is not None, progress=progress)
             threads = max(4, self._settings.store.upload_threads)
-            with sending(self._bucket, seal, lock, threads=threads) as sender:
+            with sending(self._bucket, seal, lock, threads=threads, suspect=suspect) as sender:
+                if before is not None:
+                    sender.trust(piece for file in before.files for piece in file.pieces)
                 files = _files(taken.sources, sender, progress)
-                audio = None
+                audio = saver = None
                 if with_audio:
                     saver = Saver(
                         self._store,
@@ -103,10 +111,14 @@ class Creator:
                         folder,
                         voices=self._settings.store.voices,
                         threads=threads,
+                        suspect=suspect,
                     )
                     audio = saver.save(self._keeper, before, progress)
                 progress("confirming", 0, 0)
                 sender.confirm()
+                if saver is not None:
+                    saver.confirm()
+                files = tuple(msgspec.structs.replace(file, pieces=sender.keep(file.pieces)) for file in files)
             if vault is not None:
                 vault_file.save(self._home, vault, node=taken.node, passphrase=vault_key)
             manifest = Manifest(
@@ -118,10 +130,11 @@ class Creator:
             lock.require()
             self._bucket.put_manifest(manifest, seal)
             failpoint("backup.after_manifest")
+            damage.forget(self._bucket, sender.settled)
             done = Created(
                 manifest, sender.sent.objects, sender.sent.bytes, seal.header is not None, audio.lacking if audio else 0,
                 audio.waiting if audio else 0,
-                round((time.perf_counter() - started) * 1e6),
+                round((time.perf_counter() - started) * 1e6), sender.sent.again, len(suspect - sender.settled),
             )  # fmt: skip
             self._record(done)
         return done
@@ -195,8 +208,7 @@ def _files(sources: tuple[Source, ...], sender: Sender, progress: Progress) -> t
 
     for source, size in zip(sources, sizes, strict=True):
         if source.same is not None and sender.has(source.same.pieces):
-            sender.keep(source.same.pieces)
-            files.append(source.same)
+            files.append(msgspec.structs.replace(source.same, pieces=sender.keep(source.same.pieces)))
             sent(size)
         else:
             files.append(sender.put(source.file, source.path, size=source.piece, head=source.head, done=sent))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from voxledger.catalog.backup.audio import listed as listed_audio
 from voxledger.catalog.backup.bucket import Bucket, Listed
 from voxledger.catalog.backup.contents import Manifest
+from voxledger.catalog.backup.damage import PREFIX as DAMAGED
 from voxledger.catalog.backup.keeping import Candidate, Decision, Rules, decide
 from voxledger.catalog.backup.locks import Lock, held
 from voxledger.catalog.backup.passphrase import Seal
@@ -145,6 +146,10 @@ class _Prune:
             if info.key.removeprefix("audio/") not in copies:
                 keys.append(info.key)
                 size += info.bytes
+        for info in self._renewing(self._bucket.store.list(self._bucket.name, DAMAGED)):
+            key = info.key.removeprefix(DAMAGED)
+            if key.rpartition("/")[2] not in pieces and key.removeprefix("audio/") not in copies:
+                keys.append(info.key)
         return keys, size
 
     def _renewing(self, things: Iterable[_T]) -> Iterator[_T]:

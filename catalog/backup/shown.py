@@ -23,7 +23,7 @@ def created(done: Created) -> dict[str, Any]:
             "objects": manifest.audio.objects, "bytes": manifest.audio.bytes, "lacking": done.lacking,
             "waiting": done.waiting,
         },
-        "without": list(manifest.without), "elapsed_us": done.elapsed_us,
+        "sent_again": done.again, "still_damaged": done.damaged, "without": list(manifest.without), "elapsed_us": done.elapsed_us,
     }  # fmt: skip
 
 
@@ -47,6 +47,17 @@ def print_created(done: Created, *, vault: Path | None, inside: bool) -> None:
     if done.waiting:
         say(
             f"{terminal.count(done.waiting, 'clip')} not uploaded yet: their audio is in no backup, make one again later",
+            style="yellow",
+        )
+    if done.again:
+        say(
+            f"sent again: {terminal.count(done.again, 'object')} that lay in the bucket, but not as it was sent (damaged or altered)",
+            style="yellow",
+        )
+    if done.damaged:
+        say(
+            f"not mended: {terminal.count(done.damaged, 'object')} that a `voxledger backup verify` found damaged, and that this backup"
+            " does not need; verify again names what is left, and the backups that need it",
             style="yellow",
         )
     if manifest.head:
@@ -121,6 +132,7 @@ def checked(checked: Checked) -> dict[str, Any]:
         "backup": checked.listed.id, "intact": checked.intact, "objects": checked.objects, "bytes": checked.bytes,
         "through": checked.manifest.through if checked.manifest else None,
         "head": checked.manifest.head if checked.manifest else None, "problems": list(checked.problems),
+        "noted": checked.noted,
     }  # fmt: skip
 
 
@@ -140,6 +152,11 @@ def print_checked(found: Sequence[Checked], *, quick: bool) -> None:
             say(terminal.text(f"  {problem}"), style="red", soft_wrap=True)
         if len(checked.problems) > _SHOWN:
             say(f"  [dim]{len(checked.problems) - _SHOWN:,} more (--json tells all)[/]")
+    if any(checked.noted for checked in found):
+        say(
+            "What is damaged is noted in the bucket: the next `voxledger backup create` (for audio --with-audio) sends again what its"
+            " HOME still has of it. A backup that is damaged even then is given up with `voxledger backup prune --drop ID`."
+        )
 
 
 def restored(done: Restored) -> dict[str, Any]:

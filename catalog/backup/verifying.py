@@ -1,4 +1,7 @@
-"""Verifying: whether everything a backup needs lies in the bucket as it was put there. Nothing is changed."""
+"""Verifying: whether everything a backup needs lies in the bucket as it was put there.
+
+What is damaged is noted there (see `damage`), so that the next backup replaces it. Nothing else is changed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
+from voxledger.catalog.backup import damage
 from voxledger.catalog.backup.audio import listed as listed_audio
 from voxledger.catalog.backup.bucket import Bucket, Listed
 from voxledger.catalog.backup.contents import Manifest, Piece, SavedAudio
@@ -22,7 +26,7 @@ _THREADS = 8
 
 class Checked(NamedTuple):
     """What was found of one backup; `problems` name objects and what is wrong with them. `manifest` is None when it cannot be
-    read.
+    read. `noted` says whether what is damaged stands in the bucket now, for the next backup to replace it.
     """
 
     listed: Listed
@@ -30,6 +34,7 @@ class Checked(NamedTuple):
     objects: int
     bytes: int
     problems: tuple[str, ...]
+    noted: bool = False
 
     @property
     def intact(self) -> bool:
@@ -42,7 +47,7 @@ def verify(
 ) -> list[Checked]:
     """Look at backups: at every byte, each piece once; or, if `quick`, only whether everything is there in its size.
 
-    Raises BackupError for another key, StoreError when the store does not answer.
+    What is damaged is noted in the bucket. Raises BackupError for another key, StoreError when the store does not answer.
     """
     return _Verifier(bucket, quick=quick, progress=progress).run(backups)
 
@@ -54,11 +59,14 @@ class _Verifier:
         self._progress = progress
         self._there = {info.key.rpartition("/")[2]: info.bytes for info in bucket.pieces()}
         self._known: dict[tuple[bool, str], str | None] = {}
+        self._damaged: set[str] = set()
 
     def run(self, backups: Sequence[Listed]) -> list[Checked]:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="voxledger-verify") as pool:
             self._pool = pool
-            return [self._one(listed, number, len(backups)) for number, listed in enumerate(backups, 1)]
+            found = [self._one(listed, number, len(backups)) for number, listed in enumerate(backups, 1)]
+        noted = bool(self._damaged) and damage.note(self._bucket, self._damaged)
+        return [checked._replace(noted=noted and not checked.intact) for checked in found]
 
     def _one(self, listed: Listed, number: int, count: int) -> Checked:
         what = f"checking backup {number} of {count}"
@@ -110,12 +118,12 @@ class _Verifier:
         size = self._there.get(piece.name)
         if size is None:
             return f"{self._bucket.name}/{key} is missing"
-        if size != piece.stored:
-            return f"{self._bucket.name}/{key} has {size:,} bytes, not {piece.stored:,}"
-        if not self._quick:
+        # Sent again, a piece may have been packed by another version of the compressor: what counts is what is in it.
+        if size != piece.stored or not self._quick:
             try:
                 self._bucket.get_piece(piece, seal)
             except BackupDamaged as error:
+                self._damaged.add(key)
                 return str(error)
         return None
 
@@ -129,7 +137,10 @@ class _Verifier:
         found = hash_object(store, self._bucket.name, key)
         if found is None:
             return f"{self._bucket.name}/{key} is missing"
-        return None if found.sha256 == saved.sha256 else f"{self._bucket.name}/{key} is damaged"
+        if found.sha256 == saved.sha256:
+            return None
+        self._damaged.add(key)
+        return f"{self._bucket.name}/{key} is damaged"
 
 
 def _pieces(pieces: Iterable[Piece], size: int) -> Iterator[tuple[Piece, int]]:

@@ -110,9 +110,10 @@ class Commands:
             shown.print_list(found)
 
     def verify(self, backup: str | None = None, /, *, quick: bool = False, json: bool = False) -> int:
-        """Read everything that backups need, and see whether it is what was put there. Changes nothing.
+        """Read everything that backups need, and see whether it is what was put there.
 
-        The exit status is 1 when something is missing or damaged.
+        What is damaged is noted in the bucket: the next `backup create` sends it again, where its HOME still has the content.
+        Nothing else is changed. The exit status is 1 when something is missing or damaged.
 
         **Examples**
 
