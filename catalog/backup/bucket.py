@@ -5,7 +5,7 @@ keys/NAME.json         a random key, wrapped under a passphrase (see `passphrase
 data/ab/NAME           a piece of a file; equal pieces have one name, whichever backup or node they belong to
 audio/ID               audio that the store has copied, when backups are not encrypted
 backups/ID.SUM         a manifest: a line in the open, then the manifest, packed; SUM is the beginning of its SHA-256
-locks/ID.json          somebody who makes or prunes backups right now (see `locks`)
+locks/ID.json          somebody who makes, restores or prunes backups right now (see `locks`)
 damaged/KEY            that the object KEY was found damaged (see `damage`)
 ```
 """

@@ -17,7 +17,7 @@ from voxledger.catalog.backup import damage, vault_file
 from voxledger.catalog.backup.audio import Saver
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import FORMAT, Manifest, SavedFile
-from voxledger.catalog.backup.locks import Lock, held
+from voxledger.catalog.backup.locks import held
 from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.backup.sending import Sender, sending
 from voxledger.catalog.backup.taking import Source, take
@@ -90,7 +90,7 @@ class Creator:
             progress=lambda done, total: progress("filling the log", done, total)
         )  # may take long: no lock yet
         with self._alone(), self._folder() as folder, held(self._bucket.store, self._bucket.name, "create") as lock:
-            progress = _renewing(lock, progress)
+            progress = lock.told(progress)
             seal = self._bucket.seal()
             before = self._before(seal)
             suspect = damage.noted(self._bucket)
@@ -183,16 +183,6 @@ class Creator:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _renewing(lock: Lock, progress: Progress) -> Progress:
-    """Whoever tells how far it is keeps the lock, and hears when it is lost."""
-
-    def told(what: str, done: int, total: int) -> None:
-        progress(what, done, total)
-        lock.renew()
-
-    return told
 
 
 def _files(sources: tuple[Source, ...], sender: Sender, progress: Progress) -> tuple[SavedFile, ...]:

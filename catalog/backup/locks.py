@@ -1,4 +1,4 @@
-"""Locks in the bucket: any number of processes may make backups there at once, but whoever prunes is alone.
+"""Locks in the bucket: any number of processes may make and restore backups there at once, but whoever prunes is alone.
 
 A lock is an object that says what is being done and by which process; nothing in it tells whose machine it is. A process
 on this machine that has ended holds no lock; another machine's lock counts until it has not been renewed for half an hour,
@@ -8,11 +8,12 @@ by the store's own clock.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import msgspec
 
 from voxledger.catalog import platform
-from voxledger.catalog.errors import BackupError, StoreError
+from voxledger.catalog.errors import BackupError, StoreError, StoreUnavailable
 from voxledger.catalog.events import new_id
 from voxledger.catalog.objects.patience import patiently
 
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import ObjectInfo, Store
 
 _T = TypeVar("_T")
-Work: TypeAlias = Literal["create", "prune"]
+Work: TypeAlias = Literal["create", "restore", "prune"]
 _RENEWED = 300.0
 _STALE = timedelta(minutes=30)
-_WORDS = {"create": "a backup is being made", "prune": "backups are being pruned"}
+_WORDS: dict[Work, str] = {
+    "create": "a backup is being made", "restore": "a backup is being restored", "prune": "backups are being pruned",
+}  # fmt: skip
+_log = logging.getLogger(__name__)
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +73,21 @@ class Lock:
             yield thing
             self.renew()
 
+    def told(self, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+        """Whoever tells how far it is keeps the lock, and hears when it is lost."""
+
+        def tell(what: str, done: int, total: int) -> None:
+            progress(what, done, total)
+            self.renew()
+
+        return tell
+
     def require(self) -> None:
         """Raises BackupError when somebody has taken the lock away, because this process stood still for too long."""
         if not patiently(lambda: self._store.exists(self._bucket, self._key)):
             raise BackupError(
-                "this process stood still for half an hour, and another one has taken its lock away; run it again: what was"
-                " sent is not sent again"
+                "this process stood still for half an hour, and another one has taken its lock away; run it again: it goes on"
+                " where it was"
             )
 
 
@@ -92,6 +105,25 @@ def held(store: Store, bucket: str, work: Work) -> Iterator[Lock]:
         store.delete(bucket, key)
 
 
+@contextmanager
+def held_if_allowed(store: Store, bucket: str, work: Work) -> Iterator[Lock | None]:
+    """The same for whoever needs no more than to read: None where the access key may not write, which is only logged."""
+    stack, lock = ExitStack(), None
+    try:
+        lock = stack.enter_context(held(store, bucket, work))
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        _log.info("no lock keeps `backup prune` away: %s", error)
+    try:
+        yield lock
+    finally:
+        try:
+            stack.close()
+        except StoreError as error:  # what was done is done: a lock that stays ends by itself
+            _log.info("the lock %s cannot be taken away: %s", work, error)
+
+
 def _require_alone(store: Store, bucket: str, key: str, work: Work) -> None:
     listed = list(store.list(bucket, "locks/"))
     present = next((info.modified for info in listed if info.key == key), None)
@@ -99,7 +131,7 @@ def _require_alone(store: Store, bucket: str, key: str, work: Work) -> None:
         if info.key == key:
             continue
         other = _read(store, bucket, info)
-        if other is None or (work == "create" and other.work == "create"):
+        if other is None or "prune" not in (work, other.work):
             continue
         gone = other.machine == _machine() and not platform.is_alive(other.pid, other.started)
         if gone or (present is not None and present - info.modified > _STALE):

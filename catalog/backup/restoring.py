@@ -23,6 +23,7 @@ from voxledger.catalog.backup.bringing import Brought, bring_back
 from voxledger.catalog.backup.bucket import Bucket
 from voxledger.catalog.backup.contents import Manifest
 from voxledger.catalog.backup.fetching import fetch
+from voxledger.catalog.backup.locks import held_if_allowed
 from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.backup.taking import HEADS, JOURNAL
 from voxledger.catalog.errors import BackupDamaged, BackupError, StoreError
@@ -130,7 +131,8 @@ class Restorer:
                 if manifest.audio is None
                 else "audio needs the vault (--vault FILE): only with its keys it is known where clips belong, and who was erased"
             )
-        with self._working() as state:
+        with self._working() as state, held_if_allowed(self._bucket.store, self._bucket.name, "restore") as lock:
+            progress = lock.told(progress) if lock else progress
             if state.phase == "fetching":
                 fetch(self._bucket, manifest, self._seal, self._home, progress)
                 if keys is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,13 @@ def print_restored(done: Restored) -> None:
         terminal.text(done.home), f"· {terminal.count(manifest.through, 'event')}, proved in {done.elapsed_us / 1e6:.1f} s",
     )  # fmt: skip
     if manifest.head:
-        say(f"head {manifest.through}:{manifest.head}", soft_wrap=True)
+        head = f"{manifest.through}:{manifest.head}"
+        say(f"head {head}, and after it the record of this restore. Proved again by:", soft_wrap=True)
+        say(
+            terminal.text(f"  voxledger --home {shlex.quote(str(done.home))} verify --head {head}"),
+            style="dim",
+            soft_wrap=True,
+        )
     first, last = done.lost
     if first:
         missing = last - first + 1 - done.back

@@ -49,6 +49,11 @@ def test_a_home_goes_away_and_comes_back(run: Run, rclone_node: Node, tmp_path: 
     code, text = run("backup", "restore", "latest", "--into", str(tmp_path / "new"), home=tmp_path / "nowhere")
     assert code == 0
     assert "stay sealed" in " ".join(text.split())
+    # What it prints proves it: the head of the backup is in the log, which is one event longer.
+    proof = next(line for line in text.splitlines() if line.startswith("  voxledger --home ")).split()
+    assert proof[1:4] == ["--home", str(tmp_path / "new"), "verify"]
+    code, text = run(*proof[3:], "--no-store", home=tmp_path / "new")
+    assert (code, "intact" in text, proof[-1].startswith("12:"), "13:" in text) == (0, True, True, True)
     assert not (tmp_path / "nowhere").exists()
     target = str(tmp_path / "newer")
     code, text = run("backup", "restore", "latest", "--into", target, "--vault", str(vault), "--json")

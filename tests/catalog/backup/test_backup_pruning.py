@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.catalog.backup.nodes import Node
+from tests.s3 import S3Server
 from voxledger.catalog import platform
 from voxledger.catalog.backup import Candidate, Rules, decide
 from voxledger.catalog.backup.locks import held
@@ -121,6 +123,53 @@ def test_nobody_prunes_while_a_backup_is_made(rclone_node: Node) -> None:
                 vox.backups.create()
         assert list(bucket.store.list(bucket.name, "locks/")) == []
         backups.prune(apply=True)
+
+
+def test_nobody_prunes_while_a_backup_is_restored(rclone_node: Node, tmp_path: Path) -> None:
+    rclone_node.speak(3)
+    with rclone_node.open() as vox:
+        vox.backups.create()
+    refused = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "fetching" and not refused:
+            with pytest.raises(BackupError, match="a backup is being restored") as caught:
+                backups.prune(apply=True)
+            refused.append(caught)
+            with rclone_node.open() as vox:
+                vox.backups.create()  # others may go on making some
+
+    with rclone_node.backups() as backups:
+        backups.restore("latest", tmp_path / "new", progress=progress)
+        assert refused
+        backups.prune(apply=True)
+        with held(backups.bucket.store, backups.bucket.name, "prune"), pytest.raises(BackupError, match="being pruned"):
+            backups.restore("latest", tmp_path / "newer")
+        backups.restore("latest", tmp_path / "newer")
+
+
+def test_a_key_that_may_only_read_restores_and_verifies(
+    ceph_store: S3Server, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path / "home", ceph_store, bucket, monkeypatch)
+    node.speak(3)
+    with node.open() as vox:
+        vox.backups.create()
+    statement = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "arn:aws:s3:::*"}
+    reader = ceph_store.user({"Version": "2012-10-17", "Statement": [statement]})
+    damaged = next(key for key in node.objects() if key.startswith("data/"))
+    with monkeypatch.context() as patch:
+        patch.setenv("VOXLEDGER_STORE_ACCESS_KEY", reader.access_key)
+        patch.setenv("VOXLEDGER_STORE_SECRET_KEY", reader.secret_key)
+        with node.backups() as backups:
+            assert backups.restore("latest", tmp_path / "new", catch_up=False).manifest.through == 3
+    node.change(damaged, b"something else")
+    with monkeypatch.context() as patch:
+        patch.setenv("VOXLEDGER_STORE_ACCESS_KEY", reader.access_key)
+        patch.setenv("VOXLEDGER_STORE_SECRET_KEY", reader.secret_key)
+        with node.backups() as backups:
+            (checked,) = backups.verify()
+            assert (checked.intact, checked.noted) == (False, False)
 
 
 def test_the_lock_of_another_machine_counts_and_can_be_lost(rclone_node: Node) -> None:
