@@ -21,8 +21,10 @@ from voxledger.catalog.backup.sending import Sender
 from voxledger.catalog.errors import BackupDamaged, StoreError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.models.begun import Uploads
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
+from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
@@ -84,10 +86,11 @@ class Saver:
         *,
         voices: str,
         threads: int,
+        begun: Uploads,
         suspect: Container[str] = frozenset(),
     ) -> None:
         """`store` has the audio, `bucket` gets it; `folder` takes what passes through, `voices` is the bucket of voices. What
-        `suspect` names in the bucket is read before it is taken over.
+        `suspect` names in the bucket is read before it is taken over. `begun` remembers large objects that are on their way.
         """
         self._store = store
         self._bucket = bucket
@@ -97,6 +100,7 @@ class Saver:
         self._voices = voices
         self._threads = threads
         self._suspect = suspect
+        self._begun = begun
         self._lacking = 0
 
     def save(self, keeper: Keeper, before: Manifest | None, progress: Callable[[str, int, int], None]) -> SavedAll:
@@ -247,7 +251,14 @@ class Saver:
                 file = self._sender.put_here(path, LARGEST)
                 return msgspec.structs.replace(saved, pieces=file, content_type=kind, metadata=dict(about.metadata))
             name = f"audio/{original.id}"
-            etag = self._bucket.store.put(self._bucket.name, name, path, content_type=kind, metadata=about.metadata)
+            etag = self._bucket.store.put(
+                self._bucket.name,
+                name,
+                path,
+                content_type=kind,
+                metadata=about.metadata,
+                sending=Sending(memory=self._begun.of(self._bucket.store, self._bucket.name, name)),
+            )
             self._sender.note(original.bytes)
         finally:
             path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -21,10 +21,11 @@ from voxledger.catalog.backup.locks import held
 from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.backup.sending import Sender, sending
 from voxledger.catalog.backup.taking import Source, take
-from voxledger.catalog.errors import BackupError, DiskFull
+from voxledger.catalog.errors import BackupError, DiskFull, StoreError
 from voxledger.catalog.events import BackupCompleted, new_id
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
+from voxledger.catalog.models.begun import uploads
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 if TYPE_CHECKING:
@@ -103,17 +104,21 @@ class Creator:
                 files = _files(taken.sources, sender, progress)
                 audio = saver = None
                 if with_audio:
-                    saver = Saver(
-                        self._store,
-                        self._bucket,
-                        sender,
-                        seal,
-                        folder,
-                        voices=self._settings.store.voices,
-                        threads=threads,
-                        suspect=suspect,
-                    )
-                    audio = saver.save(self._keeper, before, progress)
+                    with uploads(self._home.path / "uploads" / "backup") as begun:
+                        saver = Saver(
+                            self._store,
+                            self._bucket,
+                            sender,
+                            seal,
+                            folder,
+                            voices=self._settings.store.voices,
+                            threads=threads,
+                            begun=begun,
+                            suspect=suspect,
+                        )
+                        audio = saver.save(self._keeper, before, progress)
+                        with suppress(StoreError):  # what cannot be given up now is given up by the next backup
+                            begun.sweep(self._bucket.store, before=datetime.now(UTC))
                 progress("confirming", 0, 0)
                 sender.confirm()
                 if saver is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalog.backup.nodes import Node, recorded, rows
+from tests.fault_proxy import FaultProxy
 from voxledger.catalog.backup import Rules
 from voxledger.catalog.errors import BackupError, HomeError
 from voxledger.catalog.log.verify import verify
@@ -46,6 +47,25 @@ def test_a_killed_backup_is_none_and_the_next_sends_the_rest(full: Node, failpoi
         # The lock of the process that was killed holds nobody up.
         backups.prune(rules=ONE, apply=True)
         assert [checked.intact for checked in backups.verify()] == [True]
+
+
+def test_a_killed_backup_goes_on_within_large_audio(rclone_node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At another endpoint, where the store cannot copy it."""
+    rclone_node.store_audio(1, size=24 << 20)
+    server = rclone_node.server
+    with FaultProxy(server.port) as proxy:
+        place = {"ENDPOINT": proxy.url, "ACCESS_KEY": server.access_key, "SECRET_KEY": server.secret_key}
+        for name, value in place.items():
+            monkeypatch.setenv(f"VOXLEDGER_BACKUP_{name}", value)
+        rclone_node.killed("upload.after_part:2", "create", str(rclone_node.path))
+        with rclone_node.open() as vox:
+            done = vox.backups.create(with_audio=True)
+            assert [checked.intact for checked in vox.backups.verify()] == [True]
+            assert list((vox.home.path / "uploads" / "backup").glob("*.begun")) == []
+        assert (done.lacking, done.manifest.audio and done.manifest.audio.objects) == (0, 1)
+        assert proxy.count("POST", "uploads") == 1
+        # Each of the three parts once, but for one that was on its way.
+        assert proxy.count("PUT", "partNumber") <= 4
 
 
 def test_killed_right_after_the_manifest_it_is_a_backup(full: Node) -> None:
