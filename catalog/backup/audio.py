@@ -21,7 +21,7 @@ from voxledger.catalog.backup.sending import Sender
 from voxledger.catalog.errors import BackupDamaged, StoreError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.models.begun import Uploads
+from voxledger.catalog.objects.begun import Uploads
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.objects.sending import Sending

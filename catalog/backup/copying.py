@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxledger.catalog.errors import StoreError
+from voxledger.catalog.objects.client import TAKEN
 from voxledger.catalog.objects.hashing import hash_object
 
 if TYPE_CHECKING:
@@ -39,20 +40,34 @@ def copy_within(store: Store, source: Place, target: Place, expected: Expected, 
     if about.bytes != expected.bytes or (doubtful and not is_same(store, source, expected)):
         raise StoreError("the object to be copied is not what it should be", code="Damaged")
     store.ensure_bucket(target.bucket)
-    store.request(
-        "COPY of audio",
-        lambda s3: s3.copy_object(
-            Bucket=target.bucket,
-            Key=target.key,
-            CopySource={"Bucket": source.bucket, "Key": source.key},
-            MetadataDirective="COPY",
-        ),
-    )
+    # Ceph compares what it is sent as it is; others want the quotes, as HTTP has it.
+    if not any(_copied(store, source, target, etag) for etag in (f'"{about.etag}"', about.etag)):
+        raise StoreError("the object to be copied was replaced meanwhile", code="Damaged")
     found = store.head(*target)
     if found is None or found.bytes != expected.bytes:
         raise StoreError("the store copied an object, but does not have it as it was", code="NotConfirmed")
     store.settle(*target)
     return found.etag
+
+
+def _copied(store: Store, source: Place, target: Place, etag: str) -> bool:
+    """Whether the store copied it; False when it says that another one lies there by now."""
+    try:
+        store.request(
+            "COPY of audio",
+            lambda s3: s3.copy_object(
+                Bucket=target.bucket,
+                Key=target.key,
+                CopySource={"Bucket": source.bucket, "Key": source.key},
+                CopySourceIfMatch=etag,
+                MetadataDirective="COPY",
+            ),
+        )
+    except StoreError as error:
+        if error.code in TAKEN:
+            return False
+        raise
+    return True
 
 
 def is_same(store: Store, place: Place, expected: Expected) -> bool:

@@ -25,7 +25,7 @@ from voxledger.catalog.errors import BackupError, DiskFull, StoreError
 from voxledger.catalog.events import BackupCompleted, new_id
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
-from voxledger.catalog.models.begun import uploads
+from voxledger.catalog.objects.begun import uploads
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 if TYPE_CHECKING:

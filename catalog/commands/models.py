@@ -79,7 +79,7 @@ class Commands:
             shown.print_pushed(done, aside=aside)
 
     def pull(self, reference: str, /, *, json: bool = False) -> None:
-        """Bring a version of a model onto this machine, unless it is here. Prints the folder.
+        """Bring a version of a model onto this machine, unless it is here, and say where its folder is.
 
         Interrupted and started again it fetches the rest. Each file is checked by its SHA-256, and the folder is there whole
         or not at all.
@@ -189,7 +189,7 @@ class Commands:
         if json:
             terminal.print_json(shown.restored(done))
         else:
-            shown.print_restored(done)
+            shown.print_restored(done, deep=deep)
 
     def rollback(self, name: str, /, *, to: str | None = None, json: bool = False) -> None:
         """Make the version before the current one the current one again. Nothing is deleted.
@@ -218,6 +218,8 @@ class Commands:
             terminal.print_json({"was": was, "now": str(moved.now), "here": is_here})
             return
         was = f"; {moved.was} was it before" if moved.was else ""
+        if moved.was == moved.now:
+            was = ", as it was before"
         terminal.console.print(f"{_DONE} [bold]{moved.now}[/] is the current version{was}")
         if not is_here:
             terminal.console.print(f"[dim]it is not on this machine: voxledger models pull {moved.now}[/]")

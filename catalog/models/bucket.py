@@ -193,12 +193,21 @@ class Bucket:
         else:
             # Ceph compares what it is sent as it is; others want the quotes, as HTTP has it.
             spellings = (before.etag, before.etag.strip('"'))
-            done = any(self._put_if(key, content, {"IfMatch": etag}) for etag in spellings)
-            if not done and (present := self.pointer(name)) is not None and present.etag == before.etag:
+            refusals: list[str] = []
+            done = any(self._put_if(key, content, {"IfMatch": etag}, refusals) for etag in spellings)
+            if not done and "PreconditionFailed" in refusals and self._refuses_all(name, before):
                 self.store.put(self.name, key, content, content_type=_JSON)
                 done = True
         self.settle(key)
         return done
+
+    def _refuses_all(self, name: str, before: Found) -> bool:
+        """Whether a condition was refused although it held, as Ceph 16.2 does where versions are kept."""
+        kept = self.store.request(
+            f"GET versioning of {self.name}", lambda s3: s3.get_bucket_versioning(Bucket=self.name)
+        ).get("Status")
+        present = self.pointer(name)
+        return bool(kept) and present is not None and present.etag == before.etag
 
     def settle(self, *keys: str) -> None:
         """Make what was put survive a power cut, where that is left to us."""
@@ -226,8 +235,8 @@ class Bucket:
             return False
         return self._put_if(key, content, {"IfNoneMatch": "*"})
 
-    def _put_if(self, key: str, content: bytes, condition: dict[str, str]) -> bool:
-        """Put with a condition, which a store honours, ignores, or does not know: then without."""
+    def _put_if(self, key: str, content: bytes, condition: dict[str, str], refusals: list[str] | None = None) -> bool:
+        """Put with a condition, which a store honours, ignores, or does not know: then without. `refusals` takes the code of one."""
         self.store.ensure_bucket(self.name)
         options: dict[str, Any] = {**condition, "ContentType": _JSON}
         for attempt in range(_TRIES):
@@ -238,6 +247,8 @@ class Bucket:
                 )
             except StoreError as error:
                 if error.code in TAKEN:
+                    if refusals is not None:
+                        refusals.append("PreconditionFailed" if error.code == "412" else error.code or "")
                     # An answer may have been lost: then it is our own that is there.
                     return self._get(key) == content
                 if error.code in NOT_KNOWN:

@@ -91,13 +91,15 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
             bucket.store, bucket.name, blob_key(file.sha256), path, bytes=file.bytes, sha256=file.sha256, threads=threads,
             progress=arrivals,
         )  # fmt: skip
+    except DiskFull as error:
+        raise DiskFull(str(error).replace(path.name, f"{file.path} of {reference}")) from error
     except StoreError as error:
         if error.code in MISSING:
             raise lacking(reference, [file.path]) from error
         if error.code in ("Damaged", "Changed"):
             raise ModelError(
-                f"{file.path} of {reference} is damaged in the store ({error}). `voxledger models restore {reference}` mends it"
-                " on a machine that has it, or where the bucket keeps versions",
+                f"{file.path} of {reference} is damaged in the store ({error}). `voxledger models restore {reference} --deep`"
+                " mends it on a machine that has it, or where the bucket keeps versions",
                 files=[file.path],
             ) from error
         raise

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from voxledger.catalog.errors import ModelError, StoreError
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.models.begun import Uploads, uploads
 from voxledger.catalog.models.bucket import USED, Bucket, Step, blob_key
 from voxledger.catalog.models.contents import LARGE
 from voxledger.catalog.models.folder import Source, read_folder, require_unchanged, total_bytes
 from voxledger.catalog.models.manifest import Manifest
 from voxledger.catalog.models.names import Reference
 from voxledger.catalog.models.progress import Meter
+from voxledger.catalog.objects.begun import Uploads, uploads
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.sending import Sending
 from voxledger.catalog.parallel import in_parallel

@@ -38,7 +38,7 @@ def print_pulled(done: Pulled) -> None:
     """What a pull did."""
     reference = done.manifest.reference
     for damage in done.damaged:
-        terminal.console.print("[yellow]damaged[/] ", terminal.text(f"{damage.path} {damage.why}; replaced"), sep="")
+        terminal.console.print("[yellow]●[/] ", terminal.text(f"{damage.path} {damage.why}; replaced"), sep="")
     if done.was_here:
         terminal.console.print(f"{_DONE} [bold]{reference}[/] is here")
     else:
@@ -105,10 +105,11 @@ _SOURCES = {
 }  # fmt: skip
 
 
-def print_restored(done: Restored) -> None:
+def print_restored(done: Restored, *, deep: bool) -> None:
     """What was put back."""
     if done.store.source is None:
-        terminal.console.print(f"{_DONE} [bold]{done.reference}[/] is whole in the store")
+        read = "every byte read" if deep else "sizes compared; --deep reads every byte"
+        terminal.console.print(f"{_DONE} [bold]{done.reference}[/] is whole in the store, {read}")
     else:
         terminal.console.print(
             f"{_DONE} [bold]{done.reference}[/] is whole in the store again: {terminal.count(done.store.files, 'file')},"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
-from voxledger.catalog.objects import outgoing
+from voxledger.catalog.objects import heads, outgoing
 from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -64,6 +64,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     import boto3
     import botocore.session
     from botocore.config import Config
+    from botocore.credentials import Credentials
     from botocore.exceptions import BotoCoreError, PartialCredentialsError, ProfileNotFound
 
     embedded = endpoint is not None
@@ -71,16 +72,17 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     core = botocore.session.Session(_ISOLATED if embedded else None)
     outgoing.prepare_session(core)
     target = endpoint or Endpoint(url=settings.endpoint, access_key=settings.access_key, secret_key=settings.secret_key)
+    region, by_path = "us-east-1" if embedded else settings.region, embedded or settings.path_style
     try:
         made = boto3.session.Session(botocore_session=core).client(
             "s3",
             endpoint_url=target.url,
-            region_name="us-east-1" if embedded else settings.region,
+            region_name=region,
             aws_access_key_id=target.access_key or None,
             aws_secret_access_key=target.secret_key or None,
             config=Config(
                 signature_version="s3v4",
-                s3={"addressing_style": "path" if embedded or settings.path_style else "virtual"},
+                s3={"addressing_style": "path" if by_path else "virtual"},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 max_pool_connections=connections,
@@ -95,9 +97,14 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
         raise StoreError(
             f"no S3 client can be made for {target.url}: {error}; check the section [store] of voxledger.toml"
             " and your AWS profile",
-            code="NoCredentials" if isinstance(error, (ProfileNotFound, PartialCredentialsError)) else type(error).__name__,
+            code="NoCredentials"
+            if isinstance(error, (ProfileNotFound, PartialCredentialsError))
+            else type(error).__name__,
         ) from error
     outgoing.prepare_client(made)
+    if by_path and target.url:
+        keys = Credentials(target.access_key, target.secret_key) if target.access_key else core.get_credentials()
+        heads.prepare_heads(made, target.url, region, keys)
     return made
 
 

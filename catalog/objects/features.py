@@ -177,6 +177,8 @@ def _read(home: Home) -> _Kept:
 
 @lru_cache(maxsize=8)
 def _decoded(path: Path, *state: int) -> _Kept:  # noqa: ARG001  # the state only tells one content from another
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(path.read_bytes(), type=_Kept)
+    # What the system refuses now it may give the next time: only an answer is kept.
+    content = path.read_bytes()
+    with contextlib.suppress(msgspec.DecodeError):
+        return msgspec.json.decode(content, type=_Kept)
     return _Kept()

@@ -23,15 +23,19 @@ class Held(NamedTuple):
 def held(store: Store, bucket: str, key: str, path: Path, *, bytes: int, sha256: str) -> Held:
     """Compare an object with a local file of `bytes` bytes, by one HEAD. Raises StoreError, also when the store refuses to say.
 
-    The SHA-256 in its metadata decides. A store that forgets metadata, as rclone does, may still know the MD5 of what it
-    holds; then that of the file is compared. Any other object of the right size proves nothing.
+    Where the store tells the MD5 of what it holds, that of the file must be the same; else the SHA-256 in its metadata, which
+    whoever replaces an object may copy, must be. Any other object of the right size proves nothing.
     """
     found = store.head(bucket, key)
     if found is None or found.bytes != bytes:
         return Held(found, same=False)
-    if told := found.metadata.get("sha256"):
-        return Held(found, same=told == sha256)
-    return Held(found, same=True if found.md5 is not None and found.md5 == _md5(path) else None)
+    told = found.metadata.get("sha256")
+    if told and told != sha256:
+        return Held(found, same=False)
+    if found.md5 is not None:
+        # The file may be the one that is damaged: nothing is known then, but that they differ.
+        return Held(found, same=True if found.md5 == _md5(path) else None)
+    return Held(found, same=True if told else None)
 
 
 def _md5(path: Path) -> str:

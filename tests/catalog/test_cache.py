@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -142,11 +143,13 @@ def test_nothing_goes_that_the_store_does_not_have_for_certain(cached: Cached) -
 
 
 def test_an_object_of_the_right_size_is_not_enough(cached: Cached) -> None:
-    same, other = cached.add(9, 9)
+    same, other, copied = cached.add(9, 9, 9)
     cached.store.put(cached.bucket, same.key, same.content)
     cached.store.put(cached.bucket, other.key, bytes(len(other.content)))
-    assert cached.trimmed(0).kept == {"unproved": 1}
-    assert present([same, other]) == [False, True]
+    metadata = {"sha256": hashlib.sha256(copied.content).hexdigest()}
+    cached.store.put(cached.bucket, copied.key, bytes(len(copied.content)), metadata=metadata)
+    assert cached.trimmed(0).kept == {"unproved": 2}
+    assert present([same, other, copied]) == [False, True, True]
     assert events(cached.parts, ObjectMissing) == [], "nothing is known to be lost"
 
 

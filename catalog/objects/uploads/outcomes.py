@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.errors import EventRejected, VoxledgerError
 from voxledger.catalog.events import AudioStored, AudioUploadFailed, Draft
 from voxledger.catalog.journal import Task
 from voxledger.catalog.objects.uploads.transfer import Sent
@@ -64,19 +64,24 @@ class Outcomes:
     def _write(self, arrived: list[_Arrived]) -> None:
         try:
             ours = self._recorded(arrived)
-        except VoxledgerError as error:
+        except EventRejected as error:
             if len(arrived) > 1:  # whose fault it was shows when each is tried alone
                 for each in arrived:
                     self._write([each])
             else:
-                # Its lease runs out, or ends with this process; then it is taken again.
-                _log.warning("upload task %d has arrived, but cannot be recorded yet: %s", arrived[0].task.id, error)
+                _unrecorded(arrived, error)
+            return
+        except VoxledgerError as error:
+            _unrecorded(arrived, error)
             return
         for each, mine in zip(arrived, ours, strict=True):
-            if mine:
-                each.recorded()
-            else:
+            if not mine:
                 _log.info("upload task %d was taken by another or taken back; nothing was recorded", each.task.id)
+                continue
+            try:
+                each.recorded()
+            except Exception as error:  # noqa: BLE001  # who is told of one must not keep the others from being told
+                _log.warning("of upload task %d not everybody heard: %s", each.task.id, type(error).__name__)
 
     def _recorded(self, arrived: list[_Arrived]) -> list[bool]:
         with self._recorder.journal.transaction() as write:
@@ -118,3 +123,9 @@ class Outcomes:
 
     def _draft(self, task: Task, fact: AudioStored | AudioUploadFailed) -> Draft:
         return self._recorder.draft(fact, subject=task.subject, actor=self._recorder.known(task.actor))
+
+
+def _unrecorded(arrived: list[_Arrived], error: VoxledgerError) -> None:
+    """Their leases run out, or end with this process; then they are taken again, and find their objects."""
+    tasks = ", ".join(str(each.task.id) for each in arrived)
+    _log.warning("what has arrived cannot be recorded yet (upload tasks %s): %s", tasks, error)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.objects import records
-from voxledger.catalog.objects.client import MISSING, REFUSED, TAKEN
+from voxledger.catalog.objects.client import REFUSED, TAKEN
+from voxledger.catalog.objects.hashing import hash_object
 from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.sending import LocalFileError, Sending
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.objects.uploads.local import LocalFile, complaint
 from voxledger.catalog.objects.uploads.upload import Upload
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-_PIECE = 1 << 20
 
 
 class AnotherObject(StoreError):
@@ -161,21 +156,13 @@ class _Transfer:
     def _reads_back(self) -> bool:
         """Whether the object has the right bytes, every one of them read. One that may not be read is believed."""
 
-        def step(s3: S3Client) -> str:
-            sha256 = hashlib.sha256()
-            with s3.get_object(Bucket=self._upload.bucket, Key=self._upload.key)["Body"] as body:
-                while piece := body.read(_PIECE):
-                    sha256.update(piece)
-            return sha256.hexdigest()
-
         try:
-            return self._store.request(f"GET {self._what}", step) == self._upload.sha256
+            found = hash_object(self._store, self._upload.bucket, self._upload.key)
         except StoreError as error:
             if error.code in REFUSED:
                 return True
-            if error.code in MISSING:
-                return False
             raise
+        return found is not None and found.sha256 == self._upload.sha256
 
     def _another(self) -> AnotherObject:
         return AnotherObject(

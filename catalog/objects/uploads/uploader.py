@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -318,8 +319,8 @@ class Uploader:
             # Where nobody answered, the circuit decides when to go on, and then at once. All else is about this task.
             at_once = ended.endpoint == "silent" and ended.failure != "ReadTimeoutError"
             self._retry(task, ended.reason, after=0.0 if at_once else backoff(task.attempts))
-        elif ended.verdict == "refused" and (refusals := self._refusals.count(task)) < MOST_REFUSALS:
-            self._retry(task, ended.reason, after=backoff(refusals))
+        elif ended.verdict == "refused" and (refusals := self._refused(task)) < MOST_REFUSALS:
+            self._retry(task, ended.reason, after=backoff(max(1, refusals)))
         else:
             self._park(task, ended)
 
@@ -335,10 +336,24 @@ class Uploader:
 
         self._outcomes.stored(task, ended.upload, ended.sent, started=started, recorded=recorded)
         if task.attempts > 1:
-            self._refusals.forget(task)
+            self._forgive(task)
         if ended.upload.bytes > LARGE:
             # A multipart upload whose completion was not heard of is finished by other means.
             self._unfinished.give_up(self._store, task, ended.upload)
+
+    def _refused(self, task: Task) -> int:
+        """How many refusals of a task there are with this one; where that cannot be written down, they begin anew."""
+        try:
+            return self._refusals.count(task)
+        except OSError as error:
+            _log.warning("the refusals of upload task %d cannot be counted: %s", task.id, error.strerror)
+            return 0
+
+    def _forgive(self, task: Task) -> None:
+        with contextlib.suppress(
+            OSError
+        ):  # what stays belongs to a task that is done: swept when the next process begins
+            self._refusals.forget(task)
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
         if self._outcomes.retried(task, reason, after=after):
@@ -349,7 +364,7 @@ class Uploader:
     def _park(self, task: Task, ended: Ended) -> None:
         if self._outcomes.parked(task, ended.upload, ended.failure, ended.reason):
             self._meter.count(parked=1)
-            self._refusals.forget(task)
+            self._forgive(task)
             if ended.upload is not None:
                 self._unfinished.give_up(self._store, task, ended.upload)
 

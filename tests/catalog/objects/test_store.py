@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,7 @@ from tests.s3 import S3Server
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store, client
+from voxledger.catalog.objects.object_info import from_head
 from voxledger.catalog.settings import Store as StoreSettings
 
 CONTENT = secrets.token_bytes(5000)
@@ -183,3 +187,74 @@ def test_connections_suffice_for_whoever_transfers_over_most(home: Home) -> None
         assert vox.store.request("POOL", lambda s3: s3.meta.config.max_pool_connections) >= 40 + 2
     with voxledger.open(home.path, store_endpoint=NOBODY, store_upload_threads=60) as vox:
         assert vox.store.request("POOL", lambda s3: s3.meta.config.max_pool_connections) >= 60 + 60
+
+
+@pytest.mark.parametrize("key", ["plain.wav", "a b/ü+ë=&?#%20~'()*!.wav", "x~y/.z-w_.wav", "日本/語.wav"])
+def test_a_look_gives_what_boto3_gives(store: Store, bucket: str, key: str) -> None:
+    store.put(bucket, key, CONTENT, content_type="audio/wav", metadata={"Emotion": "glücklich", "empty": ""})
+    found = store.head(bucket, key)
+    the_long_way = store.request("HEAD", lambda s3: s3.head_object(Bucket=bucket, Key=key))
+    assert found == from_head(key, the_long_way)
+    assert found is not None
+    assert found.bytes == 5000
+
+
+def test_a_look_that_is_refused_is_told_as_boto3_tells_it(s3: S3Server, home: Home, bucket: str) -> None:
+    wrong = Store(home, S3Server(s3.url, s3.access_key, "wrong", keeps_metadata=True).settings())
+    with pytest.raises(StoreError) as quick:
+        wrong.head(bucket, "a")
+    with pytest.raises(StoreError) as long:
+        wrong.request(f"HEAD {bucket}/a", lambda s3: s3.head_object(Bucket=bucket, Key="a"))
+    assert (quick.value.code, str(quick.value)) == (long.value.code, str(long.value))
+
+
+def test_a_clip_comes_through_a_slow_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "CONNECT_TIMEOUT", 0.3)
+    content = secrets.token_bytes(8_000_000)
+    with _SlowServer(6_000_000) as server:
+        slow = Store(home, StoreSettings(endpoint=server.url, access_key="k", secret_key="s"))
+        slow.put("clips", "a", content)
+    assert server.received == [len(content)]
+
+
+class _SlowServer:
+    """Takes whatever is put, at so many bytes a second."""
+
+    def __init__(self, rate: int) -> None:
+        self.received: list[int] = []
+        self._rate = rate
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> _SlowServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as stream:
+                while stream.readline():
+                    length = 0
+                    while (line := stream.readline()).strip():
+                        name, _, value = line.partition(b":")
+                        length = int(value) if name.lower() == b"content-length" else length
+                        if name.lower() == b"expect":
+                            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    left = length
+                    while left:
+                        left -= len(stream.read(min(left, 50_000)))
+                        time.sleep(50_000 / self._rate)
+                    if length:
+                        self.received.append(length)
+                    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n')

@@ -21,8 +21,12 @@ from tests.catalog.objects.uploading import add_clip, events, stored
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server, wait_for
 from voxledger.catalog.events import AudioUploadFailed
+from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import Store, Uploader, client, record_key
 from voxledger.catalog.objects.uploads import uploader
+from voxledger.catalog.objects.uploads.outcomes import Outcomes
+from voxledger.catalog.objects.uploads.transfer import Sent
+from voxledger.catalog.objects.uploads.upload import read_upload
 from voxledger.catalog.settings import Store as StoreSettings
 
 _PROCESS = Path(__file__).parent / "upload_process.py"
@@ -421,3 +425,37 @@ def test_flush_without_time_only_counts(parts: Parts, through: StoreSettings, pr
         assert uploads.flush(timeout=0) == 2
         assert uploads.flush([first.clip], timeout=0) == 1
         assert uploads.flush([second.clip, "nobody"], timeout=0) == 1
+
+
+def test_what_arrives_together_is_recorded_together_and_each_for_itself(parts: Parts, bucket: str) -> None:
+    clips = [add_clip(parts, bucket) for _ in range(8)]
+    first, lost, deaf, *rest = parts.journal.lease(UPLOAD, limit=8, seconds=60)
+    outcomes, heard, go_on, leads = Outcomes(parts.recorder), [], threading.Event(), threading.Event()
+
+    def arrive(task: Task) -> None:
+        upload = read_upload(parts.recorder.unseal(task.payload, actor=task.actor, about=task.subject))
+        sent = Sent(etag="e", bytes=upload.bytes, transfer_us=1)
+
+        def recorded() -> None:
+            if task is first:
+                leads.set()
+                assert go_on.wait(20)
+            if task is deaf:
+                raise ValueError("no")
+            heard.append(task.subject)
+
+        outcomes.stored(task, upload, sent, started=time.time(), recorded=recorded)
+
+    leader = threading.Thread(target=arrive, args=(first,))
+    leader.start()
+    assert leads.wait(20)
+    for task in (lost, deaf, *rest):
+        arrive(task)  # nobody waits for the leader
+    with parts.journal.transaction() as write:
+        write.connection.execute("DELETE FROM tasks WHERE id = ?", (lost.id,))
+    assert stored(parts) == [first.subject]
+    go_on.set()
+    leader.join(20)
+    assert stored(parts) == sorted(clip.clip for clip in clips if clip.clip != lost.subject)
+    assert sorted(heard) == sorted([first.subject, *(task.subject for task in rest)])
+    assert parts.journal.counts() == []

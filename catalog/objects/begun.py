@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import msgspec
 
 from voxledger.catalog import platform
-from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.multipart import give_up
 from voxledger.catalog.objects.sending import Begun, Memory
+from voxledger.catalog.objects.store import Store
 
 _SUFFIX = ".begun"
+_log = logging.getLogger(__name__)
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +31,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Remembered:
-    """Remembers the upload of one content: a `sending.Memory`. Raises OSError when it cannot be written."""
+    """Remembers the upload of one content: a `sending.Memory`. Where that cannot be written, it begins anew once killed."""
 
     def __init__(self, path: Path, endpoint: str, bucket: str, key: str) -> None:
         self._path = path
@@ -39,8 +41,10 @@ class _Remembered:
 
     def recall(self) -> Begun | None:
         """What was begun and not finished."""
-        kept = _read(self._path)
-        return None if kept is None else Begun(kept.upload, kept.part_bytes)
+        with _without_memory():
+            kept = _read(self._path)
+            return None if kept is None else Begun(kept.upload, kept.part_bytes)
+        return None
 
     def remember(self, begun: Begun) -> None:
         """It is begun."""
@@ -51,11 +55,13 @@ class _Remembered:
             upload=begun.upload,
             part_bytes=begun.part_bytes,
         )
-        platform.write_atomic(self._path, msgspec.json.encode(kept), mode=0o600)
+        with _without_memory():
+            platform.write_atomic(self._path, msgspec.json.encode(kept), mode=0o600)
 
     def forget(self) -> None:
         """It is finished or given up."""
-        self._path.unlink(missing_ok=True)
+        with _without_memory():
+            self._path.unlink(missing_ok=True)
 
 
 class Uploads:
@@ -94,7 +100,7 @@ def uploads(folder: Path) -> Iterator[Uploads]:
     """What was begun from here. Two runs must not go on with the same upload: one at a time has it, others begin their own."""
     with contextlib.ExitStack() as stack:
         held = False
-        with contextlib.suppress(OSError):  # whoever may only read here pushes without a memory
+        with contextlib.suppress(OSError):  # whoever may only read here sends without a memory
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             held = stack.enter_context(platform.locked(folder / ".lock", blocking=False))
         yield Uploads(folder if held else None)
@@ -105,3 +111,12 @@ def _read(path: Path) -> _Kept | None:
         return msgspec.json.decode(path.read_bytes(), type=_Kept)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+
+
+@contextlib.contextmanager
+def _without_memory() -> Iterator[None]:
+    """The disk that remembers is not the one that is read: what it refuses is no fault of what is sent."""
+    try:
+        yield
+    except OSError as error:
+        _log.warning("what is being sent cannot be remembered here (%s); killed, it begins anew", error.strerror)
