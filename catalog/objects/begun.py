@@ -1,4 +1,4 @@
-"""Begun: large contents that are on their way into the store, remembered here, so that another push goes on within them."""
+"""Begun: large contents that are on their way into the store, remembered here, so that another process goes on within them."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class _Remembered:
 
     def recall(self) -> Begun | None:
         """What was begun and not finished."""
+        kept = None
         with _without_memory():
             kept = _read(self._path)
-            return None if kept is None else Begun(kept.upload, kept.part_bytes)
-        return None
+        return None if kept is None else Begun(kept.upload, kept.part_bytes)
 
     def remember(self, begun: Begun) -> None:
         """It is begun."""
