@@ -23,9 +23,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import boto3
+import msgspec
 from botocore.config import Config
 from rich.console import Console
 from rich.table import Table
@@ -139,11 +140,14 @@ class Bench:
                 sealed = self.recorder.seal(payload, actor=actor, about=key)
                 write.add_task("upload", subject=key, actor=actor.id, payload=sealed)
 
-    def uploader(self) -> None:
+    def uploader(self, confirm: Literal["head", "answer"] = "head") -> None:
         """Until everything that waits is stored, verified and recorded."""
-        uploads = Uploader(self.recorder, self.store, self.settings)
+        settings = msgspec.structs.replace(self.settings, confirm=confirm)
+        store = Store(self.home, settings)
+        uploads = Uploader(self.recorder, store, settings)
         left = uploads.flush()
         uploads.close()
+        store.close()
         assert left == 0
 
     def run(self, *argv: str) -> None:
@@ -183,6 +187,10 @@ def uploads(folder: Path, name: str, server: S3Server, count: int, threads: int)
         "bare boto3: PUT": lambda clips: lambda: bench.bare(clips, checked=False),
         "bare boto3: PUT and HEAD": lambda clips: lambda: bench.bare(clips, checked=True),
         "voxledger": lambda clips: (bench.queued(clips), bench.uploader)[1],
+        'voxledger, store.confirm = "answer"': lambda clips: (
+            bench.queued(clips),
+            lambda: bench.uploader("answer"),
+        )[1],
         "rclone copy": lambda clips: lambda: bench.run(
             find_rclone(), "copy", str(clips[0][1].parent), f"bench:{BUCKET}/copied/{bench.rounds}", "--transfers",
             str(threads), "--checkers", str(threads), "--no-check-dest",

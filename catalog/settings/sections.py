@@ -165,6 +165,9 @@ class Store(_Section, frozen=True, kw_only=True):
     """Template of an audio key; must hold {clip}."""
     records: Literal["auto", "always", "never"] = "auto"
     """Whether a small sealed record is put beside each object; auto = where the store forgets metadata."""
+    confirm: Literal["head", "answer"] = "head"
+    """How an upload is verified: head = each object is looked at afterwards; answer = the answer to the PUT is enough where its ETag is
+    the MD5 of the file, which saves a request a clip."""
     upload_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     """Concurrent uploads of one process, and parts of large files that are under way at a time."""
     upload_limit: Size = 0

@@ -427,6 +427,22 @@ def test_flush_without_time_only_counts(parts: Parts, through: StoreSettings, pr
         assert uploads.flush([second.clip, "nobody"], timeout=0) == 1
 
 
+@pytest.mark.parametrize(("confirm", "looks"), [("head", 6), ("answer", 0)])
+def test_the_answer_to_a_put_is_enough_where_that_is_wanted(
+    parts: Parts, proxy: FaultProxy, through: StoreSettings, bucket: str, confirm: str, looks: int
+) -> None:
+    clips = [add_clip(parts, bucket) for _ in range(6)]
+    settings = msgspec.structs.replace(through, confirm=confirm)
+    Store(parts.home, settings).ensure_bucket(bucket)
+    before = proxy.count("HEAD", f"/{bucket}/")
+    with Uploading(parts, settings) as uploads:
+        assert uploads.flush() == 0
+    assert proxy.count("HEAD", f"/{bucket}/") - before == looks
+    assert stored(parts) == sorted(clip.clip for clip in clips)
+    store = Store(parts.home, settings)
+    assert [store.get(bucket, clip.key) for clip in clips] == [clip.content for clip in clips]
+
+
 def test_what_arrives_together_is_recorded_together_and_each_for_itself(parts: Parts, bucket: str) -> None:
     clips = [add_clip(parts, bucket) for _ in range(8)]
     first, lost, deaf, *rest = parts.journal.lease(UPLOAD, limit=8, seconds=60)
