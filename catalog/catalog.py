@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,13 +86,17 @@ class Catalog:
 
         Raises ClipNotFound when there is none, or several.
         """
+        return self._found(reference, fresh=True)
+
+    def _found(self, reference: str | Clip, *, fresh: bool) -> Clip:
+        """`clip`; unless `fresh`, as it was when somebody last asked for what is new."""
         reference = digits = Clip.named(reference)
         digits = digits if _UUID.fullmatch(digits) else digits.replace("-", "")
         if not (_UUID.fullmatch(digits) or re.fullmatch(r"[0-9a-f]{4,32}", digits)):
             raise ClipNotFound(
                 f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
             )
-        with self.keeper.reading() as reading:
+        with self.keeper.reading(fresh=fresh) as reading:
             ids = _ids(reading, digits)
             if len(ids) > 1:
                 raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
@@ -244,6 +249,11 @@ class Catalog:
             given = self.audio.fetch_again(clip)
             if given is not None:
                 return given
+            if _UUID.fullmatch(clip):
+                # Each use is an event, and what is new takes long to read: the last known state will do, for what has
+                # changed since shows when the file or the object is not there.
+                with suppress(ClipNotFound):
+                    return self.audio.fetch(self._found(clip, fresh=False), progress=progress)
         return self.audio.fetch(self._given(clip), progress=progress)
 
     def url(self, clip: str | Clip, expires: int = 300) -> str:

@@ -188,6 +188,8 @@ class Attempt:
         clip: Clip | None = None
         made: Made | None = None
         try:
+            if self._around.cache.lacks_room():
+                self._around.cache.sweep()
             self._around.home.require_room(self._around.settings.general.min_free_disk)
             made = self.made(listener)
             self._tally.stage = "storage"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from voxledger.catalog import platform
 from voxledger.synth.engines.base import Samples
 
 _FULL_SCALE = 32768
@@ -38,13 +39,15 @@ class SpeechCache:
     """Sentences by the keyed hash of all that decides how they sound, one file each, in a folder for each actor.
 
     The files hold sound and no text. They are let go when they were not used for `life` seconds, and the longest unused
-    first when there is more than `limit` bytes. A damaged file is as good as none. Safe from many threads and processes.
+    first when there is more than `limit` bytes, or less than `keep_free` bytes are free on the disk: clips come first. A
+    damaged file is as good as none. Safe from many threads and processes.
     """
 
-    def __init__(self, folder: Path, *, limit: int, life: float) -> None:
+    def __init__(self, folder: Path, *, limit: int, life: float, keep_free: int = 0) -> None:
         self._folder = folder
         self._limit = limit
         self._life = life
+        self._keep_free = keep_free
         self._lock = threading.Lock()
         self._put = 0
 
@@ -72,7 +75,11 @@ class SpeechCache:
         part = path.with_name(f".{key}.{os.getpid()}.{threading.get_ident()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(_packed(stretches))
+            content = _packed(stretches)
+            if self.lacks_room(len(content)):
+                self.sweep()
+                return
+            part.write_bytes(content)
             part.replace(path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -83,6 +90,10 @@ class SpeechCache:
             due = self._put % _BETWEEN_SWEEPS == 1
         if due:
             self.sweep()
+
+    def lacks_room(self, more: int = 0) -> bool:
+        """Whether the disk would have less than `keep_free` bytes left with so many more."""
+        return self._keep_free > 0 and self._folder.exists() and platform.free_disk(self._folder) - more < self._keep_free
 
     def sweep(self) -> int:
         """Let go what is too old or too much; gives the bytes that are left."""
@@ -97,6 +108,8 @@ class SpeechCache:
         total = sum(size for _, size, _ in files)
         oldest = time.time() - self._life
         room = self._limit * _LEFT if total > self._limit else total
+        if self.lacks_room():
+            room = min(room, total - (self._keep_free - platform.free_disk(self._folder)))
         for changed, size, path in files:
             if changed >= oldest and total <= room:
                 break

@@ -74,6 +74,7 @@ class Studio:
                 limit=settings.synth.speech_cache,
                 # Never longer than the clip itself is kept at least: what was purged must not sound on in here.
                 life=min(settings.synth.speech_keep, settings.retention.minimum_age + settings.retention.grace),
+                keep_free=settings.general.min_free_disk,
             ),
             on_recorded=on_recorded,
         )

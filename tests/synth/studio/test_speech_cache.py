@@ -74,6 +74,19 @@ def test_the_longest_unused_go_first(tmp_path: Path) -> None:
     assert mine.get("ann", "k9") is not None
 
 
+def test_it_gives_way_where_the_disk_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 100_000
+    monkeypatch.setattr("voxledger.catalog.platform.free_disk", lambda path: free)
+    mine = SpeechCache(tmp_path, limit=1_000_000, life=1000.0, keep_free=50_000)
+    for number in range(4):
+        mine.put("ann", f"k{number}", [stretch(np.zeros(2000))])
+        os.utime(tmp_path / "ann" / f"k{number}", (time.time() - 100 + number,) * 2)
+    free = 45_000
+    mine.put("ann", "new", [stretch(np.zeros(2000))])
+    assert mine.get("ann", "new") is None
+    assert [mine.get("ann", f"k{number}") is None for number in range(4)] == [True, True, False, False]
+
+
 def test_what_was_not_used_for_its_life_is_gone(tmp_path: Path) -> None:
     mine = cache(tmp_path, life=50.0)
     mine.put("ann", "old", [stretch(np.zeros(10))])
