@@ -313,16 +313,21 @@ def fetch(folder: Path, calls: int) -> Table:
     with voxledger.open(folder / "home", store_endpoint="http://127.0.0.1:9", store_close_wait=0) as vox:
         clips = [vox.speak(f"The tide turns {number} times.", language="en") for number in range(50)]
         clip = [vox.catalog.clip(made.id) for made in clips]
-        first = median(timed(lambda: vox.catalog.fetch(one.id)) for one in clip)  # noqa: B023  # called at once
+    with voxledger.open(folder / "home", store_endpoint="http://127.0.0.1:9", store_close_wait=0) as vox:
+        vox.catalog.fetch(clip[0].id)
+        first = median(timed(lambda: vox.catalog.fetch(one.id)) for one in clip[1:])  # noqa: B023  # called at once
+        clip = [vox.catalog.clip(made.id) for made in clips]
         ways: dict[str, Callable[[int], object]] = {
             "stat and open of the file": lambda number: clip[number].path.open("rb").close(),  # type: ignore[union-attr]
             "catalog.fetch(clip)": lambda number: vox.catalog.fetch(clip[number]),
-            "catalog.fetch(id), asked before": lambda number: vox.catalog.fetch(clip[number].id),
+            "catalog.fetch(id), of a clip that was shown or asked for": lambda number: vox.catalog.fetch(
+                clip[number].id
+            ),
         }
         table = Table(title=f"a clip from the cache, medians of {calls:,}; each is recorded as use. Bar: 2 ms")
         for heading in ("way", "ms"):
             table.add_column(heading, justify="left" if heading == "way" else "right")
-        table.add_row("catalog.fetch(id), the first time in a process", f"{first * 1e3:.3f}")
+        table.add_row("catalog.fetch(id), out of the blue", f"{first * 1e3:.3f}")
         for way, step in ways.items():
             found = [timed(lambda: step(number % len(clip))) for number in range(calls)]  # noqa: B023  # called at once
             table.add_row(way, f"{median(found) * 1e3:.3f}")

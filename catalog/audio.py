@@ -101,8 +101,13 @@ class Audio:
         self.accessed(clip, "fetch")
         return path
 
+    def handed(self, clip: Clip) -> None:
+        """Somebody was given this clip, and may ask for it by its id next."""
+        if clip.path is not None and clip.state not in ("purging", "purged"):
+            self._remember(clip.id, _Place(clip.path, clip.bytes))
+
     def fetch_again(self, clip: str) -> Path | None:
-        """`fetch` by a whole id, without asking the catalog, where the file was given before and is still there."""
+        """`fetch` by a whole id, without asking the catalog, where file or clip was given before and the file is still there."""
         with self._lock:
             place = self._places.get(clip)
         if place is None or not _given(place.path, place.bytes):

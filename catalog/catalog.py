@@ -284,7 +284,9 @@ class Catalog:
         return clip
 
     def _clip(self, row: dict[str, Any]) -> Clip:
-        return clip_of(row, self.home.cache).bound(self.audio)
+        clip = clip_of(row, self.home.cache).bound(self.audio)
+        self.audio.handed(clip)
+        return clip
 
 
 def clip_of(row: Mapping[str, Any], cache: Path) -> Clip:
