@@ -93,7 +93,9 @@ class SpeechCache:
 
     def lacks_room(self, more: int = 0) -> bool:
         """Whether the disk would have less than `keep_free` bytes left with so many more."""
-        return self._keep_free > 0 and self._folder.exists() and platform.free_disk(self._folder) - more < self._keep_free
+        return (
+            self._keep_free > 0 and self._folder.exists() and platform.free_disk(self._folder) - more < self._keep_free
+        )
 
     def sweep(self) -> int:
         """Let go what is too old or too much; gives the bytes that are left."""
