@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from voxledger.catalog.errors import EventRejected, VaultError
 from voxledger.catalog.events import Draft, Event, decode_fact, from_cloudevent, to_cloudevent
 from voxledger.catalog.events.cloudevent_files import entries
+from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.recorder import Recorder
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with how far it has come and how far it goes."""
 
 _PAGE = 20_000
 _PAGE_BYTES = 32_000_000
@@ -43,7 +41,7 @@ def exported(
     since: datetime | None = None,
     until: datetime | None = None,
     after: int = 0,
-    progress: Progress | None = None,
+    progress: Counting | None = None,
 ) -> Iterator[bytes]:
     """Events of the log in its order, as CloudEvents: those that happened from `since` on and before `until`.
 
@@ -83,7 +81,7 @@ def counts(keeper: Keeper) -> dict[tuple[str, int], int]:
 
 
 def take_in(
-    file: BinaryIO, recorder: Recorder, keeper: Keeper, *, actor: str, progress: Progress | None = None
+    file: BinaryIO, recorder: Recorder, keeper: Keeper, *, actor: str, progress: Counting | None = None
 ) -> TakenIn:
     """Record the CloudEvents of a file that can be read twice: lines of JSON, or one JSON array.
 

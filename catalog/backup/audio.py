@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from voxledger.catalog.objects.begun import Uploads
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.objects.sending import Sending
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Saver:
         self._begun = begun
         self._lacking = 0
 
-    def save(self, keeper: Keeper, before: Manifest | None, progress: Callable[[str, int, int], None]) -> SavedAll:
+    def save(self, keeper: Keeper, before: Manifest | None, progress: Progress) -> SavedAll:
         """Save what an earlier backup, `before`, has not. Raises StoreError, OSError, DiskFull."""
         (total, waiting), done, objects, size = self._total(keeper), 0, 0, 0
         path = self._folder / LISTING

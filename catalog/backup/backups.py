@@ -11,13 +11,14 @@ import msgspec
 
 from voxledger.catalog.backup.bucket import Bucket, Listed
 from voxledger.catalog.backup.contents import Manifest
-from voxledger.catalog.backup.creating import Created, Creator, Progress
+from voxledger.catalog.backup.creating import Created, Creator
 from voxledger.catalog.backup.keeping import Rules
 from voxledger.catalog.backup.pruning import Pruned, prune
 from voxledger.catalog.backup.restoring import Restored, Restorer
 from voxledger.catalog.backup.verifying import Checked, verify
 from voxledger.catalog.errors import BackupDamaged, BackupError
 from voxledger.catalog.home import Home
+from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,10 +42,6 @@ class Entry(NamedTuple):
     manifest: Manifest | None
     encrypted: bool
     trouble: str
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """Nobody watches."""
 
 
 class Backups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ from voxledger.catalog.log.columns import bodies
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.objects.records import CONTENT_TYPE, record_key
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.queries import load
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def bring_back(
     store: Store,
     keeper: Keeper,
     folder: Path,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Brought:
     """Bring back what `store` lacks of a backup's audio; `folder` takes what passes through. Repeating is safe.
 

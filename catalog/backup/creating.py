@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from voxledger.catalog.events import BackupCompleted, new_id
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects.begun import uploads
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 FOLDER = "backup.tmp"
 """The folder in HOME for copies on their way; it is there only while a backup is made."""
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done (`sending`, `saving audio`, …), and how much of how much is done."""
 
 
 class Created(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from voxledger.catalog.errors import BackupDamaged, DiskFull
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
 
 _SEGMENT = re.compile(r"segments/\d{12}-\d{12}\.jsonl\.zst")
@@ -27,9 +28,7 @@ _HEAD = re.compile(r"\d{12}-[0-9a-f]{64}\.json")
 _THREADS = 8
 
 
-def fetch(
-    bucket: Bucket, manifest: Manifest, seal: Seal, folder: Path, progress: Callable[[str, int, int], None]
-) -> None:
+def fetch(bucket: Bucket, manifest: Manifest, seal: Seal, folder: Path, progress: Progress) -> None:
     """Bring every file of a backup into a folder; what an earlier call brought is not fetched again.
 
     Raises BackupDamaged that names the object which is missing or altered, DiskFull, StoreError, OSError.

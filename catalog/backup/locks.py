@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import BackupError, StoreError, StoreUnavailable
 from voxledger.catalog.events import new_id
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.progress import Progress
 
 if TYPE_CHECKING:
     from voxledger.catalog.objects import ObjectInfo, Store
@@ -73,10 +74,10 @@ class Lock:
             yield thing
             self.renew()
 
-    def told(self, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+    def told(self, progress: Progress) -> Progress:
         """Whoever tells how far it is keeps the lock, and hears when it is lost."""
 
-        def tell(what: str, done: int, total: int) -> None:
+        def tell(what: str, done: int, total: int | None) -> None:
             progress(what, done, total)
             self.renew()
 

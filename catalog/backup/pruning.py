@@ -4,7 +4,7 @@ in between, a piece too many is left, never one too few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,7 @@ from voxledger.catalog.backup.locks import Lock, held
 from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.errors import BackupDamaged, BackupError
 from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.progress import Progress
 
 _T = TypeVar("_T")
 _BATCH = 1000
@@ -42,7 +43,7 @@ def prune(
     *,
     drop: Sequence[str] = (),
     apply: bool,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Pruned:
     """Decide which backups go, and delete them if `apply`; `drop` names some that go in any case, damaged ones too.
 
@@ -68,7 +69,7 @@ class _Prune:
         self,
         bucket: Bucket,
         dropped: tuple[Listed, ...],
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
         *,
         lock: Lock | None,
     ) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -36,6 +36,7 @@ from voxledger.catalog.log import Keeper
 from voxledger.catalog.log.verify import verify
 from voxledger.catalog.log.writer import nothing_to_recover
 from voxledger.catalog.objects.shipping import Archive, given
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.settings import FILE_NAME
@@ -115,7 +116,7 @@ class Restorer:
         vault: Path | None,
         vault_key: str,
         with_audio: bool,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
     ) -> Restored:
         """Build the HOME, prove that its log is the one that was backed up, record it, and put it in its place.
 
@@ -161,7 +162,7 @@ class Restorer:
         started: float,
         *,
         with_audio: bool,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
     ) -> Restored:
         manifest = self._manifest
         (self._home / HEADS).unlink(missing_ok=True)
@@ -192,7 +193,7 @@ class Restorer:
             manifest, self._into, lost, back, len(actors), known, audio, settings_beside=False, elapsed_us=0
         )
 
-    def _prove(self, keeper: Keeper, progress: Callable[[str, int, int], None]) -> None:
+    def _prove(self, keeper: Keeper, progress: Progress) -> None:
         manifest = self._manifest
         verdict = verify(keeper, progress=lambda done, end: progress("verifying", done, end))
         if not verdict.intact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from voxledger.catalog.errors import BackupError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal.copying import copy
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def take(
     before: Manifest | None,
     *,
     encrypted: bool,
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> Taken:
     """Copy what changes into `folder`, and name what does not. `before` is this node's last backup.
 

@@ -5,7 +5,7 @@ What is damaged is noted there (see `damage`), so that the next backup replaces 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.objects.hashing import hash_object
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.progress import Progress
 
 MOST = 100
 """Problems of one backup that are told one by one."""
@@ -42,9 +43,7 @@ class Checked(NamedTuple):
         return not self.problems
 
 
-def verify(
-    bucket: Bucket, backups: Sequence[Listed], *, quick: bool, progress: Callable[[str, int, int], None]
-) -> list[Checked]:
+def verify(bucket: Bucket, backups: Sequence[Listed], *, quick: bool, progress: Progress) -> list[Checked]:
     """Look at backups: at every byte, each piece once; or, if `quick`, only whether everything is there in its size.
 
     What is damaged is noted in the bucket. Raises BackupError for another key, StoreError when the store does not answer.
@@ -53,7 +52,7 @@ def verify(
 
 
 class _Verifier:
-    def __init__(self, bucket: Bucket, *, quick: bool, progress: Callable[[str, int, int], None]) -> None:
+    def __init__(self, bucket: Bucket, *, quick: bool, progress: Progress) -> None:
         self._bucket = bucket
         self._quick = quick
         self._progress = progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import BackupError
+from voxledger.catalog.progress import Progress
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -262,12 +263,12 @@ def _passphrase(settings: Settings, *, new: bool) -> str:
 
 
 @contextmanager
-def _watched(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def _watched(*, quiet: bool) -> Iterator[Progress]:
     """A line on standard error for each thing that is done, with a bar for what travels."""
     with terminal.transfer_progress(quiet=quiet) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int | None) -> None:
             travels = what in _BYTES or what.startswith("checking backup")
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total if travels else None)

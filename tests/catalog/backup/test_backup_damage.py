@@ -56,7 +56,7 @@ def test_what_did_not_arrive_as_it_was_sent_is_no_backup(rclone_node: Node, gone
     rclone_node.speak(12)
     wrong: list[str] = []
 
-    def progress(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int | None) -> None:
         if what == "confirming":
             name = next(name for name in rclone_node.objects() if name.startswith("data/"))
             rclone_node.change(name, None if gone else _flipped(rclone_node.objects()[name]))

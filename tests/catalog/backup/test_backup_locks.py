@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from tests.catalog.backup.nodes import Node
 from voxledger.catalog.backup import Rules, audio, locks
 from voxledger.catalog.backup.locks import held
 from voxledger.catalog.errors import BackupError
+from voxledger.catalog.progress import Progress
 
 ONE = Rules(last=1, daily=0, weekly=0, monthly=0)
 LOST = "taken its lock away"
@@ -28,10 +28,10 @@ def _unlocked(node: Node) -> None:
         node.change(name, None)
 
 
-def _losing(node: Node, during: str, heard: list[str]) -> Callable[[str, int, int], None]:
+def _losing(node: Node, during: str, heard: list[str]) -> Progress:
     """Hears of progress, and loses the lock as soon as `during` begins."""
 
-    def progress(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int | None) -> None:
         if what == during and what not in heard:
             _unlocked(node)
         heard.append(what)

@@ -131,7 +131,7 @@ def test_nobody_prunes_while_a_backup_is_restored(rclone_node: Node, tmp_path: P
         vox.backups.create()
     refused = []
 
-    def progress(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int | None) -> None:
         if what == "fetching" and not refused:
             with pytest.raises(BackupError, match="a backup is being restored") as caught:
                 backups.prune(apply=True)

@@ -323,7 +323,7 @@ def test_the_tables_say_what_a_plain_model_says() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=count(150),
+            max_examples=count(100),
             stateful_step_count=50,
             derandomize=True,
             deadline=None,
@@ -334,7 +334,7 @@ def test_the_tables_say_what_a_plain_model_says() -> None:
         ),
     )
     steps = Histories.steps + Histories.events  # an event is a step, and so is everything else that is done
-    assert steps >= count(10_000)
+    assert steps >= count(6_000)
     told_of_soak(
         "histories against a model", steps=steps, events=Histories.events, looks=Histories.looks,
         seconds=time.monotonic() - begun,

@@ -79,7 +79,7 @@ def test_damage_is_named_with_what_mends_it(run: Run, folder: Path) -> None:
     assert "gpt.pth is damaged" in shown
     assert "voxledger models restore indextts@2.5 puts it back" in shown
     shown = run("restore", "indextts@2.5")[1]
-    assert "damaged gpt.pth is damaged: its SHA-256 is another one; replaced" in shown
+    assert "gpt.pth is damaged: its SHA-256 is another one; replaced" in shown
     assert run("verify", "--deep")[0] == 0
 
 

@@ -13,7 +13,7 @@ from tests.catalog.projections.lives import life
 from tests.soak import rounds
 
 
-@pytest.mark.parametrize("seed", rounds(40))
+@pytest.mark.parametrize("seed", rounds(20))
 def test_tables_do_not_depend_on_how_the_log_is_cut(seed: int) -> None:
     draw = random.Random(seed)
     history = life(draw, 100)
@@ -24,7 +24,7 @@ def test_tables_do_not_depend_on_how_the_log_is_cut(seed: int) -> None:
             assert found[name] == rows, (name, sizes)
 
 
-@pytest.mark.parametrize("seed", rounds(40))
+@pytest.mark.parametrize("seed", rounds(20))
 def test_the_past_is_what_folding_up_to_it_gives(seed: int) -> None:
     draw = random.Random(1000 + seed)
     history = life(draw, 150)

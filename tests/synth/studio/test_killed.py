@@ -29,7 +29,7 @@ with voxledger.open({home!r}, store_endpoint={nobody!r}, general_actor="ann", st
 """
 
 
-@pytest.mark.parametrize("seed", rounds(30))
+@pytest.mark.parametrize("seed", rounds(20))
 def test_no_acknowledged_clip_is_lost_and_none_is_doubled(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     told: dict[str, str] = {}
