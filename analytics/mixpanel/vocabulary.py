@@ -134,7 +134,7 @@ VOCABULARY: Mapping[str, Entry] = {
             *_same("emotion", "emotion_mode", "emotion_strength", "text_length", "take", "segments"),
             *_same("format", "sample_rate", "channels", "bytes", "loudness_lufs", "true_peak_dbtp"),
             *_same("silence_share", "speech_rate", "suspect", "streamed", "segments_cached"),
-            *_seconds("duration_us", "queue_us", "first_us", "synthesis_us", "audio_us", "encode_us"),
+            *_seconds("duration_us", "queue_us", "first_us", "load_us", "synthesis_us", "audio_us", "encode_us"),
             # A hash of a recording would let somebody who has the recording recognize a person.
             Rule(field="voice_sha256", name="cloned_voice", convert=_to_whether),
         ),
