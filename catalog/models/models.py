@@ -128,14 +128,15 @@ class Models:
             wanted, expected = self._wanted(bucket, reference)
         except StoreError:
             known = self.local.current(reference)
-            if known is None or (done := self._here(Reference(reference, known))) is None:
+            here = Reference(reference, known) if known is not None else None
+            if here is None or (done := self._here(here, self._recorded(here))) is None:
                 raise
             _log.warning("the store does not say which version of %s is current; taking %s as before", reference, known)
             return done
-        if "@" in reference and (done := self._here(wanted)) is not None:
+        recorded = self._recorded(wanted)
+        if "@" in reference and (done := self._here(wanted, recorded)) is not None:
             return done
-        recorded = self._recorded(wanted) or expected
-        manifest = manifest_in(bucket, wanted, expected=recorded)
+        manifest = manifest_in(bucket, wanted, expected=recorded or expected)
         done = self._pulled(bucket, manifest, progress=progress)
         if "@" not in reference:
             self.local.remember_current(wanted.name, wanted.version)
@@ -264,11 +265,11 @@ class Models:
         with self.local.locked():
             return self.local.sweep()
 
-    def _here(self, wanted: Reference) -> Pulled | None:
-        """A version that is here whole, by its sizes, and is what the log has of it, if it has it."""
+    def _here(self, wanted: Reference, recorded: str | None) -> Pulled | None:
+        """A version that is here whole, by its sizes, and is what the log has of it (`recorded`), if it has it."""
         started = time.perf_counter()
         manifest = self.local.complete(wanted)
-        if manifest is None or self._recorded(wanted) not in (None, manifest.sha256):
+        if manifest is None or recorded not in (None, manifest.sha256):
             return None
         return Pulled(
             manifest=manifest, path=self.local.path(wanted), fetched_files=0, fetched_bytes=0, damaged=(), was_here=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +42,7 @@ def user_agent() -> str:
     """What we call ourselves to stores. Without one of our own, boto3 composes a long one anew for each request."""
     import botocore
 
-    try:
-        ours = version("voxledger")
-    except PackageNotFoundError:
-        ours = "0"
-    return f"voxledger/{ours} botocore/{botocore.__version__} python/{platform.python_version()}"
+    return f"voxledger/{version('voxledger')} botocore/{botocore.__version__} python/{platform.python_version()}"
 
 
 def _ask_first(params: dict[str, Any], **_: Any) -> None:

@@ -15,7 +15,7 @@ from tests.s3 import S3Server
 from voxledger.catalog import ClipNotFound, LogCorrupt, QueryError, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.events import ClipPurged, new_id
+from voxledger.catalog.events import AudioStored, ClipPurged, ObjectMissing, new_id
 from voxledger.ledger import Ledger
 
 
@@ -118,6 +118,10 @@ def test_totals_count_what_is_there_and_name_what_is_gone(parts: Parts, catalog:
     totals = catalog.totals()
     assert (totals["clips"], totals["bytes"], totals["duration_us"], totals["purged"]) == (1, 10, 1_500_000, 1)
     assert catalog.clip(kept).state == "local"
+    parts.record(AudioStored(bucket="b", bytes=10, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k"), kept)
+    assert (catalog.totals()["stored"], catalog.totals()["missing"]) == (1, 0)
+    parts.record(ObjectMissing(bucket="b", state="absent", bytes=10, found_bytes=None, found_etag=None, key="k"), kept)
+    assert (catalog.totals()["stored"], catalog.totals()["missing"]) == (0, 1)
 
 
 def test_sql_gives_frames_and_tables(parts: Parts, catalog: Catalog) -> None:

@@ -71,11 +71,23 @@ def test_an_id_an_ending_and_a_clip_all_fetch(stored: Ledger) -> None:
 
 
 def test_a_fetch_from_the_cache_asks_neither_store_nor_log(stored: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    clip = only(stored)
-    stored.catalog.fetch(clip)
+    clip = only(stored)  # shown is enough
     monkeypatch.setattr(stored.catalog, "keeper", None)
     stored.store.close()
     assert stored.catalog.fetch(clip.id) == clip.path
+
+
+def test_a_clip_out_of_the_blue_is_fetched_without_reading_the_news(
+    stored: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = only(stored)
+    with voxledger.open(stored.home.path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as other:
+        news = other.speak("Another one.")
+        # What has not been read yet is found all the same.
+        assert stored.catalog.fetch(news.id) == news.path
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(other.keeper, "drain", lambda **_: pytest.fail("the news were read"))
+            assert other.catalog.fetch(clip.id) == clip.path
 
 
 def test_a_local_file_of_another_size_is_not_believed(stored: Ledger) -> None:

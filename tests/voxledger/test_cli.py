@@ -258,6 +258,15 @@ def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
     assert "tags: b" in run("clips", "untag", short[-4:], "a")[1]
     shown = json.loads(run("show", short, "--json")[1])
     assert (shown["pinned"], shown["tags"], shown["text"]) == (True, ["b"], "Keep me.")
+    assert (shown["made"]["determinism"], shown["made"]["sampling"], shown["made"]["emotion_strength"]) == (
+        "bytes",
+        {},
+        1,
+    )
+    told = " ".join(run("show", short)[1].split())
+    assert f"engine espeak {shown['made']['engine_version']}" in told
+    assert "the same request gives the same bytes" in told
+    assert "speaking" in told
     assert short in run("clips", "--tag", "b")[1]
     assert run("clips", "untag", short, "zzz")[2].startswith("error: clip")
     assert "unpinned" in run("clips", "unpin", short)[1]

@@ -110,8 +110,14 @@ def test_a_model_that_is_here_needs_no_store(rclone_store: S3Server, machine_on:
         assert machine.models.ensure("indextts@2.5") == place
         assert machine.models.ensure("indextts") == place
         assert machine.models.path("indextts") == place
+        for reference in ("indextts@2.5", "indextts"):
+            pulled = machine.models.pull(reference)
+            assert (pulled.path, pulled.was_here, pulled.fetched_bytes) == (place, True, 0)
         with pytest.raises(StoreError):
             machine.models.ensure("indextts@2.6")
+        (place / "gpt.pth").unlink()
+        with pytest.raises(StoreError):
+            machine.models.pull("indextts@2.5")
 
 
 def test_what_is_not_there_is_named_with_what_is(machine: Machine, folder: Path) -> None:
