@@ -89,10 +89,8 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
     try:
         fetch_object(
             bucket.store, bucket.name, blob_key(file.sha256), path, bytes=file.bytes, sha256=file.sha256, threads=threads,
-            progress=arrivals,
+            progress=arrivals, called=f"{file.path} of {reference}",
         )  # fmt: skip
-    except DiskFull as error:
-        raise DiskFull(str(error).replace(path.name, f"{file.path} of {reference}")) from error
     except StoreError as error:
         if error.code in MISSING:
             raise lacking(reference, [file.path]) from error

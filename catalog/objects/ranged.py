@@ -43,6 +43,7 @@ def fetch_object(
     sha256: str,
     threads: int = THREADS,
     progress: Arrived | None = None,
+    called: str = "",
 ) -> Path:
     """Write an object into `path`, which appears whole and checked (`bytes`, `sha256` in hex) or not at all.
 
@@ -54,7 +55,8 @@ def fetch_object(
 
     Raises StoreError with the code `NoSuchKey` where nothing lies, `Changed` where another object lies, `Damaged` where the
     bytes in the store are not those of `sha256`; StoreUnavailable when the store falls silent for longer than a few
-    attempts; DiskFull, also before the first byte; OSError when the disk fails.
+    attempts; DiskFull, also before the first byte, in which `called` stands for the file's own name; OSError when the disk
+    fails.
     """
     part = PartFile(path, size=bytes, sha256=sha256)
     heard = progress or _unheard
@@ -77,7 +79,7 @@ def fetch_object(
     except OSError as error:
         if not platform.lacks_room(error, path.parent):
             raise
-        raise _full(path, bytes) from error
+        raise _full(path, bytes, called or path.name) from error
     return path
 
 
@@ -227,10 +229,10 @@ def _require_room(part: PartFile) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
 
-def _full(path: Path, size: int) -> DiskFull:
+def _full(path: Path, size: int, name: str) -> DiskFull:
     free = platform.free_disk(path.parent)
     return DiskFull(
-        f"{path.name} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free in {path.parent}; make room and try"
+        f"{name} needs {size / 1e6:,.1f} MB and {free / 1e6:,.1f} MB are free in {path.parent}; make room and try"
         " again: what has arrived of it is kept"
     )
 

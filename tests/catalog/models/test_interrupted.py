@@ -212,6 +212,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_came(
         held.set()
         said = child.communicate(timeout=60)[0]
         assert (child.returncode, said[:9]) == (1, "DiskFull:"), said
+        assert " of indextts@2.5 needs " in said
         (disk / "filler").unlink()
         came = proxy.count("GET", "/blobs/")
         pulled = other.models.pull("indextts@2.5")
