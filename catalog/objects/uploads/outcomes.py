@@ -64,15 +64,12 @@ class Outcomes:
     def _write(self, arrived: list[_Arrived]) -> None:
         try:
             ours = self._recorded(arrived)
-        except EventRejected as error:
-            if len(arrived) > 1:  # whose fault it was shows when each is tried alone
-                for each in arrived:
+        except Exception as error:  # noqa: BLE001  # what came meanwhile must not be left to whoever comes next
+            if isinstance(error, EventRejected) and len(arrived) > 1:
+                for each in arrived:  # whose fault it was shows when each is tried alone
                     self._write([each])
             else:
                 _unrecorded(arrived, error)
-            return
-        except VoxledgerError as error:
-            _unrecorded(arrived, error)
             return
         for each, mine in zip(arrived, ours, strict=True):
             if not mine:
@@ -125,7 +122,8 @@ class Outcomes:
         return self._recorder.draft(fact, subject=task.subject, actor=self._recorder.known(task.actor))
 
 
-def _unrecorded(arrived: list[_Arrived], error: VoxledgerError) -> None:
+def _unrecorded(arrived: list[_Arrived], error: Exception) -> None:
     """Their leases run out, or end with this process; then they are taken again, and find their objects."""
+    why = str(error) if isinstance(error, VoxledgerError) else type(error).__name__
     tasks = ", ".join(str(each.task.id) for each in arrived)
-    _log.warning("what has arrived cannot be recorded yet (upload tasks %s): %s", tasks, error)
+    _log.warning("what has arrived cannot be recorded yet (upload tasks %s): %s", tasks, why)

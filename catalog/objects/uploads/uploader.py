@@ -320,7 +320,7 @@ class Uploader:
             at_once = ended.endpoint == "silent" and ended.failure != "ReadTimeoutError"
             self._retry(task, ended.reason, after=0.0 if at_once else backoff(task.attempts))
         elif ended.verdict == "refused" and (refusals := self._refused(task)) < MOST_REFUSALS:
-            self._retry(task, ended.reason, after=backoff(max(1, refusals)))
+            self._retry(task, ended.reason, after=backoff(refusals or task.attempts))
         else:
             self._park(task, ended)
 
@@ -350,9 +350,8 @@ class Uploader:
             return 0
 
     def _forgive(self, task: Task) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # what stays belongs to a task that is done: swept when the next process begins
+        # What stays belongs to a task that is done, and is swept when the next process begins.
+        with contextlib.suppress(OSError):
             self._refusals.forget(task)
 
     def _retry(self, task: Task, reason: str, *, after: float) -> None:

@@ -427,6 +427,23 @@ def test_flush_without_time_only_counts(parts: Parts, through: StoreSettings, pr
         assert uploads.flush([second.clip, "nobody"], timeout=0) == 1
 
 
+def test_a_refusal_that_cannot_be_counted_waits_longer_each_time_and_is_never_left_leased(
+    parts: Parts, rclone_store: S3Server, monkeypatch: pytest.MonkeyPatch, hasty: None
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    waited: list[int] = []
+    monkeypatch.setattr("voxledger.catalog.objects.uploads.refusals.Refusals.count", full)
+    monkeypatch.setattr(uploader, "backoff", lambda attempts: waited.append(attempts) or 0.0)
+    add_clip(parts, "NO BUCKET")
+    with Uploading(parts, rclone_store.settings()) as uploads:
+        uploads.notify()
+        wait_for(lambda: len(waited) > 3, "it was tried a few times")
+    assert waited[:3] == [1, 2, 3]
+    assert {task.state for task in parts.journal.tasks(UPLOAD)} == {"waiting"}
+
+
 @pytest.mark.parametrize(("confirm", "looks"), [("head", 6), ("answer", 0)])
 def test_the_answer_to_a_put_is_enough_where_that_is_wanted(
     parts: Parts, proxy: FaultProxy, through: StoreSettings, bucket: str, confirm: str, looks: int
