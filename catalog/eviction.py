@@ -28,7 +28,7 @@ from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
-from voxledger.catalog.retention.watch import Watch
+from voxledger.catalog.retention.applying.watch import Watch
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper

@@ -1,9 +1,9 @@
 """Retention: decisions about audio that explain themselves. Policy, plan, mark, grace, purge."""
 
-from voxledger.catalog.retention.executor import Applied, Note
+from voxledger.catalog.retention.applying.executor import Applied, Note
+from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.planner import Amount, Fuse, Plan, RuleSummary
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.retention import Retention
-from voxledger.catalog.retention.store import Deletable
 
 __all__ = ["Amount", "Applied", "Deletable", "Fuse", "Note", "Plan", "Policy", "Retention", "RuleSummary"]

@@ -16,11 +16,11 @@ from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention import planner, snapshot
-from voxledger.catalog.retention.executor import Applied, Executor, check
+from voxledger.catalog.retention.applying.executor import Applied, Executor, check
+from voxledger.catalog.retention.applying.purge import Purger
+from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.explain import explain
 from voxledger.catalog.retention.policy import Policy
-from voxledger.catalog.retention.purge import Purger
-from voxledger.catalog.retention.store import Deletable
 from voxledger.catalog.settings import Settings
 
 

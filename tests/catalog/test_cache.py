@@ -29,7 +29,7 @@ from voxledger.catalog.cache_files import survey
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.events import AudioAccessed, AudioAdopted, CacheEvicted, ObjectMissing, PurgeStarted, new_id
 from voxledger.catalog.objects import Store, Uploader
-from voxledger.catalog.retention.watch import Watch
+from voxledger.catalog.retention.applying.watch import Watch
 from voxledger.catalog.settings import Cache as CacheSettings
 from voxledger.catalog.settings import Store as StoreSettings
 from voxledger.cli import main

@@ -31,7 +31,7 @@ from voxledger.catalog.objects.lifecycle import (
     wanted,
 )
 from voxledger.catalog.objects.rules import canonical, same
-from voxledger.catalog.retention.purge import Doomed, Outcome, Purger
+from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
 from voxledger.catalog.settings import Retention, Settings
 from voxledger.catalog.settings import Store as StoreSettings
 from voxledger.cli import main

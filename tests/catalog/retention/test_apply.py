@@ -339,7 +339,7 @@ def test_the_catalog_shows_the_state_and_a_rebuild_agrees(world: World) -> None:
 
 
 def test_batches_follow_each_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxledger.catalog.retention import executor
+    from voxledger.catalog.retention.applying import executor
 
     monkeypatch.setattr(executor, "BATCH", 2)
     clips = [world.clip() for _ in range(5)]

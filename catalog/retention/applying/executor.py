@@ -15,11 +15,11 @@ from voxledger.catalog.journal import Transaction
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
+from voxledger.catalog.retention.applying.watch import Watch
 from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
 from voxledger.catalog.retention.planner import Plan
-from voxledger.catalog.retention.purge import Doomed, Outcome, Purger
 from voxledger.catalog.retention.snapshot import frame
-from voxledger.catalog.retention.watch import Watch
 from voxledger.catalog.vault import ActorKey
 
 BATCH = 1000

@@ -13,7 +13,7 @@ from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.parallel import in_parallel
-from voxledger.catalog.retention.store import Deletable
+from voxledger.catalog.retention.applying.store import Deletable
 
 _log = logging.getLogger(__name__)
 
