@@ -98,6 +98,15 @@ def steps(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], N
         yield show
 
 
+@contextmanager
+def interruptible(said: str) -> Iterator[None]:
+    """Whoever interrupts this block hears at the end what has become of it: a sentence."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(said) from error
+
+
 def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """An empty table in the house style; columns named in `right` are aligned to the right."""
     made = Table(

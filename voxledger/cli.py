@@ -149,8 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except VoxledgerError as error:
         terminal.errors.print("[red bold]error:[/] ", terminal.text(error), sep="", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        terminal.errors.print("\n[yellow]Interrupted.[/]")
+    except KeyboardInterrupt as interrupt:
+        said = f" {interrupt}" if interrupt.args else ""
+        terminal.errors.print("\n[yellow]Interrupted.[/]", terminal.text(said), sep="", soft_wrap=True)
         sys.exit(130)
     except BrokenPipeError:
         # The reader went away (`| head`): nothing to report, and nothing may be written at exit.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +20,7 @@ from voxledger.catalog.log.columns import bodies
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
 from voxledger.catalog.objects.records import CONTENT_TYPE, record_key
+from voxledger.catalog.parallel import Crew
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.queries import load
 
@@ -66,7 +66,7 @@ def bring_back(
     """
     done, found = 0, {"back": 0, "there": 0, "left": 0}
     entries = listed(bucket, seal, audio)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="voxledger-restore") as pool:
+    with Crew(_THREADS, name="restore") as pool:
         while page := list(islice(entries, _PAGE)):
             wanted = list(_wanted(page, keeper, records=store.wants_records))
             found["left"] += len(page) - len(wanted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -20,6 +19,7 @@ from voxledger.catalog.errors import BackupDamaged, DiskFull
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.parallel import Crew
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
 
@@ -37,7 +37,7 @@ def fetch(bucket: Bucket, manifest: Manifest, seal: Seal, folder: Path, progress
     total, done = manifest.bytes, 0
     _require_room(folder, total)
     (folder / "segments").mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="voxledger-restore") as pool:
+    with Crew(_THREADS, name="restore") as pool:
         try:
             for size in pool.map(lambda file: _file(bucket, file, seal, folder / file.path), manifest.files):
                 done += size

@@ -11,9 +11,10 @@ import hashlib
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
@@ -33,6 +34,8 @@ _T = TypeVar("_T")
 Work: TypeAlias = Literal["create", "restore", "prune"]
 _RENEWED = 300.0
 _STALE = timedelta(minutes=30)
+_FAREWELL = 0.5
+"""Seconds that an interrupt waits for the end of its lock; one that stays holds up nobody on this machine."""
 _WORDS: dict[Work, str] = {
     "create": "a backup is being made", "restore": "a backup is being restored", "prune": "backups are being pruned",
 }  # fmt: skip
@@ -102,8 +105,25 @@ def held(store: Store, bucket: str, work: Work) -> Iterator[Lock]:
         # Both write first and look then: of two at the same time at least one sees the other.
         _require_alone(store, bucket, key, work)
         yield Lock(store, bucket, key, content)
-    finally:
+    except KeyboardInterrupt:
+        _leave(store, bucket, key)
+        raise
+    except BaseException:
         store.delete(bucket, key)
+        raise
+    store.delete(bucket, key)
+
+
+def _leave(store: Store, bucket: str, key: str) -> None:
+    """Take a lock away within a moment, or not at all: whoever interrupts does not wait for a line that hangs."""
+
+    def delete() -> None:
+        with suppress(StoreError):
+            store.delete(bucket, key)
+
+    thread = threading.Thread(target=delete, name="voxledger-lock", daemon=True)
+    thread.start()
+    thread.join(_FAREWELL)
 
 
 @contextmanager

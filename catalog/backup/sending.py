@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -21,6 +21,7 @@ from voxledger.catalog.backup.pieces import cut, packed
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.parallel import Crew
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -50,7 +51,7 @@ class Sender:
         bucket: Bucket,
         seal: Seal,
         lock: Lock,
-        pool: ThreadPoolExecutor,
+        pool: Crew,
         window: int,
         suspect: Container[str],
     ) -> None:
@@ -244,7 +245,7 @@ def sending(
     bucket: Bucket, seal: Seal, lock: Lock, *, threads: int, suspect: Container[str] = frozenset()
 ) -> Iterator[Sender]:
     """A sender; when the block ends early, what waits is not sent any more."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="voxledger-backup") as pool:
+    with Crew(threads, name="backup") as pool:
         try:
             yield Sender(bucket, seal, lock, pool, threads * 2, suspect)
         except BaseException:

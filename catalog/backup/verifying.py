@@ -6,7 +6,6 @@ What is damaged is noted there (see `damage`), so that the next backup replaces 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from voxledger.catalog.backup.passphrase import Seal
 from voxledger.catalog.errors import BackupDamaged
 from voxledger.catalog.objects.hashing import hash_object
 from voxledger.catalog.objects.patience import patiently
+from voxledger.catalog.parallel import Crew
 from voxledger.catalog.progress import Progress
 
 MOST = 100
@@ -61,7 +61,7 @@ class _Verifier:
         self._damaged: set[str] = set()
 
     def run(self, backups: Sequence[Listed]) -> list[Checked]:
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="voxledger-verify") as pool:
+        with Crew(_THREADS, name="verify") as pool:
             self._pool = pool
             found = [self._one(listed, number, len(backups)) for number, listed in enumerate(backups, 1)]
         noted = bool(self._damaged) and damage.note(self._bucket, self._damaged)

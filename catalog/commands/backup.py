@@ -79,7 +79,8 @@ class Commands:
 
         with self._opened() as door:
             passphrase = _passphrase(door.settings, new=True) if vault else ""
-            with _watched(quiet=json) as progress:
+            said = "There is no backup of it yet; the next `voxledger backup create` sends only what has not arrived."
+            with terminal.interruptible(said), _watched(quiet=json) as progress:
                 done = door.backups.create(with_audio=with_audio, vault=vault, vault_key=passphrase, progress=progress)
             inside = door.backups.bucket.store.is_embedded
         if json:
@@ -182,7 +183,8 @@ class Commands:
 
         with self._place(into) as (settings, backups):
             passphrase = _passphrase(settings, new=False) if vault else ""
-            with _watched(quiet=json) as progress:
+            said = "Nothing is restored yet; the same command goes on where it was."
+            with terminal.interruptible(said), _watched(quiet=json) as progress:
                 done = backups.restore(
                     backup, into, vault=vault, vault_key=passphrase, with_audio=with_audio, catch_up=not no_catch_up,
                     progress=progress,

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.catalog.backup.nodes import Node, recorded, rows
-from tests.fault_proxy import FaultProxy
+from tests.fault_proxy import Fault, FaultProxy
+from tests.s3 import wait_for
 from voxledger.catalog.backup import Rules
 from voxledger.catalog.errors import BackupError, HomeError
 from voxledger.catalog.log.verify import verify
 
 ONE = Rules(last=1, daily=0, weekly=0, monthly=0)
+
+
+@pytest.fixture
+def _as_started_by_a_person() -> Iterator[None]:
+    """A shell lets what it starts in the background ignore interrupts, and that is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -66,6 +81,46 @@ def test_a_killed_backup_goes_on_within_large_audio(rclone_node: Node, monkeypat
         assert proxy.count("POST", "uploads") == 1
         # Each of the three parts once, but for one that was on its way.
         assert proxy.count("PUT", "partNumber") <= 4
+
+
+@pytest.mark.usefixtures("_as_started_by_a_person")
+def test_ctrl_c_over_a_line_that_hangs_ends_at_once_and_the_next_backup_goes_on(
+    rclone_node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rclone_node.store_audio(1, size=24 << 20)
+    server, hang = rclone_node.server, threading.Event()
+    with FaultProxy(server.port) as proxy:
+        place = {"ENDPOINT": proxy.url, "ACCESS_KEY": server.access_key, "SECRET_KEY": server.secret_key}
+        for name, value in place.items():
+            monkeypatch.setenv(f"VOXLEDGER_BACKUP_{name}", value)
+        proxy.faults += [Fault(path="partNumber=3", hold=hang), Fault(method="DELETE", hold=hang)]
+        command = [
+            sys.executable,
+            "-m",
+            "voxledger",
+            "--home",
+            str(rclone_node.path),
+            "backup",
+            "create",
+            "--with-audio",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            wait_for(lambda: proxy.count("PUT", "partNumber") == 2 and len(proxy.faults) == 1, "a part hangs")
+            process.send_signal(signal.SIGINT)
+            pressed = time.monotonic()
+            _, said = process.communicate(timeout=30)
+            took = time.monotonic() - pressed
+        assert (process.returncode, said.strip().count("\n")) == (130, 0), said
+        assert "Interrupted. There is no backup of it yet" in said
+        assert took < 3
+        proxy.faults.clear()
+        hang.set()
+        with rclone_node.open() as vox:
+            done = vox.backups.create(with_audio=True)
+            assert [checked.intact for checked in vox.backups.verify()] == [True]
+        assert (done.lacking, done.manifest.audio and done.manifest.audio.objects) == (0, 1)
+        assert proxy.count("POST", "uploads") == 1, "it went on within the object"
+        assert proxy.count("PUT", "partNumber=1") == proxy.count("PUT", "partNumber=2") == 1
 
 
 def test_killed_right_after_the_manifest_it_is_a_backup(full: Node) -> None:
