@@ -1,4 +1,4 @@
-"""The cache: local copies of clips in HOME/cache, kept within `cache.max_bytes`."""
+"""The cache: local copies of clips in HOME/cache, kept within `cache.max_bytes`, and whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.cache_files import survey
+from voxledger.catalog.cache_verifying import Differing, Verified, Verifier
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.eviction import Evictor, Trimmed
 from voxledger.catalog.home import Home
-from voxledger.catalog.progress import Counting
+from voxledger.catalog.progress import Counting, Heard, unheard
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Cache as CacheSettings
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store
 
-__all__ = ["Cache", "Size", "Trimmed", "size_on_record"]
+__all__ = ["Cache", "Differing", "Size", "Trimmed", "Verified", "size_on_record"]
 
 FILE_NAME = "cache.json"
 LOW = 0.9
@@ -55,7 +56,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cache:
-    """Counts and trims. Safe from many threads and processes: one of them trims at a time."""
+    """Counts, trims and verifies. Safe from many threads and processes: one of them trims at a time."""
 
     def __init__(self, home: Home, settings: CacheSettings, recorder: Recorder, keeper: Keeper, store: Store) -> None:
         self._home = home
@@ -117,6 +118,22 @@ class Cache:
                         )
                     )  # fmt: skip
             return done
+
+    def verify(
+        self,
+        *,
+        heard: Heard = unheard,
+        told: Callable[[Differing], None] = lambda found: None,  # noqa: ARG005
+    ) -> Verified:
+        """Hold every copy against the SHA-256 on record; the files are read whole, which nobody does who only uses them.
+
+        A copy that differs is moved into a folder `cache.damaged-TIME` of HOME when the store, read whole too, has the right bytes: then
+        the next use fetches it again. Else it stays where it is. `heard` hears, from any thread, of bytes read, `told` at once
+        of each copy that differs.
+
+        Raises CatalogBusy when another process keeps the log, JournalError, OSError.
+        """
+        return Verifier(self._home, self._recorder, self._keeper, self._store, heard=heard, told=told).run()
 
     def check(self, *, force: bool = False) -> Trimmed | None:
         """Trim if the cache is over its limit, as far as is known; count first where that is long ago. For whoever serves.

@@ -64,7 +64,7 @@ def survey(folder: Path, now: float, *, after: tuple[float, str] | None = None, 
     total, files, more = 0, 0, False
     heap: list[_Youngest] = []
     left_over = []
-    for found, is_hidden in _walk(folder):
+    for found, is_hidden in walk(folder):
         total += found.bytes
         if is_hidden:
             if _LEFT_OVER.fullmatch(found.path.rpartition("/")[2]) and now - found.used > _ABANDONED:
@@ -81,7 +81,7 @@ def survey(folder: Path, now: float, *, after: tuple[float, str] | None = None, 
     return Survey(total, files, sorted((each.file for each in heap), key=lambda file: file.age), more, left_over)
 
 
-def _walk(folder: Path) -> Iterator[tuple[CachedFile, bool]]:
+def walk(folder: Path) -> Iterator[tuple[CachedFile, bool]]:
     """Every file below a folder, and whether its name is hidden. What vanishes meanwhile is left out."""
     root = len(str(folder)) + 1
     waiting = [str(folder)]

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import msgspec
 
 from voxledger.catalog import platform
 from voxledger.catalog.cache_files import CachedFile, survey
+from voxledger.catalog.cache_owners import owners
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.events import CacheEvicted, Draft, ObjectMissing
 from voxledger.catalog.failpoints import failpoint
@@ -47,7 +47,6 @@ _LOOKED_UP = 2000
 _ROUNDS = 20
 """Walks through the cache in one run, at most."""
 _OPEN_TASKS = "SELECT DISTINCT subject FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?))"
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SQL = load("cache.sql")
 _log = logging.getLogger(__name__)
 
@@ -163,14 +162,10 @@ class Evictor:
 
     def _look_up(self, files: Sequence[CachedFile], *, fresh: bool) -> tuple[int, list[_Copy]]:
         """The position that the answer is of, and the files that are copies of stored clips."""
-        named = {file.path: found[-1] for file in files if (found := _ID.findall(file.path.rpartition("/")[2]))}
-        foreign = [file.path for file in files if file.path not in named]
         with self._keeper.reading(fresh=fresh) as reading:
             position = int(reading.tuples(_SQL["position"])[0][0])
-            rows = reading.rows(_SQL["clips"], {"ids": list(named.values())}) if named else []
-            rows += reading.rows(_SQL["adopted"], {"keys": foreign}) if foreign else []
-        clips = {row["key"]: row for row in rows if row["key"]}
-        asked = json.dumps([row["id"] for row in rows])
+            clips = owners(reading, [file.path for file in files])
+        asked = json.dumps([row["id"] for row in clips.values()])
         busy = {subject for (subject,) in self._journal.rows(_OPEN_TASKS, (UPLOAD, asked))}
         copies = []
         for file in files:

@@ -1,10 +1,12 @@
-"""Commands about the local copies of clips: `cache status | trim`."""
+"""Commands about the local copies of clips: `cache status | trim | verify`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from cyclopts import App
 
 from voxledger.catalog import terminal
@@ -12,7 +14,7 @@ from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.cache import Cache, Trimmed
+    from voxledger.catalog.cache import Cache, Differing, Trimmed, Verified
     from voxledger.catalog.home import Home
     from voxledger.catalog.settings import Settings
 
@@ -27,6 +29,14 @@ _KEPT = {
     "unknown": "of no clip that the catalog knows",
 }
 """Why copies stay, in words."""
+_FATES = {
+    "aside": "moved aside; whoever uses the clip next gets it from the store",
+    "only": "kept: it was never stored, so there is no other copy; speak the text again",
+    "lost": "kept: the store does not hold these bytes either; `voxledger reconcile` tells what it holds",
+    "unasked": "kept, because the store does not say whether it has the right bytes; run it again",
+    "unreadable": "kept: this user cannot read the file, or the disk cannot",
+}
+"""What became of copies that differ, in words."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -49,7 +59,7 @@ class Commands:
     def add_to(self, app: App) -> None:
         """Register them."""
         cache = App(name="cache", help="Local copies of clips, in HOME/cache.")
-        for command in (self.status, self.trim):
+        for command in (self.status, self.trim, self.verify):
             cache.command(command)
         app.command(cache)
 
@@ -130,6 +140,68 @@ class Commands:
             if done.trouble:
                 terminal.console.print(terminal.text(done.trouble), style="yellow", soft_wrap=True)
         return 0 if enough else 1
+
+    def verify(self, *, json: bool = False) -> int:
+        """Read every local copy and compare it with the SHA-256 that the log has. Exit status 1 when one differs.
+
+        A copy that differs is moved aside, never deleted, once the store was seen to have the right bytes; the next use fetches it
+        from there. The last copy of a clip stays where it is, and is named. Playing and fetching look at the size only.
+
+        **Examples**
+
+            voxledger cache verify
+            voxledger cache verify --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        differing: list[Differing] = []
+        with self._opened() as door, terminal.transfer_progress(quiet=json) as bar:
+            task = bar.add_task("reading local copies", total=max(1, door.cache.count().bytes))
+            try:
+                found = door.cache.verify(heard=lambda more: bar.update(task, advance=more), told=differing.append)
+            except KeyboardInterrupt as interrupt:
+                bar.stop()
+                if not json:
+                    _print_differing(differing)  # some may have been moved
+                raise KeyboardInterrupt("The rest was not looked at; run it again.") from interrupt
+        if json:
+            terminal.print_json(msgspec.to_builtins(found, enc_hook=str))
+        else:
+            _print_differing(differing)
+            _print_verified(found)
+        return 1 if differing else 0
+
+
+def _print_verified(found: Verified) -> None:
+    say, count = terminal.console.print, len(found.differing)
+    if count:
+        say(f"[red bold]{terminal.count(count, 'copy', 'copies')}[/] not as the log says")
+    say(f"{terminal.count(found.files, 'copy', 'copies')} as the log says, {terminal.size(found.bytes)}")
+    for number, why in ((found.unknown, _KEPT["unknown"]), (found.purging, _KEPT["purging"])):
+        if number:
+            say(f"{number:,} not looked at: {why}", style="dim")
+    if found.aside is not None:
+        say(
+            "what was moved aside is in ",
+            terminal.text(found.aside),
+            "; look at it, then delete it",
+            sep="",
+            soft_wrap=True,
+        )
+    if found.trouble:
+        say(terminal.text(found.trouble), style="yellow", soft_wrap=True)
+
+
+def _print_differing(found: Sequence[Differing]) -> None:
+    if not found:
+        return
+    made = terminal.table("Not as the log says", "clip", "file", "size", "what became of it", right=("size",))
+    for each in found:
+        made.add_row(each.clip[-8:], terminal.text(each.path), terminal.size(each.bytes), _FATES[each.fate])
+    terminal.console.print(made)
 
 
 def _print_trimmed(done: Trimmed, target: int, *, dry: bool) -> None:

@@ -49,11 +49,17 @@ class AudioAccessed(Fact, frozen=True, kw_only=True):
 
 
 class CacheEvicted(Fact, frozen=True, kw_only=True):
-    """The local copy of a clip made room for others; the store has the clip."""
+    """The local copy of a clip left the cache; the store has the clip.
+
+    `reason`: it made room for others (`room`), or it was not what the log says and was moved aside (`damaged`).
+    """
+
+    version: ClassVar[int] = 2
 
     bytes: Amount
     last_used: Moment
     path: Personal
+    reason: Literal["room", "damaged"] = "room"
 
 
 class AudioAdopted(Fact, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from voxledger.catalog.errors import EventRejected
-from voxledger.catalog.events.audio import AudioAccessed
+from voxledger.catalog.events.audio import AudioAccessed, CacheEvicted
 from voxledger.catalog.events.envelope import Event
 from voxledger.catalog.events.fact import NEUTRAL, Fact
 from voxledger.catalog.events.generation import GenerationCancelled, GenerationCompleted, GenerationFailed
@@ -77,6 +77,11 @@ def _cancelled_without_delivery(data: Data, personal: Data | None) -> tuple[Data
 @lifts(AudioAccessed, 1)
 def _accessed_without_end(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "expires": None}, personal
+
+
+@lifts(CacheEvicted, 1)
+def _evicted_for_room(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "reason": "room"}, personal
 
 
 def outdated() -> frozenset[tuple[str, int]]:

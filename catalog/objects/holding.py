@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxledger.catalog.hashing import unnoticed_opener
 from voxledger.catalog.objects.object_info import ObjectInfo
 
 if TYPE_CHECKING:
@@ -41,15 +41,7 @@ def held(store: Store, bucket: str, key: str, path: Path, *, bytes: int, sha256:
 def _md5(path: Path) -> str:
     """In hex; empty when the file cannot be read."""
     try:
-        with open(path, "rb", opener=_unnoticed) as file:
+        with open(path, "rb", opener=unnoticed_opener) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     except OSError:
         return ""
-
-
-def _unnoticed(path: str, flags: int) -> int:
-    """Open a file so that its time of last access stays, where the system can do that: looking is no use of it."""
-    try:
-        return os.open(path, flags | getattr(os, "O_NOATIME", 0))
-    except PermissionError:  # somebody else's file
-        return os.open(path, flags)

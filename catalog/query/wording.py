@@ -147,7 +147,8 @@ def _accessed(fact: AudioAccessed, by: str) -> str:
 
 @_of(CacheEvicted)
 def _evicted(fact: CacheEvicted) -> str:
-    return f"left the cache, {_size(fact.bytes)}; last used {_moment(fact.last_used)}"
+    why = ", moved aside as damaged" if fact.reason == "damaged" else ""
+    return f"left the cache{why}, {_size(fact.bytes)}; last used {_moment(fact.last_used)}"
 
 
 @_by_people(ClipTagged)

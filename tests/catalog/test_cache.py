@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,8 +25,10 @@ from tests.building import NOBODY, Parts
 from tests.catalog.objects.uploading import Waiting, add_clip, events
 from tests.s3 import S3Server, wait_for
 from voxledger.catalog import cache as cache_module
-from voxledger.catalog.cache import Cache, Size, size_on_record
+from voxledger.catalog import cache_verifying
+from voxledger.catalog.cache import Cache, Differing, Size, size_on_record
 from voxledger.catalog.cache_files import survey
+from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.events import AudioAccessed, AudioAdopted, CacheEvicted, ObjectMissing, PurgeStarted, new_id
 from voxledger.catalog.objects import Store, Uploader
@@ -70,6 +73,10 @@ class Cached:
             self.store,
         )
 
+    def catalog(self) -> Catalog:
+        parts = self.parts
+        return Catalog(parts.home, parts.recorder, parts.keeper, lambda: self.store, actor="ann", channel="python")
+
     def trimmed(self, to: int, **options: float) -> cache_module.Trimmed:
         done = self.cache(**options).trim(to=to)  # type: ignore[arg-type]
         assert done is not None
@@ -112,7 +119,8 @@ def test_the_least_recently_used_go_until_it_fits(cached: Cached) -> None:
     assert facts["bytes"] == 10 * KB
     last_used = datetime.fromisoformat(facts["last_used"])
     assert abs((datetime.now(UTC) - last_used).total_seconds() - 9 * DAY) < 60
-    assert set(facts) == {"bytes", "last_used"}, "the path is personal"
+    assert set(facts) == {"bytes", "last_used", "reason"}, "the path is personal"
+    assert facts["reason"] == "room"
     assert cached.parts.recorder.unsealed(told[0]) == {"path": clips[1].key}
     rows = cached.parts.rows("SELECT id::VARCHAR AS id, cached FROM clips")
     assert {row["id"] for row in rows if not row["cached"]} == {event.subject for event in told}
@@ -485,3 +493,130 @@ def test_a_busy_log_is_no_reason_to_fail_in_the_background(
     cache.grown(1)
     cache.close(wait=10)
     assert "could not be trimmed: another process holds the log" in caplog.text
+
+
+def corrupt(path: Path) -> None:
+    """One bit is another, as on a disk that wears out: size and times stay."""
+    times, content = path.stat(), path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_damaged_copy_is_moved_aside_where_the_store_has_the_clip_and_comes_back_when_it_is_used(
+    cached: Cached,
+) -> None:
+    good, damaged, short = cached.add(9, 9, 9)
+    before = good.path.stat().st_atime_ns
+    corrupt(damaged.path)
+    short.path.write_bytes(b"short")
+    told: list[Differing] = []
+    found = cached.cache().verify(told=told.append)
+    assert (found.files, found.bytes, found.unknown, found.trouble) == (1, 10 * KB, 0, None)
+    assert list(found.differing) == told
+    assert {(each.clip, each.path, each.fate) for each in told} == {
+        (damaged.clip, damaged.key, "aside"),
+        (short.clip, short.key, "aside"),
+    }
+    assert present([good, damaged, short]) == [True, False, False]
+    assert found.aside is not None
+    assert (found.aside / short.key).read_bytes() == b"short"
+    assert good.path.stat().st_atime_ns == before, "looking is no use"
+    assert [msgspec.json.decode(event.data)["reason"] for event in events(cached.parts, CacheEvicted)] == [
+        "damaged"
+    ] * 2
+    fetched = cached.catalog().fetch(damaged.clip)
+    assert (fetched, fetched.read_bytes()) == (damaged.path, damaged.content)
+    again = cached.cache().verify()
+    assert (again.files, again.differing, again.aside) == (2, (), None)
+
+
+def test_the_last_copy_of_a_clip_stays_and_is_named_however_damaged(cached: Cached) -> None:
+    lost, replaced = cached.add(9, 9)
+    [waiting] = cached.add(9, upload=False)
+    cached.store.delete(cached.bucket, lost.key)
+    cached.store.put(cached.bucket, replaced.key, bytes(len(replaced.content)))
+    stranger = cached.parts.home.cache / "stranger.wav"
+    stranger.write_bytes(b"of no clip")
+    for clip in (lost, replaced, waiting):
+        corrupt(clip.path)
+    found = cached.cache().verify()
+    assert {each.clip: each.fate for each in found.differing} == {
+        lost.clip: "lost",
+        replaced.clip: "lost",
+        waiting.clip: "only",
+    }
+    assert (present([lost, replaced, waiting]), found.unknown, found.aside) == ([True] * 3, 1, None)
+    assert events(cached.parts, CacheEvicted) == []
+
+
+def test_a_damaged_copy_stays_while_the_store_says_nothing(on_rclone: Cached) -> None:
+    clips = on_rclone.add(9, 8)
+    for clip in clips:
+        corrupt(clip.path)
+    on_rclone.store = Store(on_rclone.parts.home, StoreSettings(endpoint=NOBODY))
+    found = on_rclone.cache().verify()
+    assert ([each.fate for each in found.differing], present(clips)) == (["unasked"] * 2, [True] * 2)
+    assert "does not say what it holds" in str(found.trouble)
+
+
+def test_a_copy_that_came_back_while_the_store_was_read_is_not_moved(
+    on_rclone: Cached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [clip] = on_rclone.add(9)
+    corrupt(clip.path)
+    read = cache_verifying.hash_object
+
+    def slowly(*place: Any) -> Any:
+        clip.path.unlink()
+        clip.path.write_bytes(clip.content)
+        return read(*place)
+
+    monkeypatch.setattr(cache_verifying, "hash_object", slowly)
+    assert on_rclone.cache().verify().differing == ()
+    assert clip.path.read_bytes() == clip.content
+    assert events(on_rclone.parts, CacheEvicted) == []
+
+
+def test_a_person_is_told_which_copies_are_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with voxledger.open(home) as vox:
+        clips = [vox.speak(f"Number {number}.") for number in range(2)]
+        assert vox.uploader.flush(timeout=30) == 0
+    assert command(home, "cache", "verify") == 0
+    assert "2 copies as the log says" in capsys.readouterr().out
+    assert clips[0].path is not None
+    corrupt(clips[0].path)
+    assert command(home, "cache", "verify", "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert [(each["clip"], each["fate"]) for each in shown["differing"]] == [(clips[0].id, "aside")]
+    assert Path(shown["aside"]).parent == home
+    assert clips[1].path is not None
+    corrupt(clips[1].path)
+    assert command(home, "cache", "verify") == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 copy not as the log says" in said
+    assert clips[1].id[-8:] in said
+    assert command(home, "fetch", clips[0].id, clips[1].id) == 0
+    capsys.readouterr()
+    assert command(home, "cache", "verify") == 0
+    with voxledger.open(home) as vox:
+        told = [happening.sentence for happening in vox.catalog.history(clips[0])]
+    assert any("moved aside as damaged" in sentence for sentence in told), told
+
+
+def test_an_interrupt_names_what_was_found_so_far(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with voxledger.open(home) as vox:
+        clip = vox.speak("Number.")
+        assert vox.uploader.flush(timeout=30) == 0
+    assert clip.path is not None
+    corrupt(clip.path)
+    settled = cache_verifying.Verifier._move_aside
+
+    def then_interrupt(verifier: cache_verifying.Verifier, copy: Any) -> bool:
+        settled(verifier, copy)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache_verifying.Verifier, "_move_aside", then_interrupt)
+    assert command(home, "cache", "verify") == 130
+    assert "Interrupted. The rest was not looked at" in capsys.readouterr().err

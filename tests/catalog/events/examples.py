@@ -61,7 +61,7 @@ EXAMPLES: list[Fact] = [
     events.AudioStored(**_OBJECT, etag="9a0364b9e99bb480dd25e1f0284c8555", attempts=1, transfer_us=4_000, waited_us=12),
     events.AudioUploadFailed(bucket="indextts-audio", failure="AccessDenied", attempts=6, key="ann/default/tide.wav"),
     events.AudioAccessed(channel="web", purpose="link", expires=_WHEN),
-    events.CacheEvicted(bytes=66_194, last_used=_WHEN, path="cache/tide.wav"),
+    events.CacheEvicted(bytes=66_194, last_used=_WHEN, path="cache/tide.wav", reason="damaged"),
     events.AudioAdopted(
         source="folder", made=_WHEN, format="wav", sample_rate=22_050, channels=1, duration_us=1_500_000, bytes=66_194, sha256=_SHA,
         bucket="indextts-audio", stored=False, etag=None, actor_label="ann", session="outputs", name="spk_1732354200",

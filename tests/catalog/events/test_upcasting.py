@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from voxledger.catalog import EventRejected
 from voxledger.catalog.events import (
     REGISTRY,
     AudioAccessed,
+    CacheEvicted,
     ClipPinned,
     Event,
     Fact,
@@ -65,6 +67,9 @@ OLD: dict[tuple[str, int], Fact] = {
         actor_label="ann",
     ),
     ("AudioAccessed", 1): AudioAccessed(channel="web", purpose="play"),
+    ("CacheEvicted", 1): CacheEvicted(
+        bytes=66_194, last_used=datetime(2026, 11, 23, 9, 30, tzinfo=UTC), path="cache/tide.wav"
+    ),
     ("GenerationCancelled", 1): GenerationCancelled(
         channel="api", engine="espeak", text_length=40, elapsed_us=90_000, actor_label="ann"
     ),
