@@ -208,12 +208,13 @@ class Commands:
         else:
             print_history(found)
 
-    def tag(self, clip: str, /, *tags: str) -> None:
+    def tag(self, clip: str, /, *tags: str, json: bool = False) -> None:
         """Put tags on a clip.
 
         **Examples**
 
             voxledger clips tag 8f3a91c2 draft chapter-1
+            voxledger clips tag 8f3a91c2 draft --json | jq .tags
 
         Parameters
         ----------
@@ -221,11 +222,13 @@ class Commands:
             Its id, or the last 4 to 8 digits of it.
         tags
             One or more.
+        json
+            Print one JSON document.
         """
         with self._opened() as door:
-            _print_change("tagged", door.catalog.tag(clip, *tags))
+            _print_change("tagged", door.catalog.tag(clip, *tags), json=json)
 
-    def untag(self, clip: str, /, *tags: str) -> None:
+    def untag(self, clip: str, /, *tags: str, json: bool = False) -> None:
         """Take tags off a clip.
 
         **Examples**
@@ -238,11 +241,13 @@ class Commands:
             Its id, or the last 4 to 8 digits of it.
         tags
             One or more.
+        json
+            Print one JSON document.
         """
         with self._opened() as door:
-            _print_change("untagged", door.catalog.untag(clip, *tags))
+            _print_change("untagged", door.catalog.untag(clip, *tags), json=json)
 
-    def pin(self, clip: str, /, *, reason: str | None = None) -> None:
+    def pin(self, clip: str, /, *, reason: str | None = None, json: bool = False) -> None:
         """Pin a clip: no rule expires it.
 
         **Examples**
@@ -255,11 +260,13 @@ class Commands:
             Its id, or the last 4 to 8 digits of it.
         reason
             Why, for those who ask later.
+        json
+            Print one JSON document.
         """
         with self._opened() as door:
-            _print_change("pinned", door.catalog.pin(clip, reason=reason))
+            _print_change("pinned", door.catalog.pin(clip, reason=reason), json=json)
 
-    def unpin(self, clip: str, /) -> None:
+    def unpin(self, clip: str, /, *, json: bool = False) -> None:
         """Take the pin off a clip.
 
         **Examples**
@@ -270,9 +277,11 @@ class Commands:
         ----------
         clip
             Its id, or the last 4 to 8 digits of it.
+        json
+            Print one JSON document.
         """
         with self._opened() as door:
-            _print_change("unpinned", door.catalog.unpin(clip))
+            _print_change("unpinned", door.catalog.unpin(clip), json=json)
 
     def play(self, clip: str, /) -> None:
         """Play a clip on this machine's loudspeaker; it is fetched from the store when it is not here.
@@ -308,7 +317,10 @@ def _print_page(found: Page, *, filtered: bool) -> None:
         terminal.console.print(f"[dim]there are more; the next ones:[/] --after {found.next}", soft_wrap=True)
 
 
-def _print_change(what: str, clip: Clip) -> None:
+def _print_change(what: str, clip: Clip, *, json: bool) -> None:
+    if json:
+        terminal.print_json(clip.as_dict())
+        return
     line = terminal.text(f"{clip.short} {what}")
     if clip.tags:
         line.append(f" · tags: {', '.join(clip.tags)}", style="dim")

@@ -51,26 +51,45 @@ class Commands:
             store.command(command)
         app.command(store)
 
-    def start(self) -> None:
+    def start(self, *, json: bool = False) -> None:
         """Start the embedded store; it stops by itself when nobody uses it.
 
         **Examples**
 
             voxledger store start
+            voxledger store start --json | jq -r .url
+
+        Parameters
+        ----------
+        json
+            Print one JSON document, as `store status` does.
         """
         with self._opened() as door:
             endpoint = _embedded(door).start()
+            facts = _facts(door.store)
+        if json:
+            terminal.print_json(facts)
+        else:
             terminal.console.print(f"the embedded store answers at [bold]{endpoint.url}[/]")
 
-    def stop(self) -> None:
+    def stop(self, *, json: bool = False) -> None:
         """Stop the embedded store; whoever needs it next starts it again.
 
         **Examples**
 
             voxledger store stop
+            voxledger store stop --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document: whether it was running.
         """
         with self._opened() as door:
             stopped = _embedded(door).stop()
+        if json:
+            terminal.print_json({"stopped": stopped})
+        else:
             terminal.console.print("the embedded store is stopped" if stopped else "the embedded store was not running")
 
     def status(self, *, json: bool = False) -> None:
@@ -107,42 +126,62 @@ class Commands:
             for name, value in door.store.environment().items():
                 print(f"export {name}={shlex.quote(value)}")
 
-    def retry(self) -> int:
-        """Upload now what waits for the store, parked uploads too.
+    def retry(self, *, json: bool = False) -> int:
+        """Upload now what waits for the store, parked uploads too. Exit status 1 when something waits still.
 
         **Examples**
 
             voxledger store retry
+            voxledger store retry --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
         """
         from voxledger.catalog.journal import UPLOAD
 
         with self._opened() as door:
             door.journal.hurry(UPLOAD)
             before = door.uploader.flush(timeout=0)
-            with terminal.progress() as bar:
-                task = bar.add_task("uploading", total=before)
-
-                last, moved = (before, 0), time.monotonic()
-
-                def shown(left: int, progress: Progress) -> bool:
-                    nonlocal last, moved
-                    if (left, progress.sent) != last:
-                        last, moved = (left, progress.sent), time.monotonic()
-                    speed = f"uploading, {terminal.size(progress.rate)}/s" if progress.rate else "uploading"
-                    bar.update(task, completed=max(0, before - left), description=speed)
-                    return time.monotonic() - moved < _WAIT
-
-                waiting = door.uploader.flush(watch=shown)
+            waiting = _watched(door.uploader, before, quiet=json)
             counts = door.journal.counts()
             parked = min(
                 waiting, sum(found.count for found in counts if (found.kind, found.state) == (UPLOAD, "parked"))
             )
-            said = f"{terminal.count(before - waiting, 'file')} uploaded, {waiting - parked:,} waiting"
-            terminal.console.print(said + (f", {parked:,} parked: `voxledger status` says why" if parked else ""))
-            if waiting and door.uploader.progress.trouble:
-                terminal.console.print(terminal.text(door.uploader.progress.trouble), style="yellow", soft_wrap=True)
+            done = door.uploader.progress
             door.close(wait=0)
+        if json:
+            terminal.print_json(
+                {"files": before - waiting, "bytes": done.bytes, "waiting": waiting - parked, "parked": parked,
+                 "trouble": done.trouble if waiting else None}
+            )  # fmt: skip
+            return 1 if waiting else 0
+        files = f"{terminal.count(before - waiting, 'file')} uploaded, {terminal.size(done.bytes)}"
+        said = f"{files}; {waiting - parked:,} waiting"
+        terminal.console.print(said + (f", {parked:,} parked: `voxledger status` says why" if parked else ""))
+        if waiting and done.trouble:
+            terminal.console.print(terminal.text(done.trouble), style="yellow", soft_wrap=True)
         return 1 if waiting else 0
+
+
+def _watched(uploader: Uploader, before: int, *, quiet: bool) -> int:
+    """Let it upload `before` files, and show how far it is; gives how many are left when nothing moves any more."""
+    with terminal.progress(quiet=quiet) as bar:
+        task = bar.add_task("uploading", total=before)
+        last, moved = (before, 0), time.monotonic()
+
+        def shown(left: int, progress: Progress) -> bool:
+            nonlocal last, moved
+            if (left, progress.sent) != last:
+                last, moved = (left, progress.sent), time.monotonic()
+            speed = f", {terminal.size(progress.rate)}/s" if progress.rate else ""
+            bar.update(
+                task, completed=max(0, before - left), description=f"uploading, {terminal.size(progress.sent)}{speed}"
+            )
+            return time.monotonic() - moved < _WAIT
+
+        return uploader.flush(watch=shown)
 
 
 def _embedded(door: Door) -> EmbeddedStore:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -272,6 +272,29 @@ def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
     assert "unpinned" in run("clips", "unpin", short)[1]
 
 
+def test_a_script_hears_what_a_change_has_made_of_the_clip(run: Run) -> None:
+    clip = json.loads(run("say", "Keep me, too.", "--json")[1])["id"]
+
+    def changed(*arguments: str) -> dict[str, Any]:
+        code, out, err = run("clips", *arguments, "--json")
+        assert (code, err) == (0, "")
+        found: dict[str, Any] = json.loads(out)
+        assert found["id"] == clip
+        return found
+
+    assert changed("pin", clip, "--reason", "for the test")["pinned"] is True
+    assert changed("tag", clip, "a", "b")["tags"] == ["a", "b"]
+    assert changed("untag", clip, "a")["tags"] == ["b"]
+    assert changed("unpin", clip)["pinned"] is False
+
+
+def test_a_script_starts_and_stops_the_embedded_store(run: Run) -> None:
+    facts = json.loads(run("store", "start", "--json")[1])
+    assert (facts["kind"], facts["url"]) == ("embedded", json.loads(run("store", "status", "--json")[1])["url"])
+    assert json.loads(run("store", "stop", "--json")[1]) == {"stopped": True}
+    assert json.loads(run("store", "stop", "--json")[1]) == {"stopped": False}
+
+
 def test_control_characters_never_reach_the_terminal(run: Run) -> None:
     code, _, err = run("show", "\x1b[31mred")
     assert code == 1
@@ -301,9 +324,15 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     assert (waiting["kind"], waiting["count"]) == ("upload", 1)
     monkeypatch.delenv("VOXLEDGER_STORE_ENDPOINT")
     away = Path(clip["path"]).rename(tmp_path / "away")
-    assert "0 files uploaded, 0 waiting, 1 parked: `voxledger status` says why" in run("store", "retry")[1]
+    assert "0 files uploaded, 0 B; 0 waiting, 1 parked: `voxledger status` says why" in run("store", "retry")[1]
+    code, out, _ = run("store", "retry", "--json")
+    assert code == 1
+    assert json.loads(out) == {"files": 0, "bytes": 0, "waiting": 0, "parked": 1, "trouble": None}
     away.rename(clip["path"])
-    assert "1 file uploaded, 0 waiting" in run("store", "retry")[1]
+    code, out, _ = run("store", "retry", "--json")
+    assert code == 0
+    assert json.loads(out) == {"files": 1, "bytes": clip["bytes"], "waiting": 0, "parked": 0, "trouble": None}
+    assert "0 files uploaded, 0 B; 0 waiting" in run("store", "retry")[1]
     assert json.loads(run("show", clip["id"], "--json")[1])["state"] == "stored"
 
 
