@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LEARN = 60.0
+_LEARN_AGAIN = 3600.0
+"""Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
 """Seconds between two looks for a store that nobody has tried yet."""
 _TRIM = 60.0
 """Seconds between two looks whether the local cache is over its limit."""
@@ -81,6 +84,7 @@ class Node:
         self._door = door
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
+        self._learn_at = 0.0
 
     def stop(self) -> None:
         """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
@@ -160,9 +164,12 @@ class Node:
         """A store that nobody has tried is tried once; one that is away is looked for again."""
         from voxledger.catalog.objects.probing import learn
 
+        if time.monotonic() < self._learn_at:
+            return
         with contextlib.suppress(StoreUnavailable):
             if learn(self._door.home, self._door.store):
                 _log.info("the store was tried; `voxledger doctor` shows what it can do")
+            self._learn_at = time.monotonic() + _LEARN_AGAIN
 
     def _trim(self) -> None:
         self._door.cache.check()

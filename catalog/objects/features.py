@@ -21,8 +21,9 @@ EMBEDDED_ENDPOINT = "embedded"
 class Features(msgspec.Struct, frozen=True, kw_only=True):
     """What a store can do. None = nobody has tried, or the access key may not: do without it, and rely on nothing.
 
-    `probed` is when it was tried, in s since the epoch; None = never, or known without trying. `notes` say, by the name
-    of a feature, what the store answered where it was not simply yes; they hold no secret and no key of an object.
+    `probed` is when it was tried, in s since the epoch; None = never, known without trying, or only by keys that could try
+    nothing. `notes` say, by the name of a feature, what the store answered where it was not simply yes; they hold no secret and
+    no key of an object.
     """
 
     endpoint: str = ""

@@ -80,7 +80,8 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
     return Features(
         endpoint=EMBEDDED_ENDPOINT if store.is_embedded else normal(store.endpoint),
         server=server,
-        probed=time.time(),
+        # Keys that could try nothing have not tried the store: better ones, or `serve` later, shall still do it.
+        probed=time.time() if any(result is not None for result in found.values()) else None,
         versioned=versioned,
         clock_skew_s=skew,
         makes_buckets=makes_buckets,
@@ -90,14 +91,14 @@ def probe(store: Store, *, told: Callable[[str], None] = lambda _: None) -> Feat
 
 
 def learn(home: Home, store: Store) -> bool:
-    """Try a store that nobody in this HOME has tried yet, and write down what it can do; whether that was so.
+    """Try a store that nobody in this HOME has tried yet, and write down what it can do; whether that was so, and anything
+    could be tried: with keys that may try nothing, it is as if nobody had.
 
     Raises StoreError and StoreUnavailable as `probe` does.
     """
     if store_features(home, store.settings).probed is not None or store.is_embedded:
         return False
-    keep_features(home, probe(store))
-    return True
+    return keep_features(home, probe(store)).probed is not None
 
 
 def _all_tried(

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3 import S3Server
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects.features import EMBEDDED, FILE_NAME, Features, keep_features, store_features
+from voxledger.catalog.objects.policies import policy
+from voxledger.catalog.objects.probing import learn, probe
+from voxledger.catalog.objects.store import Store
+from voxledger.catalog.settings import Settings
 from voxledger.catalog.settings import Store as StoreSettings
 
 HERE = StoreSettings(endpoint="http://Store:9000/")
@@ -59,3 +64,20 @@ def test_a_file_that_cannot_be_read_knows_nothing(home: Home, content: bytes) ->
     assert store_features(home, HERE) == Features(endpoint="http://store:9000")
     keep_features(home, Features(endpoint="http://store:9000", tags=True))
     assert store_features(home, HERE).tags
+
+
+def test_a_store_counts_as_untried_until_keys_come_that_may_try_something(
+    home: Home, ceph_store: S3Server, bucket: str
+) -> None:
+    owner = Store(home, ceph_store.settings(audio=bucket))
+    owner.ensure_bucket(bucket)
+    for role in ("models", "uploader"):  # one may do nothing there, the other may not delete what it would put
+        user = ceph_store.user(policy([role], Settings(store=owner.settings)))
+        assert not learn(home, Store(home, user.settings(audio=bucket)))
+        assert store_features(home, owner.settings).probed is None
+    assert learn(home, owner)
+    found = store_features(home, owner.settings)
+    assert (found.probed is not None, found.multipart) == (True, True)
+    assert not learn(home, owner), "once is enough"
+    keep_features(home, probe(Store(home, user.settings(audio=bucket))))
+    assert store_features(home, owner.settings).probed == found.probed
