@@ -1,16 +1,67 @@
-"""Fixtures that many tests use."""
+"""Fixtures that many tests use, and what `make test` does to be quick: see docs/soak.md.
+
+It keeps HOMEs in memory where there is room, and runs a test on one of two stores where they do not matter.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from tests.building import Parts
-from tests.s3 import bucket, ceph_store, other_store, rclone_store, s3
+from tests.s3 import EVERY_SERVER, bucket, ceph_store, other_store, rclone_store, s3, spared
+from tests.soak import FULL
 
 __all__ = ["bucket", "ceph_store", "other_store", "parts", "rclone_store", "s3"]
+
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+"""Bytes that must be free there, far more than the tests need."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{EVERY_SERVER}: runs on rclone and on Ceph in `make test` too")
+    # Workers of pytest-xdist inherit it.
+    if not FULL and "TMPDIR" not in os.environ and sys.platform == "linux" and _free() >= _ROOM:
+        os.environ["TMPDIR"] = str(_MEMORY)
+        tempfile.tempdir = None
+
+
+def _free() -> int:
+    """Bytes that fit into the memory's folder."""
+    return min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available) if os.access(_MEMORY, os.W_OK) else 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if any("::" in argument for argument in config.args):
+        return  # whoever names a test gets it
+    leave = spared(items)
+    config.hook.pytest_deselected(items=[item for item in items if item in leave])
+    items[:] = [item for item in items if item not in leave]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_read_once() -> Iterator[None]:
+    """boto3 reads a megabyte that describes S3 for each client; a process of the tests reads it once for all of them."""
+    read = JSONFileLoader.load_file
+
+    @functools.cache
+    def description(path: str) -> Any:
+        return read(JSONFileLoader(), path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: description(path))
+        yield
 
 
 @pytest.fixture

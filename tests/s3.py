@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.soak import FULL
 from voxledger.catalog import platform
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.home import Home
@@ -38,6 +40,8 @@ OTHER = "VOXLEDGER_TEST_S3"
 """http://key:secret@host:port of another store that tests run against too; on this machine, or forwarded to it, where they
 put a proxy in between."""
 _BUCKETS: list[str] = []
+EVERY_SERVER = "every_server"
+"""The mark of tests that run on every server in `make test` too: where servers differ in what is tested."""
 CEPH_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 _CEPH = """
 [global]
@@ -172,7 +176,7 @@ def rclone_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]
 @pytest.fixture(scope="session")
 def ceph_store() -> Iterator[S3Server]:
     """Ceph's S3 gateway for the whole session; use fresh buckets. Skipped where Ceph is missing, but not in CI."""
-    missing = [program for program in CEPH_PROGRAMS if shutil.which(program) is None]
+    missing = _missing()
     if missing:
         message = f"Ceph is not installed ({', '.join(missing)}): apt-get install radosgw ceph-mon ceph-osd ceph-common"
         if os.environ.get("CI"):
@@ -201,6 +205,35 @@ def other_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             empty_bucket(store, name)
 
 
+def _missing() -> list[str]:
+    """The programs of Ceph that are not installed."""
+    return [program for program in CEPH_PROGRAMS if shutil.which(program) is None]
+
+
+def spared(items: Sequence[pytest.Item]) -> set[pytest.Item]:
+    """The tests that `make test` leaves to `make soak`: those on the one of rclone and Ceph that was not chosen for them.
+
+    What is tested is the same on both, unless the test bears the mark `every_server`. Which one is chosen hangs on the test's
+    name and the case alone. Where Ceph is missing it is rclone; CI is not asked, and fails on Ceph's tests (`ceph_store`).
+    """
+    if FULL:
+        return set()
+    servers = ["rclone"] if _missing() and not os.environ.get("CI") else ["rclone", "ceph"]
+    return {item for item in items if isinstance(item, pytest.Function) and _spared(item, servers)}
+
+
+def _spared(item: pytest.Function, servers: Sequence[str]) -> bool:
+    case = getattr(item, "callspec", None)
+    if case is None or item.get_closest_marker(EVERY_SERVER):
+        return False
+    server = case.params.get("s3")
+    if server not in ("rclone", "ceph"):
+        return False
+    others = sorted((name, index) for name, index in case.indices.items() if name != "s3")
+    chosen = zlib.crc32(f"{item.path.name} {item.originalname} {others}".encode()) % len(servers)
+    return bool(server != servers[chosen])
+
+
 def empty_bucket(store: Store, bucket: str) -> None:
     """Remove a bucket with all versions of what is in it; one that is not there is fine."""
 
@@ -219,7 +252,7 @@ def empty_bucket(store: Store, bucket: str) -> None:
 
 @pytest.fixture(params=["rclone", "ceph", *(["other"] if os.environ.get(OTHER) else [])])
 def s3(request: pytest.FixtureRequest) -> S3Server:
-    """Each of the servers in turn."""
+    """Each of the servers in turn; `make test` takes one of them for each test (see `spared`)."""
     server: S3Server = request.getfixturevalue(f"{request.param}_store")
     return server
 

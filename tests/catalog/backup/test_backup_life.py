@@ -254,6 +254,7 @@ region = "eu"
 
 
 @pytest.mark.parametrize("key", [KEY, ""], ids=["encrypted", "plain"])
+@pytest.mark.every_server
 def test_audio_comes_back_where_the_store_lost_it(node: Node, tmp_path: Path, key: str) -> None:
     node.use_key(key)
     clips = node.store_audio(5)

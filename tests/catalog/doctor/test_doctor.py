@@ -72,6 +72,7 @@ def test_a_fresh_home_with_its_own_store_is_healthy(look: Doctor, home: Home) ->
     assert sorted(path.name for path in home.path.iterdir() if path.name.startswith(".doctor")) == []
 
 
+@pytest.mark.every_server
 def test_what_a_store_can_do_is_known_to_everybody_afterwards(look: Doctor, home: Home, s3: S3Server) -> None:
     found = look(s3)
     assert found.healthy
@@ -138,6 +139,7 @@ def test_what_cannot_be_written_down_is_said(look: Doctor, home: Home, rclone_st
     assert {finding.area for finding in found.findings} == {"home", "store", "buckets", "features"}
 
 
+@pytest.mark.every_server
 def test_wrong_keys_are_told_from_missing_rights(look: Doctor, s3: S3Server) -> None:
     wrong = S3Server(s3.url, s3.access_key, "wrong", keeps_metadata=s3.keeps_metadata)
     (answer,) = _found(look(wrong), "store", "answer")

@@ -29,6 +29,7 @@ def versions(models: Models) -> dict[str, tuple[str, str, bool]]:
 # Pushing and pulling
 
 
+@pytest.mark.every_server
 def test_a_model_comes_back_as_it_was_pushed(machine: Machine, other: Machine, folder: Path) -> None:
     (folder / "empty.txt").touch()
     pushed = machine.models.push(folder, "indextts@2.5")
@@ -44,6 +45,7 @@ def test_a_model_comes_back_as_it_was_pushed(machine: Machine, other: Machine, f
     assert (kind, again["manifest"], again["fetched_bytes"]) == ("ModelPulled", data["manifest"], 50_013)
 
 
+@pytest.mark.every_server
 def test_contents_lie_under_their_hash_with_it_as_metadata(machine: Machine, folder: Path) -> None:
     machine.models.push(folder, "indextts@2.5")
     sha256 = hashlib.sha256(b"g" * 30_000).hexdigest()
@@ -83,6 +85,7 @@ def test_a_push_outlasts_a_busy_store(rclone_store: S3Server, machine_on: MakeMa
     assert proxy.count("PUT", "/blobs/") == 3
 
 
+@pytest.mark.every_server
 def test_a_version_never_changes(machine: Machine, folder: Path) -> None:
     machine.models.push(folder, "indextts@2.5")
     (folder / "config.yaml").write_text("other")

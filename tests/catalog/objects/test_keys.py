@@ -85,6 +85,7 @@ def test_malformed_clip_id_is_refused() -> None:
         key(clip="../x")
 
 
+@pytest.mark.every_server
 def test_stores_give_back_the_very_keys(s3: S3Server, bucket: str, tmp_path: Path) -> None:
     store = Store(Home.open(tmp_path), s3.settings())
     names = ["Grüße", "会议", "a‛b␀c／d", "~x!'()&$@=;+,", "🎙️ 1", "-rf", "100%", "#1?", "n" * 500, "語" * 300]

@@ -104,6 +104,7 @@ def test_a_kill_in_the_parts_costs_no_part_that_had_arrived(
     assert begun(parts) == []
 
 
+@pytest.mark.every_server
 def test_a_kill_in_the_parts_resumes_on_any_store(parts: Parts, s3: S3Server, bucket: str) -> None:
     added = add_clip(parts, bucket, size=LARGE, actor="zephyrine")
     killed_at(parts, s3.settings(upload_threads=1), "upload.after_part")
@@ -151,6 +152,7 @@ def test_a_lost_answer_to_the_completion_gives_one_object_and_one_event(
     assert begun(parts) == []
 
 
+@pytest.mark.every_server
 def test_closing_at_once_gives_a_part_up_and_the_next_process_goes_on(parts: Parts, s3: S3Server, bucket: str) -> None:
     added = add_clip(parts, bucket, size=LARGE)
     slow = s3.settings(upload_limit=400_000)
@@ -167,6 +169,7 @@ def test_closing_at_once_gives_a_part_up_and_the_next_process_goes_on(parts: Par
     assert Store(parts.home, s3.settings()).get(bucket, added.key) == added.content
 
 
+@pytest.mark.every_server
 def test_an_upload_that_nobody_wants_any_more_is_given_up(parts: Parts, s3: S3Server, bucket: str) -> None:
     added = add_clip(parts, bucket, size=LARGE)
     killed_at(parts, s3.settings(upload_threads=1), "upload.after_part")
@@ -183,6 +186,7 @@ def test_an_upload_that_nobody_wants_any_more_is_given_up(parts: Parts, s3: S3Se
     assert not store.exists(bucket, added.key)
 
 
+@pytest.mark.every_server
 def test_a_file_that_changes_while_it_goes_out_is_parked_and_its_parts_are_thrown_away(
     parts: Parts, s3: S3Server, bucket: str
 ) -> None:

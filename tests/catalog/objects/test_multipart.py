@@ -25,6 +25,7 @@ from voxledger.catalog.objects.multipart import MOST_PARTS, PART, part_bytes
 from voxledger.catalog.objects.pace import Pace
 from voxledger.catalog.objects.sending import Begun, LocalFileError, Sending, Stopped
 
+pytestmark = pytest.mark.every_server
 SIZE = 11_000_000
 """Three parts of 5 MiB, the least that S3 takes."""
 

@@ -24,6 +24,7 @@ from voxledger.catalog.objects.probing.probe import greeting
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.settings import Store as StoreSettings
 
+pytestmark = pytest.mark.every_server
 PER_RUN = {"endpoint", "probed", "notes", "server", "clock_skew_s", "makes_buckets", "versioned"}
 
 

@@ -81,6 +81,7 @@ def remote(s3: S3Server, proxy: FaultProxy, bucket: str, tmp_path: Path) -> Remo
     return Remote(s3, proxy, bucket, tmp_path, 10 * RANGE + 1234)
 
 
+@pytest.mark.every_server
 def test_an_object_arrives_in_ranges_and_leaves_nothing_beside_it(remote: Remote) -> None:
     heard: list[int] = []
     assert remote.fetch(progress=heard.append) == remote.path
@@ -192,6 +193,7 @@ def test_a_range_that_arrives_damaged_is_named_and_fetched_again(
     assert caplog.text.count("arrived damaged") == 1
 
 
+@pytest.mark.every_server
 def test_an_object_that_was_altered_in_the_store_never_appears(remote: Remote) -> None:
     remote.store.put(remote.bucket, KEY, bytes(len(remote.content)))
     with pytest.raises(StoreError, match="altered") as raised:
@@ -200,6 +202,7 @@ def test_an_object_that_was_altered_in_the_store_never_appears(remote: Remote) -
     assert remote.left() == []
 
 
+@pytest.mark.every_server
 def test_another_object_is_noticed_by_its_size(remote: Remote) -> None:
     remote.store.put(remote.bucket, KEY, remote.content + b"more")
     with pytest.raises(StoreError) as raised:
@@ -208,6 +211,7 @@ def test_another_object_is_noticed_by_its_size(remote: Remote) -> None:
     assert not remote.path.exists()
 
 
+@pytest.mark.every_server
 def test_what_is_not_there_is_said_at_once(remote: Remote) -> None:
     remote.store.delete(remote.bucket, KEY)
     with pytest.raises(StoreError) as raised:

@@ -82,6 +82,7 @@ def test_heads_in_the_store_show_a_chain_made_anew(open_ledger: Ledger, bucket: 
     assert [finding.kind for finding in verify(vox.keeper, [forged]).findings] == ["head"]
 
 
+@pytest.mark.every_server
 def test_a_head_is_published_once(open_ledger: Ledger, bucket: str) -> None:
     vox = open_ledger
     assert not vox.archive.publish(Head(position=0, digest="00" * 32)), "there is nothing to prove yet"

@@ -23,6 +23,7 @@ from voxledger.catalog.objects import Store, client
 from voxledger.catalog.objects.object_info import from_head
 from voxledger.catalog.settings import Store as StoreSettings
 
+pytestmark = pytest.mark.every_server
 CONTENT = secrets.token_bytes(5000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -81,6 +81,7 @@ def start_process(parts: Parts, settings: StoreSettings) -> subprocess.Popen[str
     )
 
 
+@pytest.mark.every_server
 def test_clip_arrives_once_with_metadata_and_tags(parts: Parts, s3: S3Server, bucket: str) -> None:
     added = add_clip(parts, bucket, actor="王小明", name="會議")
     with Uploading(parts, s3.settings()) as uploads:
@@ -292,6 +293,7 @@ def test_refusals_of_a_task_that_was_taken_back_are_forgotten(
 
 
 @pytest.mark.parametrize("secret", ["wrong" * 8, ""])
+@pytest.mark.every_server
 def test_wrong_keys_park_nothing_and_are_said_once(
     parts: Parts, s3: S3Server, bucket: str, hasty: None, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

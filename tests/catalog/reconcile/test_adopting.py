@@ -27,6 +27,7 @@ def fill(world: World, old: str, count: int = 3) -> None:
     world.store.put(old, "2024/other.wav", sound(300))
 
 
+@pytest.mark.every_server
 def test_objects_become_clips_where_they_lie(world: World, old: str) -> None:
     fill(world, old)
     before = [(found.key, found.etag, found.modified) for found in world.store.list(old)]

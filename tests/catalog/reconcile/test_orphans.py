@@ -26,6 +26,7 @@ def forget(world: World, path: Path, *, vault: bool = True, node: bool = True) -
     return other
 
 
+@pytest.mark.every_server
 def test_an_unknown_object_is_recorded_once_without_naming_it_in_the_open(world: World) -> None:
     world.stored()
     world.store.put(world.bucket, "Änne's/private/tide.wav", sound(9))
@@ -40,6 +41,7 @@ def test_an_unknown_object_is_recorded_once_without_naming_it_in_the_open(world:
     assert world.reconcile().recorded == 1
 
 
+@pytest.mark.every_server
 def test_an_object_that_says_what_it_is_becomes_its_clip_again(world: World, tmp_path: Path) -> None:
     clips = world.stored(3)
     keys = {clip: world.key(clip) for clip in clips}

@@ -55,6 +55,7 @@ def test_a_lost_object_is_uploaded_again_from_the_cache(world: World) -> None:
     assert (again.missing, again.queued, again.there, again.recorded) == (1, 0, 2, 0)
 
 
+@pytest.mark.every_server
 def test_what_is_uploaded_again_carries_what_it_carried_before(world: World) -> None:
     lost = world.stored()[0]
     key = world.key(lost)
@@ -79,6 +80,7 @@ def test_a_cached_file_that_is_not_what_was_recorded_is_not_uploaded(plain: Worl
     assert (found.missing, found.queued) == (1, 0)
 
 
+@pytest.mark.every_server
 def test_other_bytes_in_its_place_are_recorded_and_never_overwritten(world: World) -> None:
     longer, flipped = world.stored(3)[:2]
     content = bytearray(sound())
