@@ -11,6 +11,7 @@ from voxledger.catalog.accesses import Accesses
 from voxledger.catalog.errors import VaultError
 from voxledger.catalog.events import Draft, Event, Fact, new_id, now, packed, split, unpacked
 from voxledger.catalog.events.envelope import check_size
+from voxledger.catalog.forgetting import blanked
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.vault import ActorKey, Vault
 
@@ -67,11 +68,29 @@ class Recorder:
         return msgspec.json.decode(self.known(actor).open(sealed, about=about))
 
     def unsealed(self, event: Event) -> dict[str, Any] | None:
-        """The personal fields of an event; None when its actor's key was destroyed, {} when there are none."""
+        """The personal fields of an event; None when its actor's key was destroyed, {} when there are none.
+
+        What names a voice that was erased is left out, or is None as if the key were gone.
+        """
         if event.sealed is None:
             return {}
         key = self.vault.key(event.actor)
         if key is None:
             return None
-        found: dict[str, Any] = msgspec.json.decode(unpacked(key.open(event.sealed, about=event.id)))
+        opened: bytes | None = unpacked(key.open(event.sealed, about=event.id))
+        if forgotten := self.vault.forgotten_voices():
+            opened = blanked(event.type, event.subject, bytes(event.data), event.position, opened, forgotten)
+        found: dict[str, Any] | None = None if opened is None else msgspec.json.decode(opened)
         return found
+
+    def require_key(self, actor: ActorKey) -> None:
+        """Raises VaultError when an actor's key was destroyed since it was looked up, or when the actor is being erased.
+
+        Ask within the journal's transaction that records what was made: an erasure takes the name away in one of its own.
+        """
+        found = self.vault.key(actor.id)
+        if found is None or (found.label is None and actor.label is not None):
+            raise VaultError(
+                "whoever asked for this was erased while it was made; it is not kept. Ask again: under the same name it is"
+                " somebody new's"
+            )

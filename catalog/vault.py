@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.resources import files
@@ -20,6 +21,8 @@ from voxledger.catalog.events import new_id, now
 from voxledger.catalog.lazy import lazy
 
 _NONCE = 12
+_PATIENCE = 60.0
+"""Seconds that a destroyed key is allowed to stay in the write-ahead log, while others read it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Vault:
         self._pid = os.getpid()
         self._by_label: dict[str, ActorKey] = {}
         self._by_id: dict[str, ActorKey | None] = {}
+        self._forgotten: dict[str, int] | None = None
+        self._seen = -1
         try:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -89,10 +94,23 @@ class Vault:
         if self._pid != os.getpid():
             raise VaultError("this ledger was opened before a fork; open Voxledger again in the child process")
 
+    def _look(self) -> None:
+        """Forget what is remembered when another process, or another vault of this one, has changed the file: keys are destroyed."""
+        seen = int(self._execute("PRAGMA data_version", ()).fetchone()[0])
+        if seen != self._seen:
+            self._seen = seen
+            self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._by_label.clear()
+        self._by_id.clear()
+        self._forgotten = None
+
     def actor(self, label: str) -> ActorKey:
         """The key of the actor people call `label`, made on first use."""
         self._check_process()
         with self._lock:
+            self._look()
             known = self._by_label.get(label)
             if known is None:
                 known = self._find("label", label) or self._create(label)
@@ -103,12 +121,21 @@ class Vault:
         """The key of the actor people call `label`, without making one; None when there is none, or it was destroyed."""
         self._check_process()
         with self._lock:
+            self._look()
             return self._by_label.get(label) or self._find("label", label)
+
+    def labels(self) -> list[str]:
+        """What people call the actors that have a key and a name here."""
+        self._check_process()
+        with self._lock:
+            found = self._execute("SELECT label FROM actors WHERE label IS NOT NULL AND key IS NOT NULL", ()).fetchall()
+        return sorted(label for (label,) in found)
 
     def key(self, actor: str) -> ActorKey | None:
         """The key behind an opaque id; None when it was destroyed or never here."""
         self._check_process()
         with self._lock:
+            self._look()
             if actor not in self._by_id:
                 self._by_id[actor] = self._find("id", actor)
             return self._by_id[actor]
@@ -119,6 +146,66 @@ class Vault:
         with self._lock:
             row = self._execute("SELECT key FROM actors WHERE id = ?", (actor,)).fetchone()
         return row is not None and not row[0]
+
+    def detach(self, actor: str) -> None:
+        """Take an actor's name away: whoever uses it from now on is somebody new, with another key. What is sealed can be read still."""
+        self._check_process()
+        with self._lock:
+            self._execute("PRAGMA secure_delete = ON", ())
+            self._execute("UPDATE actors SET label = NULL WHERE id = ?", (actor,))
+            self._forget_all()
+
+    def destroy(self, actor: str) -> bool:
+        """Destroy the key behind an opaque id, for ever; says whether there was one. Idempotent.
+
+        Its place in the file is overwritten, and nothing of it is left in the write-ahead log. An id that never had a key here
+        is noted too, so that it never gets one. Raises VaultError when the file cannot be emptied of it.
+        """
+        self._check_process()
+        with self._lock:
+            self._execute("PRAGMA secure_delete = ON", ())
+            present = now().isoformat()
+            row = self._execute("SELECT key FROM actors WHERE id = ?", (actor,)).fetchone()
+            self._execute(
+                "INSERT INTO actors (id, label, key, created, destroyed) VALUES (?, NULL, NULL, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET label = NULL, key = NULL, destroyed = coalesce(destroyed, excluded.destroyed)",
+                (actor, present, present),
+            )
+            self._forget_all()
+            self._wipe()
+        return row is not None and row[0] is not None
+
+    def forget_voice(self, sha256: str, position: int) -> None:
+        """Never open again what events up to `position` call a voice, whoever sealed that. Idempotent."""
+        self._check_process()
+        with self._lock:
+            self._execute(
+                "INSERT INTO forgotten_voices (sha256, position) VALUES (?, ?)"
+                " ON CONFLICT (sha256) DO UPDATE SET position = max(position, excluded.position)",
+                (sha256, position),
+            )
+            self._forget_all()
+
+    def forgotten_voices(self) -> dict[str, int]:
+        """The voices that were erased, by SHA-256, each with the position up to which nothing may name it."""
+        self._check_process()
+        with self._lock:
+            self._look()
+            if self._forgotten is None:
+                self._forgotten = dict(self._execute("SELECT sha256, position FROM forgotten_voices", ()).fetchall())
+            return self._forgotten
+
+    def _wipe(self) -> None:
+        """Write the file anew, without what was deleted, and empty its write-ahead log."""
+        deadline = time.monotonic() + _PATIENCE
+        self._execute("VACUUM", ())
+        while self._execute("PRAGMA wal_checkpoint(TRUNCATE)", ()).fetchone()[0]:
+            if time.monotonic() > deadline:
+                raise VaultError(
+                    "another process has been reading the vault for a minute, and its write-ahead log may still hold a key that was"
+                    " destroyed; close that process and run it again"
+                )
+            time.sleep(0.05)
 
     def secret(self, name: str, size: int = 32) -> bytes:
         """A random secret of this node, made on first use and the same ever after."""

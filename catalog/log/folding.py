@@ -12,6 +12,7 @@ import pyarrow as pa
 from voxledger.catalog import projections
 from voxledger.catalog.errors import LogCorrupt, VaultError
 from voxledger.catalog.events import outdated, unpacked, upcast
+from voxledger.catalog.forgetting import blanked
 from voxledger.catalog.journal import MOST_BYTES
 from voxledger.catalog.log import writer
 from voxledger.catalog.queries import load
@@ -39,6 +40,12 @@ class Folder:
         """Log rows as folds read them."""
         personal = self._unsealed(events)
         kinds, versions = events.column("type").to_pylist(), events.column("version").to_pylist()
+        if forgotten := self._vault.forgotten_voices():
+            told = (events.column(name).to_pylist() for name in ("subject", "data", "position"))
+            personal = [
+                blanked(kind, subject, data, position, words, forgotten)
+                for kind, words, subject, data, position in zip(kinds, personal, *told, strict=True)
+            ]
         old = self._outdated and [
             row for row, kind in enumerate(zip(kinds, versions, strict=True)) if kind in self._outdated
         ]

@@ -5,16 +5,20 @@ SELECT position, data ->> 'scope' AS scope, data ->> 'target' AS target FROM fol
 WHERE type = 'SubjectErased' AND (data ->> 'scope' = 'voice' OR (data ->> 'key_destroyed')::BOOLEAN);
 
 -- name: stale
--- Where the tables hold words of an erased actor, only folding the log anew takes them out of the file. Actors erased before these
--- tables were begun do not count, so that one rebuild is enough.
-UPDATE catalog.projections SET stale = true WHERE name = 'catalog' AND EXISTS (
+-- Where the tables hold words of an erased actor, or the name of an erased voice, only folding the log anew takes them out of the file.
+-- Whoever was erased before these tables were begun does not count, so that one rebuild is enough.
+UPDATE catalog.projections SET stale = true WHERE name = 'catalog' AND (EXISTS (
     SELECT 1 FROM erased WHERE scope = 'actor' AND position > begun AND (
         target IN (SELECT actor_id FROM catalog.folded.clips WHERE key IS NOT NULL)
         OR target IN (SELECT actor_id FROM catalog.folded.attempts WHERE actor IS NOT NULL)
         OR target IN (SELECT actor_id FROM catalog.folded.changes WHERE tag IS NOT NULL OR reason IS NOT NULL)
         OR target IN (SELECT actor_id FROM catalog.folded.hold_steps WHERE reason IS NOT NULL)
         OR target IN (SELECT actor_id FROM catalog.folded.voice_steps WHERE name IS NOT NULL)
-        OR target IN (SELECT actor_id FROM catalog.folded.early WHERE tag IS NOT NULL OR words IS NOT NULL)));
+        OR target IN (SELECT actor_id FROM catalog.folded.early WHERE tag IS NOT NULL OR words IS NOT NULL)))
+    OR EXISTS (
+    SELECT 1 FROM erased WHERE scope = 'voice' AND position > begun AND (
+        target IN (SELECT sha256 FROM catalog.folded.voice_steps WHERE name IS NOT NULL)
+        OR target IN (SELECT voice_sha256 FROM catalog.folded.clips WHERE voice IS NOT NULL))));
 
 -- name: clips
 -- Until then nobody reads them any more, neither in the present nor in the past. What others said on these clips, and about the same

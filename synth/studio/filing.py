@@ -149,6 +149,7 @@ def record(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, answer: 
         actor=facts.actor, about=clip.id,
     )  # fmt: skip
     with recorder.journal.transaction() as journal:
+        recorder.require_key(facts.actor)
         event = journal.append([draft])[0]
         upload = upload_of(clip, event, channels=made.channels)
         payload = recorder.seal(msgspec.to_builtins(upload), actor=facts.actor, about=clip.id)

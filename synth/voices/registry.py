@@ -121,6 +121,7 @@ class Registry:
         draft = self._recorder.draft(fact, subject=fact.sha256, actor=actor)
 
         def change(write: Transaction) -> Event:
+            self._recorder.require_key(actor)
             event = write.append([draft])[0]
             row = voice_row(event, fact, self._recorder)
             self._tables.register(write, row, name_row(event, fact, self._hash(fact.name), self._recorder))
