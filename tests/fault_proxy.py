@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -14,6 +15,7 @@ _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/xml\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%s"
 )
+_END = b"\r\n\r\n"
 _SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
@@ -23,7 +25,8 @@ class Fault:
 
     `busy`: answered with 503 SlowDown, the server hears nothing. `swallow`: the server does it, the client hears nothing
     until it gives up. `cut`: the client hears the first bytes of the answer, so many. `flip`: one bit of the answer's
-    body is another, in the byte with this number. `hold`: the request reaches the server only when this event is set.
+    body is another, in the byte with this number. `rewrite`: the client hears what this makes of
+    the answer's body. `hold`: the request reaches the server only when this event is set.
     """
 
     method: str = ""
@@ -32,6 +35,7 @@ class Fault:
     swallow: bool = False
     cut: int | None = None
     flip: int | None = None
+    rewrite: Callable[[bytes], bytes] | None = None
     hold: threading.Event | None = None
 
 
@@ -42,6 +46,7 @@ class Seen:
     method: str
     path: str
     status: int
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass
@@ -140,6 +145,11 @@ class FaultProxy:
         if fault.flip is not None:
             place = answer.index(b"\r\n\r\n") + 4 + fault.flip
             answer = answer[:place] + bytes([answer[place] ^ 1]) + answer[place + 1 :]
+        if fault.rewrite is not None:
+            head, _, body = answer.partition(_END)
+            body = fault.rewrite(body)
+            kept = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
+            answer = b"\r\n".join([*kept, b"Content-Length: %d" % len(body)]) + _END + body
         client.sendall(answer if fault.cut is None else answer[: fault.cut])
 
     def _fault(self, request: _Request) -> Fault:
@@ -152,7 +162,9 @@ class FaultProxy:
 
     def _note(self, request: _Request, status: int) -> None:
         with self._lock:
-            self.seen.append(Seen(method=request.method, path=request.path, status=status))
+            self.seen.append(
+                Seen(method=request.method, path=request.path, status=status, body=request.whole.partition(_END)[2])
+            )
 
     def _ask(self, request: _Request) -> bytes:
         with socket.create_connection(("127.0.0.1", self._target)) as server:

@@ -26,6 +26,8 @@ from voxledger.catalog.settings import Store as StoreSettings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from voxledger.catalog.objects.deleting import Answer
+
 _T = TypeVar("_T")
 _BATCH = 1000
 """Most keys of one DeleteObjects request."""
@@ -221,6 +223,12 @@ class Store:
                     raise
                 refused[key] = error.code or ""
         return refused
+
+    def purge(self, bucket: str, keys: Iterable[str], *, perhaps: Iterable[str] = ()) -> dict[str, Answer]:
+        """Delete objects with all their versions, and see that they are gone: `deleting.Deleter`. Never raises StoreError."""
+        from voxledger.catalog.objects.deleting import Deleter
+
+        return Deleter(self).delete(bucket, keys, perhaps=perhaps)
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key begins with `prefix`, a page at a time. A bucket that is not there has none."""
