@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import astuple, dataclass, fields
+from functools import lru_cache
 
 from voxledger.catalog.events import EMOTIONS
 from voxledger.synth.emotion import Emotion, Weights
@@ -93,6 +94,7 @@ def effective(emotion: Emotion) -> Weights:
     return tuple(weight / total for weight in scaled)  # type: ignore[return-value]  # as long as `scaled`
 
 
+@lru_cache(maxsize=256)
 def blend(weights: Weights) -> Prosody:
     """The prosody of a mixture: each value moves from neutral towards each emotion's by its weight, linearly."""
     values = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from voxledger.catalog.errors import SettingsError
 
@@ -73,6 +74,7 @@ def safe_name(text: str, *, limit: int | None = None) -> str:
     return f"_{tidy}" if _DEVICES.match(tidy) else tidy
 
 
+@lru_cache(maxsize=4096)
 def _unsafe(character: str) -> bool:
     if character in _FORBIDDEN or character.isspace() or "\u2400" <= character <= "\u243f":
         return True

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxledger.synth.audio.fir import SAMPLE_BITS, to_grid
+from voxledger.synth.audio.fir import SAMPLE_BITS, magnitude, to_grid
 from voxledger.synth.audio.level import Levelled, level
 from voxledger.synth.audio.measure import FULL_SCALE, AudioMeasures, clipped_samples, measures_with
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
-from voxledger.synth.audio.trim import Silences, cut, frame_peaks, kept, sounding_frames
+from voxledger.synth.audio.trim import Silences, cut, frame_peaks, highest, kept, sounding_under
 from voxledger.synth.engines.base import Samples, Segment
 from voxledger.synth.errors import AudioFailed
 
@@ -99,24 +99,27 @@ def prepare(sound: Sound | Iterable[Sound], sample_rate: int, silences: Silences
     pieces = _pieces(sound, sample_rate)
     joined = _joined(pieces, sample_rate, silences.between_s)
     peaks = frame_peaks(joined, sample_rate)
-    _check_finite(peaks)
-    borders = kept(sounding_frames(peaks, len(joined), sample_rate, silences), len(joined), sample_rate, silences)
+    peak = highest(peaks)
+    _check_finite(peak)
+    where = sounding_under(peak, peaks, len(joined), sample_rate, silences)
+    borders = kept(where, len(joined), sample_rate, silences)
     # From here on at full scale: gates and rounding then treat a quiet engine as they treat a loud one.
     grid = to_grid(cut(joined, borders, sample_rate, silences))
     return Prepared(
         full_scale=grid.values * 2.0**-SAMPLE_BITS,
         raised_db=raised(float(grid.step)),
-        clipped=clipped_samples(joined) if float(peaks.amax()) >= FULL_SCALE else 0,
+        clipped=clipped_samples(joined) if peak >= FULL_SCALE else 0,
         offsets=offsets([len(piece) for piece in pieces], borders, sample_rate, between_s=silences.between_s),
     )
 
 
 def delivered(ready: Prepared, made: Levelled, rate: int, target_lufs: float) -> Processed:
     """The finished clip with its measures."""
+    samples = made.samples.to(torch.float32).cpu()
     return Processed(
-        samples=made.samples.to(torch.float32).cpu().numpy(),
+        samples=samples.numpy(),
         sample_rate=rate,
-        measures=measures_with(made.samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=made.true_peak_dbtp),
+        measures=measures_with(samples, rate, loudness_lufs=made.loudness_lufs, peak_dbtp=made.true_peak_dbtp),
         target_lufs=target_lufs,
         gain_db=round(made.gain_db + ready.raised_db, 3),
         limited=made.limited,
@@ -153,7 +156,7 @@ def join(sound: Sound | Iterable[Sound], sample_rate: int, *, between_s: float =
     Raises AudioFailed for no samples, another shape, another rate, integers, or values that are not finite.
     """
     joined = _joined(_pieces(sound, sample_rate), sample_rate, between_s)
-    _check_finite(joined)
+    _check_finite(float(magnitude(joined)))
     return joined
 
 
@@ -163,17 +166,20 @@ def _pieces(sound: Sound | Iterable[Sound], sample_rate: int) -> list[Tensor]:
 
 
 def _joined(pieces: list[Tensor], sample_rate: int, between_s: float) -> Tensor:
-    gap = torch.zeros(round(between_s * sample_rate))
-    parts = [each for piece in pieces for each in (piece, gap)][:-1] or [torch.zeros(0)]
-    joined = torch.cat(parts) if len(parts) > 1 else parts[0]
+    joined = pieces[0] if len(pieces) == 1 else _strung(pieces, round(between_s * sample_rate))
     if joined.numel() == 0:
         raise AudioFailed("the engine returned no samples: try another text, voice or seed")
     return joined
 
 
-def _check_finite(samples: Tensor) -> None:
-    """Samples, or the peaks of all of them: a maximum keeps what is no number."""
-    if not bool(torch.isfinite(samples).all()):
+def _strung(pieces: list[Tensor], gap: int) -> Tensor:
+    between = torch.zeros(gap)
+    return torch.cat([each for piece in pieces for each in (piece, between)][:-1] or [between[:0]])
+
+
+def _check_finite(peak: float) -> None:
+    """That of all samples: a maximum keeps what is no number."""
+    if not math.isfinite(peak):
         raise AudioFailed("the engine returned samples that are not numbers (NaN or infinite): its model is at fault")
 
 

@@ -39,6 +39,8 @@ def to_grid(samples: Tensor, peak: Tensor | None = None) -> Gridded:
     `peak`, shape (...), float64: that of the whole clip, where the samples are only a stretch of it.
     """
     samples = samples.to(torch.float64)
+    if samples.ndim == 1:
+        return _one_to_grid(samples, float(magnitude(samples) if peak is None else peak))
     peak = (magnitude(samples) if peak is None else peak).unsqueeze(-1)
     # The quotient of a number and its mantissa is a power of two, exactly; `pow` promises no such thing.
     mantissa, _ = torch.frexp(peak)
@@ -47,9 +49,20 @@ def to_grid(samples: Tensor, peak: Tensor | None = None) -> Gridded:
     return Gridded((samples * (scale * grid)).round_(), 1.0 / (scale * grid))
 
 
+def _one_to_grid(samples: Tensor, peak: float) -> Gridded:
+    """The same for one clip, whose scale is a number: that spares ten calls of torch."""
+    scale = (math.frexp(peak)[0] / peak if peak > _NOTHING else 1.0) * float(1 << SAMPLE_BITS)
+    return Gridded((samples * scale).round_(), torch.tensor([1.0 / scale], dtype=torch.float64, device=samples.device))
+
+
 def magnitude(values: Tensor) -> Tensor:
-    """The largest absolute value along the last dimension, without a copy: shape (..., n) -> (...)."""
-    return torch.maximum(values.amax(-1), -values.amin(-1))
+    """The largest absolute value along the last dimension: shape (..., n) -> (...)."""
+    return values.abs().amax(-1)
+
+
+def highest_around(values: Tensor, width: int) -> Tensor:
+    """The highest of every `width` neighbours along the last dimension, shape (n,) or (rows, n) -> (..., n - width + 1)."""
+    return torch.nn.functional.max_pool1d(values.unsqueeze(0), width, 1).squeeze(0)
 
 
 def to_coefficients(kernel: npt.NDArray[np.float64]) -> Tensor:

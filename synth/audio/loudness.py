@@ -119,9 +119,9 @@ def gated_loudness(powers: Tensor) -> Tensor:
 
     Annex 1, equations 4 to 7.
     """
-    absolute = powers > _power(ABSOLUTE_GATE_LUFS)
-    threshold = _gated_mean(powers, absolute) * 10 ** (RELATIVE_GATE_LU / 10)
-    return _OFFSET + 10 * torch.log10(_gated_mean(powers, absolute & (powers > threshold.unsqueeze(-1))))
+    absolute = _power(ABSOLUTE_GATE_LUFS)
+    relative = _gated_mean(powers, powers > absolute).mul_(10 ** (RELATIVE_GATE_LU / 10))
+    return _gated_mean(powers, powers > relative.clamp_min_(absolute)).squeeze(-1).log10_().mul_(10).add_(_OFFSET)
 
 
 def hop_samples(sample_rate: int) -> int:
@@ -134,7 +134,8 @@ def _power(lufs: float) -> float:
 
 
 def _gated_mean(powers: Tensor, passed: Tensor) -> Tensor:
-    return torch.where(passed, powers, 0.0).sum(-1) / passed.sum(-1).clamp_min(1)
+    """The mean of the powers that passed, shape (..., 1); 0 where none did."""
+    return (powers * passed).sum(-1, keepdim=True).div_(passed.sum(-1, keepdim=True).clamp_min_(1))
 
 
 @lru_cache(maxsize=16)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.peak import true_peak_dbtp
-from voxledger.synth.audio.trim import Silences, sounding
+from voxledger.synth.audio.trim import Silences, frame_peaks, highest, sounding_under
 
 FULL_SCALE = 32767 / 32768
 """From here on a sample is clipped: 16-bit PCM has nothing above it."""
@@ -56,14 +55,15 @@ def measures_with(
 ) -> AudioMeasures:
     """Like `measure`, for a caller that knows loudness and true peak already."""
     with torch.inference_mode():
-        peak = float(magnitude(samples)) if samples.shape[-1] else 0.0
+        count, peaks = samples.shape[-1], frame_peaks(samples, sample_rate)
+        peak = highest(peaks)
         return measures_of(
-            duration_s=samples.shape[-1] / sample_rate,
+            duration_s=count / sample_rate,
             loudness_lufs=loudness_lufs,
             peak_dbtp=peak_dbtp,
             sample_peak=peak,
             clipped_samples=clipped_samples(samples) if peak >= FULL_SCALE else 0,
-            silence_share=sounding(samples, sample_rate, Silences()).silence_share,
+            silence_share=sounding_under(peak, peaks, count, sample_rate, Silences()).silence_share,
         )
 
 

@@ -12,6 +12,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
 
 KEPT = 128 << 20
 """Bytes that stay at hand at most: what a clip of half a minute takes."""
@@ -32,6 +33,7 @@ _LIBRARY = _library()
 _trim: Callable[[int], int] | None = None if _LIBRARY is None else _LIBRARY.malloc_trim
 
 
+@cache
 def keep_at_hand() -> None:
     """From now on the process keeps up to `KEPT` bytes that were freed, unless the user's environment says otherwise."""
     if _LIBRARY is None or {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ):

@@ -20,11 +20,19 @@ _T = TypeVar("_T")
 _NAME = "voxledger-audio"
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
+_seats = threading.Semaphore(os.cpu_count() or 1)
 
 
 def on_one_core(step: Callable[[], _T]) -> _T:
-    """What `step` returns or raises, run in a thread with one core; as many such threads as there are cores."""
-    return _threads().submit(step).result()
+    """What `step` returns or raises, run in a thread with one core; at most as many at a time as there are cores.
+
+    The caller's own thread will do where torch keeps to one core there: that spares two changes of threads.
+    """
+    if torch.get_num_threads() > 1:
+        return _threads().submit(step).result()
+    keep_at_hand()
+    with _seats:
+        return step()
 
 
 def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:
@@ -66,8 +74,8 @@ def _settle() -> None:
 
 def _forget() -> None:
     """Threads do not survive a fork."""
-    global _pool, _lock  # see above
-    _pool, _lock = None, threading.Lock()
+    global _pool, _lock, _seats  # see above
+    _pool, _lock, _seats = None, threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,7 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxledger.synth.audio.fir import COEFFICIENT_STEP, Gridded, filtered, magnitude, to_coefficients, to_grid
+from voxledger.synth.audio.fir import (
+    COEFFICIENT_STEP,
+    Gridded,
+    filtered,
+    highest_around,
+    magnitude,
+    to_coefficients,
+    to_grid,
+)
 
 BLOCK = 16
 """Samples that share one value of the envelope and of the gain curve: 0.3 ms at 48 kHz, 0.7 ms at 22.05 kHz."""
@@ -51,9 +59,7 @@ def true_peak(samples: Tensor) -> Tensor:
     if samples.shape[-1] == 0:
         return torch.zeros(samples.shape[:-1], dtype=torch.float64, device=samples.device)
     with torch.inference_mode():
-        # Only where the samples come near the highest one can a higher peak lie between them.
-        highest = magnitude(samples.to(torch.float64))
-        return true_peak_envelope(samples, above=highest.unsqueeze(-1), peak=highest).amax(-1)
+        return Oversampled(samples).peak()
 
 
 def true_peak_envelope(samples: Tensor, *, above: Tensor | float = 0.0, peak: Tensor | None = None) -> Tensor:
@@ -85,19 +91,30 @@ class Oversampled:
         self._step = grid.step
         self._windows = padded.unfold(-1, width, BLOCK)
         self._highest = magnitude(torch.unflatten(padded[..., _LEAD : _LEAD + frames * BLOCK], -1, (frames, BLOCK)))
-        self._reachable = torch.nn.functional.pad(self._highest, (1, 1)).unfold(-1, 3, 1).amax(-1) * _LARGEST_OVERSHOOT
+        self._reachable = highest_around(torch.nn.functional.pad(self._highest, (1, 1)), 3) * _LARGEST_OVERSHOOT
 
     def envelope(self, above: Tensor | float) -> Tensor:
         """The true peak of every `BLOCK` samples, where it can exceed `above`; elsewhere the highest sample."""
-        wanted = self._reachable > above / self._step
-        between = [magnitude(part) for part in filtered(self._windows[wanted], _kernel())]
-        highest = self._highest.clone()
-        highest[wanted] = torch.maximum(highest[wanted], torch.cat(between) * COEFFICIENT_STEP)
-        envelope = highest.mul_(self._step)
-        inner = envelope[..., 1:-1].clone()
+        envelope = self._oversampled(above / self._step).mul_(self._step)
+        inner = envelope[..., 1:-1]
+        # The outer blocks hold what rings before and after the clip; that counts with the blocks beside them.
         inner[..., 0] = torch.maximum(inner[..., 0], envelope[..., 0])
         inner[..., -1] = torch.maximum(inner[..., -1], envelope[..., -1])
         return inner
+
+    def peak(self) -> Tensor:
+        """The true peak of each clip, shape (...)."""
+        # Only where the samples come near the highest one can a higher peak lie between them.
+        return self._oversampled(self._highest.amax(-1, keepdim=True)).amax(-1) * self._step.squeeze(-1)
+
+    def _oversampled(self, above: Tensor | float) -> Tensor:
+        """The true peaks, in steps, of all blocks and the two outer ones; `above` is in steps as well."""
+        wanted = torch.nonzero(self._reachable > above, as_tuple=True)
+        between = [magnitude(part) for part in filtered(self._windows[wanted], _kernel())]
+        found = (between[0] if len(between) == 1 else torch.cat(between)).mul_(COEFFICIENT_STEP)
+        highest = self._highest.clone()
+        highest[wanted] = torch.maximum(highest[wanted], found)
+        return highest
 
 
 def gain_curve(envelope: Tensor, sample_rate: int, ceiling: float) -> Tensor:
@@ -109,18 +126,17 @@ def gain_curve(envelope: Tensor, sample_rate: int, ceiling: float) -> Tensor:
     with torch.inference_mode():
         # In whole steps, so that a fall from one peak is the same wherever in the clip the counting begins.
         over = envelope.clamp_min(ceiling)
-        reduction = ((over - ceiling) / over).mul_(_CURVE_STEPS).ceil_()
-        ramp = torch.arange(envelope.shape[-1], dtype=torch.float64, device=envelope.device) * _release(sample_rate)
-        held = ((reduction + ramp).cummax(-1).values - ramp) * (1 / _CURVE_STEPS)
-        borders = torch.maximum(torch.nn.functional.pad(held, (0, 1)), torch.nn.functional.pad(held, (1, 0)))
+        reduction = (over - ceiling).div_(over).mul_(_CURVE_STEPS).ceil_()
+        ramp = torch.arange(envelope.shape[-1], dtype=torch.float64, device=envelope.device).mul_(_release(sample_rate))
+        held = reduction.add_(ramp).cummax(-1).values.sub_(ramp).mul_(1 / _CURVE_STEPS)
         ahead = _ahead(sample_rate)
-        # Maximum over the look-ahead first: every term of the moving average after it then covers the peak.
-        widened = torch.nn.functional.pad(borders, (ahead, ahead)).unfold(-1, ahead + 1, 1).amax(-1)
-        window = np.hanning(ahead + 3)[1:-1]
-        window /= window.sum()
-        smooth = torch.zeros_like(borders)
-        for lag, weight in enumerate(window.tolist()):
-            smooth += widened[..., ahead - lag : widened.shape[-1] - lag] * weight
+        # A border has the higher of its two blocks. The maximum over the look-ahead comes first: every term of the
+        # moving average after it then covers the peak.
+        widened = highest_around(torch.nn.functional.pad(held, (ahead + 1, ahead + 1)), ahead + 2)
+        windows = widened.unfold(-1, held.shape[-1] + 1, 1)
+        smooth, *terms = (windows * _look_ahead(ahead, held.device)).unbind(-2)
+        for term in terms:
+            smooth.add_(term)
         return 1 - smooth
 
 
@@ -144,9 +160,8 @@ def apply_curve(samples: Tensor, curve: Tensor) -> Tensor:
     with torch.inference_mode():
         count, blocks = samples.shape[-1], curve.shape[-1] - 1
         padded = torch.unflatten(torch.nn.functional.pad(samples, (0, blocks * BLOCK - count)), -1, (blocks, BLOCK))
-        along = torch.arange(BLOCK, dtype=samples.dtype, device=samples.device) / BLOCK
-        start = curve[..., :-1, None].to(samples.dtype)
-        gain = (curve.diff(dim=-1)[..., None].to(samples.dtype) * along).add_(start)
+        start = curve[..., :-1]
+        gain = ((curve[..., 1:] - start)[..., None] * _along(samples.device)).add_(start[..., None])
         return gain.mul_(padded).flatten(-2)[..., :count]
 
 
@@ -234,8 +249,7 @@ def plain_rows(samples: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
         steps = _in_steps(samples, gain)
         # Whole steps are on a grid already: that spares `true_peak` from looking for one.
-        highest = magnitude(steps).unsqueeze(-1)
-        peak = Oversampled(Gridded(steps, torch.full_like(highest, _PCM_STEP))).envelope(highest * _PCM_STEP).amax(-1)
+        peak = Oversampled(Gridded(steps, steps.new_full((*steps.shape[:-1], 1), _PCM_STEP))).peak()
         return steps.mul_(_PCM_STEP), peak
 
 
@@ -249,6 +263,19 @@ def needs_limiter(samples: Tensor, gain: float, ceiling_dbtp: float, plain_peak:
         return plain_peak > aim
     # Few blocks come near the limit, and only those are looked at.
     return float(true_peak_envelope(samples, above=aim / gain).amax()) > aim / gain
+
+
+@lru_cache(maxsize=32)
+def _look_ahead(ahead: int, device: torch.device) -> Tensor:
+    """The weights of the moving average over the look-ahead, shape (ahead + 1, 1)."""
+    window = np.hanning(ahead + 3)[1:-1]
+    return torch.from_numpy(window / window.sum()).unsqueeze(-1).to(device)
+
+
+@lru_cache(maxsize=8)
+def _along(device: torch.device) -> Tensor:
+    """Where the samples of a block lie between its borders, from 0 on, shape (BLOCK,)."""
+    return torch.arange(BLOCK, dtype=torch.float64, device=device) / BLOCK
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,8 @@ def frame_samples(sample_rate: int) -> int:
 def frame_peaks(samples: Tensor, sample_rate: int) -> Tensor:
     """The highest absolute sample of every frame: shape (n,) -> (frames,), the last one perhaps unfinished."""
     frame = frame_samples(sample_rate)
-    padded = torch.nn.functional.pad(samples, (0, -samples.shape[-1] % frame))
+    unfinished = -samples.shape[-1] % frame
+    padded = torch.nn.functional.pad(samples, (0, unfinished)) if unfinished else samples
     return magnitude(padded.reshape(-1, frame)) if padded.shape[-1] else padded
 
 
@@ -96,14 +98,23 @@ class FramePeaks:
 
 def sounding_frames(peaks: Tensor, count: int, sample_rate: int, silences: Silences) -> Sounding:
     """Like `sounding`, for a clip of `count` samples whose frames' peaks are known."""
+    return sounding_under(highest(peaks), peaks, count, sample_rate, silences)
+
+
+def sounding_under(peak: float, peaks: Tensor, count: int, sample_rate: int, silences: Silences) -> Sounding:
+    """The same, where the highest of the peaks is known as well."""
     frame = frame_samples(sample_rate)
-    peak = float(peaks.amax()) if count else 0.0
     if peak < _amplitude(silences.silent_dbfs) or peak == 0:
         return Sounding(0, 0, 1.0)
     threshold = max(peak * _amplitude(silences.threshold_db), _amplitude(silences.floor_dbfs))
     loud = torch.nonzero(peaks >= min(threshold, peak)).flatten()
     start, end = int(loud[0]) * frame, min((int(loud[-1]) + 1) * frame, count)
     return Sounding(start, end, 1 - loud.numel() / peaks.numel())
+
+
+def highest(peaks: Tensor) -> float:
+    """The highest of the frames' peaks: no number if one of them is none, 0 where there are no frames."""
+    return float(peaks.amax()) if peaks.numel() else 0.0
 
 
 def kept(where: Sounding, count: int, sample_rate: int, silences: Silences) -> tuple[int, int]:
@@ -141,8 +152,9 @@ def cut(samples: Tensor, borders: tuple[int, int], sample_rate: int, silences: S
     return _faded(samples[borders[0] : borders[1]].clone(), round(silences.fade_s * sample_rate))
 
 
+@lru_cache(maxsize=32)
 def fade(length: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
-    """The factors of a fade-in over `length` samples: a raised cosine."""
+    """The factors of a fade-in over `length` samples: a raised cosine. Not to be written to."""
     phase = (torch.arange(length, dtype=torch.float64, device=device) + 0.5) * (math.pi / length)
     return ((1 - torch.cos(phase)) / 2).to(dtype)
 

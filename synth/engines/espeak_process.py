@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,9 @@ class Worker:
             raise EngineUnavailable("eSpeak NG runs in a Python process of its own, and sys.executable names no Python")
         self.owner = os.getpid()
         self.spoken = 0
+        self._lock = threading.Lock()
+        self._speaking = self._watched = False
+        self._until = 0.0
         command = [sys.executable, "-I", "-S", str(Path(espeak_library.__file__)), str(library), str(data)]
         try:
             self._process = subprocess.Popen(  # our own program, with the paths of an installed package
@@ -73,9 +77,7 @@ class Worker:
     def speak(self, utterance: Utterance) -> Speech:
         """Speak one sentence. Raises EngineFailed, and is not usable afterwards, if the library crashes or hangs."""
         self.spoken += 1
-        timer = threading.Timer(DEADLINE_S, self._process.kill)
-        timer.daemon = True
-        timer.start()
+        self._watch()
         try:
             return self._exchange(utterance)
         except (OSError, ValueError) as error:
@@ -86,7 +88,27 @@ class Worker:
             self.close()  # interrupted half way: what it will still answer belongs to nobody
             raise
         finally:
-            timer.cancel()
+            self._speaking = False
+
+    def _watch(self) -> None:
+        """See to it that the sentence that begins now ends in time."""
+        with self._lock:
+            self._speaking, self._until = True, time.monotonic() + DEADLINE_S
+            if not self._watched:
+                self._watched = True
+                threading.Thread(target=self._guard, name="voxledger-espeak-deadline", daemon=True).start()
+
+    def _guard(self) -> None:
+        """End the process when its sentence is late. A thread for each sentence would cost more than some sentences do."""
+        while True:
+            with self._lock:
+                left = self._until - time.monotonic()
+                if left <= 0:
+                    self._watched = False
+                    if self._speaking:
+                        self._process.kill()
+                    return
+            time.sleep(left)
 
     def _exchange(self, utterance: Utterance) -> Speech:
         asking, answering = self._process.stdin, self._process.stdout

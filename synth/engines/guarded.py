@@ -29,6 +29,7 @@ class Guarded:
     def __init__(self, inner: Engine, name: str) -> None:
         self.inner = inner
         self._name = name
+        self._examined: EngineInfo | None = None
         self._remedy = f"Update the package that brings the engine {name}, or choose another engine."
 
     def prepare(self, ensure: Callable[[str], Path]) -> None:
@@ -49,8 +50,10 @@ class Guarded:
             raise
         except (Exception, SystemExit) as error:
             raise self._unavailable(f"it cannot say what it is: {_told(error)}") from error
-        if wrong := flaw(info):
-            raise self._unavailable(f"{wrong}, against the contract of engines")
+        if info is not self._examined:
+            if wrong := flaw(info):
+                raise self._unavailable(f"{wrong}, against the contract of engines")
+            self._examined = info
         return info
 
     def effective(self, emotion: Emotion) -> Weights:

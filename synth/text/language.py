@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from voxledger.synth.errors import UnsupportedLanguage
 from voxledger.synth.hints import near
@@ -43,6 +44,7 @@ _FALLBACK = {
 }
 
 
+@lru_cache(maxsize=1024)  # an engine's 150 tags are compared for every clip
 def normalize(tag: str) -> str:
     """The canonical form of a tag as a person writes it: `en_us` gives `en-US`, `ZH` gives `zh`, `deu` gives `de`.
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -24,6 +25,27 @@ def test_a_step_runs_on_one_core_and_nobody_else_is_touched() -> None:
         thread.start()
         thread.join()
         assert elsewhere == [2]
+    finally:
+        torch.set_num_threads(here)
+
+
+def test_a_thread_that_has_one_core_already_runs_the_step_itself() -> None:
+    here = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert on_one_core(threading.get_ident) == threading.get_ident()
+        with ThreadPoolExecutor(8) as pool:
+            at_once, most = 0, 0
+
+            def step() -> None:
+                nonlocal at_once, most
+                at_once += 1
+                most = max(most, at_once)
+                threading.Event().wait(0.01)
+                at_once -= 1
+
+            list(pool.map(lambda _: on_one_core(step), range(16)))
+        assert 1 <= most <= (os.cpu_count() or 1)
     finally:
         torch.set_num_threads(here)
 
