@@ -12,6 +12,7 @@ from voxledger.catalog.cache import Size, size_on_record
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, OpenTask
+from voxledger.catalog.objects.elsewhere import Elsewhere, noted
 from voxledger.catalog.objects.uploads import Working, working
 from voxledger.catalog.settings import Settings
 
@@ -63,6 +64,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: tuple[Behind, ...]
     free_disk: int
     min_free_disk: int
+    elsewhere: Elsewhere | None
+    """Another HOME that goes on as this node, as `voxledger serve` or `doctor` saw it when they last looked."""
 
 
 def status(
@@ -106,4 +109,5 @@ def status(
         ),
         free_disk=platform.free_disk(home.path),
         min_free_disk=settings.general.min_free_disk,
+        elsewhere=noted(home),
     )  # fmt: skip

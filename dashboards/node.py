@@ -15,7 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from voxledger.catalog import platform
-from voxledger.catalog.errors import HomeError, StoreUnavailable, VoxledgerError
+from voxledger.catalog.errors import HomeError, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.cache import Cache
     from voxledger.catalog.home import Home
+    from voxledger.catalog.journal import Journal
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.objects.shipping import Archive
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LEARN = 60.0
+"""Seconds between two looks for a store that nobody has tried yet."""
 _LEARN_AGAIN = 3600.0
 """Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
-"""Seconds between two looks for a store that nobody has tried yet."""
+_ELSEWHERE = 3600.0
+"""Seconds between two looks whether another HOME goes on as this node."""
 _TRIM = 60.0
 """Seconds between two looks whether the local cache is over its limit."""
 
@@ -43,6 +46,7 @@ class Door(Protocol):
 
     home: Home
     settings: Settings
+    journal: Journal
 
     @property
     def keeper(self) -> Keeper:
@@ -122,6 +126,7 @@ class Node:
             ("publish", schedule.publish, self._publish),
             ("store", _LEARN, self._learn),
             ("cache", _TRIM, self._trim),
+            ("elsewhere", _ELSEWHERE, self._look_elsewhere),
         ):
             scheduler.add_job(
                 self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
@@ -170,6 +175,23 @@ class Node:
             if learn(self._door.home, self._door.store):
                 _log.info("the store was tried; `voxledger doctor` shows what it can do")
             self._learn_at = time.monotonic() + _LEARN_AGAIN
+
+    def _look_elsewhere(self) -> None:
+        """Another HOME under this node's name is said, and written down for `status`."""
+        from voxledger.catalog.objects.elsewhere import elsewhere, note
+
+        door, store = self._door, self._door.store
+        if store.is_embedded:
+            return
+        try:
+            found = elsewhere(store, door.settings.store.events, door.journal, door.home.segments)
+        except StoreError as error:
+            _log.debug("nobody can tell whether another HOME goes on as this node: %s", error)
+            return
+        note(door.home, found)
+        if found is not None and found.is_recent and str(found) != self._said.get("another home"):
+            self._said["another home"] = str(found)
+            _log.warning("%s", found)
 
     def _trim(self) -> None:
         self._door.cache.check()

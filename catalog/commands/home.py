@@ -287,6 +287,8 @@ def _print_status(found: Status) -> None:
             f"\nless than general.min_free_disk ({terminal.size(found.min_free_disk)}): nothing is generated",
             style="red",
         )
+    if found.elsewhere is not None and found.elsewhere.is_recent:
+        body.append(f"\n{found.elsewhere}", style="red")
     terminal.console.print(
         Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False)
     )

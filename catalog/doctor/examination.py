@@ -13,6 +13,7 @@ from voxledger.catalog.doctor.store import (
     access_findings,
     bucket_findings,
     clock_finding,
+    elsewhere_findings,
     rights_findings,
     rule_findings,
 )
@@ -58,6 +59,7 @@ def examine(
         return Examination(findings=tuple(findings))
     settings = loaded.settings
     try:
+        findings += elsewhere_findings(home, store, settings, journal)
         tidy(store, [settings.store.audio])
         try:
             features = probe(store, told=lambda name: told(name.replace("_", " ")))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from voxledger.catalog.doctor.finding import Area, Finding, State
 from voxledger.catalog.errors import StoreError, StoreUnavailable
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Journal
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.client import CREDENTIALS, MISSING, REFUSED, is_transient
 from voxledger.catalog.objects.credentials import find_credentials
+from voxledger.catalog.objects.elsewhere import elsewhere, note
 from voxledger.catalog.objects.features import Features
 from voxledger.catalog.objects.lifecycle import BucketRules, buckets, read_rules
 from voxledger.catalog.objects.policies import clip_prefix
@@ -130,6 +134,29 @@ def bucket_findings(store: Store, settings: Settings, *, made: bool | None) -> I
     """Each bucket of ours; `made` says whether the keys may make those that lack. Raises StoreUnavailable."""
     for bucket in buckets(settings):
         yield _bucket(store, bucket, made=made)
+
+
+def elsewhere_findings(home: Home, store: Store, settings: Settings, journal: Journal) -> Iterator[Finding]:
+    """Whether another HOME goes on as this node; noted for `status`. Raises StoreUnavailable."""
+    if store.is_embedded:
+        return
+    try:
+        found = elsewhere(store, settings.store.events, journal, home.segments)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        yield _finding(
+            "home", "node", "unknown", f"whether another HOME goes on as this node is not known ({error.code})",
+            "keys that may list the bucket of events can tell",
+        )  # fmt: skip
+        return
+    with suppress(OSError):
+        note(home, found)
+    if found is None:
+        yield _finding("home", "node", "ok", "no other HOME goes on as this node, as far as the store tells")
+    else:
+        said, _, follows = str(found).partition(". ")
+        yield _finding("home", "node", "bad" if found.is_recent else "note", said, follows)
 
 
 def rule_findings(store: Store, settings: Settings, features: Features) -> Iterator[Finding]:

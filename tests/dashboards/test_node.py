@@ -19,6 +19,8 @@ from tests.mixpanel_server import MixpanelServer
 from tests.s3 import S3Server
 from voxledger.catalog.events import new_id, now
 from voxledger.catalog.home import Home
+from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.features import store_features
 from voxledger.ledger import Ledger
 
@@ -66,6 +68,29 @@ def test_it_tries_a_store_that_nobody_has_tried(tmp_path: Path, rclone_store: S3
     finally:
         _stop(node)
     assert store_features(home, settings).conditional_put is False
+
+
+def test_it_says_that_another_home_goes_on_as_this_node(tmp_path: Path, rclone_store: S3Server, bucket: str) -> None:
+    home, settings = Home.open(tmp_path / "home"), rclone_store.settings()
+    store = Store(home, settings)
+    store.ensure_bucket(bucket)
+    with voxledger.open(home.path) as vox:
+        key = f"{vox.journal.node}/0123456789ab/000000000001-000000010000.jsonl.zst"
+    store.put(bucket, key, b"of a copy of this HOME")
+    node = _serve(
+        home.path,
+        store_endpoint=settings.endpoint,
+        store_access_key=settings.access_key,
+        store_secret_key=settings.secret_key,
+        store_events=bucket,
+    )
+    try:
+        _until(lambda: noted(home) is not None)
+    finally:
+        heard = _stop(node)
+    assert "another HOME goes on as this node: it has given position 10,000, in epoch 0123456789ab" in " ".join(
+        heard.split()
+    )
 
 
 def test_it_uploads_drains_delivers_and_reports_and_stops_on_sigterm(vox: Ledger) -> None:

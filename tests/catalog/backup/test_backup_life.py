@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.building import completed
 from tests.catalog.backup.nodes import KEY, Node, recorded, rows
 from voxledger.catalog.errors import BackupError, HomeError, LogCorrupt
-from voxledger.catalog.events import PurgeStarted
+from voxledger.catalog.events import PurgeStarted, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.log.verify import verify
+from voxledger.catalog.objects.elsewhere import elsewhere
 from voxledger.catalog.objects.shipping import published
+from voxledger.cli import main
 
 
 @pytest.mark.parametrize("key", [KEY, ""], ids=["encrypted", "plain"])
@@ -329,3 +333,57 @@ def test_what_was_purged_stays_purged(rclone_node: Node, tmp_path: Path) -> None
     assert (done.audio.back, done.audio.left) == (1, 1)
     with rclone_node.open(tmp_path / "new") as vox:
         assert not vox.store.exists(audio, clips[purged][0])
+
+
+def test_two_homes_that_go_on_as_one_node_are_noticed(
+    rclone_node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def others(path: Path | None = None) -> int:
+        """How far another HOME is known to have come; 0 where there is none."""
+        with rclone_node.open(path) as vox:
+            found = elsewhere(vox.store, vox.settings.store.events, vox.journal, vox.home.segments)
+        return found.position if found else 0
+
+    def grow(path: Path | None, count: int) -> None:
+        with rclone_node.open(path) as vox:
+            actor = vox.vault.actor("ann")
+            vox.journal.emit(*(vox.recorder.draft(completed(), subject=new_id(), actor=actor) for _ in range(count)))
+            vox.keeper.drain()
+            assert vox.uploader.flush(timeout=30) == 0
+
+    def restored(name: str) -> Path:
+        with rclone_node.backups() as backups:
+            return backups.restore("latest", tmp_path / name).home
+
+    grow(None, 12)
+    with rclone_node.open() as vox:
+        vox.backups.create()
+    new = restored("new")
+    assert (others(), others(new)) == (0, 0)
+    grow(None, 12)
+    assert others(new) == 25, "the one that was restored sees the old one go on"
+    grow(new, 21)
+    assert others() == 34, "and the old one sees it"
+    grow(new, 1)
+    with rclone_node.open(new) as vox:
+        assert vox.archive.publish(vox.keeper.head())
+        assert vox.uploader.flush(timeout=30) == 0
+        head = vox.keeper.head().position
+    assert others() == head, "a head tells it too"
+    assert others(restored("third")) == 0, "what was given before is history"
+
+    def run(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["--home", str(rclone_node.path), *arguments])
+        return int(ended.value.code or 0), " ".join(capsys.readouterr().out.split())
+
+    assert "another HOME" not in run("status")[1]
+    code, said = run("doctor", "--json")
+    (node,) = [each for each in json.loads(said)["findings"] if (each["area"], each["name"]) == ("home", "node")]
+    assert (code, node["state"]) == (1, "bad")
+    assert node["found"].startswith("another HOME goes on as this node: it has given position")
+    assert node["follows"].startswith("Let only one of the two go on")
+    assert "another HOME goes on as this node" in run("status")[1]
+    assert json.loads(run("status", "--json")[1])["elsewhere"]["position"] == head
