@@ -110,10 +110,18 @@ class Audio:
         """`fetch` by a whole id, without asking the catalog, where file or clip was given before and the file is still there."""
         with self._lock:
             place = self._places.get(clip)
-        if place is None or not _given(place.path, place.bytes):
+        return None if place is None else self.fetch_known(clip, place.path, place.bytes)
+
+    def fetch_known(self, clip: str, path: Path, size: int) -> Path | None:
+        """`fetch` of the file in which this clip's audio lies, if it is there in its size.
+
+        Its bytes are not hashed: that costs more than all the rest. `Cache.verify` does it for all.
+        """
+        if not _given(path, size):
             return None
         self._note(clip, AudioAccessed(channel=self._channel, purpose="fetch"))
-        return place.path
+        self._remember(clip, _Place(path, size))
+        return path
 
     def url(self, clip: Clip, expires: int = 300) -> str:
         """A presigned link to the stored audio for `expires` seconds, on disk as a use of the clip before it is given.

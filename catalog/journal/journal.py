@@ -238,7 +238,14 @@ class Journal:
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request, as of now."""
-        rows = self._read("fingerprint", fingerprint)
+        return self._fingerprint("fingerprint", fingerprint)
+
+    def answer_with(self, clip: str) -> Fingerprint | None:
+        """What is remembered of a clip that answers requests, as of now; nothing of one that is being purged."""
+        return self._fingerprint("answer_with", clip)
+
+    def _fingerprint(self, query: str, wanted: str) -> Fingerprint | None:
+        rows = self._read(query, wanted)
         return Fingerprint(clip=rows[0][0], actor=rows[0][1], owner=rows[0][2], answer=rows[0][3]) if rows else None
 
     def cursor(self, name: str) -> int:

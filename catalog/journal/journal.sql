@@ -261,6 +261,10 @@ SELECT min(due) FROM tasks WHERE kind = ? AND state = 'waiting';
 -- name: fingerprint
 SELECT clip, actor, owner, answer FROM fingerprints WHERE fingerprint = ?;
 
+-- name: answer_with
+-- What is remembered of a clip that answers requests; nothing once it is purged.
+SELECT clip, actor, owner, answer FROM fingerprints WHERE clip = ? AND answer IS NOT NULL LIMIT 1;
+
 -- name: claim_fingerprint
 -- Only one caller makes a clip: the claim is taken when it is free, or when its owner is gone.
 INSERT INTO fingerprints (fingerprint, clip, actor, owner) VALUES (?, ?, ?, ?)

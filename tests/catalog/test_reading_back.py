@@ -82,12 +82,36 @@ def test_a_clip_out_of_the_blue_is_fetched_without_reading_the_news(
 ) -> None:
     clip = only(stored)
     with voxledger.open(stored.home.path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as other:
-        news = other.speak("Another one.")
+        news = other.speak("Another one.", reuse=False)
         # What has not been read yet is found all the same.
         assert stored.catalog.fetch(news.id) == news.path
-        with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(other.keeper, "drain", lambda **_: pytest.fail("the news were read"))
-            assert other.catalog.fetch(clip.id) == clip.path
+        assert stored.journal.answer_with(news.id) is None
+    with voxledger.open(stored.home.path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as third:
+        monkeypatch.setattr(third.keeper, "drain", lambda **_: pytest.fail("the news were read"))
+        assert third.catalog.fetch(news.id) == news.path
+        assert third.catalog.fetch(clip.id) == clip.path
+
+
+def test_a_clip_that_answers_requests_is_fetched_without_opening_the_catalog(
+    stored: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = only(stored)
+    with voxledger.open(stored.home.path, store_endpoint=NOBODY, general_actor="bob", store_close_wait=0) as other:
+        monkeypatch.setattr(other.catalog, "keeper", None)
+        assert other.catalog.fetch(clip.id) == clip.path
+        assert other.catalog.fetch(clip.id) == clip.path
+    assert uses(stored) == ["fetch"] * 2
+    # As a purge does it: forgotten first, then the file goes.
+    actor = stored.vault.actor("ann")
+    purges = PurgeStarted(plan="p", rule="r", bucket=clip.bucket)
+    with stored.journal.transaction() as write:
+        write.append([stored.recorder.draft(purges, subject=clip.id, actor=actor)])
+        write.forget(clip.id)
+    remove_local(clip)
+    with voxledger.open(stored.home.path, store_endpoint=NOBODY, general_actor="bob", store_close_wait=0) as other:
+        other.keeper.drain()
+        with pytest.raises(StoreError, match="was purged"):
+            other.catalog.fetch(clip.id)
 
 
 def test_a_local_file_of_another_size_is_not_believed(stored: Ledger) -> None:
