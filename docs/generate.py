@@ -166,7 +166,7 @@ def _type(hint: object) -> str:
     shown = (
         getattr(hint, "__name__", str(hint)) if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
     )
-    shown = shown.replace("typing.", "").replace("datetime.datetime", "datetime")
+    shown = re.sub(r"voxledger\.[\w.]*\.", "", shown.replace("typing.", "")).replace("datetime.datetime", "datetime")
     shown = re.sub(r"Optional\[(.+)\]$", r"\1 | None", shown).replace(" | None", " or null")
     shown = re.sub(r"Literal\[(.+)\]", lambda found: found[1].replace("'", "").replace(", ", " · "), shown).replace(
         "|", "\\|"

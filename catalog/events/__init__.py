@@ -25,6 +25,7 @@ from voxledger.catalog.events.generation import (
     GenerationCompleted,
     GenerationFailed,
     GenerationReused,
+    SpokenPassage,
 )
 from voxledger.catalog.events.models import (
     ModelPulled,
@@ -102,6 +103,7 @@ __all__ = [
     "ReportPublished",
     "RestoreCompleted",
     "RetentionPlanned",
+    "SpokenPassage",
     "SubjectErased",
     "TokenIssued",
     "TokenRevoked",

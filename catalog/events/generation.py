@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from voxledger.catalog.events.fact import (
     NEUTRAL,
     Amount,
@@ -19,15 +21,28 @@ from voxledger.catalog.events.fact import (
 )
 
 
+class SpokenPassage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A stretch of a clip under one emotion: from where to where in the delivered audio, and what was asked for and applied."""
+
+    start_us: Amount
+    end_us: Amount
+    emotion: str
+    strength: Finite
+    asked: Vector
+    effective: Vector
+
+
 class GenerationCompleted(Fact, frozen=True, kw_only=True):
     """An attempt ended in a clip. The subject is the clip's id, which is new.
 
     `timing` is the JSON of a list with one [first character, end, start, end] a segment: where it stands in the text, and in the
     delivered audio (ms). `chain` is the version of the audio chain, `marks` whether emotions written into the text were heeded.
-    `load_us` is the time in which the engine loaded a model; None where it was counted in `synthesis_us`.
+    `load_us` is the time in which the engine loaded a model; None where it was counted in `synthesis_us`. `passages`: the
+    stretches of a clip whose text has emotion marks, each with `start_us`, `end_us`, `emotion`, `strength`, `asked` and
+    `effective`; empty where one emotion holds for all.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     channel: Channel
     features: tuple[str, ...]
@@ -88,6 +103,7 @@ class GenerationCompleted(Fact, frozen=True, kw_only=True):
     emotion_words: Personal | None = None
     timing: Personal | None = None
     load_us: Amount | None = None
+    passages: tuple[SpokenPassage, ...] = ()
 
 
 class GenerationFailed(Fact, frozen=True, kw_only=True):

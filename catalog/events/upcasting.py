@@ -64,6 +64,11 @@ def _completed_with_loading_in_synthesis(data: Data, personal: Data | None) -> t
     return {**data, "load_us": None}, personal
 
 
+@lifts(GenerationCompleted, 3)
+def _completed_without_passages(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "passages": []}, personal
+
+
 @lifts(GenerationFailed, 1)
 def _failed_without_remedy(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "remedy": "", "engine_version": "", "delivered_us": 0}, personal

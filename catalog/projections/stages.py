@@ -62,6 +62,7 @@ _ERASURE = ("erased", "stale", "clips", "pins", "others", "voices")
 
 STAGES = (
     _stage("clips", ["completed"], "GenerationCompleted"),
+    _stage("passages", ["fold"], "GenerationCompleted"),
     _stage("clips", ["adopted"], "AudioAdopted"),
     _stage("generations", ["fold"], "GenerationFailed", "GenerationCancelled", "GenerationReused"),
     _stage("steps", ["read"], *STEPS, WAITED),

@@ -211,6 +211,7 @@ def completed(clip: Clip, made: Made, facts: Facts, recorder: Recorder, *, store
         segments=tally.segments,
         segments_cached=tally.cached,
         timing=made.timing,
+        passages=made.passages,
         bucket=clip.bucket,
         fingerprint=facts.fingerprint,
         actor_label=request.actor,

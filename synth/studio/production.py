@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError
+from voxledger.catalog.events import SpokenPassage
 from voxledger.catalog.settings import Synth
 from voxledger.synth.emotion import Weights
 from voxledger.synth.engines.base import Samples
@@ -52,6 +54,7 @@ class Made:
     suspect: tuple[str, ...]
     target_lufs: float
     timing: str
+    passages: tuple[SpokenPassage, ...]
     tally: Tally
     audio_us: int
     encode_us: int
@@ -130,6 +133,8 @@ class _Gathered:
         self.book: LongClip | None = None
         self.places: list[tuple[int, int, int]] = []
         """For each stretch: which of the sounds it is, and the characters it says."""
+        self.pieces: list[Piece] = []
+        """For each stretch: the piece of the text that it belongs to."""
         self.sample_rate = 0
         self._count = 0
         self._length = 0
@@ -143,6 +148,7 @@ class _Gathered:
         if spoken.silence:
             self._append(np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32))
         self.places.append((self._count, spoken.start, spoken.end))
+        self.pieces.append(spoken.piece)
         self._append(at_level(spoken, self._level))
 
     def close(self) -> None:
@@ -272,6 +278,7 @@ def _made(
         ),
         target_lufs=sound.target_lufs,
         timing=_timing(gathered.places, sound.offsets),
+        passages=_passages(gathered, sound.offsets),
         tally=tally,
         audio_us=audio_us,
         encode_us=encode_us,
@@ -284,3 +291,22 @@ def _timing(places: Sequence[tuple[int, int, int]], offsets: Sequence[tuple[int,
         [start, end, round(offsets[sound][0] / 1000), round(offsets[sound][1] / 1000)] for sound, start, end in places
     ]
     return json.dumps(rows, separators=(",", ":"))
+
+
+def _passages(gathered: _Gathered, offsets: Sequence[tuple[int, int]]) -> tuple[SpokenPassage, ...]:
+    """The stretches of one emotion in the delivered audio, where marks in the text make several; neighbours alike are one."""
+    if not any(piece.marked for piece in gathered.pieces):
+        return ()
+    said = [(piece, offsets[place[0]]) for piece, place in zip(gathered.pieces, gathered.places, strict=True)]
+    return tuple(
+        SpokenPassage(
+            start_us=stretches[0][1][0],
+            end_us=stretches[-1][1][1],
+            emotion=emotion.dominant,
+            strength=emotion.strength,
+            asked=emotion.weights,
+            effective=effective,
+        )
+        for (emotion, effective), group in groupby(said, key=lambda each: (each[0].emotion, each[0].effective))
+        for stretches in [list(group)]
+    )

@@ -45,6 +45,12 @@ EXAMPLES: list[Fact] = [
         silence_share=0.08, clipped_samples=2, speech_rate=14.5, suspect=("clipped",), streamed=True, first_us=9_000,
         segments_cached=1, emotion_words="as if out of breath", timing="[[0,20,0,1500]]",
         load_us=9_500_000,
+        passages=(
+            events.SpokenPassage(
+                start_us=50_000, end_us=1_400_000, emotion="sad", strength=0.5,
+                asked=(0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.0, 0.0), effective=(0.0, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0),
+            ),
+        ),
     ),
     events.GenerationFailed(
         channel="cli", engine="indextts", language="zh", failure="OutOfMemory", stage="synthesis", emotion="sad", text_length=40,
@@ -86,7 +92,10 @@ EXAMPLES: list[Fact] = [
     events.ClipMarked(**_PLAN, delete_after=_WHEN),
     events.ClipUnmarked(plan="3f9c2e10aa51b7d4", reason="used"),
     events.PurgeStarted(**_PLAN, bucket="indextts-audio"),
-    events.ClipPurged(**_PLAN, bucket="indextts-audio", bytes=66_194),
+    events.ClipPurged(
+        **_PLAN, bucket="indextts-audio", bytes=66_194, answer="Deleted", versions=("3sL4kqtJlcpXroDTDmJ", "null"), kept_bytes=0,
+        key="ann/tide/tide.wav",
+    ),
     events.PurgeFailed(plan="3f9c2e10aa51b7d4", bucket="indextts-audio", failure="SlowDown"),
     events.ClipRestored(**_OBJECT, source="versioning", plan="3f9c2e10aa51b7d4"),
     events.ObjectMissing(**_OBJECT, state="changed", found_bytes=12, found_etag="00"),
@@ -136,6 +145,8 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*map(_values, arguments))
     if origin is dict:
         return st.dictionaries(_text(), _values(arguments[1]), max_size=3)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return _facts_of(hint)
     return {str: _text(), int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans(), type(None): st.none()}[hint]
 
 
@@ -161,6 +172,6 @@ def facts() -> st.SearchStrategy[Fact]:
     return st.sampled_from(list(REGISTRY.values())).flatmap(_facts_of)
 
 
-def _facts_of(kind: type[Fact]) -> st.SearchStrategy[Fact]:
+def _facts_of(kind: type[Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(kind, include_extras=True)
     return st.builds(kind, **{name: _values(hints[name]) for name in kind.__struct_fields__})

@@ -204,7 +204,7 @@ def test_show_opens_what_is_sealed(line: Line) -> None:
     assert json.loads(line.run("show", told["id"].upper(), "--json")) == told
     shown = line.run("show", "1")
     assert "The tide is turning." in shown
-    assert "GenerationCompleted, version 3" in shown
+    assert "GenerationCompleted, version 4" in shown
     assert "0.8, 0.0, 0.0" in shown
     assert "top_p: 0.8" in shown
 

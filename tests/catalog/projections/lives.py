@@ -86,6 +86,13 @@ def _said(draw: Draw) -> Fact:
     ))  # fmt: skip
 
 
+_PASSAGES = tuple(
+    events.SpokenPassage(
+        start_us=start, end_us=start + 700_000, emotion="sad", strength=0.5, asked=(0.0,) * 8, effective=(0.1,) * 8
+    )
+    for start in (0, 800_000)
+)  # fmt: skip
+
 _ABOUT_CLIPS: tuple[Callable[[Draw], Fact], ...] = (_tagged, _tagged, _hold, _mark, _purge, _audio, _used, _said)
 
 
@@ -124,7 +131,7 @@ def life(draw: Draw, steps: int, *, erased: tuple[str, ...] = ()) -> History:
             known.append(clip)
             tags = tuple(draw.sample("abc", draw.randrange(3)))
             key = f"{actor}/x/tide-{clip}.wav"
-            made = completed(actor_label=actor, tags=tags, key=key)
+            made = completed(actor_label=actor, tags=tags, key=key, passages=_PASSAGES[: draw.randrange(3)])
             begun = _adopted(draw, actor, tags, key) if draw.random() < 0.3 else made
             history.add(begun, clip, actor=actor, hours=hours)
         elif chance < 0.25:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,22 @@ def test_emotions_in_the_text_hold_for_their_lines(vox: Ledger, use: Use) -> Non
     assert (row["marks"], row["emotion_mode"]) == (True, "vector")
     assert clip.emotion in ("sad", "happy")
     assert "marks" in row["features"]
+    passages = vox.catalog.sql("FROM passages ORDER BY number").rows()
+    assert [(row["clip"], row["number"], row["emotion"]) for row in passages] == [
+        (clip.id, 1, "sad"),
+        (clip.id, 2, "happy"),
+        (clip.id, 3, "neutral"),
+    ]
+    assert [list(row["emotion_asked"]) for row in passages] == [[0, 0, 0.6, 0, 0, 0, 0, 0], [1, *[0] * 7], [0] * 8]
+    places = [(row["offset_us"], row["offset_us"] + row["duration_us"]) for row in passages]
+    assert all(before[1] < after[0] for before, after in pairwise(places))
+    assert all(0 <= start < end <= clip.duration_us for start, end in places)
+
+
+def test_a_text_of_one_emotion_has_no_passages(vox: Ledger, use: Use) -> None:
+    use(Watched())
+    vox.speak(CHAPTER, emotion="sad")
+    assert vox.catalog.sql("FROM passages").rows() == []
 
 
 def test_brackets_that_name_no_emotion_are_text(vox: Ledger, use: Use) -> None:
