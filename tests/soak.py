@@ -21,6 +21,11 @@ def count(full: int) -> int:
     return full if FULL else max(1, full // 10)
 
 
+def examples(full: int) -> int:
+    """Examples of a property that take long: `full` in a soak, else a third. Hypothesis draws others in each run."""
+    return full if FULL else max(1, full // 3)
+
+
 def told_of_soak(loop: str, **found: object) -> None:
     """One line for docs/soak.md of what a loop went through; the run with `-s` or `-rP` shows it."""
     values = (

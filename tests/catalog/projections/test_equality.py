@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.catalog.projections.folded import Folded, shuffled_sizes
 from tests.catalog.projections.lives import life
-from tests.soak import rounds
+from tests.soak import examples, rounds
 
 
 @pytest.mark.parametrize("seed", rounds(20))
@@ -41,7 +41,7 @@ def test_the_past_is_what_folding_up_to_it_gives(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32), cut=st.integers(1, 60), size=st.sampled_from((1, 3, 50)))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_present_is_the_past_at_the_head(seed: int, cut: int, size: int) -> None:
     history = life(random.Random(seed), cut)
     folded = Folded(history, sizes=(size,))

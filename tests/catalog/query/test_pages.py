@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.building import Parts
+from tests.soak import examples
 from voxledger.catalog import QueryError, StoreUnavailable
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
@@ -98,7 +99,7 @@ def test_walking_all_pages_gives_the_whole_list_in_order(shelf: Shelf, order: st
     assert [clip.id for clip in walk(shelf.catalog, 17, order=order)] == shelf.listed(order)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     order=st.sampled_from([sign + name for name in ORDERS for sign in ("", "-")]),
     limit=st.sampled_from([3, 40, 60, 119, 120, 121, 10_000]),

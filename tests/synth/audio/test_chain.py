@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
+from tests.soak import examples, some
 from voxledger.synth.audio import Silences, join, measure, process
 from voxledger.synth.engines.base import Segment
 from voxledger.synth.errors import AudioFailed
@@ -29,7 +30,7 @@ def on_16_bit_steps(samples):
 
 @pytest.mark.parametrize("target_rate", [None, 16_000, 24_000, 48_000])
 @pytest.mark.parametrize("peak", [0.003, 0.1, 0.99])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", some([0, 1]))
 def test_speech_arrives_at_the_target_loudness_and_under_the_ceiling(signals, target_rate, peak, seed):
     speech = signals.speech(4, RATE, peak=peak, seed=seed).astype(np.float32)
     done = process(speech, RATE, target_rate=target_rate)
@@ -157,7 +158,7 @@ def test_impossible_settings_are_refused(signals, settings_, message):
         process(signals.speech(0.5, RATE), RATE, **settings_)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     pieces=st.lists(
         st.tuples(st.sampled_from(["silence", "noise", "tone", "click"]), st.integers(1, 4000), st.floats(0.01, 3)),

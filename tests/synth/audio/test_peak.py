@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
+from tests.soak import examples
 from voxledger.synth.audio import limit, true_peak_dbtp
 from voxledger.synth.audio.peak import aim_of, curve_context, gain_curve, true_peak, true_peak_envelope
 
@@ -111,7 +112,7 @@ def test_limited_sound_stays_under_the_ceiling(signals, make, ceiling):
     assert torch.equal(limited.samples, (limited.samples * 32768).round() / 32768)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @example(gains=[2.2e-313], seed=0, rate=8_000, ceiling=-1.0)
 @example(gains=[1e-200, 0.0, 20.0], seed=0, rate=8_000, ceiling=-1.0)
 @given(
