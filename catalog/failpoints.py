@@ -68,6 +68,13 @@ KNOWN = frozenset(
         "restore.after_drained",
         "restore.before_moving",
         "restore.after_moved",
+        "purge.before_commit",
+        "purge.after_start",
+        "purge.after_delete",
+        "purge.after_record",
+        "undo.after_batch",
+        "retrieve.after_fetch",
+        "retrieve.after_upload",
     ]
 )
 """The names there are: the room, then the place in it."""

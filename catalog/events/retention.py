@@ -65,12 +65,22 @@ class PurgeStarted(Fact, frozen=True, kw_only=True):
 
 
 class ClipPurged(Fact, frozen=True, kw_only=True):
-    """The clip's audio is gone from the store and the cache, and its absence was seen."""
+    """The clip's audio is gone from the store and the cache, and its absence was seen. It is sealed for whoever made the clip.
+
+    `answer` is what the store said about the object, `versions` are the ids of those that were deleted one by one. Old versions
+    that it would not give up still hold `kept_bytes`, although nobody reads them; once they are gone too, this is said again.
+    """
+
+    version: ClassVar[int] = 2
 
     plan: str
     rule: str
     bucket: str
     bytes: Amount
+    answer: str = ""
+    versions: tuple[str, ...] = ()
+    kept_bytes: Amount = 0
+    key: Personal | None = None
 
 
 class PurgeFailed(Fact, frozen=True, kw_only=True):
@@ -82,10 +92,10 @@ class PurgeFailed(Fact, frozen=True, kw_only=True):
 
 
 class ClipRestored(Fact, frozen=True, kw_only=True):
-    """The clip's audio is back in the store after a mark, a purge or a loss."""
+    """The clip's audio is back in the store after a mark, a purge or a loss; `store`: it had not been deleted yet."""
 
     bucket: str
-    source: Literal["grace", "versioning", "backup", "cache", "node"]
+    source: Literal["grace", "store", "versioning", "backup", "cache", "node"]
     plan: str | None
     bytes: Amount
     key: Personal

@@ -18,6 +18,7 @@ from voxledger.catalog.events.generation import GenerationCancelled, GenerationC
 from voxledger.catalog.events.operations import ReportPublished
 from voxledger.catalog.events.parts import join
 from voxledger.catalog.events.registry import REGISTRY
+from voxledger.catalog.events.retention import ClipPurged
 
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data, Data | None], tuple[Data, Data | None]]
@@ -87,6 +88,12 @@ def _accessed_without_end(data: Data, personal: Data | None) -> tuple[Data, Data
 @lifts(CacheEvicted, 1)
 def _evicted_for_room(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "reason": "room"}, personal
+
+
+@lifts(ClipPurged, 1)
+def _purged_without_proof(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    """The store's answers came with version 2; nothing was sealed before."""
+    return {**data, "answer": "", "versions": [], "kept_bytes": 0}, personal or {"key": None}
 
 
 def outdated() -> frozenset[tuple[str, int]]:

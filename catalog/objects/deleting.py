@@ -98,7 +98,7 @@ class Deleter:
         more = [key for key in dict.fromkeys(perhaps) if key not in set(wanted)]
         try:
             if self.keeps_versions(bucket):
-                return self._with_versions(bucket, [*wanted, *more])
+                return self._with_versions(bucket, wanted, more)
             return self._plainly(bucket, wanted, more)
         except StoreError as error:
             code = _AWAY if isinstance(error, StoreUnavailable) else error.code or "StoreError"
@@ -119,7 +119,7 @@ class Deleter:
             target.key: Answer(key=target.key, code=word.code, reason=word.reason) for target, word in said.items()
         }
         if versioned:
-            answers |= self._with_versions(bucket, [*versioned, *perhaps])
+            answers |= self._with_versions(bucket, versioned, perhaps)
             perhaps = ()
         looked = [key for key, answer in answers.items() if answer.gone and not answer.versions]
         left = left_of(self._store, bucket, [*looked, *perhaps], threads=self._threads)
@@ -128,13 +128,16 @@ class Deleter:
         answers |= {key: Answer(key=key) for key in perhaps}
         return {**answers, **self._plainly(bucket, beside, ())} if beside else answers
 
-    def _with_versions(self, bucket: str, keys: Sequence[str]) -> dict[str, Answer]:
+    def _with_versions(self, bucket: str, wanted: Sequence[str], perhaps: Sequence[str]) -> dict[str, Answer]:
+        keys = [*wanted, *perhaps]
         try:
             found = versions_of(self._store, bucket, keys, threads=self._threads)
         except StoreError as error:
             if error.code not in seam.REFUSED | seam.NOT_KNOWN:
                 raise
-            return self._hidden(bucket, keys, str(error))
+            there = left_of(self._store, bucket, perhaps, threads=self._threads)
+            none = {key: Answer(key=key) for key in perhaps}
+            return none | self._hidden(bucket, [*wanted, *there], str(error))
         targets = {_Target(version.key, version.id): version for versions in found.values() for version in versions}
         said = self._deleted(bucket, list(targets))
         left = versions_of(self._store, bucket, found, threads=self._threads) if targets else {}

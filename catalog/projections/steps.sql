@@ -31,7 +31,8 @@ FROM (
         json_transform(data, '{"channel":"VARCHAR","purpose":"VARCHAR","bucket":"VARCHAR","bytes":"BIGINT","etag":"VARCHAR",
             "attempts":"INTEGER","transfer_us":"BIGINT","waited_us":"BIGINT","failure":"VARCHAR","rating":"TINYINT","hold":"VARCHAR",
             "kind":"VARCHAR","until":"TIMESTAMPTZ","review":"TIMESTAMPTZ","plan":"VARCHAR","rule":"VARCHAR",
-            "delete_after":"TIMESTAMPTZ","reason":"VARCHAR","source":"VARCHAR"}') AS said,
+            "delete_after":"TIMESTAMPTZ","reason":"VARCHAR","source":"VARCHAR","answer":"VARCHAR","versions":"VARCHAR[]",
+            "kept_bytes":"BIGINT"}') AS said,
         json_transform(sealed, '{"tag":"VARCHAR","reason":"VARCHAR"}') AS personal
     FROM (SELECT * EXCLUDE (personal), personal AS sealed FROM folding
         WHERE type IN ('AudioStored', 'AudioUploadFailed', 'AudioAccessed', 'CacheEvicted', 'GenerationReused', 'ClipTagged',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -71,10 +72,12 @@ class Retention:
                 raise PolicyError(
                     "another retention run is going on in this HOME; wait for its end. Nothing was changed"
                 )
+            began = time.monotonic()
             plan = self.plan(now)
+            took = time.monotonic() - began
             check(plan, plan_id)
             actor = self._recorder.vault.actor(self._actor)
-            executor = Executor(plan, self._recorder, self._keeper, actor, progress=progress)
+            executor = Executor(plan, self._recorder, self._keeper, actor, took=took, progress=progress)
             return executor.run(self._purger)
 
     def _purger(self) -> Purger:

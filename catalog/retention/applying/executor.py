@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 import polars as pl
 
 from voxledger.catalog.errors import PolicyError
-from voxledger.catalog.events import ClipMarked, ClipPurged, ClipUnmarked, Draft, Fact, PurgeFailed, PurgeStarted
+from voxledger.catalog.events import (
+    ClipMarked,
+    ClipPurged,
+    ClipUnmarked,
+    Draft,
+    Fact,
+    PurgeFailed,
+    PurgeStarted,
+    RetentionPlanned,
+)
+from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.journal import Transaction
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.progress import Counting
+from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
-from voxledger.catalog.retention.applying.watch import Watch
+from voxledger.catalog.retention.applying.watch import UPLOADS, Watch
 from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
 from voxledger.catalog.retention.planner import Plan
-from voxledger.catalog.retention.snapshot import frame
 from voxledger.catalog.vault import ActorKey
 
 BATCH = 1000
 """Most clips whose deletion begins in one journal transaction."""
-_UPLOADING = "its upload is running right now; the next run looks again"
+UPLOAD_WAIT = 60.0
+"""Seconds that uploads which run right now are waited for, all of them together."""
+_LOOK = 0.05
+_UPLOADING = "its upload is running right now, and did not end while it was waited for; the next run looks again"
+_SQL = load("applying.sql", "voxledger.catalog.retention.applying")
+_RUNNING = "SELECT DISTINCT subject FROM tasks WHERE state = 'leased' AND subject IN (SELECT value FROM json_each(?))"
+_HELD = ("pinned", "held", "legal hold")
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +53,11 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did. Skipped clips are looked at again by the next run, failed ones are tried again by it."""
+    """What a run did. Skipped clips are looked at again by the next run, failed ones are tried again by it.
+
+    `kept`: purged clips of which the store has old versions that it did not give up; their bytes are not among the freed
+    ones. `waiting` purges are due, but the purge window is shut; it opens at `opens`.
+    """
 
     plan: str
     time: datetime
@@ -45,6 +67,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     freed_bytes: int = 0
     skipped: tuple[Note, ...] = ()
     failed: tuple[Note, ...] = ()
+    kept: tuple[Note, ...] = ()
+    waiting: int = 0
+    opens: datetime | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -77,20 +102,32 @@ class Executor:
     """Applies one plan: finishes interrupted purges, takes marks back, sets marks, purges what its grace has left."""
 
     def __init__(
-        self, plan: Plan, recorder: Recorder, keeper: Keeper, actor: ActorKey, *, progress: Counting | None = None
+        self,
+        plan: Plan,
+        recorder: Recorder,
+        keeper: Keeper,
+        actor: ActorKey,
+        *,
+        took: float = 0.0,
+        progress: Counting | None = None,
     ) -> None:
+        """`took`: the seconds that planning did."""
         self._plan = plan
         self._recorder = recorder
         self._journal = recorder.journal
         self._keeper = keeper
         self._actor = actor
-        self._watch = Watch(recorder.journal, plan.position)
+        self._took = took
+        self._watch = Watch(recorder.journal, plan.position, ignoring=UPLOADS)
         self._progress = progress
+        self._began = time.monotonic()
         self._skipped: list[Note] = []
         self._failed: list[Note] = []
+        self._kept: list[Note] = []
         self._purged = 0
         self._freed = 0
         self._tried = 0
+        self._waiting = 0
 
     def run(self, purger: Callable[[], Purger]) -> Applied:
         """Do it. `purger` is asked only when there is something to delete.
@@ -99,12 +136,18 @@ class Executor:
         """
         unfinished, due = self._plan.ids(FINISH), self._plan.ids(PURGE)
         delete = None
-        if unfinished or due:
+        if (unfinished or due) and self._is_open():
             delete = purger()
             delete.probe(self._places((unfinished or due)[:1])[0])
+        if not self._plan.idle:
+            self._journal.emit(self._recorder.draft(self._planned(), subject=self._plan.id, actor=self._actor))
         unmarked, marked = self._mark()
         if delete:
             self._purge(delete, unfinished, due)
+        else:
+            self._waiting = len(unfinished) + len(due)
+        self._delete_kept(purger)
+        window: Any = getattr(self._plan.policy, "window", None)
         return Applied(
             plan=self._plan.id,
             time=self._plan.now,
@@ -114,18 +157,67 @@ class Executor:
             freed_bytes=self._freed,
             skipped=tuple(self._skipped),
             failed=tuple(self._failed),
+            kept=tuple(self._kept),
+            waiting=self._waiting,
+            opens=window.opens(self._present()) if window and self._waiting else None,
         )
+
+    def _present(self) -> datetime:
+        """The plan's time, and what has passed since."""
+        return self._plan.now + timedelta(seconds=time.monotonic() - self._began)
+
+    def _is_open(self) -> bool:
+        window: Any = getattr(self._plan.policy, "window", None)
+        return window is None or window.is_open(self._present())
+
+    def _planned(self) -> RetentionPlanned:
+        plan = self._plan
+        held = plan.frame.filter(pl.col("cause").cast(pl.String).is_in(_HELD)).height
+        return RetentionPlanned(
+            plan=plan.id, policy=plan.policy.hash, through=plan.position, considered=plan.live, clips=plan.condemned.clips,
+            bytes=plan.condemned.bytes, held=held, cost_micro=0,
+            elapsed_us=round(self._took * 1e6),
+        )  # fmt: skip
 
     def _purge(self, purger: Purger, unfinished: Sequence[str], due: Sequence[str]) -> None:
         total = len(unfinished) + len(due)
         for batch in _batches(unfinished):
-            self._delete(purger, self._places(batch), total)
+            if self._is_open():
+                self._delete(purger, self._places(batch), total)
+            else:
+                self._waiting += len(batch)
+        uploading: list[str] = []
         for batch in _batches(due):
-            if purger.away:
-                reason = f"its turn did not come, the store had gone away: {purger.away}"
-                self._skipped += [Note(clip=clip, reason=reason) for clip in batch]
-                continue
+            busy = self._running(batch)
+            uploading += [clip for clip in batch if clip in busy]
+            self._begin(purger, [clip for clip in batch if clip not in busy], total)
+        self._await(uploading)
+        for batch in _batches(uploading):
+            self._begin(purger, batch, total)
+
+    def _begin(self, purger: Purger, batch: Sequence[str], total: int) -> None:
+        """Purge these, unless there is no going on."""
+        if purger.away:
+            reason = f"its turn did not come, the store had gone away: {purger.away}"
+            self._skipped += [Note(clip=clip, reason=reason) for clip in batch]
+        elif not self._is_open():
+            self._waiting += len(batch)
+        elif batch:
             self._delete(purger, self._start(self._places(batch)), total)
+
+    def _running(self, clips: Sequence[str]) -> set[str]:
+        """Those that are being uploaded at this moment, by somebody who is alive."""
+        rows = self._journal.rows(_RUNNING, (json.dumps(list(clips)),))
+        if rows:
+            self._journal.take_back()
+            rows = self._journal.rows(_RUNNING, (json.dumps(list(clips)),))
+        return {clip for (clip,) in rows}
+
+    def _await(self, clips: Sequence[str]) -> None:
+        """Give uploads time to end."""
+        deadline = time.monotonic() + UPLOAD_WAIT
+        while clips and time.monotonic() < deadline and self._running(clips):
+            time.sleep(_LOOK)
 
     def _mark(self) -> tuple[int, int]:
         """Take back and set all marks of the plan in one transaction; gives how many of each."""
@@ -171,6 +263,8 @@ class Executor:
                     for clip in started
                 ]
             )
+            failpoint("purge.before_commit")
+        failpoint("purge.after_start")
         return started
 
     def _delete(self, purger: Purger, clips: Sequence[Doomed], total: int) -> None:
@@ -185,19 +279,52 @@ class Executor:
 
         try:
             purger.purge(clips, done)
+            failpoint("purge.after_delete")
         finally:
-            self._journal.emit(*(self._draft(_ending(outcome), outcome.clip.id) for outcome in outcomes))
+            self._journal.emit(*(self._ended(outcome) for outcome in outcomes))
+        failpoint("purge.after_record")
         for outcome in outcomes:
-            if outcome.failure is None:
-                self._purged += 1
-                self._freed += outcome.clip.bytes
-            else:
-                self._failed.append(Note(clip=outcome.clip.id, reason=outcome.failure))
+            clip = outcome.clip
+            if outcome.failure is not None:
+                self._failed.append(Note(clip=clip.id, reason=outcome.failure))
+                continue
+            self._purged += 1
+            self._freed += max(0, clip.bytes - outcome.kept_bytes)
+            if outcome.kept_bytes:
+                reason = f"old versions of it, {outcome.kept_bytes:,} bytes, stay in the store: {outcome.kept}"
+                self._kept.append(Note(clip=clip.id, reason=reason))
+
+    def _delete_kept(self, purger: Callable[[], Purger]) -> None:
+        """Ask again for old versions that an earlier run did not get; what is gone now is recorded as gone."""
+        with self._keeper.reading(fresh=False) as reading:
+            kept = [clip for (clip,) in reading.tuples(_SQL["kept"])]
+        known = {note.clip for note in self._kept}
+        kept = [clip for clip in kept if clip not in known]
+        if not kept or not self._is_open():
+            return
+        delete, outcomes = purger(), list[Outcome]()
+        for batch in _batches(kept):
+            delete.purge(self._places(batch), outcomes.append)
+        gone = [outcome for outcome in outcomes if outcome.failure is None and not outcome.kept_bytes]
+        self._journal.emit(*(self._ended(outcome) for outcome in gone))
+        self._freed += sum(outcome.clip.bytes for outcome in gone)
+
+    def _ended(self, outcome: Outcome) -> Draft:
+        clip = outcome.clip
+        if outcome.failure is not None:
+            return self._draft(PurgeFailed(plan=clip.plan, bucket=clip.bucket, failure=outcome.kind), clip.id)
+        # A key is made of names: it is sealed for whoever they are, so that erasing that person erases it.
+        owner = self._recorder.vault.key(clip.actor_id)
+        fact = ClipPurged(
+            plan=clip.plan, rule=clip.rule, bucket=clip.bucket, bytes=clip.bytes, answer=outcome.answer,
+            versions=outcome.versions, kept_bytes=outcome.kept_bytes, key=clip.key if owner else None,
+        )  # fmt: skip
+        return self._recorder.draft(fact, subject=clip.id, actor=owner or self._actor)
 
     def _places(self, clips: Sequence[str]) -> list[Doomed]:
         with self._keeper.reading(fresh=False) as reading:
-            found = frame(reading, "places", {"ids": list(clips)})
-        return [Doomed(**row) for row in found.sort("id").to_dicts()]
+            rows = reading.rows(_SQL["places"], {"ids": list(clips)})
+        return [Doomed(**row) for row in rows]
 
     def _draft(self, fact: Fact, clip: str) -> Draft:
         return self._recorder.draft(fact, subject=clip, actor=self._actor)
@@ -206,13 +333,6 @@ class Executor:
 def _uploading(write: Transaction, clip: Doomed) -> str | None:
     """Looked up before anything is cancelled: a skipped clip keeps all its tasks."""
     return _UPLOADING if write.leased(clip.id) else None
-
-
-def _ending(outcome: Outcome) -> Fact:
-    clip = outcome.clip
-    if outcome.failure is None:
-        return ClipPurged(plan=clip.plan, rule=clip.rule, bucket=clip.bucket, bytes=clip.bytes)
-    return PurgeFailed(plan=clip.plan, bucket=clip.bucket, failure=outcome.kind)
 
 
 def _unmark_reason(cause: str) -> Literal["pinned", "used", "policy"]:

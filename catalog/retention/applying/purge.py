@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects.client import MISSING
+from voxledger.catalog.objects.deleting import Answer
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.retention.applying.store import Deletable
 
+_AWAY = "StoreUnavailable"
 _log = logging.getLogger(__name__)
 
 
 class Doomed(msgspec.Struct, frozen=True, kw_only=True):
-    """A clip whose audio is to go: where it lies, and the plan and rule that condemned it."""
+    """A clip whose audio is to go: where it lies, whose it is (an opaque id), and the plan and rule that condemned it."""
 
     id: str
     bucket: str
@@ -28,17 +31,23 @@ class Doomed(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     plan: str
     rule: str
+    actor_id: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one clip: `failure` is None when its absence was seen, else what happened, in words.
 
-    `kind` is the failure's category, without names or keys: it may leave the house.
+    `kind` is the failure's category, without names or keys: it may leave the house. `answer` is what the store said,
+    `versions` are the ids of those it deleted, and `kept_bytes` is what old versions still hold, for the reason `kept`.
     """
 
     clip: Doomed
     failure: str | None = None
     kind: str = ""
+    answer: str = ""
+    versions: tuple[str, ...] = ()
+    kept_bytes: int = 0
+    kept: str = ""
 
 
 class Purger:
@@ -57,7 +66,7 @@ class Purger:
         threads: int = 4,
         condemn: Callable[[str, str], None] | None = None,
     ) -> None:
-        self.away: StoreUnavailable | None = None
+        self.away: str = ""
         self._store = store
         self._cache = cache.resolve()
         self._threads = threads
@@ -69,56 +78,65 @@ class Purger:
             self._store.head(clip.bucket, clip.key)
 
     def purge(self, clips: Iterable[Doomed], done: Callable[[Outcome], None]) -> None:
-        """Delete several clips at a time; `done` hears of each one, in order and in the calling thread."""
-        for _, outcome in in_parallel(self._attempt, clips, threads=self._threads, name="purge"):
-            done(outcome)
+        """Delete the audio of some clips, all of a bucket at once; `done` hears of each one, in the calling thread."""
+        buckets = defaultdict[str, list[tuple[Doomed, str]]](list)
+        for clip in clips:
+            if clip.key is None:
+                unknown = "nobody knows its key any more: the personal fields of its actor were erased"
+                done(Outcome(clip=clip, failure=unknown, kind="KeyUnknown"))
+            else:
+                buckets[clip.bucket].append((clip, clip.key))
+        for bucket, doomed in buckets.items():
+            self._tag(doomed)
+            if self.away:
+                answers: Mapping[str, Answer] = {}
+            else:
+                keys = [key for _, key in doomed]
+                answers = self._store.purge(bucket, keys, perhaps=[record_key(key) for key in keys])
+            for clip, key in doomed:
+                done(self._outcome(clip, key, answers))
 
-    def _attempt(self, clip: Doomed) -> Outcome:
-        if self.away:
-            return Outcome(
-                clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind="StoreUnavailable"
-            )
-        if clip.key is None:
-            unknown = "nobody knows its key any more: the personal fields of its actor were erased"
-            return Outcome(clip=clip, failure=unknown, kind="KeyUnknown")
+    def _outcome(self, clip: Doomed, key: str, answers: Mapping[str, Answer]) -> Outcome:
+        if not answers:
+            return Outcome(clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind=_AWAY)
+        both = [answers[key], answers[record_key(key)]]
+        refused = next((answer for answer in both if not (answer.gone or answer.hidden)), None)
+        if refused is not None:
+            if refused.away:
+                self.away = refused.reason
+            return Outcome(clip=clip, failure=refused.reason or refused.code, kind=refused.code)
         try:
-            left = self._delete(clip, clip.key)
-        except StoreUnavailable as error:
-            self.away = error
-            return Outcome(clip=clip, failure=str(error), kind="StoreUnavailable")
-        except StoreError as error:
-            return Outcome(clip=clip, failure=str(error), kind=error.code or "StoreError")
+            for file in {self._cache / (clip.path or key), self._cache / key}:
+                self._remove(file, clip.id)
         except OSError as error:
             return Outcome(clip=clip, failure=f"its cached file cannot be removed: {error}", kind=type(error).__name__)
-        if left:
-            return Outcome(
-                clip=clip,
-                failure=f"the store accepted the deletion, but still has {clip.bucket}/{left}",
-                kind="StillThere",
-            )
-        return Outcome(clip=clip)
+        hidden = next((answer for answer in both if answer.hidden), None)
+        audio, record = (answer.kept_bytes if answer.hidden else 0 for answer in both)
+        kept = (clip.bytes if audio is None else audio) + (record or 0)
+        return Outcome(
+            clip=clip, answer=(hidden or both[0]).code, versions=(*both[0].versions, *both[1].versions), kept_bytes=kept,
+            kept=hidden.reason if hidden else "",
+        )  # fmt: skip
 
-    def _delete(self, clip: Doomed, key: str) -> str | None:
-        """The key that is still there, None when all is gone."""
-        keys = (key, record_key(key))
-        for name in keys:
-            self._tag(clip, name)
-            with _without_bucket():
-                self._store.delete(clip.bucket, name)
-        for file in {self._cache / (clip.path or key), self._cache / key}:
-            self._remove(file, clip.id)
-        return next((name for name in keys if self._store.head(clip.bucket, name) is not None), None)
-
-    def _tag(self, clip: Doomed, key: str) -> None:
-        if self._condemn is None:
+    def _tag(self, clips: Iterable[tuple[Doomed, str]]) -> None:
+        """Tell the store's own rules, where there are some, what has been condemned."""
+        condemn = self._condemn
+        if condemn is None or self.away:
             return
-        try:
-            self._condemn(clip.bucket, key)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            level = logging.DEBUG if error.code in MISSING else logging.WARNING
-            _log.log(level, "clip %s: no tag for the store's own rules (%s)", clip.id[-8:], error.code)
+
+        def tag(doomed: tuple[Doomed, str]) -> None:
+            clip, key = doomed
+            for name in (key, record_key(key)):
+                try:
+                    condemn(clip.bucket, name)
+                except StoreUnavailable:
+                    return  # the deletion will say so
+                except StoreError as error:
+                    level = logging.DEBUG if error.code in MISSING else logging.WARNING
+                    _log.log(level, "clip %s: no tag for the store's own rules (%s)", clip.id[-8:], error.code)
+
+        for _ in in_parallel(tag, clips, threads=self._threads, name="purge"):
+            pass
 
     def _remove(self, path: Path, clip: str) -> None:
         """Remove a file of the cache and the folders it leaves empty; what lies elsewhere is never touched."""
@@ -131,13 +149,3 @@ class Purger:
             while place != self._cache:
                 place.rmdir()
                 place = place.parent
-
-
-@contextlib.contextmanager
-def _without_bucket() -> Iterator[None]:
-    """A bucket that was never made holds nothing."""
-    try:
-        yield
-    except StoreError as error:
-        if error.code != "NoSuchBucket":
-            raise

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
+
+from voxledger.catalog.objects.deleting import Answer
 
 
 class Deletable(Protocol):
-    """A store in which single objects can be looked at and deleted, from several threads at once."""
+    """A store in which objects can be looked at, from several threads at once, and deleted, many at a time."""
 
     def head(self, bucket: str, key: str) -> object | None:
         """What is known of an object; None when it, or its bucket, is not there.
@@ -14,8 +17,9 @@ class Deletable(Protocol):
         Raises StoreUnavailable when nobody answers, StoreError when the store refuses.
         """
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Delete an object. One that is not there is no error, so repeating is safe.
+    def purge(self, bucket: str, keys: Iterable[str], *, perhaps: Iterable[str] = ()) -> Mapping[str, Answer]:
+        """Delete objects with all their versions, see that they are gone, and give the answer about each key.
 
-        Raises as `head` does; a bucket that is not there is a StoreError with the code `NoSuchBucket`.
+        One that is not there is no error, so repeating is safe; nor is a bucket that is not there. Under the keys `perhaps`
+        hardly anything lies. Raises nothing: what was refused, and that nobody answers, stands in the answers.
         """

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from voxledger.catalog.events import decode
 from voxledger.catalog.journal import Journal
 
+UPLOADS = frozenset({"AudioStored", "AudioUploadFailed"})
+"""How an upload ends: that says nothing about what the clip is worth."""
 _HAPPENED: Mapping[str, str] = {
     "AudioAccessed": "it was used after the plan was made",
     "GenerationReused": "it answered a request after the plan was made",
     "ClipPinned": "it was pinned after the plan was made",
+    "HoldPlaced": "a hold was placed on it after the plan was made",
+    "ClipRated": "it was rated after the plan was made",
     "ClipTagged": "its tags changed after the plan was made",
     "ClipUntagged": "its tags changed after the plan was made",
     "AudioStored": "its upload ended after the plan was made",
@@ -19,11 +23,15 @@ _STEP = 1000
 
 
 class Watch:
-    """Follows the journal from a plan's position on. Inside a journal transaction, `catch_up` gives the final word."""
+    """Follows the journal from a plan's position on. Inside a journal transaction, `catch_up` gives the final word.
 
-    def __init__(self, journal: Journal, position: int) -> None:
+    Events of the types `ignoring` count for nothing.
+    """
+
+    def __init__(self, journal: Journal, position: int, *, ignoring: Container[str] = ()) -> None:
         self._journal = journal
         self._position = position
+        self._ignoring = ignoring
         self._events: dict[str, str] = {}
         self._blind = False
 
@@ -34,7 +42,8 @@ class Watch:
             self._blind |= rows[0][0] != self._position + 1
             for _, body in rows:
                 event = decode(body)
-                self._events[event.subject] = event.type
+                if event.type not in self._ignoring:
+                    self._events[event.subject] = event.type
             self._position = rows[-1][0]
 
     def objection(self, clip: str) -> str | None:

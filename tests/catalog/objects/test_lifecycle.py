@@ -30,6 +30,7 @@ from voxledger.catalog.objects.lifecycle import (
     survey,
     wanted,
 )
+from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.objects.rules import canonical, same
 from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
 from voxledger.catalog.settings import Retention, Settings
@@ -141,7 +142,9 @@ def test_a_store_without_rules_is_not_asked_at_all(home: Home, rclone_store: S3S
     assert proxy.asked() == 0
 
 
-def test_a_purge_tags_what_it_deletes_and_the_old_version_shows_it(store: Store, home: Home, bucket: str) -> None:
+def test_a_purge_tags_what_it_deletes_and_an_old_version_that_stays_shows_it(
+    store: Store, ceph_store: S3Server, home: Home, bucket: str
+) -> None:
     enabled: Any = {"Status": "Enabled"}
     store.request("V", lambda s3: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=enabled))
     store.put(bucket, "ann/a.wav", b"sound", tags={"app": "voxledger"})
@@ -153,8 +156,11 @@ def test_a_purge_tags_what_it_deletes_and_the_old_version_shows_it(store: Store,
     assert condemn is not None
     outcomes: list[Outcome] = []
     doomed = Doomed(id="0" * 32, bucket=bucket, key="ann/a.wav", path=None, bytes=5, plan="p", rule="r")
-    Purger(store, home.cache, condemn=condemn).purge([doomed], outcomes.append)
-    assert [outcome.failure for outcome in outcomes] == [None]
+    limited = Store(home, ceph_store.user(policy(["retention"], settings)).settings())
+    Purger(limited, home.cache, condemn=condemn).purge([doomed], outcomes.append)
+    assert [(outcome.failure, outcome.answer, outcome.kept_bytes) for outcome in outcomes] == [
+        (None, "VersionsKept", 5)
+    ]
 
     def tags(s3: Any) -> Any:
         (version,) = s3.list_object_versions(Bucket=bucket)["Versions"]

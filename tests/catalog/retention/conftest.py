@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from voxledger.catalog.events import (
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.log import Keeper
+from voxledger.catalog.objects.deleting import Answer
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention import Retention
@@ -38,12 +39,13 @@ _numbers = itertools.count()
 
 
 class FolderStore:
-    """Objects as files of a folder. `down` makes it unreachable, `stubborn` keys survive their deletion."""
+    """Objects as files of a folder. `down` makes it unreachable, `stubborn` keys survive their deletion, `answers` are given instead."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.down = False
         self.stubborn: set[str] = set()
+        self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, str]] = []
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
@@ -56,10 +58,26 @@ class FolderStore:
         path = self.root / bucket / key
         return {"size": path.stat().st_size} if path.is_file() else None
 
-    def delete(self, bucket: str, key: str) -> None:
-        self._ask("delete", key)
+    def purge(self, bucket: str, keys: Iterable[str], *, perhaps: Iterable[str] = ()) -> dict[str, Answer]:
+        wanted = [*keys, *perhaps]
+        answers = {key: self._deleted(bucket, key) for key in wanted}
+        return {key: self._seen(bucket, answer) for key, answer in answers.items()}
+
+    def _deleted(self, bucket: str, key: str) -> Answer:
+        try:
+            self._ask("delete", key)
+        except StoreUnavailable as error:
+            return Answer(key=key, code="StoreUnavailable", reason=str(error))
         if key not in self.stubborn:
             (self.root / bucket / key).unlink(missing_ok=True)
+        return self.answers.get(key, Answer(key=key))
+
+    def _seen(self, bucket: str, answer: Answer) -> Answer:
+        try:
+            there = answer.gone and self.head(bucket, answer.key)
+        except StoreUnavailable as error:
+            return Answer(key=answer.key, code="StoreUnavailable", reason=str(error))
+        return Answer(key=answer.key, code="StillThere", reason=f"it still has {answer.key}") if there else answer
 
     def names(self) -> set[str]:
         return {str(path.relative_to(self.root / BUCKET)) for path in self.root.rglob("*") if path.is_file()}

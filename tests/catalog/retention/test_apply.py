@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import PolicyError, StoreUnavailable
-from voxledger.catalog.events import ClipUntagged
+from voxledger.catalog.events import AudioStored, ClipUntagged, HoldPlaced, decode
+from voxledger.catalog.objects.deleting import Answer
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.retention import Retention
+from voxledger.catalog.retention.applying import executor
 from voxledger.catalog.settings import ExpireRule
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 ALL = ExpireRule(name="all", keep_for=5 * 86400)
+HOLD = HoldPlaced(hold="h1", kind="ordinary", until=None, review=None, reason="a case")
 SCRATCH = ExpireRule(name="scratch", keep_for=86400, tag="scratch")
 
 
@@ -56,7 +60,10 @@ def test_events_name_plan_rule_and_end_of_grace(world: World) -> None:
     assert facts["ClipMarked"] | {"delete_after": None} == {"plan": plan.id, "rule": "all", "delete_after": None}
     assert facts["ClipMarked"]["delete_after"].startswith((world.now + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M"))
     assert facts["PurgeStarted"] == {"plan": plan.id, "rule": "all", "bucket": "indextts-audio"}
-    assert facts["ClipPurged"] == {"plan": plan.id, "rule": "all", "bucket": "indextts-audio", "bytes": 5}
+    assert facts["ClipPurged"] == {
+        "plan": plan.id, "rule": "all", "bucket": "indextts-audio", "bytes": 5, "answer": "Deleted", "versions": [],
+        "kept_bytes": 0,
+    }  # fmt: skip
 
 
 def test_applying_twice_is_applying_once(world: World) -> None:
@@ -156,8 +163,8 @@ class Meanwhile:
             happens()
         return self._world.store.head(bucket, key)
 
-    def delete(self, bucket: str, key: str) -> None:
-        self._world.store.delete(bucket, key)
+    def purge(self, bucket: str, keys: Iterable[str], *, perhaps: Iterable[str] = ()) -> dict[str, Answer]:
+        return self._world.store.purge(bucket, keys, perhaps=perhaps)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +173,7 @@ class Meanwhile:
         (lambda world, clip: world.pin(clip), "it was pinned after the plan was made"),
         (lambda world, clip: world.play(clip), "it was used after the plan was made"),
         (lambda world, clip: world.record(ClipUntagged(tag="x"), clip), "its tags changed after the plan was made"),
+        (lambda world, clip: world.record(HOLD, clip), "a hold was placed on it after the plan was made"),
     ],
 )
 def test_what_happens_after_the_plan_saves_the_clip(world: World, happens: Any, reason: str) -> None:
@@ -194,17 +202,88 @@ def test_a_pruned_journal_means_that_nothing_is_sure(world: World) -> None:
     assert clip in str(world.store.names())
 
 
-def test_a_running_upload_is_not_disturbed(world: World) -> None:
-    clip = world.clip(stored=False, task=True)
+def test_a_running_upload_is_waited_for_a_while_and_then_not_disturbed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, other = world.clip(stored=False, task=True), world.clip()
     retention, later = marked_and_due(world)
     [task] = world.recorder.journal.lease("upload", limit=1, seconds=60)
+    monkeypatch.setattr(executor, "UPLOAD_WAIT", 0.05)
     done = retention.apply(now=later)
-    assert (done.purged, done.skipped[0].clip) == (0, clip)
+    assert (done.purged, [note.clip for note in done.skipped]) == (1, [clip])
     assert "upload is running" in done.skipped[0].reason
+    assert world.types(other)[-1] == "ClipPurged"
     with world.recorder.journal.transaction() as write:
         assert write.release_task(task)
     assert retention.apply(now=later).purged == 1
     assert world.recorder.journal.lease("upload", limit=1, seconds=60) == []
+
+
+def test_an_upload_that_ends_while_it_is_waited_for_saves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = world.clip(stored=False, task=True)
+    retention, later = marked_and_due(world)
+    [task] = world.recorder.journal.lease("upload", limit=1, seconds=60)
+    [key] = world.cached()
+
+    def end(seconds: float) -> None:
+        world.store.put("indextts-audio", key, b"audio")
+        world.record(
+            AudioStored(bucket="indextts-audio", bytes=5, etag="e", attempts=1, transfer_us=1, waited_us=1, key=key),
+            clip,
+        )
+        with world.recorder.journal.transaction() as write:
+            write.finish_task(task)
+
+    monkeypatch.setattr(executor.time, "sleep", end)
+    done = retention.apply(now=later)
+    assert (done.purged, done.skipped) == (1, ())
+    assert clip not in str(world.store.names())
+
+
+def test_old_versions_that_stay_count_until_they_are_gone(world: World) -> None:
+    key = "ann/default/versions.wav"
+    clip = world.clip(key=key)
+    retention, later = marked_and_due(world)
+    world.store.answers = {key: Answer(key=key, code="ObjectLocked", reason="forbidden by object lock", kept_bytes=9)}
+    done = retention.apply(now=later)
+    assert (done.purged, done.freed_bytes, [note.clip for note in done.kept]) == (1, 0, [clip])
+    assert done.kept[0].reason == "old versions of it, 9 bytes, stay in the store: forbidden by object lock"
+    proof = "SELECT plan, rule, key, answer, versions, kept_bytes, purged IS NOT NULL FROM purges"
+    with world.keeper.reading() as reading:
+        assert reading.tuples(proof) == [(done.plan, "all", key, "ObjectLocked", [], 9, True)]
+    assert retention.apply(now=later).freed_bytes == 0
+    world.store.answers = {key: Answer(key=key, versions=("v2", "v1"))}
+    assert retention.apply(now=later).freed_bytes == 5
+    with world.keeper.reading() as reading:
+        assert reading.tuples(proof) == [(done.plan, "all", key, "Deleted", ["v2", "v1"], 0, True)]
+    assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged", "ClipPurged"]
+
+
+def test_the_key_in_the_proof_is_sealed_for_whoever_made_the_clip(world: World) -> None:
+    clip = world.clip(key="ann/default/mine.wav")
+    retention, later = marked_and_due(world)
+    retention.apply(now=later)
+    [event] = [
+        event for _, body in world.recorder.journal.read(0, 1000) if (event := decode(body)).type == "ClipPurged"
+    ]
+    assert (event.subject, event.actor) == (clip, world.recorder.vault.actor("ann").id)
+    assert world.recorder.unsealed(event) == {"key": "ann/default/mine.wav"}
+
+
+def test_a_plan_is_recorded_when_it_is_applied(world: World) -> None:
+    world.clip()
+    world.pin(world.clip())
+    retention = world.retention(ALL)
+    plan = retention.plan(now=world.now)
+    retention.apply(plan.id, now=world.now)
+    retention.apply(plan.id, now=world.now)
+    [(name, planned)] = world.events(plan.id)
+    assert name == "RetentionPlanned"
+    assert (planned["through"], planned["considered"], planned["clips"], planned["bytes"], planned["held"]) == (
+        plan.position, 2, 1, 5, 1,
+    )  # fmt: skip
 
 
 def test_a_clip_that_never_reached_the_store_goes_with_its_task(world: World) -> None:
@@ -339,8 +418,6 @@ def test_the_catalog_shows_the_state_and_a_rebuild_agrees(world: World) -> None:
 
 
 def test_batches_follow_each_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxledger.catalog.retention.applying import executor
-
     monkeypatch.setattr(executor, "BATCH", 2)
     clips = [world.clip() for _ in range(5)]
     heard: list[tuple[int, int]] = []

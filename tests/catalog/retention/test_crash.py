@@ -21,8 +21,8 @@ ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400)
 CHILD = Path(__file__).with_name("killed_run.py")
 
 
-STEPS = 18
-"""One look at the store, three transactions (before, inside, after), four requests for each of two clips."""
+STEPS = 21
+"""One look at the store, four transactions (before, inside, after), four requests for each of two clips."""
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 2))
