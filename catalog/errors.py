@@ -19,6 +19,8 @@ VoxledgerError                 the root of everything that a user may see
 ├── BackupError                    a backup cannot be made, read, restored or pruned as it is
 │   ├── BackupNotFound                 there is no such backup
 │   └── BackupDamaged                  what the bucket holds is not what was put there
+├── ErasureError                   somebody cannot be erased, or exported, as it was asked
+│   └── SubjectNotFound                nobody is called so, or nothing is held about them
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
 """
 
@@ -118,6 +120,14 @@ class ModelNotFound(ModelError):
 
 class PolicyError(VoxledgerError):
     """A retention rule cannot be applied, or a plan is stale."""
+
+
+class ErasureError(VoxledgerError):
+    """Somebody cannot be erased, or what is held about them exported, as it was asked."""
+
+
+class SubjectNotFound(ErasureError):
+    """There is no such actor or voice, or nothing is held about them."""
 
 
 class BackupError(VoxledgerError):

@@ -75,6 +75,17 @@ KNOWN = frozenset(
         "undo.after_batch",
         "retrieve.after_fetch",
         "retrieve.after_upload",
+        "erasure.after_asked",
+        "erasure.after_started",
+        "erasure.after_deleted",
+        "erasure.after_manifest",
+        "erasure.between_manifests",
+        "erasure.before_key",
+        "erasure.after_key",
+        "erasure.before_end",
+        "reports.after_rewritten",
+        "mixpanel.after_queued",
+        "mixpanel.after_asked",
     ]
 )
 """The names there are: the room, then the place in it."""

@@ -16,6 +16,7 @@ PACKAGES = [
     "voxledger.catalog",
     "voxledger.catalog.doctor",
     "voxledger.catalog.backup",
+    "voxledger.catalog.erasure",
     "voxledger.catalog.events",
     "voxledger.catalog.journal",
     "voxledger.catalog.log",

@@ -21,6 +21,7 @@ from voxledger.catalog.commands.backup import Commands as BackupCommands
 from voxledger.catalog.commands.cache import Commands as CacheCommands
 from voxledger.catalog.commands.clips import Commands as ClipCommands
 from voxledger.catalog.commands.doctor import Commands as DoctorCommands
+from voxledger.catalog.commands.erasure import Commands as ErasureCommands
 from voxledger.catalog.commands.events import Commands as EventCommands
 from voxledger.catalog.commands.home import Commands as CatalogCommands
 from voxledger.catalog.commands.lifecycle import Commands as LifecycleCommands
@@ -95,7 +96,7 @@ def build() -> App:
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
         CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, StoreCommands, CacheCommands, ModelCommands,
+        AnalyticsCommands, RetentionCommands, ErasureCommands, StoreCommands, CacheCommands, ModelCommands,
         partial(ReconcileCommands, measure=_measure), DoctorCommands, LifecycleCommands,
         partial(BackupCommands, place=home.backups), NodeCommands,
     ):  # fmt: skip

@@ -6,7 +6,7 @@ import getpass
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.backup import Backups
     from voxledger.catalog.cache import Cache
     from voxledger.catalog.catalog import Catalog
+    from voxledger.catalog.erasure import Erasure, Exporter, Target
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.models import Models
     from voxledger.catalog.objects import Store, Uploader
@@ -268,7 +269,10 @@ class Ledger:
         """Says which audio may go, why, and lets it go."""
         from voxledger.catalog.retention import Retention
 
-        return Retention(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=self.actor)
+        return Retention(
+            self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=self.actor,
+            backups=lambda: self.backups,
+        )  # fmt: skip
 
     @_once
     def reports(self) -> Reports:
@@ -276,6 +280,45 @@ class Ledger:
         from voxledger.analytics.reports import Reports
 
         return Reports(self.home, self.settings, self.recorder, self.keeper, actor=self.actor)
+
+    @_once
+    def erasure(self) -> Erasure:
+        """Forgets people and voices, everywhere."""
+        from voxledger.catalog.erasure import Erasure
+
+        return Erasure(
+            self.home,
+            self.settings,
+            self.recorder,
+            self.keeper,
+            store=lambda: self.store,
+            backups=lambda: self.backups,
+            search=lambda: self.search,
+            targets=self._targets,
+        )
+
+    def _targets(self) -> Sequence[Target]:
+        """What floors above the catalog hold about people."""
+        from voxledger.analytics.mixpanel.deletions import Deletions
+        from voxledger.analytics.reports import Reports
+        from voxledger.analytics.stored import StoredReports
+        from voxledger.catalog.recorder import SYSTEM
+
+        reports = Reports(self.home, self.settings, self.recorder, self.keeper, actor=SYSTEM)
+        return (
+            StoredReports(self.home, self.settings, self.keeper, lambda: reports),
+            Deletions(self.settings.mixpanel, self.recorder),
+        )
+
+    @_once
+    def exporter(self) -> Exporter:
+        """Writes everything that is held about a person."""
+        from voxledger.analytics.mixpanel.sent import sent
+        from voxledger.catalog.erasure import Exporter
+
+        return Exporter(
+            self.home, self.recorder, self.keeper, lambda: self.store, lambda actor: sent(self.keeper, actor)
+        )
 
     @_once
     def mixpanel(self) -> Mixpanel:

@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from voxledger.analytics.mixpanel.transport import NoAnswer, Transport, address
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import DeliveryQuarantined, now
 from voxledger.catalog.recorder import SYSTEM, Recorder
-from voxledger.catalog.subscriptions import Subscription
+from voxledger.catalog.subscriptions import LoggedEvent, Subscription
 
 NAME = "mixpanel"
 """The subscription's name."""
@@ -168,7 +168,8 @@ class _Run:
         """The log is open only inside `batch`; what follows works on what was read."""
         self._heed_stop()
         batch = self._subscription.batch(size)
-        messages = [message for event in batch.events if (message := self._composer.compose(event))]
+        told = self._without_erased(batch.events)
+        messages = [message for event in told if (message := self._composer.compose(event))]
         self._count(skipped=len(batch.events) - len(messages))
         pending = deque(parcels(messages, batch.through))
         if not pending:
@@ -183,6 +184,12 @@ class _Run:
                 alone = RefusedRow(index=0, field="", reason="the event alone is larger than Mixpanel takes")
                 verdict = Accepted(refused=(alone,))
             self._settle(parcel, verdict)
+
+    def _without_erased(self, events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+        """Of whoever was erased Mixpanel hears nothing more: it is asked to forget what it has heard."""
+        vault = self._recorder.vault
+        gone = {actor for actor in {event.actor for event in events} if vault.destroyed(actor)}
+        return [event for event in events if event.actor not in gone]
 
     def _ask(self, parcel: Parcel) -> Accepted | TooLarge:
         """Send one parcel until there is a clear answer. Raises DeliveryError when there is none."""

@@ -28,7 +28,24 @@ WHERE key IS NOT NULL AND purge_started IS NULL AND missing IS NULL;
 -- name: keys
 -- Where these clips belong in the store, and the event that made them. Those that are on their way out, or erased, belong nowhere.
 SELECT id, bucket, key, position FROM clips
-WHERE id IN (SELECT unnest($ids::UUID[])) AND key IS NOT NULL AND purge_started IS NULL;
+WHERE id IN (SELECT unnest($ids::UUID[])) AND key IS NOT NULL AND purge_started IS NULL
+    AND coalesce(voice_sha256, '') NOT IN (SELECT sha256 FROM voices WHERE state = 'erased')
+    AND coalesce(emotion_sha256, '') NOT IN (SELECT sha256 FROM voices WHERE state = 'erased');
+
+-- name: erased_voices
+-- Recordings that were erased, and documents that consent to nothing else: those of erased voices, and what only erased people registered.
+WITH told AS (
+    SELECT position, subject AS sha256, data ->> 'consent_sha256' AS consent, actor FROM events WHERE type = 'VoiceRegistered'
+), gone AS (
+    SELECT data ->> 'scope' AS scope, data ->> 'target' AS target, max(position) AS position FROM events
+    WHERE type = 'SubjectErased' AND (data ->> 'scope' = 'voice' OR (data ->> 'key_destroyed')::BOOLEAN) GROUP BY ALL
+), judged AS (
+    SELECT told.*, EXISTS (FROM gone WHERE scope = 'voice' AND target = told.sha256 AND gone.position > told.position
+        OR scope = 'actor' AND target = told.actor) AS erased FROM told
+)
+SELECT CASE WHEN bool_and(erased) OVER (PARTITION BY sha256) THEN sha256 END,
+    CASE WHEN bool_and(erased) OVER (PARTITION BY consent) THEN consent END
+FROM judged;
 
 -- name: between
 -- How many events there are in a stretch.

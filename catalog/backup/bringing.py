@@ -82,7 +82,10 @@ def _wanted(page: Sequence[SavedAudio], keeper: Keeper, *, records: bool) -> Ite
     ids = [saved.id for saved in page if not saved.id.startswith(VOICES)]
     with keeper.reading(fresh=False) as reading:
         places = {str(row[0]): row[1:] for row in reading.tuples(_SQL["keys"], {"ids": ids})}
+        gone = {str(sha256) for row in reading.tuples(_SQL["erased_voices"]) for sha256 in row if sha256}
         for saved in page:
+            if saved.erased or _hash_of(saved) in gone:
+                continue
             if saved.id in places:
                 to_bucket, key, position = places[saved.id]
                 record = None
@@ -92,6 +95,11 @@ def _wanted(page: Sequence[SavedAudio], keeper: Keeper, *, records: bool) -> Ite
                 yield _Wanted(saved, str(to_bucket), str(key), record)
             elif saved.id.startswith(VOICES):
                 yield _Wanted(saved, saved.bucket, saved.key, None)
+
+
+def _hash_of(saved: SavedAudio) -> str:
+    """Of a voice, or of the document that consents to it: what its key begins with."""
+    return saved.id.rpartition("/")[2].partition(".")[0] if saved.id.startswith(VOICES) else ""
 
 
 def _one(wanted: _Wanted, bucket: Bucket, seal: Seal, store: Store, folder: Path) -> str:

@@ -37,13 +37,15 @@ class Audio(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     bytes: int
     listing: SavedFile
+    erased: int = 0
+    """Objects that were in it once, and whose person, or voice, was erased since: the listing names their ids and no more."""
 
 
 class SavedAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One object of audio: of a clip, by its id, or of a voice, as `voices/KEY`.
 
     Sealed in `pieces`, with everything that brings it back; or copied by the store to `audio/ID`, and then a clip is
-    without its key, which may hold names, and with the ETag of the copy.
+    without its key, which may hold names, and with the ETag of the copy. `erased`: nothing of it is there any more, on purpose.
     """
 
     id: str
@@ -55,6 +57,7 @@ class SavedAudio(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_type: str = ""
     metadata: dict[str, str] = {}
     etag: str = ""
+    erased: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

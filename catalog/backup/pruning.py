@@ -62,6 +62,12 @@ def prune(
         return _Prune(bucket, dropped, progress, lock=lock).run(rules, zone)
 
 
+def unneeded(bucket: Bucket, lock: Lock, progress: Progress) -> list[str]:
+    """The keys of what none of the backups that are there needs. Raises BackupError as `prune` does."""
+    found = _Prune(bucket, (), progress, lock=lock)
+    return found.left_over()
+
+
 class _Prune:
     """Looks at every backup; deletes only under a lock."""
 
@@ -98,6 +104,10 @@ class _Prune:
             self._delete("deleting", unneeded, self._lock)
         return Pruned(tuple(decisions), self._dropped, len(unneeded), size, self._lock is not None)
 
+    def left_over(self) -> list[str]:
+        """What no backup needs, where all of them stay."""
+        return self._unneeded(self._manifests(self._bucket.listed()))[0]
+
     def _manifests(self, listed: Sequence[Listed]) -> list[tuple[Listed, Manifest, Seal]]:
         found = []
         for number, each in enumerate(self._renewing(listed), 1):
@@ -133,7 +143,7 @@ class _Prune:
                 pieces.update(piece.name for piece in manifest.audio.listing.pieces)
                 for saved in self._renewing(listed_audio(self._bucket, seal, manifest.audio)):
                     pieces.update(piece.name for piece in saved.pieces)
-                    if not saved.pieces:
+                    if not saved.pieces and not saved.erased:
                         copies.add(saved.id)
         return self._apart_from(pieces, copies)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from voxledger.catalog import platform
+from voxledger.catalog import platform, tombstones
 from voxledger.catalog.backup import vault_file
 from voxledger.catalog.backup.bringing import Brought, bring_back
 from voxledger.catalog.backup.bucket import Bucket
@@ -41,6 +41,7 @@ from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.settings import FILE_NAME
 from voxledger.catalog.settings import load as load_settings
+from voxledger.catalog.tombstones import Tombstone
 from voxledger.catalog.vault import Vault
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Restored(NamedTuple):
     audio: Brought | None
     settings_beside: bool
     elapsed_us: int
+    erased: int = 0
+    """Keys in the vault file whose owners were erased since; they were not brought back."""
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +111,7 @@ class Restorer:
         self._past = store if catch_up else None
         self._events = events
         self._work = into / RESTORING
+        self._stones: list[Tombstone] = []
         self._home = self._work / "home"
 
     def restore(
@@ -132,8 +136,12 @@ class Restorer:
                 if manifest.audio is None
                 else "audio needs the vault (--vault FILE): only with its keys it is known where clips belong, and who was erased"
             )
+        erased = 0
         with self._working() as state, held_if_allowed(self._bucket.store, self._bucket.name, "restore") as lock:
             progress = lock.told(progress) if lock else progress
+            self._stones = self._tombstones()
+            if keys is not None:
+                keys, erased = vault_file.without(keys, tombstones.destroyed(self._stones))
             if state.phase == "fetching":
                 fetch(self._bucket, manifest, self._seal, self._home, progress)
                 if keys is not None:
@@ -154,7 +162,9 @@ class Restorer:
                     elapsed_us=0,
                 )  # fmt: skip
             beside = self._move(done)
-        return done._replace(settings_beside=beside, elapsed_us=round((time.perf_counter() - started) * 1e6))
+        return done._replace(
+            settings_beside=beside, elapsed_us=round((time.perf_counter() - started) * 1e6), erased=erased
+        )
 
     def _build(
         self,
@@ -168,6 +178,7 @@ class Restorer:
         (self._home / HEADS).unlink(missing_ok=True)
         epoch = settle(self._home / JOURNAL, given=self._given())
         with self._opened() as (recorder, keeper):
+            tombstones.destroy(self._stones, recorder)
             if not recorder.journal.knows(state.event):
                 keeper.drain(progress=lambda done, end: progress("filling the log", done, end))
                 self._prove(keeper, progress)
@@ -180,6 +191,8 @@ class Restorer:
                 system = recorder.vault.actor(SYSTEM)
                 recorder.journal.emit(recorder.draft(fact, subject=manifest.id, actor=system, event_id=state.event))
             keeper.drain()  # segments that were shipped after the backup come back with this
+            if tombstones.record(self._stones, recorder, keeper):
+                keeper.drain()
             lost = (epoch.lost_first or 0, epoch.lost_last or 0)
             with keeper.reading(fresh=False) as reading:
                 back = int(reading.tuples(_SQL["between"], {"first": lost[0], "last": lost[1]})[0][0]) if lost[0] else 0
@@ -192,6 +205,19 @@ class Restorer:
         return Restored(
             manifest, self._into, lost, back, len(actors), known, audio, settings_beside=False, elapsed_us=0
         )
+
+    def _tombstones(self) -> list[Tombstone]:
+        """Who was erased, as both buckets say. A store that is asked for nothing else is not asked for this either."""
+        places = [(self._bucket.store, self._bucket.name)]
+        if self._store is not None:
+            places.append((self._store, self._events))
+        try:
+            return tombstones.everywhere(*places)
+        except StoreError as error:
+            if len(places) == 1:
+                raise
+            _log.warning("who was erased is known from %s alone: %s", self._bucket.name, error)
+            return tombstones.everywhere(places[0])
 
     def _prove(self, keeper: Keeper, progress: Progress) -> None:
         manifest = self._manifest

@@ -9,6 +9,7 @@ from typing import Any
 
 from voxledger.catalog import terminal
 from voxledger.catalog.backup import Checked, Created, Entry, Pruned, Restored
+from voxledger.catalog.backup.contents import Manifest
 
 _SHOWN = 20
 
@@ -133,8 +134,12 @@ def checked(checked: Checked) -> dict[str, Any]:
         "backup": checked.listed.id, "intact": checked.intact, "objects": checked.objects, "bytes": checked.bytes,
         "through": checked.manifest.through if checked.manifest else None,
         "head": checked.manifest.head if checked.manifest else None, "problems": list(checked.problems),
-        "noted": checked.noted,
+        "noted": checked.noted, "erased": _erased(checked.manifest),
     }  # fmt: skip
+
+
+def _erased(manifest: Manifest | None) -> int:
+    return manifest.audio.erased if manifest is not None and manifest.audio is not None else 0
 
 
 def print_checked(found: Sequence[Checked], *, quick: bool) -> None:
@@ -149,6 +154,8 @@ def print_checked(found: Sequence[Checked], *, quick: bool) -> None:
             f"{checked.listed.id[-8:]} {terminal.moment(checked.listed.created)} · {state} ·"
             f" {terminal.count(checked.objects, 'object')}, {terminal.size(checked.bytes)} {looked}"
         )
+        if erased := _erased(checked.manifest):
+            say(f"  {terminal.count(erased, 'object')} of audio erased since, with the person or voice", style="dim")
         for problem in checked.problems[:_SHOWN]:
             say(terminal.text(f"  {problem}"), style="red", soft_wrap=True)
         if len(checked.problems) > _SHOWN:
@@ -167,7 +174,7 @@ def restored(done: Restored) -> dict[str, Any]:
         "head": done.manifest.head, "lost": list(done.lost) if done.lost[0] else None, "came_back": done.back,
         "actors": done.actors, "actors_with_key": done.keys,
         "audio": None if done.audio is None else done.audio._asdict(), "settings_beside": done.settings_beside,
-        "elapsed_us": done.elapsed_us,
+        "elapsed_us": done.elapsed_us, "erased_keys": done.erased,
     }  # fmt: skip
 
 
@@ -192,6 +199,12 @@ def print_restored(done: Restored) -> None:
         say(
             f"After the backup this node gave the positions {first:,} to {last:,}: {done.back:,} came back from the store,"
             f" {'[yellow]' if missing else ''}{missing:,} are lost{'[/]' if missing else ''}"
+        )
+    if done.erased:
+        say(
+            f"{terminal.count(done.erased, 'key')} in the vault file belonged to somebody who was erased since, and was not brought back."
+            " Save the vault again over that file: `voxledger backup create --vault FILE`.",
+            style="yellow",
         )
     if done.keys < done.actors:
         say(

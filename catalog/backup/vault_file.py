@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Container
 from contextlib import closing
 from pathlib import Path
 
@@ -97,6 +98,20 @@ def opened(place: Path, *, node: str, passphrase: str) -> bytes:
         return seal.open(sealed, about=node)
     except ValueError as error:
         raise BackupError(f"{place} is damaged: {error}") from error
+
+
+def without(vault: bytes, actors: Container[str]) -> tuple[bytes, int]:
+    """A vault without the keys of these actors, and how many that were: who was erased since it was saved never comes back."""
+    doomed = [actor for actor, key in _keys(vault).items() if key is not None and actor in actors]
+    if not doomed:
+        return vault, 0
+    with closing(_loaded(vault)) as made:
+        made.executemany(
+            "UPDATE actors SET label = NULL, key = NULL, destroyed = coalesce(destroyed, datetime('now')) WHERE id = ?",
+            [(actor,) for actor in doomed],
+        )
+        made.execute("VACUUM")  # nothing of them may stand in the free room of a page
+        return made.serialize(), len(doomed)
 
 
 def _copy(vault: Path) -> bytes:

@@ -95,6 +95,8 @@ class _Verifier:
         yield from _pieces(listing.pieces, listing.bytes)
         try:
             for saved in listed_audio(self._bucket, seal, manifest.audio):
+                if saved.erased:
+                    continue  # it is gone on purpose
                 if saved.pieces:
                     yield from _pieces(saved.pieces, saved.bytes)
                 elif saved.bytes or seal.header is None:

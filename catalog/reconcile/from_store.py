@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from voxledger.catalog import tombstones
 from voxledger.catalog.errors import EventRejected, HomeError, StoreError, VaultError
 from voxledger.catalog.events import Draft
 from voxledger.catalog.failpoints import failpoint
@@ -70,6 +71,8 @@ def rebuild_from_store(around: Around, *, progress: Progress = silent) -> Rebuil
         )
     rebuilt = Rebuilt()
     bucket = around.settings.store.audio
+    stones = tombstones.everywhere((around.store, around.settings.store.events))
+    tombstones.destroy(stones, around.recorder)  # whoever was erased since that vault was saved never comes back
     with workplace(around.home) as folder, Scratch.open(folder) as scratch:
         rebuilt.objects = scratch.list_bucket(around.store, bucket, progress=progress)
         if not rebuilt.objects:
@@ -93,6 +96,7 @@ def rebuild_from_store(around: Around, *, progress: Progress = silent) -> Rebuil
             _count(rebuilt, batch)
             done += len(batch)
             progress("Bringing clips back", done, left)
+    tombstones.record(stones, around.recorder, around.keeper)
     around.keeper.drain()
     return rebuilt
 

@@ -99,9 +99,9 @@ def actors(connection: sqlite3.Connection) -> list[str]:
     return [actor for (actor,) in connection.execute(SQL["actors"])]
 
 
-def discard(path: Path, why: str) -> None:
-    """Throw the file away, so that the next one to write fills a new one; `why` is said."""
-    if path.exists():
+def discard(path: Path, why: str, *, quietly: bool = False) -> None:
+    """Throw the file away, so that the next one to write fills a new one; `why` is said, unless `quietly`."""
+    if path.exists() and not quietly:
         _log.warning("%s; it is filled anew from the log", why)
     for found in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         try:

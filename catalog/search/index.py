@@ -122,6 +122,23 @@ class SearchIndex:
         with database.writing(self.path) as connection:
             return self._fill(connection, patience, progress, stop, wipe)
 
+    def rewrite(self, *, patience: float = PATIENCE, progress: Counting | None = None) -> int:
+        """Throw the index away and fill a new file, so that no page of the old one is left; gives the position reached.
+
+        Killed in between, the next search fills it. Raises CatalogBusy when another process fills it for longer than `patience` (s).
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            with self._alone() as held:
+                if held:
+                    database.discard(self.path, "its words are to go", quietly=True)
+                    return self._advance_alone(patience, progress, threading.Event(), math.inf)
+            if time.monotonic() > deadline:
+                raise CatalogBusy(
+                    f"another process has been filling {self.path} for {patience:g} s; wait for its end and run it again"
+                )
+            time.sleep(0.05)
+
     def place(self) -> Place:
         """Where the index stands; at the start when there is none that can be used."""
         try:

@@ -237,6 +237,8 @@ class Mixpanel(_Section, frozen=True, kw_only=True):
     """Project id, needed with a service account."""
     region: Literal["us", "eu", "in"] = "us"
     """Where the project lives."""
+    gdpr_token: Secret = ""
+    """OAuth token with which erasing somebody asks Mixpanel to delete; empty = that request waits."""
     endpoint: str = ""
     """Full URL in place of the region's host, for a proxy."""
     timeout: Span = 30.0

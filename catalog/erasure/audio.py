@@ -1,0 +1,202 @@
+"""Audio: the clips of a subject leave the store, in all versions, and this machine; each of them is recorded as purged."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from voxledger.catalog.erasure.subject import SQL, Subject
+from voxledger.catalog.erasure.targets import NOTHING, Done
+from voxledger.catalog.events import ClipPurged, Draft, Fact, HoldPlaced, PurgeFailed, PurgeStarted, decode
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.home import Home
+from voxledger.catalog.journal import Transaction
+from voxledger.catalog.log import Keeper
+from voxledger.catalog.objects.deleting import Answer, Deleter
+from voxledger.catalog.objects.records import record_key
+from voxledger.catalog.progress import Progress
+from voxledger.catalog.recorder import SYSTEM, Recorder
+
+RULE = "erasure"
+_BATCH = 1000
+_LOOK = 0.1
+
+
+class _Clip(NamedTuple):
+    id: str
+    bucket: str
+    key: str
+    bytes: int
+    started: bool
+    purged: bool
+
+
+class Audio:
+    """Takes the clips of a subject away, except those that a legal hold keeps. Repeating is safe."""
+
+    def __init__(self, home: Home, recorder: Recorder, keeper: Keeper, deleter: Deleter, *, patience: float) -> None:
+        """`patience`: seconds to wait for uploads that are running."""
+        self._home = home
+        self._recorder = recorder
+        self._keeper = keeper
+        self._deleter = deleter
+        self._patience = patience
+        self._failed: dict[str, str] = {}
+        self._busy = 0
+        self._held = 0
+        self._aside = sorted(home.path.glob(f"{home.cache.name}.damaged-*"))
+        self.objects = 0
+
+    def erase(self, request: str, subject: Subject, progress: Progress) -> Done:
+        """Purge and record, a thousand at a time. `waiting` says for what; `failed` which of the store's answers stands against it."""
+        done = 0
+        with self._keeper.reading() as reading:
+            amounts = reading.rows(subject.query("amounts"), {"target": subject.target})[0]
+        after, total = str(UUID(int=0)), int(amounts["every"])
+        while True:
+            with self._keeper.reading() as reading:
+                position = int(reading.tuples(SQL["reached"])[0][0] or 0)
+                rows = reading.rows(subject.query("page"), {"target": subject.target, "after": after, "limit": _BATCH})
+            if not rows:
+                break
+            after = rows[-1]["id"]
+            self._held += sum(bool(row["held"]) for row in rows if not row["purged"])
+            clips = [
+                _Clip(**{name: row[name] for name in _Clip._fields}) for row in rows if not row["held"] or row["purged"]
+            ]
+            self._purge(request, clips, position)
+            done += len(rows)
+            progress("erasing audio", done, max(done, total))
+        return self._verdict(request)
+
+    def _verdict(self, request: str) -> Done:
+        with self._keeper.reading() as reading:
+            clips, size = reading.tuples(SQL["purged"], {"request": request})[0]
+        found = {"count": int(clips), "bytes": int(size)}
+        if self._failed:
+            code, reason = next(iter(self._failed.items()))
+            note = f"the store did not let {sum(1 for _ in self._failed)} kinds of objects go, first: {code} ({reason})"
+            return Done(outcome="failed", note=note, **found)
+        if self._held:
+            note = f"a legal hold keeps {_clips(self._held)}; release it, then the next run goes on"
+            return Done(outcome="waiting", note=note, **found)
+        if self._busy:
+            note = f"{_clips(self._busy)} were being uploaded just now; the next run goes on"
+            return Done(outcome="waiting", note=note, **found)
+        return Done(outcome="done", **found) if clips or self.objects else NOTHING
+
+    def _purge(self, request: str, clips: Sequence[_Clip], position: int) -> None:
+        clips = self._start(request, clips, position)
+        failpoint("erasure.after_started")
+        answers = self._deleted(clips)
+        failpoint("erasure.after_deleted")
+        drafts = []
+        for clip in clips:
+            mine = [answers[clip.bucket, key] for key in (clip.key, record_key(clip.key))]
+            wrong = next((answer for answer in mine if not answer.gone), None)
+            if wrong is not None:
+                self._failed.setdefault(wrong.code, wrong.reason)
+            else:
+                self._remove(clip)
+                self.objects += sum(max(1, len(answer.versions)) for answer in mine[:1]) + len(mine[1].versions)
+            if clip.purged:
+                continue
+            fact: Fact = (
+                PurgeFailed(plan=request, bucket=clip.bucket, failure=wrong.code)
+                if wrong is not None
+                else ClipPurged(plan=request, rule=RULE, bucket=clip.bucket, bytes=clip.bytes)
+            )
+            drafts.append(self._draft(fact, clip.id))
+        if drafts:
+            self._recorder.journal.emit(*drafts)
+
+    def _start(self, request: str, clips: Sequence[_Clip], position: int) -> list[_Clip]:
+        """The point of no return: uploads are cancelled and answers forgotten in the transaction that records the start."""
+        self._wait(lambda: any(self._leased(clip.id) for clip in clips))
+        started, drafts = [], []
+        with self._recorder.journal.transaction() as write:
+            held = _held_since(position, write)
+            for clip in clips:
+                if clip.id in held and not clip.purged:
+                    self._held += 1
+                elif write.cancel_tasks(clip.id):
+                    self._busy += 1
+                else:
+                    write.forget(clip.id)
+                    started.append(clip)
+                    if not clip.started:
+                        fact = PurgeStarted(plan=request, rule=RULE, bucket=clip.bucket)
+                        drafts.append(self._draft(fact, clip.id))
+            write.append(drafts)
+        return started
+
+    def _leased(self, clip: str) -> bool:
+        return bool(self._recorder.journal.rows("SELECT 1 FROM tasks WHERE subject = ? AND state = 'leased'", (clip,)))
+
+    def _wait(self, busy: Callable[[], bool]) -> None:
+        self._recorder.journal.take_back()
+        deadline = time.monotonic() + self._patience
+        while busy() and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+
+    def _deleted(self, clips: Sequence[_Clip]) -> dict[tuple[str, str], Answer]:
+        answers = {}
+        for bucket in sorted({clip.bucket for clip in clips}):
+            keys = [clip.key for clip in clips if clip.bucket == bucket]
+            found = self._deleter.delete(bucket, keys, perhaps=[record_key(key) for key in keys])
+            answers |= {(bucket, key): answer for key, answer in found.items()}
+        return answers
+
+    def _remove(self, clip: _Clip) -> None:
+        """The local copy, what an interrupted fetch left beside it, and folders that are empty now: their names are names of people."""
+        cache = self._home.cache.resolve()
+        path = cache / clip.key
+        if not path.parent.resolve().is_relative_to(cache):
+            return
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for left in path.parent.glob(f".*{_plain(path.name)}*"):
+                left.unlink(missing_ok=True)
+        remove_empty(path.parent, cache)
+        for aside in self._aside:
+            (aside / clip.key).unlink(missing_ok=True)
+            remove_empty((aside / clip.key).parent, self._home.path)
+
+    def _draft(self, fact: Fact, clip: str) -> Draft:
+        return self._recorder.draft(fact, subject=clip, actor=self._recorder.vault.actor(SYSTEM))
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Take away a folder and those above it, up to `top`, as long as they are empty."""
+    with contextlib.suppress(OSError):
+        while folder != top:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _plain(name: str) -> str:
+    """A name for a glob, whatever characters it has."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _held_since(position: int, write: Transaction) -> set[str]:
+    """Clips on which a legal hold was placed after a position; nobody places one as long as the transaction lasts."""
+    held = set()
+    rows = write.connection.execute("SELECT body FROM events WHERE position > ? ORDER BY position", (position,))
+    for (body,) in rows:
+        event = decode(body)
+        if event.type == HoldPlaced.__name__:
+            data: dict[str, Any] = msgspec.json.decode(event.data)
+            if data.get("kind") == "legal":
+                held.add(event.subject)
+    return held
+
+
+def _clips(count: int) -> str:
+    return "1 clip" if count == 1 else f"{count:,} clips"

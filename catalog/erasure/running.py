@@ -1,0 +1,232 @@
+"""Running: one request, step by step. Audio first and the key last: an erasure that is broken off must still be able to find what is
+left, and the keys of objects are sealed under the key that it destroys.
+
+```
+asked          ErasureRequested
+closed         the name leads to somebody new, running work ends, waiting uploads are given up
+audio          clips in the store with all versions, the local copies; recordings and documents; spoken sentences; parts of uploads
+--------       anything left (a legal hold, a refusal)? then the request waits here, and its key with it
+stone          a tombstone in the bucket of events
+key            the actor's key is destroyed, or the voice's name forgotten
+words          catalog and search index written anew, copies of them deleted
+elsewhere      audio in backups, stored reports, Mixpanel: by opaque ids, so that they can be tried again without the key
+told           SubjectErased, with what became of each
+```
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from voxledger.catalog import tombstones
+from voxledger.catalog.backup.audio import VOICES
+from voxledger.catalog.backup.erasing import erase as erase_from_backups
+from voxledger.catalog.erasure import recordings, words
+from voxledger.catalog.erasure.audio import Audio
+from voxledger.catalog.erasure.requests import Progressing, Request
+from voxledger.catalog.erasure.targets import NOTHING, Done, Target
+from voxledger.catalog.errors import BackupError, StoreUnavailable, VoxledgerError
+from voxledger.catalog.events import SubjectErased, new_id
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.home import Home
+from voxledger.catalog.log import Keeper
+from voxledger.catalog.objects.deleting import Deleter
+from voxledger.catalog.objects.uploads.unfinished import Unfinished
+from voxledger.catalog.progress import Progress
+from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.settings import Settings
+from voxledger.catalog.tombstones import Tombstone
+
+if TYPE_CHECKING:
+    from voxledger.catalog.backup import Backups
+    from voxledger.catalog.objects import Store
+    from voxledger.catalog.search import SearchIndex
+
+_log = logging.getLogger(__name__)
+_ENDED = ("done", "nothing")
+
+
+class Run:
+    """Carries one request as far as it goes now. May be killed at any point and repeated."""
+
+    def __init__(
+        self,
+        request: Request,
+        home: Home,
+        settings: Settings,
+        recorder: Recorder,
+        keeper: Keeper,
+        *,
+        store: Store,
+        backups: Backups,
+        search: SearchIndex,
+        targets: Sequence[Target],
+        patience: float,
+        progress: Progress,
+    ) -> None:
+        self._request = request
+        self._subject = request.subject
+        self._home = home
+        self._settings = settings
+        self._recorder = recorder
+        self._keeper = keeper
+        self._store = store
+        self._backups = backups
+        self._search = search
+        self._targets = targets
+        self._patience = patience
+        self._progress = progress
+        self._deleter = Deleter(store, threads=settings.store.upload_threads)
+        self._state = Progressing.of(home, request)
+
+    def go(self) -> Progressing:
+        """Do what can be done; gives how far it has come. Raises StoreUnavailable and ErasureError before anything is lost."""
+        state = self._state
+        if not words.forgotten(self._subject, self._recorder):
+            words.close_door(self._subject, self._recorder, patience=self._patience)
+            if not self._take_audio():
+                state.save(self._home)
+                return state
+            failpoint("erasure.before_key")
+            tombstones.put(self._store, self._settings.store.events, self._stone())
+            words.forget(self._subject, self._recorder)
+            failpoint("erasure.after_key")
+        state.key_destroyed = self._subject.scope == "actor"
+        self._note("key", Done(outcome="done") if state.key_destroyed else NOTHING)
+        self._step("catalog", lambda: words.fold_anew(self._keeper, self._progress))
+        self._step("search", lambda: words.index_anew(self._search, self._progress))
+        self._step("copies", lambda: words.drop_copies(self._home))
+        self._step("backups", self._erase_backups)
+        for target in self._targets:
+            done = self._step(target.name, lambda: target.erase(state.request, self._subject, self._progress))  # noqa: B023  # called at once
+            if target.name == "reports" and done is not None:
+                state.reports += done.count
+        failpoint("erasure.before_end")
+        self._tell()
+        return state
+
+    def _take_audio(self) -> bool:
+        """Whether everything is gone that only the key can find."""
+        state = self._state
+        audio = Audio(self._home, self._recorder, self._keeper, self._deleter, patience=self._patience)
+        done = audio.erase(state.request, self._subject, self._progress)
+        state.clips, state.bytes = done.count, done.bytes
+        state.objects += audio.objects
+        self._note("audio", done)
+        if done.outcome not in _ENDED:
+            return False
+        state.hashes = hashes = recordings.hashes(self._subject, self._keeper)
+        bucket = self._settings.store.voices
+        done = recordings.erase(
+            hashes, self._home, self._recorder, self._store, bucket, self._deleter, patience=self._patience
+        )
+        state.voices = len(hashes)
+        state.bytes += done.bytes
+        self._note("recordings", done)
+        if done.outcome not in _ENDED:
+            return False
+        self._note("speech", recordings.forget_speech(self._home, self._subject))
+        parts = Unfinished(self._home.uploads, self._recorder).sweep(self._store)
+        self._note("parts", Done(outcome="done", count=parts) if parts else NOTHING)
+        return True
+
+    def _erase_backups(self) -> Done:
+        """By the ids of clips, which the log keeps, and the hashes of recordings."""
+        bucket = self._backups.bucket
+        if not bucket.listed():
+            return NOTHING
+        ids = set(self._subject.ids(self._keeper))
+        copies = sorted(ids)
+        hashes = self._state.hashes
+        ids |= {
+            f"{VOICES}{prefix}{sha256}" for sha256 in hashes for prefix in ("", f"{recordings.DOCUMENTS}/")
+        }  # without their endings, which nobody remembers
+        deleter = self._deleter if bucket.store is self._store else Deleter(bucket.store)
+        try:
+            tombstones.put(bucket.store, bucket.name, self._stone())
+            gone = erase_from_backups(
+                bucket, _WithoutEnding(ids), iter(copies), deleter, self._home.path, self._progress
+            )
+        except (BackupError, StoreUnavailable) as error:
+            return Done(outcome="waiting", note=str(error))
+        if gone.kept:
+            return Done(outcome="failed", note=f"the store keeps {len(gone.kept)} objects, first: {gone.kept[0]}")
+        note = ""
+        if gone.with_vault and self._subject.scope == "actor":
+            note = (
+                "files of the vault that were saved with backups still hold the key, and nobody can reach them from here: save the vault"
+                " again over them"
+            )
+        self._state.objects += gone.objects
+        return Done(outcome="done", count=gone.backups, note=note)
+
+    def _stone(self) -> Tombstone:
+        return Tombstone(event=self._state.event, fact=Tombstone.of(self._fact()).fact)
+
+    def _fact(self) -> SubjectErased:
+        state = self._state
+        return SubjectErased(
+            request=state.request,
+            scope=self._subject.scope,
+            target=self._subject.target,
+            clips=state.clips,
+            voices=state.voices,
+            objects=state.objects,
+            bytes=state.bytes,
+            reports=state.reports,
+            key_destroyed=self._subject.scope == "actor",
+            outcomes=dict(state.outcomes),
+        )
+
+    def _tell(self) -> None:
+        """Record how it ended, once, and again when something that waited has ended since."""
+        state = self._state
+        told = self._request.ended is not None and dict(self._request.fact.get("outcomes", {})) == state.outcomes
+        if not told:
+            system = self._recorder.vault.actor(SYSTEM)
+            draft = self._recorder.draft(self._fact(), subject=state.request, actor=system, event_id=state.event)
+            self._recorder.journal.emit(draft)
+            self._keeper.drain()
+            if self._search.path.exists():
+                self._search.advance()
+        if all(outcome in _ENDED for outcome in state.outcomes.values()):
+            state.drop(self._home)
+        elif not told:
+            state.event = new_id()
+            state.save(self._home)
+
+    def _step(self, name: str, step: Callable[[], Done]) -> Done | None:
+        """One that was not finished before. What a person must see becomes its outcome; the others still have their turn."""
+        if self._state.outcomes.get(name) in _ENDED:
+            return None
+        try:
+            done = step()
+        except VoxledgerError as error:
+            _log.warning("erasing: %s was left for the next run: %s", name, error)
+            done = Done(outcome="failed", note=str(error))
+        self._note(name, done)
+        return done
+
+    def _note(self, name: str, done: Done) -> None:
+        self._state.outcomes[name] = done.outcome
+        self._state.notes.pop(name, None)
+        if done.note:
+            self._state.notes[name] = done.note
+        self._state.save(self._home)
+
+
+class _WithoutEnding:
+    """Ids of saved audio: clips by their ids, recordings by what comes before the ending."""
+
+    def __init__(self, ids: set[str]) -> None:
+        self._ids = ids
+
+    def __contains__(self, identity: object) -> bool:
+        assert isinstance(identity, str)
+        known = identity.partition(".")[0] if identity.startswith(VOICES) else identity
+        return known in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)

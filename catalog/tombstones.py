@@ -1,0 +1,116 @@
+"""Tombstones: who was erased, as an object in the store, so that no backup and no rebuild ever brings them back.
+
+`erased/REQUEST.json` lies in the bucket of events and in that of backups. It holds opaque ids and numbers, no words. Whatever makes a
+HOME anew from a bucket applies them before it opens anything: keys that a saved vault still has are destroyed first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from voxledger.catalog.errors import EventRejected, StoreError
+from voxledger.catalog.events import Draft, SubjectErased, new_id
+from voxledger.catalog.recorder import SYSTEM, Recorder
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log import Keeper
+    from voxledger.catalog.objects import Store
+
+PREFIX = "erased/"
+_FORMAT = 1
+_TOLD = "SELECT data ->> 'request' FROM events WHERE type = 'SubjectErased'"
+
+
+class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
+    """One erasure. `fact` is its SubjectErased as it stood when the words went, `event` the id under which a HOME records it that has
+    not heard of it.
+    """
+
+    format: int = _FORMAT
+    event: str
+    fact: dict[str, Any]
+
+    @classmethod
+    def of(cls, fact: SubjectErased) -> Tombstone:
+        """The one of an erasure."""
+        return cls(event=new_id(), fact=msgspec.to_builtins(fact))
+
+    @property
+    def erased(self) -> SubjectErased:
+        """What happened."""
+        return msgspec.convert(self.fact, SubjectErased)
+
+    @property
+    def key(self) -> str:
+        """Where it lies."""
+        return f"{PREFIX}{self.erased.request}.json"
+
+
+def put(store: Store, bucket: str, stone: Tombstone) -> None:
+    """Put it there, durably; one that is there already stays. Raises StoreError."""
+    if not store.exists(bucket, stone.key):
+        store.put(bucket, stone.key, msgspec.json.encode(stone), content_type="application/json")
+        store.settle(bucket, stone.key)
+
+
+def found(store: Store, bucket: str) -> list[Tombstone]:
+    """All tombstones in a bucket. Raises StoreError; EventRejected for one that this version cannot read."""
+    stones = []
+    for info in store.list(bucket, PREFIX):
+        try:
+            stone = msgspec.json.decode(store.get(bucket, info.key), type=Tombstone)
+            if stone.format != _FORMAT or stone.key != info.key:
+                raise msgspec.ValidationError("it is of another version, or under another name")
+        except msgspec.MsgspecError as error:
+            raise EventRejected(
+                f"{bucket}/{info.key} says that somebody was erased, and cannot be read: {error}; upgrade Voxledger. Nothing was"
+                " brought back"
+            ) from error
+        stones.append(stone)
+    return stones
+
+
+def destroyed(stones: Iterable[Tombstone]) -> frozenset[str]:
+    """The opaque ids of the actors among them, whose keys must not be used again."""
+    return frozenset(stone.erased.target for stone in stones if stone.erased.key_destroyed)
+
+
+def destroy(stones: Iterable[Tombstone], recorder: Recorder) -> int:
+    """Destroy, in this vault, the keys of everybody among them; gives how many there were. Before anything is folded."""
+    vault, gone = recorder.vault, 0
+    for stone in stones:
+        erased = stone.erased
+        if erased.key_destroyed:
+            gone += not vault.destroyed(erased.target) and vault.destroy(erased.target)
+        elif erased.scope == "voice":
+            vault.forget_voice(erased.target, recorder.journal.head())
+    return gone
+
+
+def record(stones: Iterable[Tombstone], recorder: Recorder, keeper: Keeper) -> int:
+    """Record those of which this log has not heard; gives how many."""
+    with keeper.reading() as reading:
+        told = {request for (request,) in reading.tuples(_TOLD)}
+    system, drafts = recorder.vault.actor(SYSTEM), list[Draft]()
+    for stone in stones:
+        fact = stone.erased
+        if fact.request not in told:
+            drafts.append(recorder.draft(fact, subject=fact.request, actor=system, event_id=stone.event))
+    if drafts:
+        recorder.journal.emit(*drafts)
+    return len(drafts)
+
+
+def everywhere(*places: tuple[Store, str]) -> list[Tombstone]:
+    """Those of several buckets, each once. A bucket that is not there has none. Raises StoreError."""
+    stones: dict[str, Tombstone] = {}
+    for store, bucket in places:
+        try:
+            stones |= {stone.key: stone for stone in found(store, bucket)}
+        except StoreError as error:
+            if error.code != "NoSuchBucket":
+                raise
+    return list(stones.values())

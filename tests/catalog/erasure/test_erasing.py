@@ -1,0 +1,32 @@
+"""Erasing: of one person nothing is left anywhere, of the other everything."""
+
+from __future__ import annotations
+
+from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, World
+from voxledger.catalog.log.verify import verify
+
+
+def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(world: World) -> None:
+    made = world.live()
+    world.back_up()
+    with world.open() as vox:
+        (world.path / "exports").mkdir()
+        vox.catalog.export(world.path / "exports" / "copy.duckdb")
+    assert set(world.found(GONE_WORDS)) == set(GONE_WORDS)
+
+    done = world.erase()
+
+    assert done.finished, done
+    assert (done.clips, done.key_destroyed) == (3, True)
+    assert world.found(GONE_WORDS) == {}
+    with world.open(KEPT) as vox:
+        page = vox.catalog.clips(actor=KEPT)
+        assert {clip.id for clip in page} == set(made[KEPT])
+        assert all(vox.catalog.fetch(clip).read_bytes() for clip in page)
+        assert vox.search.search("gramophone").hits
+        assert not vox.search.search("marmalade").hits
+        assert verify(vox.keeper).intact
+        assert all(checked.intact for checked in vox.backups.verify())
+        assert vox.voices.show("Bobvoice").state == "registered"
+    assert set(KEPT_WORDS) <= set(world.found(KEPT_WORDS))
+    assert GONE not in world.path.name
