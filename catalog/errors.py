@@ -22,6 +22,7 @@ VoxledgerError                 the root of everything that a user may see
 ├── ErasureError                   somebody cannot be erased, or exported, as it was asked
 │   └── SubjectNotFound                nobody is called so, or nothing is held about them
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
+    └── ExpressionError                an expression of a policy is not right
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class CatalogBusy(VoxledgerError):
 
 
 class QueryError(VoxledgerError):
-    """A query is not one SELECT, or DuckDB refused it."""
+    """A query is not one SELECT, or DuckDB refused it; `offset` is where in its text, when that is known."""
+
+    offset: int | None = None
 
 
 class SearchError(VoxledgerError):
@@ -120,6 +123,14 @@ class ModelNotFound(ModelError):
 
 class PolicyError(VoxledgerError):
     """A retention rule cannot be applied, or a plan is stale."""
+
+
+class ExpressionError(PolicyError):
+    """An expression of a policy is not right; `offset` is where in its text, when that is known."""
+
+    def __init__(self, message: str, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.offset = offset
 
 
 class ErasureError(VoxledgerError):

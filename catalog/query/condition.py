@@ -27,14 +27,7 @@ def check_condition(expression: str) -> str:
     """
     # On its own first: `a) OR (b` fits between parentheses, and would leave the clause that it stands in.
     alone = guard.parse(f"SELECT {expression}\n")
-    if (
-        len(alone["select_list"]) != 1
-        or alone["from_table"]["type"] != "EMPTY"
-        or any(alone[clause] for clause in alone.keys() - _ALONE)
-        or alone["modifiers"]
-        or alone["cte_map"]["map"]
-        or alone["select_list"][0]["alias"]
-    ):
+    if not is_alone(alone):
         raise QueryError(
             f"{expression!r} is no condition: write one expression, such as \"plays = 0 AND emotion = 'sad'\""
         )
@@ -47,6 +40,19 @@ def check_condition(expression: str) -> str:
                 f"a condition looks at the columns of one clip, without {_ELSEWHERE[piece['class']]}; `voxledger sql` can do more"
             )
     return guarded
+
+
+def is_alone(tree: guard.Tree) -> bool:
+    """Whether `SELECT expression` holds one expression and no clause besides."""
+    return (
+        tree["type"] == "SELECT_NODE"
+        and len(tree["select_list"]) == 1
+        and tree["from_table"]["type"] == "EMPTY"
+        and not any(tree[clause] for clause in tree.keys() - _ALONE)
+        and not tree["modifiers"]
+        and not tree["cte_map"]["map"]
+        and not tree["select_list"][0]["alias"]
+    )
 
 
 def explain(message: str) -> str:

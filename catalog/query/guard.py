@@ -6,6 +6,7 @@ the parsed tree is walked: what it is made of, which relations it names and whic
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -102,7 +103,9 @@ def parse(query: str) -> Tree:
             )
         found: Tree = json.loads(_parsing(lambda parser: _serialized(parser, query)))
     except duckdb.Error as error:
-        raise QueryError(f"this is not SQL that DuckDB understands: {plain(error)}") from None
+        refused = QueryError(f"this is not SQL that DuckDB understands: {plain(error)}")
+        refused.offset = _caret(str(error))
+        raise refused from None
     except RecursionError:
         raise QueryError("the query is nested too deeply") from None
     if found["error"]:
@@ -110,6 +113,14 @@ def parse(query: str) -> Tree:
         raise QueryError(f"the query is refused, because DuckDB cannot take it apart: {found['error_message']}")
     tree: Tree = found["statements"][0]["node"]
     return tree
+
+
+def _caret(message: str) -> int | None:
+    """To which character of a query on one line DuckDB's message points."""
+    for line, below in itertools.pairwise(message.split("\n")):
+        if line.startswith("LINE 1: ") and "..." not in line[:12] and below.strip().startswith("^"):
+            return below.index("^") - len("LINE 1: ")
+    return None
 
 
 def pieces(tree: Tree) -> Iterator[Tree]:

@@ -2,8 +2,8 @@
 
 from voxledger.catalog.retention.applying.executor import Applied, Note
 from voxledger.catalog.retention.applying.store import Deletable
-from voxledger.catalog.retention.planner import Amount, Fuse, Plan, RuleSummary
+from voxledger.catalog.retention.planning import Amount, BudgetSummary, Fuse, KeepSummary, Plan, RuleSummary
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.retention import Retention
 
-__all__ = ["Amount", "Applied", "Deletable", "Fuse", "Note", "Plan", "Policy", "Retention", "RuleSummary"]
+__all__ = ["Amount", "Applied", "BudgetSummary", "Deletable", "Fuse", "KeepSummary", "Note", "Plan", "Policy", "Retention", "RuleSummary"]

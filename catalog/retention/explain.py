@@ -12,10 +12,14 @@ import polars as pl
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import ClipNotFound
 from voxledger.catalog.log import Keeper
-from voxledger.catalog.retention.decisions import KEEP, MARK, PURGE, UNMARK, WAIT, aware, decide, explained, matches
-from voxledger.catalog.retention.policy import Policy, title, words
-from voxledger.catalog.retention.snapshot import COLUMNS, frame
+from voxledger.catalog.queries import load
+from voxledger.catalog.retention.planning.amounts import KEEP, MARK, PURGE, UNMARK, WAIT
+from voxledger.catalog.retention.planning.planner import aware, one
+from voxledger.catalog.retention.planning.wording import explained
+from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.settings import format_span
+
+_SQL = load("retention.sql", "voxledger.catalog.retention")
 
 
 def explain(keeper: Keeper, policy: Policy, reference: str | Clip, now: datetime) -> tuple[str, ...]:
@@ -28,18 +32,17 @@ def explain(keeper: Keeper, policy: Policy, reference: str | Clip, now: datetime
             f"{reference!r} is no clip id: give at least the last 4 hex digits of one (see `voxledger clips`)"
         )
     with keeper.reading() as reading:
-        found = frame(reading, "one", [ending]).to_dicts()
+        found = reading.rows(_SQL["one"], [ending])
         if len(found) > 1:
             raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
         if not found:
             raise ClipNotFound(f"there is no clip {reference!r}; `voxledger clips` lists the newest")
-        clip = frame(reading, "clips", {"id": found[0]["id"]}).cast(COLUMNS)
+        decided = one(reading, policy, present, found[0]["id"])
     life = _life(found[0])
     if found[0]["purged"]:
         return (*life, "Nothing brings it back from here; the same request makes a new clip.")
-    decided = decide(clip, policy, present)
     row = explained(decided, policy, present).to_dicts()[0]
-    return (*life, *_rules(clip, policy), *_verdict(row, str(decided["cause"][0]), policy))
+    return (*life, *_rules(decided, policy), *_verdict(row, str(decided["cause"][0]), policy))
 
 
 def _life(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -59,16 +62,21 @@ def _life(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _rules(clip: pl.DataFrame, policy: Policy) -> tuple[str, ...]:
-    fits = [rule for rule in policy.by_urgency if clip.select(matches(rule)).item()]
+def _rules(decided: pl.DataFrame, policy: Policy) -> tuple[str, ...]:
+    matched, protecting = (int(decided[name][0]) for name in ("matched", "protecting"))
+    said = [f"K{rule.title[1:]} keeps it." for number, rule in enumerate(policy.keep) if protecting >> number & 1]
+    fits = [rule for number, rule in enumerate(policy.rules) if matched >> number & 1]
     if not fits:
-        return ("No rule matches it.",)
-    said = [f"R{title(rule)[1:]} keeps it for {format_span(rule.keep_for)} after its last use." for rule in fits]
-    return (*said, f"The shortest decides: {fits[0].name!r}.") if len(fits) > 1 else tuple(said)
+        return (*said, "No rule matches it.")
+    spans = [format_span(rule.keep_for.total_seconds()) for rule in fits]
+    said += [
+        f"R{rule.title[1:]} keeps it for {span} after its last use." for rule, span in zip(fits, spans, strict=True)
+    ]
+    return (*said, f"The first decides: {fits[0].name!r}.") if len(fits) > 1 else tuple(said)
 
 
 def _verdict(row: Mapping[str, Any], cause: str, policy: Policy) -> tuple[str, ...]:
-    decision, grace = row["decision"], words(policy.grace)
+    decision, grace = row["decision"], format_span(policy.grace.total_seconds())
     saves = "A pin keeps it; so does any use before that, for as long as its rule says."
     if cause == "purging":
         return ("The next `voxledger retention apply` finishes it; it cannot be stopped any more.",)

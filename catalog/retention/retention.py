@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog import platform
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.errors import PolicyError, StoreError
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
@@ -16,13 +19,20 @@ from voxledger.catalog.log import Keeper
 from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
-from voxledger.catalog.retention import planner, snapshot
 from voxledger.catalog.retention.applying.executor import Applied, Executor, check
 from voxledger.catalog.retention.applying.purge import Purger
 from voxledger.catalog.retention.applying.store import Deletable
+from voxledger.catalog.retention.applying.undo import Undone, undo
 from voxledger.catalog.retention.explain import explain
+from voxledger.catalog.retention.planning.planner import Plan, make
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.settings import Settings
+
+if TYPE_CHECKING:
+    from voxledger.catalog.backup import Backups
+    from voxledger.catalog.objects import Store
+    from voxledger.catalog.retention.applying.restoring import Restored
+    from voxledger.catalog.retention.backtest import Backtest
 
 
 class Retention:
@@ -40,23 +50,30 @@ class Retention:
         keeper: Keeper,
         store: Callable[[], Deletable],
         actor: str = SYSTEM,
+        *,
+        backups: Callable[[], Backups] | None = None,
     ) -> None:
+        """`backups` are asked when something that is gone is to be restored."""
         self._home = home
         self._settings = settings
         self._recorder = recorder
         self._keeper = keeper
         self._store = store
         self._actor = actor
+        self._backups = backups
 
     @lazy
     def policy(self) -> Policy:
         """What the settings ask for. Raises PolicyError when they contradict themselves."""
-        return Policy.of(self._settings.retention)
+        return Policy.of(self._settings.retention, self._settings.general.time_zone)
 
-    def plan(self, now: datetime | None = None) -> planner.Plan:
-        """What applying would do, with the reason for every clip. Changes nothing."""
-        policy = self.policy
-        return planner.make(snapshot.read(self._keeper, policy), policy, now or present())
+    def plan(self, now: datetime | None = None, *, every: bool = False, as_of: datetime | None = None) -> Plan:
+        """What applying would do, with the reason for every clip; changes nothing. With `every` also the clips that stay.
+
+        `as_of` (aware) plans for the catalog as it stood then; `now` is that moment too when it is not given.
+        """
+        with self._keeper.reading(as_of=as_of) as reading:
+            return make(reading, self.policy, now or as_of or present(), every=every)
 
     def apply(
         self, plan_id: str | None = None, now: datetime | None = None, *, progress: Counting | None = None
@@ -67,11 +84,7 @@ class Retention:
         is stale, a fuse is blown, there are no rules or another run goes on; StoreUnavailable when something is to be
         deleted and nobody answers. Nothing was changed then.
         """
-        with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
-            if not mine:
-                raise PolicyError(
-                    "another retention run is going on in this HOME; wait for its end. Nothing was changed"
-                )
+        with self._alone():
             began = time.monotonic()
             plan = self.plan(now)
             took = time.monotonic() - began
@@ -79,6 +92,56 @@ class Retention:
             actor = self._recorder.vault.actor(self._actor)
             executor = Executor(plan, self._recorder, self._keeper, actor, took=took, progress=progress)
             return executor.run(self._purger)
+
+    def undo(self, plan_id: str, now: datetime | None = None, *, progress: Counting | None = None) -> Undone:
+        """Take back every mark of a plan that still stands; those whose deletion has begun are named.
+
+        Repeating it changes nothing. Raises PolicyError for a plan that never marked anything, and while a run goes on.
+        """
+        with self._alone():
+            actor = self._recorder.vault.actor(self._actor)
+            return undo(plan_id, self._recorder, self._keeper, actor, now or present(), progress=progress)
+
+    def restore(
+        self,
+        *references: str | Clip,
+        plan: str | None = None,
+        now: datetime | None = None,
+        progress: Counting | None = None,
+    ) -> Restored:
+        """Bring clips back, those named or all that a plan marked or took: within grace by taking the mark back, after it from
+        wherever the same bytes still are (cache, store, old versions, backups), proved by their SHA-256.
+
+        What was erased never comes back. Clips that could not be brought back are in `failed`, with every place that was
+        looked at. Raises ClipNotFound for a reference that names none, PolicyError while a run goes on, StoreUnavailable.
+        """
+        from voxledger.catalog.retention.applying.restoring import Restorer, chosen
+
+        with self._alone():
+            clips = chosen(self._keeper, references, plan)
+            restorer = Restorer(
+                self._recorder, self._keeper, self._whole_store, self._backups, self._home.cache,
+                self._home.path / "restoring", now or present(), progress=progress,
+            )  # fmt: skip
+            return restorer.restore(clips)
+
+    def _whole_store(self) -> Store:
+        from voxledger.catalog.objects import Store
+
+        store = self._store()
+        if not isinstance(store, Store):
+            raise StoreError(f"nothing can be fetched from {store!r}: it only deletes", code="NotImplemented")
+        return store
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One of us at a time in a HOME."""
+        with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
+            if not mine:
+                raise PolicyError(
+                    "another retention run is going on in this HOME; wait for its end. Nothing was changed"
+                )
+            yield
 
     def _purger(self) -> Purger:
         store = self._store()
@@ -91,3 +154,14 @@ class Retention:
         Raises ClipNotFound when no clip, or more than one, has this id or ends like this.
         """
         return explain(self._keeper, self.policy, reference, now or present())
+
+    def backtest(self, *files: Path, progress: Counting | None = None, **asked: Any) -> Backtest:
+        """What policies would have done in the past: those of `files`, or that of this HOME. Changes nothing.
+
+        Other arguments are those of `backtest.Asked`: `family`, `since`, `until`, `trace`, `max_regret`, `worst`, `baselines`.
+        Raises PolicyError for what cannot be replayed; docs/backtest.md says what the numbers mean.
+        """
+        from voxledger.catalog.retention import backtest
+
+        tried = backtest.policies(self._settings.retention, files)
+        return backtest.backtest(self._keeper, backtest.Asked(policies=tried, **asked), progress=progress)

@@ -1,14 +1,18 @@
 """Settings: declared once, read from the call, the environment and `voxledger.toml`, each value with its origin."""
 
-from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, variable
+from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, read_policy, variable
 from voxledger.catalog.settings.sections import (
     Backup,
+    Best,
+    Budget,
     Cache,
     ExpireRule,
     General,
     IndexTts,
+    KeepRule,
     Mixpanel,
     Models,
+    Newest,
     Remote,
     RemoteField,
     Report,
@@ -24,13 +28,17 @@ __all__ = [
     "FILE_NAME",
     "PREFIX",
     "Backup",
+    "Best",
+    "Budget",
     "Cache",
     "ExpireRule",
     "General",
     "IndexTts",
+    "KeepRule",
     "Loaded",
     "Mixpanel",
     "Models",
+    "Newest",
     "Remote",
     "RemoteField",
     "Report",
@@ -45,5 +53,6 @@ __all__ = [
     "names",
     "parse_size",
     "parse_span",
+    "read_policy",
     "variable",
 ]

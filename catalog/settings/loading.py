@@ -8,13 +8,13 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from voxledger.catalog.errors import SettingsError
-from voxledger.catalog.settings.sections import Settings
+from voxledger.catalog.settings.sections import Retention, Settings
 from voxledger.catalog.settings.units import parse_size, parse_span
 
 FILE_NAME = "voxledger.toml"
@@ -65,6 +65,7 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
         for name, value in found.items():
             values[name] = _read(name, value, known[name], where)
             origin[name] = variable(name) if where == "environment" else where
+    _add_policy(home, values, origin, known)
     for name, field in known.items():
         if _extra(field).get("unit") == "folder":
             values[name] = str(home / Path(values.get(name, field.default)).expanduser())
@@ -77,6 +78,40 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
     )
     _check(settings)
     return Loaded(settings=settings, origin=origin)
+
+
+def read_policy(path: Path, base: Retention) -> Retention:
+    """What a file with a section `[retention]` says, and nothing else, on top of `base`. Raises SettingsError."""
+    known = names()
+    found = {name: _read(name, value, known[name], str(path)) for name, value in _policy_of(path).items()}
+    return msgspec.structs.replace(base, **{name.partition(".")[2]: value for name, value in found.items()})
+
+
+def _add_policy(home: Path, values: dict[str, Any], origin: dict[str, str], known: Mapping[str, Any]) -> None:
+    """Add what the policy's own file says. What stands in both files is refused: nobody could tell which one holds."""
+    named = values.get("retention.policy", "")
+    if not named:
+        return
+    path = home / Path(named).expanduser()
+    for name, value in _policy_of(path).items():
+        if origin[name] == FILE_NAME:
+            raise SettingsError(f"{name} stands in {FILE_NAME} and in {path}; write it into one of them", name=name)
+        if origin[name] == "default":
+            values[name] = _read(name, value, known[name], str(path))
+            origin[name] = named
+
+
+def _policy_of(path: Path) -> dict[str, Any]:
+    """The settings of a policy's file by dotted name."""
+    if not path.is_file():
+        raise SettingsError(f"{path}, which is to hold the policy, is not there", name="retention.policy")
+    found = _from_file(path)
+    for name in found:
+        if not name.startswith("retention.") or name == "retention.policy":
+            raise SettingsError(
+                f"{path}: {name} does not belong into a policy's own file; it holds [retention] only", name=name
+            )
+    return found
 
 
 def _extra(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
@@ -142,12 +177,32 @@ def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -
             value = _seconds(value)
         elif isinstance(value, str) and get_origin(field.type) is tuple:
             value = [part.strip() for part in value.split(",") if part.strip()]
-        elif name == "retention.rules" and isinstance(value, list):
-            value = [{**rule, "keep_for": _seconds(rule["keep_for"])} if "keep_for" in rule else rule for rule in value]
+        elif isinstance(value, list) and _element(field.type) is not None:
+            value = [_measured(part, _element(field.type)) for part in value]
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         shown = "its value" if is_secret(name) else repr(value)
         raise SettingsError(f"{name} = {shown} (from {where}) is not right: {error}", name=name) from None
+
+
+def _element(kind: Any) -> type[msgspec.Struct] | None:
+    """The record of which a setting holds several, as `[[section.name]]` writes them."""
+    part = get_args(kind)[0] if get_origin(kind) is tuple else None
+    return part if isinstance(part, type) and issubclass(part, msgspec.Struct) else None
+
+
+def _measured(value: Any, kind: type[msgspec.Struct] | None) -> Any:
+    """A record as TOML gives it, its spans in seconds and its sizes in bytes."""
+    if not isinstance(value, dict) or kind is None:
+        return value
+    units = {field.name: _extra(field).get("unit") for field in msgspec.structs.fields(kind)}
+    found = dict(value)
+    for key, content in value.items():
+        if isinstance(content, str) and units.get(key) == "seconds":
+            found[key] = parse_span(content)
+        elif isinstance(content, str) and units.get(key) == "bytes":
+            found[key] = parse_size(content)
+    return found
 
 
 def _seconds(value: Any) -> Any:

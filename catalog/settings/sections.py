@@ -245,34 +245,119 @@ class Mixpanel(_Section, frozen=True, kw_only=True):
     """Time limit of one request."""
 
 
-class ExpireRule(_Section, frozen=True, kw_only=True):
-    """Clips that match expire after `keep_for`. All conditions must hold; none = every clip."""
+class _Scope(_Section, frozen=True, kw_only=True):
+    """Which clips: all conditions that are given must hold."""
+
+    match: str = ""
+    """One expression over the columns of `clips` and `:now`; `all` is every clip."""
+    tag: str = ""
+    """Has this tag."""
+    actor: str = ""
+    """Was made by this actor."""
+    session: str = ""
+    """Was made in this session."""
+    emotion: str = ""
+    """Has this dominant emotion."""
+    bucket: str = ""
+    """Lies in this bucket."""
+    allow_unseen: bool = False
+    """Whether it may name tags, actors and the like that no clip ever had."""
+
+
+class ExpireRule(_Scope, frozen=True, kw_only=True):
+    """Clips that match expire `keep_for` after their last use."""
 
     name: str
+    """What reasons and events call it, in the open."""
     keep_for: Span
-    tag: str = ""
-    actor: str = ""
-    session: str = ""
-    emotion: str = ""
-    bucket: str = ""
+    """How long a clip stays after it was last used."""
+
+
+class Newest(_Section, frozen=True, kw_only=True):
+    """The newest clips, those that were made last."""
+
+    n: Positive
+    """How many."""
+    per: tuple[str, ...] = ()
+    """Of each group that has the same values in these columns; empty = of all."""
+
+
+class Best(_Section, frozen=True, kw_only=True):
+    """The best clips, those that come first in an order."""
+
+    n: Positive
+    """How many."""
+    per: tuple[str, ...] = ()
+    """Of each group that has the same values in these columns; empty = of all."""
+    by: str = "rating DESC, plays DESC, quality DESC"
+    """The order, as SQL writes it after ORDER BY; what is unknown comes last."""
+
+
+class KeepRule(_Scope, frozen=True, kw_only=True):
+    """Clips that match stay, whatever expire rules and budgets say."""
+
+    name: str
+    """What reasons call it."""
+    rated: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
+    """Was rated at least so high."""
+    consent_scope: str = ""
+    """Speaks with a voice whose consent has this scope."""
+    played_within: Span = 0.0
+    """Was used again after it was made, within this time."""
+    newest: Newest | None = None
+    """Is among the newest of those that match."""
+    best: Best | None = None
+    """Is among the best of those that match."""
+
+
+class Budget(_Scope, frozen=True, kw_only=True):
+    """What clips in scope may weigh together; the least valuable go first."""
+
+    name: str = ""
+    """What reasons and events call it, in the open; empty = by its bucket or its number."""
+    max_bytes: Size = 0
+    """Most bytes; 0 = no such limit."""
+    max_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Most money for 30 days; 0 = no such limit."""
+    value: str = ""
+    """What a clip is worth, a number made of its columns; empty = uses and rating, halved every 30 days without a use, per byte."""
 
 
 class Retention(_Section, frozen=True, kw_only=True):
     """Which audio may go, and how slowly."""
 
+    policy: str = ""
+    """A file of its own with this section, `retention.toml` say, beside `voxledger.toml`; what it says is said there only."""
     grace: Span = 7 * 86400.0
     """Time between mark and purge."""
     minimum_age: Span = 2 * 86400.0
     """No clip younger than this is ever marked."""
     max_clips: Positive = 5000
-    """Fuse: a plan that condemns more clips than this is not applied."""
+    """Fuse: a plan that marks, or purges, more clips than this is not applied."""
+    max_bytes: Size = 0
+    """Fuse: the same for their bytes; 0 = none."""
     max_percent: Annotated[float, msgspec.Meta(gt=0, le=100)] = 10.0
-    """Fuse: a plan that condemns a larger share of all clips than this is not applied."""
+    """Fuse: the same as a share of all clips."""
+    max_lag: Span = 3600.0
+    """While events have waited longer than this to reach the tables, nobody knows what was used: everything is kept."""
+    withdrawn: Literal["keep", "delete"] = "keep"
+    """What becomes of clips whose voice's consent was withdrawn: `delete` lets them go, whatever else speaks for them but a
+    legal hold."""
+    purge_window: str = ""
+    """When purges may run, such as `01:00-05:00` in `general.time_zone`; empty = at any time."""
+    price_per_gb_month: Annotated[float, msgspec.Meta(ge=0)] = 0.023
+    """What the store costs, for 10^9 bytes and 30 days; plans and backtests count with it."""
+    currency: str = "USD"
+    """In which currency."""
     backstop: Span = 0.0
     """Lifecycle rules (`voxledger lifecycle`) let the store itself remove what a purge has begun to delete and this long
     after is still there, old versions too; at least a day. 0 = none."""
     rules: tuple[ExpireRule, ...] = ()
-    """Expire rules, `[[retention.rules]]`; the shortest matching `keep_for` decides."""
+    """Expire rules, `[[retention.rules]]`; the first that matches decides (docs/retention.md)."""
+    keep: tuple[KeepRule, ...] = ()
+    """Keep rules, `[[retention.keep]]`; they win over expire rules and budgets."""
+    budgets: tuple[Budget, ...] = ()
+    """Budgets, `[[retention.budgets]]`: what clips may weigh or cost together."""
 
 
 class Report(_Section, frozen=True, kw_only=True):

@@ -199,7 +199,7 @@ def test_a_link_is_a_use_on_disk_before_it_is_given(stored: Ledger, monkeypatch:
 
 
 def test_no_clip_goes_while_a_link_to_it_works(stored: Ledger) -> None:
-    rules = (ExpireRule(name="short", keep_for=3600.0),)
+    rules = (ExpireRule(name="short", keep_for=3600.0, match="all"),)
     section = msgspec.structs.replace(stored.settings.retention, rules=rules, minimum_age=0.0, max_percent=100.0)
     settings = msgspec.structs.replace(stored.settings, retention=section)
     retention = Retention(stored.home, settings, stored.recorder, stored.keeper, lambda: stored.store)

@@ -56,9 +56,9 @@ class PlanCommands:
             Print one JSON document.
         """
         with self._opened() as door:
-            plan = door.retention.plan()
+            plan = door.retention.plan(every=every)
         if json:
-            sys.stdout.write(plan.to_json(kept=every) + "\n")
+            sys.stdout.write(plan.to_json() + "\n")
         else:
             print_plan(plan, every=every, limit=limit)
 
@@ -67,19 +67,12 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
     """Print a plan's rules, its clips, its warnings and its blown fuses."""
     terminal.console.print(
         f"[bold]plan {plan.id}[/] of {terminal.count(plan.live, 'clip')}: {plan.condemned.clips:,} condemned,"
-        f" {terminal.size(plan.condemned.bytes)}"
+        f" {terminal.size(plan.condemned.bytes)}, {money(plan.cost_micro, plan.policy.currency)} a month"
     )
-    if plan.rules:
-        made = terminal.table(
-            "", "rule", "for", "keeps", "clips", "condemned", "bytes", right=("clips", "condemned", "bytes")
-        )
-        for rule in plan.rules:
-            total = sum(amount.clips for amount in rule.amounts.values())
-            made.add_row(
-                terminal.text(rule.name), terminal.text(rule.condition), format_span(rule.keep_for), f"{total:,}",
-                f"{rule.condemned.clips:,}", terminal.size(rule.condemned.bytes),
-            )  # fmt: skip
-        terminal.console.print(made)
+    _print_rules(plan)
+    _print_keep(plan)
+    _print_budgets(plan)
+    _print_notable(plan)
     rows = plan.rows(*(_WORDS if every else ()), limit=limit)
     total = plan.frame.height if every else sum(amount.clips for name, amount in plan.amounts.items() if name != "keep")
     if rows.height:
@@ -89,8 +82,81 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
         terminal.console.print(clips)
     if total > rows.height:
         terminal.console.print(f"[dim]{total - rows.height:,} more; --limit or --json shows them[/]")
+    if plan.unknown:
+        terminal.console.print(
+            "[red]nothing is condemned[/] ", terminal.text(f"nobody knows what was used: {plan.unknown}"), sep=""
+        )
+    for problem in plan.problems:
+        terminal.console.print("[red]problem[/] ", terminal.text(problem), sep="")
     for warning in plan.warnings:
         terminal.console.print("[yellow]warning[/] ", terminal.text(warning), sep="")
     for fuse in plan.fuses:
         if fuse.blown:
             terminal.console.print("[red]fuse[/] ", terminal.text(fuse.sentence()), sep="")
+
+
+def money(micro: int, currency: str) -> str:
+    """An amount of money: `0.42 USD`, and `0.00042 USD` where it is small."""
+    amount = micro / 1e6
+    return f"{amount:,.2f} {currency}" if amount >= 0.1 or not micro else f"{amount:.2g} {currency}"
+
+
+def _print_rules(plan: Plan) -> None:
+    if not plan.rules:
+        return
+    made = terminal.table(
+        "", "rule", "for", "keeps", "clips", "condemned", "bytes", right=("clips", "condemned", "bytes")
+    )
+    for rule in plan.rules:
+        total = sum(amount.clips for amount in rule.amounts.values())
+        made.add_row(
+            terminal.text(rule.name), terminal.text(rule.condition),
+            "" if rule.keep_for is None else format_span(rule.keep_for), f"{total:,}",
+            f"{rule.condemned.clips:,}", terminal.size(rule.condemned.bytes),
+        )  # fmt: skip
+    terminal.console.print(made)
+
+
+def _print_keep(plan: Plan) -> None:
+    if not plan.keep:
+        return
+    made = terminal.table("", "keep rule", "for", "clips", "saves", "bytes", right=("clips", "saves", "bytes"))
+    for rule in plan.keep:
+        made.add_row(
+            terminal.text(rule.name), terminal.text(rule.condition), f"{rule.keeps.clips:,}", f"{rule.saves.clips:,}",
+            terminal.size(rule.saves.bytes),
+        )  # fmt: skip
+    terminal.console.print(made)
+
+
+def _print_budgets(plan: Plan) -> None:
+    if not plan.budgets:
+        return
+    made = terminal.table("", "budget", "limit", "holds", "goes", "lacks", right=("limit", "holds", "goes", "lacks"))
+    for budget in plan.budgets:
+        lacks = f"[red]{terminal.size(budget.lacks)}[/]" if budget.lacks else "–"
+        made.add_row(
+            terminal.text(budget.name),
+            terminal.size(budget.limit),
+            terminal.size(budget.stands),
+            terminal.size(budget.goes),
+            lacks,
+        )
+    terminal.console.print(made)
+
+
+def _print_notable(plan: Plan) -> None:
+    """The largest and the most played of what is condemned: the ones to look at before it is applied."""
+    rows = [("largest", row) for row in plan.notable("bytes")] + [("most used", row) for row in plan.notable("uses")]
+    if not rows:
+        return
+    made = terminal.table("", "condemned", "clip", "bytes", "used", "by", right=("bytes", "used"))
+    for what, row in rows:
+        made.add_row(
+            what,
+            f"[bold]{row['id'][-8:]}[/]",
+            terminal.size(row["bytes"]),
+            f"{row['uses']:,}",
+            terminal.text(row["by"]),
+        )
+    terminal.console.print(made)

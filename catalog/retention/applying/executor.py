@@ -30,8 +30,8 @@ from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
 from voxledger.catalog.retention.applying.watch import UPLOADS, Watch
-from voxledger.catalog.retention.decisions import FINISH, MARK, PURGE, UNMARK
-from voxledger.catalog.retention.planner import Plan
+from voxledger.catalog.retention.planning.amounts import FINISH, MARK, PURGE, UNMARK
+from voxledger.catalog.retention.planning.planner import Plan
 from voxledger.catalog.vault import ActorKey
 
 BATCH = 1000
@@ -42,7 +42,6 @@ _LOOK = 0.05
 _UPLOADING = "its upload is running right now, and did not end while it was waited for; the next run looks again"
 _SQL = load("applying.sql", "voxledger.catalog.retention.applying")
 _RUNNING = "SELECT DISTINCT subject FROM tasks WHERE state = 'leased' AND subject IN (SELECT value FROM json_each(?))"
-_HELD = ("pinned", "held", "legal hold")
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,14 +77,17 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(plan: Plan, expected: str | None) -> None:
-    """Raises PolicyError when the plan may not be applied: not the expected one, a fuse, or no policy at all."""
+    """Raises PolicyError when the plan may not be applied: not the expected one, unknown usage, a fuse, a wrong policy."""
     if expected is not None and expected != plan.id:
         raise PolicyError(
             f"the plan is stale: {expected} was made for another situation or policy, now it is {plan.id}."
             " Nothing was changed; look at `voxledger retention plan` again"
         )
-    if not plan.policy.rules and plan.idle:
-        raise PolicyError(f"{plan.warnings[0]}. Nothing was changed")
+    if plan.unknown:
+        raise PolicyError(f"nobody knows what was used lately: {plan.unknown}. Nothing was changed")
+    # Without any rule the marks that are still set are taken back.
+    if plan.problems and not (plan.policy.empty and not plan.idle):
+        raise PolicyError(f"{plan.problems[0]}. Nothing was changed")
     blown = [fuse for fuse in plan.fuses if fuse.blown]
     if blown:
         step = blown[0].step
@@ -147,7 +149,7 @@ class Executor:
         else:
             self._waiting = len(unfinished) + len(due)
         self._delete_kept(purger)
-        window: Any = getattr(self._plan.policy, "window", None)
+        window = self._plan.policy.window
         return Applied(
             plan=self._plan.id,
             time=self._plan.now,
@@ -167,15 +169,14 @@ class Executor:
         return self._plan.now + timedelta(seconds=time.monotonic() - self._began)
 
     def _is_open(self) -> bool:
-        window: Any = getattr(self._plan.policy, "window", None)
+        window = self._plan.policy.window
         return window is None or window.is_open(self._present())
 
     def _planned(self) -> RetentionPlanned:
         plan = self._plan
-        held = plan.frame.filter(pl.col("cause").cast(pl.String).is_in(_HELD)).height
         return RetentionPlanned(
             plan=plan.id, policy=plan.policy.hash, through=plan.position, considered=plan.live, clips=plan.condemned.clips,
-            bytes=plan.condemned.bytes, held=held, cost_micro=0,
+            bytes=plan.condemned.bytes, held=plan.held, cost_micro=plan.cost_micro,
             elapsed_us=round(self._took * 1e6),
         )  # fmt: skip
 
@@ -222,7 +223,6 @@ class Executor:
     def _mark(self) -> tuple[int, int]:
         """Take back and set all marks of the plan in one transaction; gives how many of each."""
         changes = self._plan.frame.filter(pl.col("decision").is_in([UNMARK, MARK])).sort("id")
-        names = [rule.name for rule in self._plan.policy.by_urgency]
         after = self._plan.now + self._plan.policy.grace
         drafts: dict[str, list[Draft]] = {UNMARK: [], MARK: []}
         if changes.is_empty():
@@ -230,14 +230,14 @@ class Executor:
         self._recorder.accesses.try_flush()
         with self._journal.transaction() as write:
             self._watch.catch_up()
-            for clip, decision, cause, rule in changes.select("id", "decision", "cause", "rule").iter_rows():
+            for clip, decision, cause, rule in changes.select("id", "decision", "cause", "by").iter_rows():
                 if decision == UNMARK:
                     fact: Fact = ClipUnmarked(plan=self._plan.id, reason=_unmark_reason(cause))
                 elif objection := self._watch.objection(clip):
                     self._skipped.append(Note(clip=clip, reason=objection))
                     continue
                 else:
-                    fact = ClipMarked(plan=self._plan.id, rule=names[rule], delete_after=after)
+                    fact = ClipMarked(plan=self._plan.id, rule=rule, delete_after=after)
                 drafts[decision].append(self._draft(fact, clip))
             write.append(drafts[UNMARK] + drafts[MARK])
         return len(drafts[UNMARK]), len(drafts[MARK])
@@ -335,7 +335,9 @@ def _uploading(write: Transaction, clip: Doomed) -> str | None:
     return _UPLOADING if write.leased(clip.id) else None
 
 
-def _unmark_reason(cause: str) -> Literal["pinned", "used", "policy"]:
+def _unmark_reason(cause: str) -> Literal["pinned", "held", "used", "policy"]:
+    if cause in ("held", "legal hold"):
+        return "held"
     return "pinned" if cause == "pinned" else "used" if cause in ("used", "linked") else "policy"
 
 

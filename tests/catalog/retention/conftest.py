@@ -34,7 +34,7 @@ from voxledger.catalog.vault import Vault
 
 BUCKET = "indextts-audio"
 DAY = timedelta(days=1)
-ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400)
+ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400, match="all")
 _numbers = itertools.count()
 
 

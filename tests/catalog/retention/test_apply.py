@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from conftest import World
 
 DAY = timedelta(days=1)
-ALL = ExpireRule(name="all", keep_for=5 * 86400)
+ALL = ExpireRule(name="all", keep_for=5 * 86400, match="all")
 HOLD = HoldPlaced(hold="h1", kind="ordinary", until=None, review=None, reason="a case")
-SCRATCH = ExpireRule(name="scratch", keep_for=86400, tag="scratch")
+SCRATCH = ExpireRule(name="scratch", keep_for=86400, tag="scratch", allow_unseen=True)
 
 
 def marked_and_due(world: World, *rules: ExpireRule, **section: Any) -> tuple[Retention, Any]:
@@ -122,7 +122,7 @@ def test_fuses_hold_purges_too(world: World) -> None:
 def test_without_rules_nothing_is_applied_but_marks_are_taken_back(world: World) -> None:
     clip = world.clip()
     empty = world.retention()
-    assert empty.plan(now=world.now).warnings[0].startswith("there are no rules: nothing can expire")
+    assert empty.plan(now=world.now).problems[0].startswith("there are no rules: nothing can expire")
     with pytest.raises(PolicyError, match="there are no rules"):
         empty.apply(now=world.now)
     _, later = marked_and_due(world)
@@ -442,7 +442,7 @@ def test_whatever_people_do_pins_hold_and_the_young_stay(
     from voxledger.catalog.events import ClipUnpinned
 
     world: World = type(request.getfixturevalue("world"))(tmp_path_factory.mktemp("world"))
-    retention = world.retention(ALL, SCRATCH, grace=3 * 86400.0)
+    retention = world.retention(SCRATCH, ALL, grace=3 * 86400.0)
     clips, now, pinned = {world.clip(): world.now - 10 * DAY, world.clip(age=DAY): world.now - DAY}, world.now, set()
     for number, step in enumerate([*steps, "plan and apply", "plan and apply"]):
         clip = list(clips)[number % len(clips)]

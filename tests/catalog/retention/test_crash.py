@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import World
 
 DAY = timedelta(days=1)
-ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400)
+ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400, match="all")
 CHILD = Path(__file__).with_name("killed_run.py")
 
 

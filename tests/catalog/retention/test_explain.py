@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from conftest import World
 
 DAY = timedelta(days=1)
-ALL = ExpireRule(name="all", keep_for=30 * 86400)
-SCRATCH = ExpireRule(name="scratch", keep_for=3 * 86400, tag="scratch")
+ALL = ExpireRule(name="all", keep_for=30 * 86400, match="all")
+SCRATCH = ExpireRule(name="scratch", keep_for=3 * 86400, tag="scratch", allow_unseen=True)
 
 
 def told(world: World, clip: str, *rules: ExpireRule, after: timedelta = timedelta(0)) -> str:
@@ -22,11 +22,11 @@ def told(world: World, clip: str, *rules: ExpireRule, after: timedelta = timedel
 
 def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> None:
     clip = world.clip(age=DAY, tags=("scratch",))
-    text = told(world, clip[-8:], ALL, SCRATCH)
+    text = told(world, clip[-8:], SCRATCH, ALL)
     assert "has not been used since. Its audio is stored." in text
     assert "Rule 'scratch' (tag scratch) keeps it for 3d after its last use." in text
     assert "Rule 'all' (every clip) keeps it for 30d after its last use." in text
-    assert "The shortest decides: 'scratch'." in text
+    assert "The first decides: 'scratch'." in text
     due = (world.now + 2 * DAY).strftime("%Y-%m-%d %H:%M UTC")
     assert f"It is marked from {due} on and goes 7d after that, unless it is used" in text
     assert "A pin keeps it" in text

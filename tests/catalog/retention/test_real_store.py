@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 BUCKET = "indextts-audio"
-ALL = Section(rules=(ExpireRule(name="all", keep_for=5 * 86400),), max_percent=100.0)
+ALL = Section(rules=(ExpireRule(name="all", keep_for=5 * 86400, match="all"),), max_percent=100.0)
 
 
 @pytest.fixture

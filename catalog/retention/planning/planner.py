@@ -1,0 +1,359 @@
+"""The planner: `(catalog as of a position, policy, now) -> Plan`. It changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.log import Reading
+from voxledger.catalog.retention.planning.amounts import (
+    CONDEMNED,
+    DECISIONS,
+    FINISH,
+    KEEP,
+    MARK,
+    PURGE,
+    UNMARK,
+    WAIT,
+    Amount,
+    BudgetSummary,
+    Fuse,
+    KeepSummary,
+    RuleSummary,
+)
+from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Cut, Deciding
+from voxledger.catalog.retention.planning.deciding import CONDEMNED as GUILTY
+from voxledger.catalog.retention.planning.warnings import warned
+from voxledger.catalog.retention.planning.wording import explained
+from voxledger.catalog.retention.policy import Policy
+from voxledger.catalog.retention.policy.policy import WITHDRAWN
+from voxledger.catalog.settings import format_span
+
+SKEW: Final = timedelta(minutes=1)
+"""How far the clock may lie before the newest event."""
+_DECISION = pl.Enum(DECISIONS)
+_CAUSE = pl.Enum(CAUSES)
+_TIME = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What retention would do at `now`, and why. `frame` has one row a clip that something happens to; `rows` puts it into words.
+
+    `id` names the condemned clips and their rules under this policy: an unchanged situation gives the same id, also
+    after the marks were set and while their grace runs. `unknown` says why usage is not known; nothing is condemned then.
+    `held` clips are kept by holds and pins. `problems` are in the way of applying it, `warnings` are not.
+    """
+
+    id: str
+    policy: Policy
+    position: int
+    now: datetime
+    frame: pl.DataFrame = field(repr=False)
+    amounts: Mapping[str, Amount]
+    held: int
+    rules: tuple[RuleSummary, ...]
+    keep: tuple[KeepSummary, ...]
+    budgets: tuple[BudgetSummary, ...]
+    fuses: tuple[Fuse, ...]
+    unknown: str | None
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def live(self) -> int:
+        """Clips whose audio is there and not being deleted."""
+        return sum(amount.clips for name, amount in self.amounts.items() if name != FINISH)
+
+    @property
+    def condemned(self) -> Amount:
+        """What goes sooner or later: newly marked, waiting, purged now."""
+        return sum((self.amounts[name] for name in CONDEMNED), Amount())
+
+    @property
+    def cost_micro(self) -> int:
+        """What the condemned clips cost for 30 days, in millionths of the policy's currency."""
+        return self.policy.cost_micro(self.condemned.bytes)
+
+    @property
+    def idle(self) -> bool:
+        """Whether applying it now would change nothing."""
+        return not any(self.amounts[name].clips for name in (FINISH, PURGE, MARK, UNMARK))
+
+    def ids(self, decision: str) -> list[str]:
+        """The clips with this decision, in order of their ids."""
+        return self.frame.filter(pl.col("decision") == decision)["id"].sort().to_list()
+
+    def rows(self, *decisions: str, limit: int | None = None) -> pl.DataFrame:
+        """Clips with `id, decision, rule, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
+
+        Ordered by urgency of the decision, then by id; only the first `limit` of them are put into words. Kept clips are
+        there only in a plan that was made with them.
+        """
+        wanted = decisions or tuple(name for name in DECISIONS if name != KEEP)
+        chosen = self.frame.filter(pl.col("decision").is_in(wanted)).sort("decision", "id")
+        return explained(chosen if limit is None else chosen.head(limit), self.policy, self.now)
+
+    def notable(self, column: str, count: int = 3) -> list[dict[str, Any]]:
+        """The condemned clips with the most of a column, `bytes` or `uses`, above 0: `id, by, bytes, uses`."""
+        condemned = self.frame.filter(pl.col("decision").is_in(CONDEMNED) & (pl.col(column) > 0))
+        first = condemned.select("id", "by", "bytes", "uses").sort([column, "id"], descending=[True, False]).head(count)
+        return first.to_dicts()
+
+    def as_dict(self, *, limit: int | None = None) -> dict[str, Any]:
+        """What `--json` prints: facts first, then the clips that the plan was made with."""
+        rows = self.rows(*DECISIONS, limit=limit)
+        return {
+            "plan": self.id,
+            "policy": self.policy.hash,
+            "position": self.position,
+            "now": self.now.isoformat(),
+            "live": self.live,
+            "grace": format_span(self.policy.grace.total_seconds()),
+            "cost_micro": self.cost_micro,
+            "currency": self.policy.currency,
+            "amounts": msgspec.to_builtins(self.amounts),
+            "rules": [
+                {**msgspec.to_builtins(rule), "keep_for": None if rule.keep_for is None else format_span(rule.keep_for)}
+                for rule in self.rules
+            ],
+            "keep": msgspec.to_builtins(self.keep),
+            "budgets": [{**msgspec.to_builtins(budget), "lacks": budget.lacks} for budget in self.budgets],
+            "fuses": [{**msgspec.to_builtins(fuse), "blown": fuse.blown} for fuse in self.fuses],
+            "largest": self.notable("bytes"),
+            "most_used": self.notable("uses"),
+            "unknown": self.unknown,
+            "problems": list(self.problems),
+            "warnings": list(self.warnings),
+            "clips": rows.with_columns(pl.col("goes").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts(),
+        }
+
+    def to_json(self, *, limit: int | None = None) -> str:
+        """`as_dict` as JSON text."""
+        return msgspec.json.encode(self.as_dict(limit=limit)).decode()
+
+
+def aware(now: datetime) -> datetime:
+    """Raises PolicyError for a time without time zone; gives the time otherwise."""
+    if now.tzinfo is None:
+        raise PolicyError(f"the time {now.isoformat()} has no time zone; use UTC")
+    return now
+
+
+def make(
+    reading: Reading, policy: Policy, now: datetime, *, every: bool = False, lag: timedelta = timedelta(0)
+) -> Plan:
+    """The plan for what a reading shows; with `every` its frame holds also the clips that stay.
+
+    `lag` is how long the oldest event has waited that did not reach the tables. Raises PolicyError for a time without
+    time zone, and for a condition that DuckDB cannot answer.
+    """
+    present = aware(now)
+    position, recorded = reading.tuples(SQL["position"])[0]
+    unknown = _unknown(policy, present, recorded, lag)
+    deciding = Deciding(policy, present, blind=unknown is not None)
+    budgets = _budgets(reading, deciding, policy)
+    sums = _judged(reading.frame(deciding.query("sums"), deciding.values()), present)
+    rows = reading.frame(deciding.query("rows"), deciding.values(every=every, id=None))
+    frame = decided(rows, policy, present)
+    amounts = _amounts(sums)
+    problems, warnings = warned(reading, policy, sums)
+    return Plan(
+        id=_identity(policy, frame),
+        policy=policy,
+        position=int(position),
+        now=present,
+        frame=frame,
+        amounts=amounts,
+        held=_sum(sums.filter(pl.col("cause").is_in(["legal hold", "held", "pinned"]))).clips,
+        rules=_rules(policy, sums),
+        keep=_keepers(policy, sums),
+        budgets=budgets,
+        fuses=_fuses(policy, amounts),
+        unknown=unknown,
+        problems=problems,
+        warnings=warnings,
+    )
+
+
+def one(reading: Reading, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
+    """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it."""
+    deciding = Deciding(policy, aware(now), matched=True)
+    _budgets(reading, deciding, policy)
+    return decided(reading.frame(deciding.query("rows"), deciding.values(every=True, id=clip)), policy, now)
+
+
+def decided(rows: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
+    """Rows of the planner's query with `decision`, `cause` in words, and `by`, the name of the rule that decides."""
+    causes = dict(enumerate(CAUSES))
+    named = rows.with_columns(
+        pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE),
+        *(
+            pl.col(name).cast(_TIME)
+            for name in ("created", "used", "expires", "mature", "linked_until", "delete_after", "undone")
+        ),
+    )
+    return _judged(named, now).with_columns(by=_by(policy))
+
+
+def _judged(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """With the decision that follows from cause and mark."""
+    if "marked" in rows.columns:
+        causes = dict(enumerate(CAUSES))
+        rows = rows.with_columns(
+            pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE)
+        )
+        marked, graced = pl.col("marked"), pl.col("graced").fill_null(value=False)
+    else:
+        marked = pl.col("delete_after").is_not_null()
+        graced = pl.col("delete_after") > pl.lit(now, _TIME)
+    guilty = pl.col("cause").is_in(GUILTY)
+    return rows.with_columns(
+        decision=pl.when(pl.col("cause") == "purging").then(pl.lit(FINISH, _DECISION))
+        # What nobody knows anything about is left as it is: neither marked, nor purged, nor unmarked.
+        .when((pl.col("cause") == "unknown") & marked).then(pl.lit(WAIT, _DECISION))
+        .when(~guilty & marked).then(pl.lit(UNMARK, _DECISION))
+        .when(~guilty).then(pl.lit(KEEP, _DECISION))
+        .when(~marked).then(pl.lit(MARK, _DECISION))
+        .when(graced).then(pl.lit(WAIT, _DECISION))
+        .otherwise(pl.lit(PURGE, _DECISION))
+    )  # fmt: skip
+
+
+def _by(policy: Policy) -> pl.Expr:
+    """The name of what decides about a clip: a keep rule, a budget, the withdrawal, or the first expire rule that matches."""
+    names = [[rule.name for rule in part] for part in (policy.keep, policy.budgets, policy.rules)]
+    keeper, budget, rule = (
+        pl.col(column).replace_strict(list(range(len(texts))), texts, default=None, return_dtype=pl.String)
+        for column, texts in zip(("keeper", "budget", "rule"), names, strict=True)
+    )
+    return (
+        pl.when(pl.col("cause") == "protected").then(keeper)
+        .when(pl.col("cause") == "over budget").then(budget)
+        .when(pl.col("cause") == "withdrawn").then(pl.lit(WITHDRAWN))
+        .otherwise(rule)
+    )  # fmt: skip
+
+
+def _unknown(policy: Policy, now: datetime, recorded: datetime | None, lag: timedelta) -> str | None:
+    """Why nobody knows what was used lately; None when it is known."""
+    if recorded is not None and now < recorded - SKEW:
+        return (
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the newest event is of {recorded:%Y-%m-%d %H:%M} UTC:"
+            " it was set back, or another machine's is wrong"
+        )
+    if lag > policy.max_lag:
+        return (
+            f"events have waited {format_span(round(lag.total_seconds()))} to reach the tables, longer than"
+            f" retention.max_lag = {format_span(policy.max_lag.total_seconds())}"
+        )
+    return None
+
+
+def _budgets(reading: Reading, deciding: Deciding, policy: Policy) -> tuple[BudgetSummary, ...]:
+    """Each budget in its turn: how it stands after the ones before it, and how far down the list of worth it has to go."""
+    found = []
+    for number, budget in enumerate(policy.budgets):
+        scope = deciding.scope(number)
+        stands, movable = reading.tuples(deciding.query("budget", **scope), deciding.values())[0]
+        goes, excess = 0, int(stands) - budget.max_bytes
+        if excess > 0 and movable:
+            cut, goes = _cut(reading, deciding, scope, min(excess, int(movable)))
+            deciding.cuts[number] = cut
+        found.append(BudgetSummary(name=budget.name, limit=budget.max_bytes, stands=int(stands), goes=goes))
+    return tuple(found)
+
+
+def _cut(reading: Reading, deciding: Deciding, scope: Mapping[str, str], wanted: int) -> tuple[Cut, int]:
+    """How far to go to free so many bytes, and how many that frees."""
+    table = reading.table(deciding.query("values", **scope), deciding.values())
+    values = table.column("value").to_numpy()
+    sizes = table.column("bytes").to_numpy()
+    order = np.argsort(values, kind="stable")
+    freed = np.cumsum(sizes[order])
+    worth = float(values[order[int(np.searchsorted(freed, wanted))]])
+    below = int(sizes[values < worth].sum())
+    ties = reading.frame(deciding.query("ties", **scope), deciding.values(worth=worth))
+    running = ties["bytes"].cum_sum()
+    last = int((running < wanted - below).sum())
+    return Cut(worth=worth, id=str(ties["id"][last])), below + int(running[last])
+
+
+def _sum(sums: pl.DataFrame) -> Amount:
+    clips, size, length = sums.select(pl.col("clips", "bytes", "duration_us").sum()).row(0)
+    return Amount(clips=int(clips or 0), bytes=int(size or 0), duration_us=int(length or 0))
+
+
+def _amounts(sums: pl.DataFrame) -> dict[str, Amount]:
+    return {name: _sum(sums.filter(pl.col("decision") == name)) for name in DECISIONS}
+
+
+def _rules(policy: Policy, sums: pl.DataFrame) -> tuple[RuleSummary, ...]:
+    decides = pl.col("cause").is_in(["kept", "linked", "minimum age", "expired"])
+    found = [
+        RuleSummary(
+            name=rule.name,
+            condition=rule.words,
+            keep_for=rule.keep_for.total_seconds(),
+            amounts=_amounts(sums.filter(decides & (pl.col("rule") == number))),
+        )
+        for number, rule in enumerate(policy.rules)
+    ]
+    found += [
+        RuleSummary(
+            name=budget.name,
+            condition=budget.words,
+            keep_for=None,
+            amounts=_amounts(sums.filter((pl.col("cause") == "over budget") & (pl.col("budget") == number))),
+        )
+        for number, budget in enumerate(policy.budgets)
+    ]
+    if policy.withdrawn == "delete":
+        gone = sums.filter(pl.col("cause") == "withdrawn")
+        found.append(RuleSummary(name=WITHDRAWN, condition="voice withdrawn", keep_for=None, amounts=_amounts(gone)))
+    return tuple(found)
+
+
+def _keepers(policy: Policy, sums: pl.DataFrame) -> tuple[KeepSummary, ...]:
+    found = []
+    for number, rule in enumerate(policy.keep):
+        mine = sums.filter(pl.col("keeper") == number)
+        saved = mine.filter((pl.col("cause") == "protected") & pl.col("rule").is_not_null())
+        found.append(KeepSummary(name=rule.name, condition=rule.words, keeps=_sum(mine), saves=_sum(saved)))
+    return tuple(found)
+
+
+def _fuses(policy: Policy, amounts: Mapping[str, Amount]) -> tuple[Fuse, ...]:
+    """Marks and purges are limited one by one: what waits was counted in the run that marked it."""
+    live = sum(amount.clips for name, amount in amounts.items() if name != FINISH)
+    fuses = []
+    for step in (MARK, PURGE):
+        amount = amounts[step]
+        fuses.append(Fuse(setting="retention.max_clips", step=step, limit=policy.max_clips, value=amount.clips))
+        percent = 100 * amount.clips / live if live else 0.0
+        fuses.append(Fuse(setting="retention.max_percent", step=step, limit=policy.max_percent, value=percent))
+        if policy.max_bytes:
+            fuses.append(Fuse(setting="retention.max_bytes", step=step, limit=policy.max_bytes, value=amount.bytes))
+    return tuple(fuses)
+
+
+def _identity(policy: Policy, frame: pl.DataFrame) -> str:
+    condemned = frame.filter(pl.col("decision").is_in(CONDEMNED)).select("id", "by").sort("id")
+    digest = hashlib.sha256(f"{policy.hash}\n".encode())
+    for part in _lines(condemned):
+        digest.update(part)
+    return digest.hexdigest()[:16]
+
+
+def _lines(condemned: pl.DataFrame) -> Iterable[bytes]:
+    """One line a clip, some at a time: a plan may condemn millions."""
+    for part in condemned.iter_slices(100_000):
+        yield part.select(pl.format("{} {}\n", "id", pl.col("by").fill_null("")).str.join("")).item().encode()

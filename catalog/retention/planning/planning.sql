@@ -1,0 +1,103 @@
+-- name: decided
+-- Every clip whose audio is not gone, and what speaks for and against it. What stands between braces is made of the policy
+-- (planning/deciding.py). A use counts by its place in the log, not by its clock: what was recorded after the mark speaks for the
+-- clip. No link lives longer than 7 days, so older ones need not be read.
+WITH facts AS (
+    SELECT clips.* REPLACE (clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held),
+        {quality} AS quality, {consent}
+    FROM {clips} AS clips {voices}
+    WHERE clips.purged IS NULL
+), {ranks}
+marking AS (
+    SELECT clip, arg_max(plays + reuses, position) AS uses FROM {changes}
+    WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM facts WHERE delete_after IS NOT NULL)
+    GROUP BY clip
+), undone AS (
+    SELECT clip, max(ended) AS undone FROM {marks} WHERE ending = 'undone' GROUP BY clip
+), linked AS (
+    SELECT TRY_CAST(subject AS UUID) AS clip, max(TRY_CAST(data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until FROM {events}
+    WHERE type = 'AudioAccessed' AND version >= 2 AND recorded >= (SELECT max(recorded) FROM {events}) - INTERVAL 7 DAYS
+        AND contains(data::VARCHAR, '"link"')
+    GROUP BY ALL
+), judged AS (
+    SELECT facts.id, facts.created, facts.bytes, facts.duration_us, facts.actor_id, facts.plays + facts.reuses AS uses,
+        facts.delete_after, facts.mark_rule, facts.mark_plan, facts.pin_reason, facts.pinned, facts.held, facts.legal_holds,
+        facts.purge_started, linked.until AS linked_until, undone.undone,
+        greatest(facts.last_used, coalesce(facts.restored, facts.last_used), coalesce(undone.undone, facts.last_used)) AS used,
+        facts.delete_after IS NOT NULL AND facts.plays + facts.reuses > coalesce(marking.uses, facts.plays + facts.reuses) AS used_since,
+        {withdrawn} AS withdrawn, ({rule})::UTINYINT AS rule, ({keeper})::UTINYINT AS keeper
+        {budget_columns} {matched}
+    FROM facts LEFT JOIN linked ON linked.clip = facts.id LEFT JOIN marking ON marking.clip = facts.id
+        LEFT JOIN undone ON undone.clip = facts.id {rank_joins}
+), timed AS (
+    SELECT *, used + to_microseconds({spans}) AS expires, created + to_microseconds($minimum_age) AS mature FROM judged
+), weighed AS (
+    SELECT *, CASE
+        WHEN purge_started IS NOT NULL THEN 0
+        WHEN legal_holds > 0 THEN 1
+        WHEN withdrawn THEN 2
+        WHEN held THEN 3
+        WHEN pinned THEN 4
+        WHEN used_since THEN 5
+        WHEN keeper IS NOT NULL THEN 6
+        WHEN rule IS NULL THEN 7
+        WHEN expires > $now THEN 8
+        WHEN linked_until > $now THEN 9
+        WHEN mature > $now THEN 10
+        ELSE 11 END::UTINYINT AS ground
+    FROM timed
+), freed AS (
+    SELECT *, ground IN (7, 8) AND mature <= $now AND (linked_until IS NULL OR linked_until <= $now) AS evictable FROM weighed
+), decided AS (
+    SELECT *, ({budget})::UTINYINT AS budget, CASE WHEN $blind AND ground IN (2, 11) THEN 13 WHEN NOT $blind AND ({budget}) IS NOT NULL THEN 12
+        ELSE ground END::UTINYINT AS cause
+    FROM freed
+)
+
+-- name: sums
+-- How much of what, by everything that a plan tells apart.
+SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_after > $now AS graced, count(*)::BIGINT AS clips,
+    sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us
+FROM decided GROUP BY ALL
+
+-- name: rows
+-- The clips that something happens to, or all of them.
+SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_after, mark_rule, mark_plan, pin_reason, undone,
+    rule, keeper, budget, cause, bytes, duration_us, uses {matched_column}
+FROM decided WHERE ($every OR delete_after IS NOT NULL OR cause IN (0, 2, 11, 12)) AND ($id IS NULL OR id = $id::UUID)
+
+-- name: budget
+-- What stands in the scope of a budget once all that is condemned has gone.
+SELECT coalesce(sum(bytes) FILTER (cause NOT IN (0, 2, 11, 12)), 0)::BIGINT AS stands,
+    coalesce(sum(bytes) FILTER (cause IN (7, 8) AND evictable AND {value} IS NOT NULL AND NOT isnan({value})), 0)::BIGINT AS movable
+FROM decided WHERE {scope}
+
+-- name: values
+-- What may go for a budget: worth and size, nothing else, for there may be millions.
+SELECT {value} AS value, bytes FROM decided
+WHERE {scope} AND cause IN (7, 8) AND evictable AND {value} IS NOT NULL AND NOT isnan({value})
+
+-- name: ties
+-- Those of them that are worth the same, in the order in which they go.
+SELECT id::VARCHAR AS id, bytes FROM decided WHERE {scope} AND cause IN (7, 8) AND evictable AND {value} = $worth ORDER BY id
+
+-- name: position
+-- How far the tables have come, and the newest time that was acknowledged.
+SELECT position, (SELECT max(recorded) FROM events) AS recorded FROM projections WHERE name = 'catalog'
+
+-- name: withdrawn
+-- Clips whose voice's consent was withdrawn.
+SELECT count(*)::BIGINT AS clips FROM clips JOIN voices ON voices.sha256 = clips.voice_sha256
+WHERE clips.purged IS NULL AND voices.withdrawn IS NOT NULL
+
+-- name: used_words
+-- Which of these words some clip has, or had.
+SELECT DISTINCT word FROM (SELECT {words} AS word FROM clips) WHERE word IN (SELECT unnest($words))
+
+-- name: all_words
+-- All words of a column, the most frequent first.
+SELECT word FROM (SELECT {words} AS word FROM clips) WHERE word IS NOT NULL GROUP BY word ORDER BY count(*) DESC, word LIMIT 10000
+
+-- name: largest
+-- How a clip stands in the catalog, for those that a summary names.
+SELECT id::VARCHAR AS id, actor, session, name, emotion, plays + reuses AS uses FROM clips WHERE id IN (SELECT unnest($ids::UUID[]))
