@@ -20,10 +20,10 @@ from voxledger.synth.audio.fir import magnitude
 from voxledger.synth.audio.loudness import (
     HOPS_PER_BLOCK,
     block_powers,
-    gated_loudness,
     hop_samples,
     integrated_loudness,
     k_weighted,
+    loudness_of,
     overlapped,
 )
 from voxledger.synth.audio.peak import (
@@ -177,7 +177,7 @@ class _Clip:
 
     @lazy
     def loudness(self) -> float:
-        return float(gated_loudness(block_powers(self.weighted, self.sample_rate)))
+        return loudness_of(block_powers(self.weighted, self.sample_rate))
 
     @lazy
     def nominal(self) -> float:
@@ -239,7 +239,7 @@ class _Forecast:
 
     def __init__(self, clip: Leveller[_AtLevel]) -> None:
         self._clip = clip
-        self._offset = clip.loudness - float(gated_loudness(clip.forecast(None)))
+        self._offset = clip.loudness - loudness_of(clip.forecast(None))
 
     def gain_for(self, target_lufs: float, *, start: float, most: float) -> float:
         """The gain (dB, at most `most`) whose forecast loudness is the target."""
@@ -247,7 +247,7 @@ class _Forecast:
         gain = next(search)
         while True:
             try:
-                gain = search.send(float(gated_loudness(self._clip.forecast(gain))) + self._offset + gain)
+                gain = search.send(loudness_of(self._clip.forecast(gain)) + self._offset + gain)
             except StopIteration as found:
                 return float(found.value)
 
