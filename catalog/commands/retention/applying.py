@@ -1,8 +1,10 @@
-"""`retention apply`: carries a plan out."""
+"""`retention apply | undo | restore`: carries a plan out, and takes it back."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -14,7 +16,7 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.retention import Applied, Plan
+    from voxledger.catalog.retention import Applied, Note, Plan, Restored
 
 
 class ApplyCommands:
@@ -25,7 +27,8 @@ class ApplyCommands:
 
     def add_to(self, retention: App) -> None:
         """Register them."""
-        retention.command(self.apply)
+        for command in (self.apply, self.undo, self.restore):
+            retention.command(command)
 
     def apply(self, *, plan: str | None = None, yes: bool = False, json: bool = False) -> int:
         """Carry a plan out: mark what is condemned, purge what was marked and whose grace is over.
@@ -61,6 +64,67 @@ class ApplyCommands:
             _print_applied(done)
         return 1 if done.failed else 0
 
+    def undo(self, plan: str, /, *, json: bool = False) -> None:
+        """Take back every mark of a plan that still stands. What is purged already is named: `retention restore` may help.
+
+        **Examples**
+
+            voxledger retention undo 3f9c2e10aa51b7d4
+
+        Parameters
+        ----------
+        plan
+            The id of the plan, as `retention plan` or `retention explain` shows it.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door, terminal.progress(quiet=json) as bar:
+            task = bar.add_task("taking marks back", total=None)
+            done = door.retention.undo(plan, progress=lambda at, end: bar.update(task, completed=at, total=end))
+        if json:
+            terminal.print_json(done.as_dict())
+            return
+        terminal.console.print(f"[bold]{done.unmarked:,} marks taken back[/]")
+        if done.gone:
+            few = ", ".join(clip[-8:] for clip in done.gone[:SHOWN])
+            more = f" and {len(done.gone) - SHOWN:,} more" if len(done.gone) > SHOWN else ""
+            terminal.console.print(
+                f"too late for {terminal.count(len(done.gone), 'clip')} ({few}{more}):"
+                f" voxledger retention restore --plan {done.plan}",
+                soft_wrap=True,
+            )
+
+    def restore(self, *clips: str, plan: str | None = None, json: bool = False) -> int:
+        """Bring clips back: in grace by taking the mark back, after it from wherever the same bytes still are.
+
+        Looked through in turn: the cache, the store, its old versions, other clips with the same bytes, backups with audio. What
+        was erased never comes back.
+
+        **Examples**
+
+            voxledger retention restore 8f3a91c2
+            voxledger retention restore --plan 3f9c2e10aa51b7d4
+
+        Parameters
+        ----------
+        clips
+            Their ids, or the last 4 to 8 digits of them.
+        plan
+            All that this plan marked or purged.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door, terminal.progress(quiet=json) as bar:
+            task = bar.add_task("bringing back", total=None)
+            done = door.retention.restore(
+                *clips, plan=plan, progress=lambda at, end: bar.update(task, completed=at, total=end)
+            )
+        if json:
+            terminal.print_json(done.as_dict())
+        else:
+            _print_restored(done)
+        return 1 if done.failed else 0
+
 
 def _confirm(plan: Plan) -> None:
     if not sys.stdin.isatty():
@@ -76,7 +140,24 @@ def _print_applied(done: Applied) -> None:
         f"[bold]{done.marked:,} marked[/], {done.unmarked:,} marks taken back, [bold]{done.purged:,} purged[/]"
         f" ({terminal.size(done.freed_bytes)} freed)"
     )
-    for what, notes in (("skipped", done.skipped), ("[red]failed[/]", done.failed)):
+    if done.waiting and done.opens:
+        terminal.console.print(
+            f"{done.waiting:,} purges wait: the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}"
+        )
+    _print_notes(("skipped", done.skipped), ("[yellow]kept[/]", done.kept), ("[red]failed[/]", done.failed))
+
+
+def _print_restored(done: Restored) -> None:
+    sources = Counter(back.source for back in done.restored)
+    told = ", ".join(f"{count:,} from {source}" for source, count in sources.most_common())
+    terminal.console.print(f"[bold]{len(done.restored):,} back[/]{f' ({told})' if told else ''}")
+    if done.there:
+        terminal.console.print(f"{terminal.count(len(done.there), 'clip')} had never gone")
+    _print_notes(("[red]not restored[/]", done.failed))
+
+
+def _print_notes(*kinds: tuple[str, Sequence[Note]]) -> None:
+    for what, notes in kinds:
         for note in notes[:SHOWN]:
             terminal.console.print(f"{what} {note.clip[-8:]}: ", terminal.text(note.reason), sep="")
         if len(notes) > SHOWN:

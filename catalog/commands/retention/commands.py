@@ -1,4 +1,4 @@
-"""Commands about what may go: `retention plan | apply | explain`."""
+"""Commands about what may go: `retention plan | apply | undo | restore | explain`."""
 
 from __future__ import annotations
 

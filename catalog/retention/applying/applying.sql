@@ -15,3 +15,33 @@ WHERE mark_plan = $plan AND (delete_after IS NOT NULL OR purge_started IS NOT NU
 -- name: marked
 -- Whether a plan has ever marked anything.
 SELECT EXISTS (FROM marks WHERE plan = $plan);
+
+-- name: named
+-- Clips whose id ends with these hex digits; two at least when there are several.
+SELECT id::VARCHAR FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), $digits) LIMIT 2;
+
+-- name: taken
+-- The clips that a plan has marked or taken, and that are not back.
+SELECT id::VARCHAR FROM clips WHERE mark_plan = $plan ORDER BY id;
+
+-- name: absent
+-- What is needed to bring these clips back.
+SELECT {columns}, channels, actor_id, position, coalesce(mark_plan, '') AS mark_plan,
+    delete_after IS NOT NULL AND purge_started IS NULL AND purged IS NULL AS marked,
+    purge_started IS NOT NULL OR purged IS NOT NULL AS purging, missing IS NOT NULL AS lost, stored IS NOT NULL AS was_stored
+FROM clips WHERE id IN (SELECT unnest($ids::UUID[])) ORDER BY id;
+
+-- name: begun
+-- The event that a clip began with, whole.
+SELECT id::VARCHAR AS id, source, type, subject, time, position, recorded, actor, version, data, sealed
+FROM events WHERE position = $position;
+
+-- name: erased
+-- Whether somebody to whom a clip belongs was erased after it was made.
+SELECT EXISTS (FROM events WHERE type = 'SubjectErased' AND position > $position
+    AND data::JSON ->> 'target' IN ($actor, $voice));
+
+-- name: twins
+-- Other clips with the same bytes that the store has.
+SELECT bucket, key FROM clips WHERE sha256 = $sha256 AND id <> $id::UUID AND key IS NOT NULL AND stored IS NOT NULL
+    AND missing IS NULL AND purge_started IS NULL AND purged IS NULL LIMIT 5;

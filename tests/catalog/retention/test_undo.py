@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.settings import ExpireRule
+
+if TYPE_CHECKING:
+    from conftest import World
+
+DAY = timedelta(days=1)
+ALL = ExpireRule(name="all", keep_for=5 * 86400, match="all")
+SCRATCH = ExpireRule(name="scratch", keep_for=86400, tag="scratch", allow_unseen=True)
+MARKS = "SELECT id::VARCHAR, mark_plan, mark_rule, delete_after, state FROM clips ORDER BY id"
+
+
+def marks(world: World) -> list[Any]:
+    with world.keeper.reading() as reading:
+        return reading.tuples(MARKS)
+
+
+def test_all_marks_of_a_plan_are_taken_back_and_no_others(world: World) -> None:
+    tagged, other = world.clip(tags=("scratch",)), world.clip()
+    first = world.retention(SCRATCH).apply(now=world.now)
+    second = world.retention(ALL).apply(now=world.now)
+    assert (first.marked, second.marked) == (1, 1)
+    retention = world.retention(ALL)
+    heard: list[tuple[int, int]] = []
+    done = retention.undo(second.plan, now=world.now, progress=lambda at, end: heard.append((at, end)))
+    assert (done.unmarked, done.gone, heard) == (1, (), [(1, 1)])
+    assert world.events(other)[-1] == ("ClipUnmarked", {"plan": second.plan, "reason": "undone"})
+    assert world.types(tagged) == ["ClipMarked"]
+    assert retention.undo(second.plan).unmarked == 0
+    assert world.types(other) == ["ClipMarked", "ClipUnmarked"]
+
+
+def test_what_is_gone_already_is_named(world: World) -> None:
+    purged = world.clip()
+    retention = world.retention(ALL)
+    plan = retention.apply(now=world.now).plan
+    retention.apply(now=world.now + 8 * DAY)
+    done = retention.undo(plan)
+    assert (done.unmarked, done.gone) == (0, (purged,))
+    assert world.types(purged)[-1] == "ClipPurged"
+
+
+def test_a_plan_that_marked_nothing_is_an_error(world: World) -> None:
+    world.clip()
+    with pytest.raises(PolicyError, match="no plan 'never' has marked anything"):
+        world.retention(ALL).undo("never")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(kinds=st.lists(st.sampled_from(["old", "young", "pinned", "scratch"]), min_size=1, max_size=8))
+def test_undoing_leaves_every_mark_as_it_was_before(
+    tmp_path_factory: pytest.TempPathFactory, kinds: list[str], request: Any
+) -> None:
+    world: World = type(request.getfixturevalue("world"))(tmp_path_factory.mktemp("world"))
+    for kind in kinds:
+        clip = world.clip(age=DAY / 2 if kind == "young" else 10 * DAY, tags=("scratch",) if kind == "scratch" else ())
+        if kind == "pinned":
+            world.pin(clip)
+    world.retention(SCRATCH).apply(now=world.now)
+    before = marks(world)
+    done = world.retention(ALL).apply(now=world.now)
+    if done.marked:
+        assert world.retention(ALL).undo(done.plan, now=world.now).unmarked == done.marked
+    assert marks(world) == before
+    world.close()
