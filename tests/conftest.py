@@ -25,7 +25,7 @@ from tests.soak import FULL
 __all__ = ["bucket", "ceph_store", "other_store", "parts", "rclone_store", "s3"]
 
 _MEMORY = Path("/dev/shm")
-_ROOM = 4 << 30
+_ROOM = 2 << 30
 """Bytes that must be free there, far more than the tests need."""
 
 
