@@ -1,8 +1,9 @@
-"""A stand-in for Mixpanel's `/import` on loopback, as strict as the documented contract.
+"""A stand-in for Mixpanel's `/import`, and for the deletions of its GDPR API, on loopback, as strict as the documented contract.
 
 Rules are cited by the page that states them:
 [import]     https://developer.mixpanel.com/reference/import-events
 [dedup]      https://developer.mixpanel.com/reference/event-deduplication
+[gdpr]       https://developer.mixpanel.com/reference/gdpr-api
 [no user]    https://docs.mixpanel.com/troubleshooting/errors/server-side-events-without-a-user
 """
 
@@ -35,6 +36,7 @@ BANNED = frozenset({
     "anonymous", "null", "none", "nil", "n/a", "na", "undefined", "unknown", "0", "-1", "true", "false", "[]", "{}",
     "00000000-0000-0000-0000-000000000000",
 })  # fmt: skip
+DELETIONS = "/api/app/data-deletions/v3.0/"
 _INSERT_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 
@@ -76,8 +78,13 @@ class MixpanelServer:
         token: str = "token",
         accounts: Mapping[str, tuple[str, str]] | None = None,
         most_bytes: int = MOST_BYTES,
+        gdpr_token: str = "",
     ) -> None:
-        """`accounts`: user name -> (secret, project id)."""
+        """`accounts`: user name -> (secret, project id). `gdpr_token` is the OAuth token of the GDPR API."""
+        self.gdpr_token = gdpr_token
+        self.deletions: dict[str, str] = {}
+        """Status of the deletion of each distinct id that was asked for [gdpr]; a test sets it."""
+        self._tracked: dict[str, str] = {}
         self.token = token
         self.accounts = dict(accounts or {})
         self.most_bytes = most_bytes
@@ -136,6 +143,33 @@ class MixpanelServer:
                 )
             )
         return status or 200, answer, headers, fault
+
+    def delete(self, handler: _Handler, raw: bytes | None) -> tuple[int, dict[str, Any]]:
+        """`data-deletions/v3.0`: a POST asks to delete distinct ids, a GET with a tracking id says how far it is [gdpr]."""
+        target = urlsplit(handler.path)
+        query = {name: values[-1] for name, values in parse_qs(target.query).items()}
+        if handler.headers.get("Authorization", "") != f"Bearer {self.gdpr_token}" or not self.gdpr_token:
+            return 401, {"status": "error", "error": "Unauthorized"}
+        if query.get("token") != self.token:
+            return 403, {"status": "error", "error": "Forbidden"}
+        with self._lock:
+            if raw is None:
+                who = self._tracked.get(target.path.rstrip("/").rpartition("/")[2])
+                status = self.deletions.get(who, "UNKNOWN") if who else "NOT_FOUND"
+                return 200, {"status": "ok", "results": {"status": status, "result": "", "distinct_ids": [who]}}
+            asked = json.loads(raw)
+            ids = asked["distinct_ids"]
+            if asked["compliance_type"] not in ("GDPR", "CCPA") or not 0 < len(ids) < 2000:
+                return 400, {"status": "error", "error": "Bad Request"}
+            results = []
+            for who in ids:
+                tracking = str(1583792934719392965 + len(self._tracked))
+                self._tracked[tracking] = who
+                self.deletions[who] = "PENDING"
+                results.append(
+                    {"status": "PENDING", "tracking_id": tracking, "compliance_type": "gdpr", "distinct_id_count": 1}
+                )
+            return 200, {"status": "ok", "results": results}
 
     def _import(self, handler: _Handler, raw: bytes) -> tuple[int, dict[str, Any], bytes, tuple[dict[str, Any], ...]]:
         """Checks in the order in which the service can make them: address, credentials, encoding, size, then rows."""
@@ -308,6 +342,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if urlsplit(self.path).path.startswith(DELETIONS):
+            self._answer(*self.server.mixpanel.delete(self, raw))
+            return
         status, body, headers, fault = self.server.mixpanel.answer(self, raw)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -323,7 +360,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or fault.cut
 
     def do_GET(self) -> None:
+        if urlsplit(self.path).path.startswith(DELETIONS):
+            self._answer(*self.server.mixpanel.delete(self, None))
+            return
         self.send_error(405)
+
+    def _answer(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""

@@ -78,7 +78,7 @@ class Audio:
     def _verdict(self, request: str) -> Done:
         with self._keeper.reading() as reading:
             clips, size = reading.tuples(SQL["purged"], {"request": request})[0]
-        found = {"count": int(clips), "bytes": int(size)}
+        found: dict[str, Any] = {"count": int(clips), "bytes": int(size)}
         if self._failed:
             code, reason = next(iter(self._failed.items()))
             note = f"the store did not let {sum(1 for _ in self._failed)} kinds of objects go, first: {code} ({reason})"
@@ -146,7 +146,7 @@ class Audio:
             time.sleep(_LOOK)
 
     def _deleted(self, clips: Sequence[_Clip]) -> dict[tuple[str, str], Answer]:
-        answers = {}
+        answers: dict[tuple[str, str], Answer] = {}
         for bucket in sorted({clip.bucket for clip in clips}):
             keys = [clip.key for clip in clips if clip.bucket == bucket]
             found = self._deleter.delete(bucket, keys, perhaps=[record_key(key) for key in keys])

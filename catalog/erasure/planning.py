@@ -23,6 +23,7 @@ from voxledger.catalog.objects.store import Store
 from voxledger.catalog.progress import Progress
 
 _PAGE = 10_000
+_THREADS = 4
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +126,7 @@ def _objects(subject: Subject, keeper: Keeper, store: Store, progress: Progress)
             mine = [row for row in rows if row["bucket"] == bucket]
             if deleter.keeps_versions(bucket):
                 keys = [key for row in mine for key in (row["key"], record_key(row["key"]))]
-                seen = versions_of(store, bucket, keys)
+                seen = versions_of(store, bucket, keys, threads=_THREADS)
                 objects += len(seen)
                 versions += sum(len(each) - 1 for each in seen.values())
             else:

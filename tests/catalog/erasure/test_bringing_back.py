@@ -1,0 +1,76 @@
+"""What was erased never comes back: not by a restore with an older vault, and not by a rebuild from the bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, World
+from voxledger.catalog.backup import Backups
+from voxledger.catalog.home import Home
+from voxledger.catalog.objects import Store
+from voxledger.catalog.settings import load
+
+
+def test_versions_go_and_no_restore_brings_them_back(ceph_world: World, tmp_path: Path) -> None:
+    world, vault = ceph_world, tmp_path / "saved.vault"
+    world.live()
+    world.back_up(vault=vault, vault_key="battery staple")
+    assert set(world.found(GONE_WORDS)) == set(GONE_WORDS)
+    before = world.path / "vault.sqlite"
+    old_vault = before.read_bytes()
+
+    done = world.erase()
+    assert done.finished, done
+    assert "backups" in done.notes  # the file of the vault is out of reach, and that is said
+    assert world.found(GONE_WORDS) == {}
+
+    new = tmp_path / "new"
+    home = Home(tmp_path / "nowhere")
+    settings = load(home.path, overrides=world.settings).settings
+    store = Store(home, settings.store)
+    restored = Backups(home, settings, lambda: store).restore(
+        "latest", new, vault=vault, vault_key="battery staple", with_audio=True
+    )
+    store.close()
+    assert restored.erased == 1
+    again = World(new, world.server, world.bucket)
+    with again.open() as vox:
+        assert {clip.actor for clip in vox.catalog.clips()} == {None, KEPT}
+        assert [request.is_open for request in vox.erasure.requests()] in ([], [False])
+        assert (
+            vox.catalog.sql("SELECT count(*) AS n FROM events WHERE type = 'SubjectErased'").arrow()["n"][0].as_py()
+            == 1
+        )
+    assert again.found(GONE_WORDS) == {}
+    assert set(KEPT_WORDS) <= set(again.found(KEPT_WORDS))
+
+    third = World(tmp_path / "third", world.server, world.bucket)
+    third.path.mkdir()
+    (third.path / "vault.sqlite").write_bytes(old_vault)
+    with third.open() as vox:
+        from voxledger.catalog.reconcile import Around, rebuild_from_store
+
+        rebuild_from_store(Around.of(vox))
+        assert {clip.actor for clip in vox.catalog.clips()} <= {None, KEPT}
+    assert third.found(GONE_WORDS) == {}
+
+
+@pytest.mark.parametrize("key", ["correct horse"])
+def test_encrypted_backups_lose_the_audio_and_stay_whole(world: World, key: str) -> None:
+    world.settings["backup_key"] = key
+    world.live()
+    world.back_up()
+    with world.open() as vox:
+        before = [(each.objects, each.bytes) for each in vox.backups.verify()]
+    assert world.erase().finished
+    with world.open() as vox:
+        (after,) = vox.backups.verify()
+        assert after.intact
+        assert after.manifest
+        assert after.manifest.audio
+        assert after.manifest.audio.erased == 5  # three clips, a recording and a document
+        assert after.bytes < before[0][1]
+        assert not vox.backups.prune(apply=False).objects
+    assert GONE  # its words never stood there in the open

@@ -1,0 +1,121 @@
+"""What an erasure waits for is said, and the next run goes on when it is there no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
+from tests.mixpanel_server import MixpanelServer
+from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound
+from voxledger.synth.errors import ConsentEnded, SynthesisError
+
+
+def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_at_once(world: World) -> None:
+    held, *others = world.live()[GONE]
+    world.hold(held)
+    with world.open() as vox:
+        plan = vox.erasure.plan(actor=GONE)
+        assert (plan.clips, plan.held, plan.pinned) == (3, 1, 1)
+        assert "legal hold" in plan.notes[0]
+        done = vox.erasure.apply(plan)
+        assert not done.finished
+        assert done.clips == 2
+        assert "legal hold" in done.notes["audio"]
+        with pytest.raises(ErasureError, match=r"asked for on .* legal hold keeps 1 clip"):
+            vox.erasure.plan(actor=GONE)
+        assert [request.notes["audio"] for request in vox.erasure.waiting()] == [done.notes["audio"]]
+        assert vox.catalog.clip(held).text  # words and key stay with it
+        assert {vox.catalog.clip(clip).state for clip in others} == {"purged"}
+        assert not vox.erasure.resume()[0].finished
+    with world.open(GONE) as vox:
+        anew = vox.speak("Somebody new.", engine="espeak", language="en")
+        assert vox.catalog.clip(anew.id).actor == GONE
+    world.release(held)
+    with world.open() as vox:
+        (finished,) = vox.erasure.resume()
+        assert (finished.finished, finished.clips) == (True, 3)
+        assert vox.catalog.clip(held).text is None
+        assert vox.catalog.clip(anew.id).text == "Somebody new."
+        past = (
+            vox.catalog.sql("SELECT count(text) AS n FROM clips", as_of=vox.erasure.requests()[0].asked)
+            .arrow()["n"][0]
+            .as_py()
+        )
+        assert past == 3  # of the other one: erased words do not come back with the past
+
+
+def test_a_stale_plan_and_unknown_names_change_nothing(world: World) -> None:
+    made = world.live()
+    with world.open(GONE) as vox:
+        plan = vox.erasure.plan(actor=GONE)
+        vox.speak("One more.", engine="espeak", language="en")
+        with pytest.raises(ErasureError, match="stale"):
+            vox.erasure.apply(plan)
+        with pytest.raises(SubjectNotFound, match=f"did you mean '{GONE}'"):
+            vox.erasure.plan(actor="Quillfether")
+        with pytest.raises(SubjectNotFound, match="no voice"):
+            vox.erasure.plan(voice="nobody")
+        with pytest.raises(ErasureError, match="Voxledger itself"):
+            vox.erasure.plan(actor="voxledger")
+        assert vox.erasure.requests() == []
+        assert len(vox.catalog.clips()) == 7
+    assert made
+
+
+def test_a_store_that_goes_away_stops_it_before_the_key(world: World) -> None:
+    world.live()
+    with world.open() as vox:
+        plan = vox.erasure.plan(actor=GONE)
+    endpoint, world.settings["store_endpoint"] = world.settings["store_endpoint"], "http://127.0.0.1:9"
+    with world.open() as vox:
+        try:
+            done = vox.erasure.apply(plan)
+        except StoreError:
+            pass
+        else:
+            assert not done.finished
+            assert done.outcomes["audio"] == "failed"
+        assert vox.vault.key(plan.subject.target)
+        assert vox.erasure.waiting()
+    world.settings["store_endpoint"] = endpoint
+    with world.open() as vox:
+        assert vox.erasure.resume()[0].finished
+
+
+def test_a_voice_goes_with_its_name_and_what_was_spoken_with_it(world: World) -> None:
+    world.live()
+    with world.open() as vox:
+        plan = vox.erasure.plan(voice="vellichor")
+        assert (plan.recordings, plan.clips) == (2, 0)
+        done = vox.erasure.apply(plan)
+        assert done.finished, done
+        assert not done.key_destroyed
+        assert {clip.actor for clip in vox.catalog.clips()} == {GONE, KEPT}
+        with pytest.raises((ConsentEnded, SynthesisError)):
+            vox.voices.resolve("Vellichor")
+        assert vox.voices.resolve("Bobvoice")
+    found = world.found(GONE_WORDS)
+    assert "Vellichor" not in found
+    assert "harpsichordia" in found
+
+
+def test_mixpanel_is_asked_until_it_has_forgotten(world: World) -> None:
+    with MixpanelServer(token="token", gdpr_token="oauth") as server:
+        world.settings |= {"mixpanel_token": "token", "mixpanel_endpoint": server.url}
+        world.live()
+        with world.open() as vox:
+            vox.mixpanel.deliver()
+            plan = vox.erasure.plan(actor=GONE)
+            assert any("Mixpanel" in words for words in plan.elsewhere)
+            done = vox.erasure.apply(plan)
+            assert "gdpr_token" in done.notes["mixpanel"]
+        world.settings |= {"mixpanel_gdpr_token": "oauth"}
+        with world.open() as vox:
+            vox.mixpanel.deliver()
+            assert not vox.erasure.resume()[0].finished
+            assert server.deletions == {plan.subject.target: "PENDING"}
+            assert not vox.erasure.resume()[0].finished
+            server.deletions[plan.subject.target] = "SUCCESS"
+            assert vox.erasure.resume()[0].finished
+            assert not vox.erasure.waiting()
+            assert vox.erasure.requests()[0].outcomes["mixpanel"] == "done"
