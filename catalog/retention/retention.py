@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxledger.catalog import platform
+from voxledger.catalog import platform, settings
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import PolicyError, StoreError
 from voxledger.catalog.events import now as present
@@ -26,6 +26,8 @@ from voxledger.catalog.retention.applying.undo import Undone, undo
 from voxledger.catalog.retention.explain import explain
 from voxledger.catalog.retention.planning.planner import Plan, make
 from voxledger.catalog.retention.policy import Policy
+from voxledger.catalog.retention.policy.checking import Finding, checked
+from voxledger.catalog.retention.policy.checking import found as placed
 from voxledger.catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -74,6 +76,28 @@ class Retention:
         """
         with self._keeper.reading(as_of=as_of) as reading:
             return make(reading, self.policy, now or as_of or present(), every=every)
+
+    def check(self, file: Path | None = None) -> tuple[Policy | None, list[Finding]]:
+        """Everything that is wrong or doubtful about the policy of this HOME, or that of a file; changes nothing.
+
+        The policy is None where it cannot be understood. Raises SettingsError for a file that is no TOML or holds
+        something else.
+        """
+        section, written = self._written(file)
+        policy, found = checked(section, self._settings.general.time_zone, written)
+        if policy is None:
+            return None, found
+        with self._keeper.reading() as reading:
+            plan = make(reading, policy, present())
+        said = [(problem, "error") for problem in plan.problems] + [(warning, "warning") for warning in plan.warnings]
+        return policy, [placed(message, level, policy, written) for message, level in said]
+
+    def _written(self, file: Path | None) -> tuple[settings.Retention, Path]:
+        """The section, and the file that it stands in."""
+        if file is not None:
+            return settings.read_policy(file, self._settings.retention), file
+        section = self._settings.retention
+        return section, self._home.path / (Path(section.policy).expanduser() if section.policy else settings.FILE_NAME)
 
     def apply(
         self, plan_id: str | None = None, now: datetime | None = None, *, progress: Counting | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from cyclopts import App
 
 from voxledger.catalog import terminal
@@ -35,7 +37,48 @@ class PlanCommands:
 
     def add_to(self, retention: App) -> None:
         """Register them."""
-        retention.command(self.plan)
+        for command in (self.check, self.plan):
+            retention.command(command)
+
+    def check(self, file: Path | None = None, /, *, json: bool = False) -> int:
+        """Look over the policy: everything that is wrong or doubtful, with line and column. Changes nothing.
+
+        The exit code is 1 when the policy cannot be applied.
+
+        **Examples**
+
+            voxledger retention check
+            voxledger retention check retention.toml
+
+        Parameters
+        ----------
+        file
+            A file with a section [retention]; that of this HOME when it is not given.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            policy, findings = door.retention.check(file)
+        wrong = any(finding.level == "error" for finding in findings)
+        if json:
+            terminal.print_json(
+                {
+                    "valid": not wrong,
+                    "policy": policy.hash if policy else None,
+                    "findings": msgspec.to_builtins(findings),
+                }
+            )
+            return int(wrong)
+        for finding in findings:
+            colour = "red" if finding.level == "error" else "yellow"
+            place = f"{finding.file}:{finding.line}:{finding.column}: " if finding.line else ""
+            terminal.console.print(f"[{colour}]{finding.level}[/] ", terminal.text(place + finding.message), sep="")
+        if policy is not None and not wrong:
+            terminal.console.print(
+                f"[bold]policy {policy.hash}[/]: {terminal.count(len(policy.rules), 'expire rule')},"
+                f" {terminal.count(len(policy.keep), 'keep rule')}, {terminal.count(len(policy.budgets), 'budget')}"
+            )
+        return int(wrong)
 
     def plan(self, *, every: bool = False, limit: int = SHOWN, json: bool = False) -> None:
         """Show what the rules would do, and why. Changes nothing.

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.retention.policy.locating import locate
+
+if TYPE_CHECKING:
+    from conftest import World
+
+POLICY = '''[retention]
+grace = "3d"   # slow
+
+[[retention.rules]]
+name = "scratch"
+match = "bucket = 'indextts-audio' AND playz > 3"
+keep_for = "3d"
+
+[[retention.keep]]
+name = "loud"
+match = """
+plays > 3
+  AND random() > 1"""
+
+[[retention.rules]]
+name = "every"
+keep_for = "9d"
+
+[[retention.budgets]]
+bucket = "b"
+'''
+
+
+def told(world: World, text: str) -> list[tuple[str, int | None, int | None, str]]:
+    file = world.home.path / "own.toml"
+    file.write_text(text)
+    _, findings = world.retention().check(file)
+    return [(finding.level, finding.line, finding.column, finding.message) for finding in findings]
+
+
+def test_everything_that_is_wrong_is_told_with_line_and_column(world: World) -> None:
+    assert told(world, POLICY) == [
+        ("error", 6, 40, "retention rule 'scratch': clips have no column playz; did you mean plays?"),
+        (
+            "error", 16, 8,
+            "retention rule 'every' has no condition and would match every clip; if that is meant, write match = \"all\"",
+        ),
+        ("error", 13, 7, "keep rule 'loud': random() is not among the functions that a policy may call"),
+        ("error", 19, 1, "budget 'budget of b' has no limit; give it max_bytes or max_cost"),
+    ]  # fmt: skip
+
+
+def test_words_that_no_clip_ever_had_and_an_empty_policy_are_errors_and_idle_keep_rules_are_not(world: World) -> None:
+    world.clip(tags=("scratch",))
+    text = """[retention]
+[[retention.rules]]
+name = "a"
+tag = "scrach"
+keep_for = "1d"
+[[retention.keep]]
+name = "k"
+rated = 5
+"""
+    [wrong, doubtful] = told(world, text)
+    assert wrong[:3] == ("error", 3, 8)
+    assert "did you mean 'scratch'" in wrong[3]
+    assert doubtful[:3] == ("warning", 7, 8)
+    assert told(world, text.replace('tag = "scrach"', 'tag = "scratch"')) == [doubtful]
+    assert [found[0] for found in told(world, "[retention]\n")] == ["error"]
+
+
+def test_a_file_that_holds_something_else_is_refused(world: World) -> None:
+    for text in ("[retention", "[store]\nendpoint = 'http://x'\n", "[retention]\nkeep_forever = true\n"):
+        with pytest.raises(SettingsError):
+            told(world, text)
+    with pytest.raises(SettingsError, match="is not there"):
+        world.retention().check(Path("/nowhere/policy.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "offset", "found"),
+    [
+        ("[a]\nx = 'one'\n", ("a", "x"), 1, (2, 7)),
+        ('[a]\nx = "o\\"e"\n', ("a", "x"), 2, (2, 9)),
+        ('[[a.b]]\n[[a.b]]\n  x = """one\ntwo"""\n', ("a", "b", 1, "x"), 5, (4, 2)),
+        ("[a]\ny = '''\n[a.b]\n'''\n[a.b]\nz = 1\n", ("a", "b", "z"), None, (6, 5)),
+        ("[a]\n", ("a", "x"), None, (1, 1)),
+        ("", ("a", "x"), None, None),
+    ],
+)
+def test_places_in_toml(
+    text: str, place: tuple[str | int, ...], offset: int | None, found: tuple[int, int] | None
+) -> None:
+    assert locate(text, place, offset) == found
