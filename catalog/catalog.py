@@ -32,6 +32,7 @@ from voxledger.catalog.query.condition import explain
 from voxledger.catalog.query.export import Exported, check_target, export
 from voxledger.catalog.query.guard import check
 from voxledger.catalog.query.history import Happening, history, record
+from voxledger.catalog.query.moment import check_end
 from voxledger.catalog.query.page import COLUMNS, Page, request
 from voxledger.catalog.query.result import Result
 from voxledger.catalog.recorder import Recorder
@@ -227,10 +228,14 @@ class Catalog:
         self._record(clip, [ClipUntagged(tag=tag) for tag in tags])
         return self.clip(clip.id)
 
-    def pin(self, reference: str | Clip, *, reason: str | None = None) -> Clip:
-        """Keep a clip: no rule expires it while it is pinned."""
+    def pin(self, reference: str | Clip, *, reason: str | None = None, until: datetime | None = None) -> Clip:
+        """Keep a clip: no rule expires it while it is pinned, for good or `until` (aware). A later pin takes its place.
+
+        Raises QueryError for an end that is over.
+        """
+        ends = check_end(until, now=datetime.now(UTC)) if until is not None else None
         clip = self._alive(reference)
-        self._record(clip, [ClipPinned(reason=reason)])
+        self._record(clip, [ClipPinned(reason=reason, until=ends)])
         return self.clip(clip.id)
 
     def unpin(self, reference: str | Clip) -> Clip:

@@ -247,12 +247,14 @@ class Commands:
         with self._opened() as door:
             _print_change("untagged", door.catalog.untag(clip, *tags), json=json)
 
-    def pin(self, clip: str, /, *, reason: str | None = None, json: bool = False) -> None:
-        """Pin a clip: no rule expires it.
+    def pin(self, clip: str, /, *, reason: str | None = None, until: str | None = None, json: bool = False) -> None:
+        """Pin a clip: no rule expires it, for good or until a day. A later pin takes the place of the earlier one.
 
         **Examples**
 
             voxledger clips pin 8f3a91c2 --reason "the take that went on air"
+            voxledger clips pin 8f3a91c2 --reason "until the season ends" --until 2027-06-30
+            voxledger clips pin 8f3a91c2 --until 30d
 
         Parameters
         ----------
@@ -260,11 +262,17 @@ class Commands:
             Its id, or the last 4 to 8 digits of it.
         reason
             Why, for those who ask later.
+        until
+            When it ends by itself: 2027-06-30T12:00:00Z, 2027-06-30 (the end of that day), or 30d (in thirty days).
         json
             Print one JSON document.
         """
+        from voxledger.catalog.query.moment import end_of
+
         with self._opened() as door:
-            _print_change("pinned", door.catalog.pin(clip, reason=reason), json=json)
+            ends = end_of("--until", until, door.loaded.settings.general.time_zone)
+            done = f"pinned until {ends:%Y-%m-%d %H:%M} UTC" if ends else "pinned"
+            _print_change(done, door.catalog.pin(clip, reason=reason, until=ends), json=json)
 
     def unpin(self, clip: str, /, *, json: bool = False) -> None:
         """Take the pin off a clip.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 
@@ -31,8 +31,11 @@ class ClipRated(Fact, frozen=True, kw_only=True):
 
 
 class ClipPinned(Fact, frozen=True, kw_only=True):
-    """A clip was pinned: no rule expires it."""
+    """A clip was pinned: no rule expires it, until `until` if it has an end. A later pin takes the place of the earlier one."""
 
+    version: ClassVar[int] = 2
+
+    until: Moment | None = None
     reason: Personal | None = None
 
 

@@ -26,8 +26,12 @@ class PolicyChanged(Fact, frozen=True, kw_only=True):
 
 
 class RetentionPlanned(Fact, frozen=True, kw_only=True):
-    """A plan was made for the catalog as it stood at a position. The subject is the plan's id."""
+    """A plan was made for the catalog as it stood at a position. The subject is the plan's id.
 
+    `run` is the day of the schedule's run, such as 2026-11-26; None when somebody applied it by hand.
+    """
+
+    version: ClassVar[int] = 2
     about: ClassVar[About] = "plan"
 
     plan: str
@@ -39,6 +43,7 @@ class RetentionPlanned(Fact, frozen=True, kw_only=True):
     held: Amount
     cost_micro: Amount
     elapsed_us: Amount
+    run: str | None = None
 
 
 class ClipMarked(Fact, frozen=True, kw_only=True):
@@ -52,8 +57,10 @@ class ClipMarked(Fact, frozen=True, kw_only=True):
 class ClipUnmarked(Fact, frozen=True, kw_only=True):
     """A mark was taken back."""
 
+    version: ClassVar[int] = 2
+
     plan: str
-    reason: Literal["pinned", "used", "undone", "policy"]
+    reason: Literal["pinned", "held", "used", "undone", "policy"]
 
 
 class PurgeStarted(Fact, frozen=True, kw_only=True):

@@ -12,13 +12,14 @@ import msgspec
 
 from voxledger.catalog.errors import EventRejected
 from voxledger.catalog.events.audio import AudioAccessed, CacheEvicted
+from voxledger.catalog.events.clip import ClipPinned
 from voxledger.catalog.events.envelope import Event
 from voxledger.catalog.events.fact import NEUTRAL, Fact
 from voxledger.catalog.events.generation import GenerationCancelled, GenerationCompleted, GenerationFailed
 from voxledger.catalog.events.operations import ReportPublished
 from voxledger.catalog.events.parts import join
 from voxledger.catalog.events.registry import REGISTRY
-from voxledger.catalog.events.retention import ClipPurged
+from voxledger.catalog.events.retention import ClipPurged, ClipUnmarked, RetentionPlanned
 
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data, Data | None], tuple[Data, Data | None]]
@@ -88,6 +89,22 @@ def _accessed_without_end(data: Data, personal: Data | None) -> tuple[Data, Data
 @lifts(CacheEvicted, 1)
 def _evicted_for_room(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     return {**data, "reason": "room"}, personal
+
+
+@lifts(ClipPinned, 1)
+def _pinned_without_end(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "until": None}, personal
+
+
+@lifts(RetentionPlanned, 1)
+def _planned_by_hand(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "run": None}, personal
+
+
+@lifts(ClipUnmarked, 1)
+def _unmarked_as_it_was(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    """Version 2 knows one more reason."""
+    return data, personal
 
 
 @lifts(ClipPurged, 1)

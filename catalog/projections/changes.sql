@@ -12,6 +12,8 @@ CREATE TABLE folded.changes (
     reason VARCHAR,
     pinned BOOLEAN NOT NULL,
     pin_reason VARCHAR,
+    pinned_until TIMESTAMPTZ,
+    pinned_by VARCHAR,
     rating TINYINT,
     ratings INTEGER NOT NULL,
     plays BIGINT NOT NULL,
@@ -42,8 +44,10 @@ COMMENT ON COLUMN changes.kind IS 'Type of the event.';
 COMMENT ON COLUMN changes.actor_id IS 'Opaque id of who did it.';
 COMMENT ON COLUMN changes.tag IS 'Tag that the event put on or took off; NULL for any other event, when nothing changed, or once erased.';
 COMMENT ON COLUMN changes.reason IS 'Reason given for a pin or a hold; NULL when there is none, or once erased.';
-COMMENT ON COLUMN changes.pinned IS 'Before the event: whether a pin kept the clip.';
+COMMENT ON COLUMN changes.pinned IS 'Before the event: whether it had a pin, also one whose end was over.';
 COMMENT ON COLUMN changes.pin_reason IS 'Before the event: why it was pinned.';
+COMMENT ON COLUMN changes.pinned_until IS 'Before the event: when its pin ended by itself.';
+COMMENT ON COLUMN changes.pinned_by IS 'Before the event: opaque id of who had pinned it.';
 COMMENT ON COLUMN changes.rating IS 'Before the event: the newest rating.';
 COMMENT ON COLUMN changes.ratings IS 'Before the event: how often it had been rated.';
 COMMENT ON COLUMN changes.plays IS 'Before the event: how often it had been used.';

@@ -66,6 +66,8 @@ CREATE TABLE folded.clips (
     tags VARCHAR,
     pinned BOOLEAN NOT NULL,
     pin_reason VARCHAR,
+    pinned_until TIMESTAMPTZ,
+    pinned_by VARCHAR,
     rating TINYINT,
     ratings INTEGER NOT NULL,
     plays BIGINT NOT NULL,

@@ -12,6 +12,7 @@ CREATE MACRO folded.state(purged, purge_started, delete_after, missing, stored, 
     ELSE 'local' END;
 CREATE MACRO folded.held(holds, legal_holds, held_until, moment) AS
     legal_holds > 0 OR holds > 0 AND (held_until IS NULL OR held_until > moment);
+CREATE MACRO folded.pinned(pinned, pinned_until, moment) AS pinned AND (pinned_until IS NULL OR pinned_until > moment);
 CREATE MACRO folded.tag_list(tags) AS CASE WHEN tags IS NULL THEN [] ELSE from_json(tags, '["VARCHAR"]') END;
 
 CREATE VIEW clips AS
@@ -24,7 +25,7 @@ SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, acto
     emotion_words, marks, chain, streamed, first_us, segments_cached, queue_us, load_us, synthesis_us, audio_us, encode_us, adopted,
     bucket,
     replace(key, chr(1), id::VARCHAR) AS key, cached, CASE WHEN cached THEN replace(key, chr(1), id::VARCHAR) END AS path,
-    folded.tag_list(tags) AS tags, pinned, pin_reason, rating, ratings, plays, reuses, last_used, stored, upload_failure,
+    folded.tag_list(tags) AS tags, folded.pinned(pinned, pinned_until, now()) AS pinned, pin_reason, pinned_until, pinned_by, rating, ratings, plays, reuses, last_used, stored, upload_failure,
     verified, missing, mark_plan, mark_rule, delete_after, purge_started, purged, restored, holds, legal_holds, held_until,
     folded.held(holds, legal_holds, held_until, now()) AS held, changed,
     folded.state(purged, purge_started, delete_after, missing, stored, upload_failure) AS state
@@ -49,6 +50,8 @@ WITH before AS (
             END AS tags,
         CASE WHEN c.changed > p THEN before.pinned ELSE c.pinned END AS pinned,
         CASE WHEN c.changed > p THEN before.pin_reason ELSE c.pin_reason END AS pin_reason,
+        CASE WHEN c.changed > p THEN before.pinned_until ELSE c.pinned_until END AS pinned_until,
+        CASE WHEN c.changed > p THEN before.pinned_by ELSE c.pinned_by END AS pinned_by,
         CASE WHEN c.changed > p THEN before.rating ELSE c.rating END AS rating,
         CASE WHEN c.changed > p THEN before.ratings ELSE c.ratings END AS ratings,
         CASE WHEN c.changed > p THEN before.plays ELSE c.plays END AS plays,
@@ -84,7 +87,7 @@ SELECT id, format('{:08x}', tail) AS short, tail, position, created, actor, acto
     emotion_words, marks, chain, streamed, first_us, segments_cached, queue_us, load_us, synthesis_us, audio_us, encode_us, adopted,
     bucket,
     replace(key, chr(1), id::VARCHAR) AS key, cached, CASE WHEN cached THEN replace(key, chr(1), id::VARCHAR) END AS path,
-    folded.tag_list(tags) AS tags, pinned, pin_reason, rating, ratings, plays, reuses, last_used, stored, upload_failure,
+    folded.tag_list(tags) AS tags, folded.pinned(pinned, pinned_until, coalesce(moment, now())) AS pinned, pin_reason, pinned_until, pinned_by, rating, ratings, plays, reuses, last_used, stored, upload_failure,
     verified, missing, mark_plan, mark_rule, delete_after, purge_started, purged, restored, holds, legal_holds, held_until,
     folded.held(holds, legal_holds, held_until, coalesce(moment, now())) AS held, changed,
     folded.state(purged, purge_started, delete_after, missing, stored, upload_failure) AS state

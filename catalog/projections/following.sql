@@ -2,7 +2,7 @@
 -- The steps that touch a clip, and those that waited for a clip of this batch; with the clip as it stands before the batch.
 CREATE OR REPLACE TEMP TABLE touched AS
 WITH news AS (
-    SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, rating, tag, words
+    SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, until, rating, tag, words
     FROM steps WHERE kind <> 'PurgeFailed'
     UNION ALL BY NAME
     SELECT * FROM catalog.folded.early WHERE clip IN (SELECT subject::UUID FROM folding WHERE type IN ('GenerationCompleted', 'AudioAdopted'))
@@ -10,7 +10,8 @@ WITH news AS (
     SELECT clip, count(*) = 1 AS alone FROM news GROUP BY clip
 ), known AS (
     SELECT clips.rowid AS place, id AS clip, alone, clips.position AS made, changed, tags, {
-            'pinned': pinned, 'pin_reason': pin_reason, 'rating': rating, 'ratings': ratings, 'plays': plays, 'reuses': reuses,
+            'pinned': pinned, 'pin_reason': pin_reason,
+            'pinned_until': pinned_until, 'pinned_by': pinned_by, 'rating': rating, 'ratings': ratings, 'plays': plays, 'reuses': reuses,
             'last_used': last_used, 'cached': cached, 'stored': stored, 'upload_failure': upload_failure, 'verified': verified,
             'missing': missing, 'mark_plan': mark_plan, 'mark_rule': mark_rule, 'delete_after': delete_after,
             'purge_started': purge_started, 'purged': purged, 'restored': restored
@@ -24,7 +25,7 @@ DELETE FROM catalog.folded.early WHERE clip IN (SELECT clip FROM touched WHERE p
 
 -- name: early
 INSERT INTO catalog.folded.early BY NAME
-SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, rating, tag, words
+SELECT position, recorded, time, clip, kind, actor_id, failure, source, plan, rule, delete_after, until, rating, tag, words
 FROM touched WHERE place IS NULL ORDER BY position;
 
 -- name: said
@@ -33,6 +34,8 @@ CREATE OR REPLACE TEMP VIEW said AS
 SELECT position, recorded, clip, kind, actor_id, words AS reason, place, alone, made, changed, was,
     CASE kind WHEN 'ClipPinned' THEN true WHEN 'ClipUnpinned' THEN false END AS pinned,
     CASE kind WHEN 'ClipPinned' THEN coalesce(words, '') WHEN 'ClipUnpinned' THEN '' END AS pin_reason,
+    CASE kind WHEN 'ClipPinned' THEN coalesce(until, '-infinity') WHEN 'ClipUnpinned' THEN '-infinity' END AS pinned_until,
+    CASE kind WHEN 'ClipPinned' THEN actor_id WHEN 'ClipUnpinned' THEN '' END AS pinned_by,
     rating,
     (kind = 'ClipRated')::INTEGER AS ratings,
     (kind = 'AudioAccessed')::INTEGER AS plays,
@@ -61,6 +64,8 @@ CREATE OR REPLACE TEMP TABLE followed AS
 SELECT position, changed AS previous, recorded, clip, kind, actor_id, reason, place, made, true AS is_last, was, was AS before, {
         'pinned': coalesce(pinned, was.pinned),
         'pin_reason': nullif(coalesce(pin_reason, was.pin_reason), ''),
+        'pinned_until': nullif(coalesce(pinned_until, was.pinned_until), '-infinity'),
+        'pinned_by': nullif(coalesce(pinned_by, was.pinned_by), ''),
         'rating': coalesce(rating, was.rating),
         'ratings': was.ratings + ratings,
         'plays': was.plays + plays,
@@ -90,6 +95,8 @@ FROM (
     SELECT *, {
         'pinned': coalesce(last_value(pinned IGNORE NULLS) OVER life, was.pinned),
         'pin_reason': nullif(coalesce(last_value(pin_reason IGNORE NULLS) OVER life, was.pin_reason), ''),
+        'pinned_until': nullif(coalesce(last_value(pinned_until IGNORE NULLS) OVER life, was.pinned_until), '-infinity'),
+        'pinned_by': nullif(coalesce(last_value(pinned_by IGNORE NULLS) OVER life, was.pinned_by), ''),
         'rating': coalesce(last_value(rating IGNORE NULLS) OVER life, was.rating),
         'ratings': (was.ratings + sum(ratings) OVER life)::INTEGER,
         'plays': (was.plays + sum(plays) OVER life)::BIGINT,
@@ -125,6 +132,8 @@ WITH counted AS (
 SELECT position, previous, recorded, clip, kind, actor_id, reason, place, made, is_last, was, {
         'pinned': was.pinned,
         'pin_reason': was.pin_reason,
+        'pinned_until': was.pinned_until,
+        'pinned_by': was.pinned_by,
         'rating': was.rating,
         'ratings': was.ratings,
         'plays': was.plays + played::BIGINT - plays,

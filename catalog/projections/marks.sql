@@ -39,4 +39,4 @@ COMMENT ON COLUMN marks.plan IS 'Retention plan that condemned it.';
 COMMENT ON COLUMN marks.rule IS 'Rule that condemned it.';
 COMMENT ON COLUMN marks.delete_after IS 'When its grace ends.';
 COMMENT ON COLUMN marks.ended IS 'When the mark ended; NULL while it stands.';
-COMMENT ON COLUMN marks.ending IS 'Why it ended: pinned, used, undone or policy, purge, restored, or replaced by another mark.';
+COMMENT ON COLUMN marks.ending IS 'Why it ended: pinned, held, used, undone or policy, purge, restored, or replaced by another mark.';

@@ -17,7 +17,7 @@ CREATE TABLE folded.purge_steps (
     kept_bytes BIGINT
 );
 CREATE MACRO purges_at(p) AS TABLE
-SELECT purge.clip, clips.key, purge.* EXCLUDE (clip, turn) FROM (
+SELECT purge.clip, replace(clips.key, chr(1), clips.id::VARCHAR) AS key, purge.* EXCLUDE (clip, turn) FROM (
     SELECT clip, turn, min(position) FILTER (deleting) AS position, arg_min(actor_id, position) FILTER (deleting) AS actor_id,
         arg_max(plan, position) FILTER (deleting) AS plan, arg_max(rule, position) FILTER (deleting) AS rule,
         arg_max(bucket, position) FILTER (deleting) AS bucket,
@@ -34,7 +34,7 @@ SELECT purge.clip, clips.key, purge.* EXCLUDE (clip, turn) FROM (
         FROM folded.purge_steps WHERE position <= p
         WINDOW earlier AS (PARTITION BY clip ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
     GROUP BY clip, turn) AS purge
-LEFT JOIN folded.clips ON clips.id = purge.clip
+LEFT JOIN folded.clips ON clips.id = purge.clip AND clips.position <= p
 WHERE purge.position IS NOT NULL;
 CREATE VIEW purges AS FROM purges_at(9223372036854775807);
 

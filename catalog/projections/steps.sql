@@ -12,6 +12,7 @@ CREATE TABLE folded.early (
     plan VARCHAR,
     rule VARCHAR,
     delete_after TIMESTAMPTZ,
+    until TIMESTAMPTZ,
     rating TINYINT,
     tag VARCHAR,
     words VARCHAR

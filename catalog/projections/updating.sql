@@ -11,14 +11,14 @@ FROM followed WHERE clips.rowid = followed.place AND is_last
         IS DISTINCT FROM (was.cached, was.stored, was.upload_failure, was.verified, was.missing);
 
 -- name: keeping
-UPDATE catalog.folded.clips SET pinned = became.pinned, pin_reason = became.pin_reason, rating = became.rating,
-    ratings = became.ratings, mark_plan = became.mark_plan, mark_rule = became.mark_rule, delete_after = became.delete_after,
+UPDATE catalog.folded.clips SET pinned = became.pinned, pin_reason = became.pin_reason,
+    pinned_until = became.pinned_until, pinned_by = became.pinned_by, rating = became.rating, ratings = became.ratings, mark_plan = became.mark_plan, mark_rule = became.mark_rule, delete_after = became.delete_after,
     purge_started = became.purge_started, purged = became.purged, restored = became.restored
 FROM followed WHERE clips.rowid = followed.place AND is_last
-    AND (became.pinned, became.pin_reason, became.rating, became.ratings, became.mark_plan,
-        became.mark_rule, became.delete_after, became.purge_started, became.purged, became.restored)
-    IS DISTINCT FROM (was.pinned, was.pin_reason, was.rating, was.ratings, was.mark_plan,
-        was.mark_rule, was.delete_after, was.purge_started, was.purged, was.restored);
+    AND (became.pinned, became.pin_reason, became.pinned_until, became.pinned_by, became.rating, became.ratings,
+        became.mark_plan, became.mark_rule, became.delete_after, became.purge_started, became.purged, became.restored)
+    IS DISTINCT FROM (was.pinned, was.pin_reason, was.pinned_until, was.pinned_by, was.rating, was.ratings,
+        was.mark_plan, was.mark_rule, was.delete_after, was.purge_started, was.purged, was.restored);
 
 -- name: changed
 UPDATE catalog.folded.clips SET changed = greatest(followed.position, followed.made)

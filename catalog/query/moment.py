@@ -1,4 +1,4 @@
-"""Moments as people write them on the command line: `--as-of`, `--since`, `--until`."""
+"""Moments as people write them on the command line: `--as-of`, `--since`, `--until`, `--review`."""
 
 from __future__ import annotations
 
@@ -48,3 +48,37 @@ def moment_of(option: str, text: str | None, zone: str, *, day: Edge = "end") ->
     if text is None:
         return None
     return read_moment(text, zone=ZoneInfo(zone), now=datetime.now(UTC), day=day, option=option)
+
+
+def read_end(text: str, *, zone: tzinfo, now: datetime, option: str = "--until") -> datetime:
+    """When something is to end, in UTC: `30d` is in thirty days, `2027-01-01` the end of that day. It lies after `now`.
+
+    A time without an offset, and a day, are those of `zone`. Raises QueryError, naming the option, for anything else.
+    """
+    words = text.strip()
+    try:
+        found = (
+            now.astimezone(UTC) + timedelta(seconds=parse_span(words))
+            if _SPAN.fullmatch(words)
+            else read_moment(words, zone=zone, now=now, option=option)
+        )
+    except (ValueError, OverflowError, QueryError):
+        raise QueryError(
+            f"{option} {text[:80]!r} is no moment: write 2027-01-01T12:00:00Z, 2027-01-01 (the end of that day) or 30d (in"
+            " thirty days)"
+        ) from None
+    return check_end(found, now=now, option=option)
+
+
+def check_end(moment: datetime, *, now: datetime, option: str = "until") -> datetime:
+    """A moment at which something is to end. Raises QueryError for one without time zone, and for one that is over."""
+    if moment.tzinfo is None:
+        raise QueryError(f"{option} {moment.isoformat()} has no time zone; use UTC")
+    if moment <= now:
+        raise QueryError(f"{option} {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC is over already; give a later one")
+    return moment.astimezone(UTC)
+
+
+def end_of(option: str, text: str | None, zone: str) -> datetime | None:
+    """What an option says about an end, None when it says nothing. `zone` is the IANA name in `general.time_zone`."""
+    return None if text is None else read_end(text, zone=ZoneInfo(zone), now=datetime.now(UTC), option=option)

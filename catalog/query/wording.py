@@ -168,7 +168,8 @@ def _rated(fact: ClipRated, by: str) -> str:
 
 @_by_people(ClipPinned)
 def _pinned(fact: ClipPinned, by: str) -> str:
-    return f"pinned{by}{_because(fact.reason)}"
+    until = f", until {_moment(fact.until)}" if fact.until else ""
+    return f"pinned{by}{_because(fact.reason)}{until}"
 
 
 @_by_people(ClipUnpinned)
@@ -201,6 +202,7 @@ def _marked(fact: ClipMarked) -> str:
 def _unmarked(fact: ClipUnmarked) -> str:
     why = {
         "pinned": "it was pinned",
+        "held": "a hold was placed on it",
         "used": "it was used",
         "undone": "the plan was undone",
         "policy": "the policy changed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 import wave
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,11 @@ def test_reads_see_what_was_just_written(parts: Parts, catalog: Catalog) -> None
     assert catalog.untag(clip, "b").tags == ("a",)
     assert catalog.pin(clip, reason="why").pinned
     assert not catalog.unpin(clip).pinned
+    assert catalog.pin(clip, until=datetime.now(UTC) + timedelta(days=1)).pinned
+    with pytest.raises(QueryError, match="is over already"):
+        catalog.pin(clip, until=datetime.now(UTC))
+    with pytest.raises(QueryError, match="has no time zone"):
+        catalog.pin(clip, until=datetime.now() + timedelta(days=1))  # noqa: DTZ005
 
 
 def test_what_changes_nothing_is_not_recorded(parts: Parts, catalog: Catalog) -> None:

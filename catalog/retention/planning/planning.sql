@@ -2,15 +2,16 @@
 -- Every clip whose audio is not gone, and what speaks for and against it. What stands between braces is made of the policy
 -- (planning/deciding.py). A use counts by its place in the log, not by its clock: what was recorded after the mark speaks for the
 -- clip. No link lives longer than 7 days, so older ones need not be read.
-WITH facts AS (
-    SELECT clips.* REPLACE (clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held),
+WITH facts AS NOT MATERIALIZED (
+    SELECT clips.* REPLACE (clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held,
+        (CASE WHEN clips.pinned_until IS NULL THEN clips.pinned ELSE clips.pinned_until > $now END) AS pinned),
         {quality} AS quality, {consent}
     FROM {clips} AS clips {voices}
     WHERE clips.purged IS NULL
 ), {ranks}
 marking AS (
     SELECT clip, arg_max(plays + reuses, position) AS uses FROM {changes}
-    WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM facts WHERE delete_after IS NOT NULL)
+    WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM {clips} WHERE delete_after IS NOT NULL AND purged IS NULL)
     GROUP BY clip
 ), undone AS (
     SELECT clip, max(ended) AS undone FROM {marks} WHERE ending = 'undone' GROUP BY clip
@@ -55,16 +56,21 @@ marking AS (
 )
 
 -- name: sums
--- How much of what, by everything that a plan tells apart.
+-- How much of what, by everything that a plan tells apart; with it the clips that something happens to, so that all clips are looked at
+-- once. Of one that is condemned for the first time little is asked: there may be millions.
 SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_after > $now AS graced, count(*)::BIGINT AS clips,
-    sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us
+    sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us,
+    list({id: id, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL) AS condemned,
+    list({id: id, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires, mature: mature,
+        linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan, pin_reason: pin_reason,
+        undone: undone}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12)) AS others
 FROM decided GROUP BY ALL
 
--- name: rows
--- The clips that something happens to, or all of them.
+-- name: one
+-- One clip, whatever becomes of it.
 SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_after, mark_rule, mark_plan, pin_reason, undone,
-    rule, keeper, budget, cause, bytes, duration_us, uses {matched_column}
-FROM decided WHERE ($every OR delete_after IS NOT NULL OR cause IN (0, 2, 11, 12)) AND ($id IS NULL OR id = $id::UUID)
+    rule, keeper, budget, cause, bytes, duration_us, uses, matched, protecting
+FROM decided WHERE id = $id::UUID
 
 -- name: budget
 -- What stands in the scope of a budget once all that is condemned has gone.

@@ -77,7 +77,7 @@ EXAMPLES: list[Fact] = [
     events.ClipTagged(tag="on-air"),
     events.ClipUntagged(tag="on-air"),
     events.ClipRated(rating=4),
-    events.ClipPinned(reason="the take that went on air"),
+    events.ClipPinned(reason="the take that went on air", until=_WHEN),
     events.ClipUnpinned(),
     events.HoldPlaced(hold="h1", kind="legal", until=None, review=_WHEN, reason="dispute with the agency"),
     events.HoldReleased(hold="h1", kind="legal", reason=None),
@@ -87,10 +87,10 @@ EXAMPLES: list[Fact] = [
     ),
     events.RetentionPlanned(
         plan="3f9c2e10aa51b7d4", policy="9c1e", through=1200, considered=900, clips=12, bytes=790_000, held=1, cost_micro=17,
-        elapsed_us=31_000,
+        elapsed_us=31_000, run="2026-11-26",
     ),
     events.ClipMarked(**_PLAN, delete_after=_WHEN),
-    events.ClipUnmarked(plan="3f9c2e10aa51b7d4", reason="used"),
+    events.ClipUnmarked(plan="3f9c2e10aa51b7d4", reason="held"),
     events.PurgeStarted(**_PLAN, bucket="indextts-audio"),
     events.ClipPurged(
         **_PLAN, bucket="indextts-audio", bytes=66_194, answer="Deleted", versions=("3sL4kqtJlcpXroDTDmJ", "null"), kept_bytes=0,

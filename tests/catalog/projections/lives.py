@@ -80,7 +80,10 @@ def _used(draw: Draw) -> Fact:
 
 def _said(draw: Draw) -> Fact:
     return draw.choice((
-        events.ClipPinned(reason=draw.choice((None, "good"))),
+        events.ClipPinned(
+            reason=draw.choice((None, "good")),
+            until=draw.choice((None, START + timedelta(seconds=draw.randrange(200)))),
+        ),
         events.ClipUnpinned(),
         events.ClipRated(rating=draw.randrange(1, 6)),
     ))  # fmt: skip

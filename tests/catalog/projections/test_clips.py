@@ -19,6 +19,7 @@ from voxledger.catalog.events import (
     ClipRated,
     ClipRestored,
     ClipTagged,
+    ClipUnpinned,
     ClipUntagged,
     Fact,
     HoldPlaced,
@@ -122,6 +123,21 @@ def test_holds_count_until_they_are_released_or_over() -> None:
     assert (row["holds"], row["legal_holds"], row["held_until"], row["held"]) == (1, 1, None, True)
     row = clip_after(place("a", "legal", None), HoldReleased(hold="a", kind="legal", reason=None))
     assert (row["holds"], row["legal_holds"], row["held"]) == (0, 0, False)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (100,)])
+def test_a_pin_keeps_until_its_end_and_a_later_one_takes_its_place(sizes: tuple[int, ...]) -> None:
+    over, far = START + timedelta(hours=1), START + timedelta(days=365 * 500)
+    names = ("pinned", "pin_reason", "pinned_until", "pinned_by")
+
+    def after(*facts: Fact) -> list[Any]:
+        row = clip_after(*facts, sizes=sizes)
+        return [row[name] for name in names]
+
+    assert after(ClipPinned(reason="a", until=far)) == [True, "a", far, "ann"]
+    assert after(ClipPinned(reason="a", until=over)) == [False, "a", over, "ann"], "it ended by itself"
+    assert after(ClipPinned(reason="a", until=over), ClipPinned()) == [True, None, None, "ann"]
+    assert after(ClipPinned(reason="a", until=far), ClipUnpinned()) == [False, None, None, None]
 
 
 @pytest.mark.parametrize("sizes", [(1,), (2,), (100,)])

@@ -12,6 +12,7 @@ from voxledger.catalog.events import (
     AudioStored,
     AudioUploadFailed,
     ClipMarked,
+    ClipPinned,
     ClipPurged,
     ClipRestored,
     ClipUnmarked,
@@ -126,11 +127,14 @@ def test_the_past_is_measured_by_the_moment_that_is_asked_for() -> None:
     clip, history = new_id(), History()
     history.add(completed(), clip)
     history.add(HoldPlaced(hold="h", kind="ordinary", until=START + timedelta(days=1), review=None, reason="why"), clip)
+    history.add(ClipPinned(until=START + timedelta(days=1)), clip)
     folded = Folded(history)
-    projections.as_of(folded.connection, 2, START + timedelta(hours=1))
+    projections.as_of(folded.connection, 3, START + timedelta(hours=1))
     assert folded.clip(clip)["held"]
-    projections.as_of(folded.connection, 2, START + timedelta(days=2))
+    assert folded.clip(clip)["pinned"]
+    projections.as_of(folded.connection, 3, START + timedelta(days=2))
     assert not folded.clip(clip)["held"]
+    assert not folded.clip(clip)["pinned"]
 
 
 def test_a_voice_stands_until_consent_ends() -> None:

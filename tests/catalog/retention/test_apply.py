@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import PolicyError, StoreUnavailable
-from voxledger.catalog.events import AudioStored, ClipUntagged, HoldPlaced, decode
+from voxledger.catalog.events import AudioStored, ClipPinned, ClipUntagged, HoldPlaced, decode
 from voxledger.catalog.objects.deleting import Answer
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.retention import Retention
@@ -48,6 +48,22 @@ def test_a_clip_is_marked_first_and_purged_after_its_grace(world: World) -> None
     assert world.types(young) == ["ClipMarked", "ClipUnmarked"]
     assert {key for key in world.store.names() | world.cached() if clip in key} == set()
     assert {key for key in world.cached() if young in key}
+
+
+def test_a_pin_with_an_end_keeps_until_then(world: World) -> None:
+    clip = world.clip()
+    retention = world.retention(ALL)
+    world.record(ClipPinned(reason=None, until=world.now + 3 * DAY), clip)
+    assert retention.apply(now=world.now + 3 * DAY - timedelta(seconds=1)).marked == 0
+    assert retention.apply(now=world.now + 3 * DAY).marked == 1
+
+
+def test_a_hold_takes_a_mark_back_and_says_so(world: World) -> None:
+    clip = world.clip()
+    retention, later = marked_and_due(world)
+    world.record(HOLD, clip)
+    assert retention.apply(now=later).unmarked == 1
+    assert world.events(clip)[-1][1]["reason"] == "held"
 
 
 def test_events_name_plan_rule_and_end_of_grace(world: World) -> None:
@@ -304,6 +320,18 @@ def test_a_purged_clip_never_answers_a_request_again(world: World) -> None:
     retention.apply(now=later)
     with journal.transaction() as write:
         assert write.fingerprint("fingerprint") is None
+
+
+def test_outside_the_purge_window_nothing_is_purged_and_the_result_says_when(world: World) -> None:
+    clip, fresh = world.clip(), world.clip(age=DAY)
+    retention, _ = marked_and_due(world, purge_window="01:00-05:00")
+    noon = (world.now + 8 * DAY).replace(hour=12, minute=0)
+    done = retention.apply(now=noon)
+    assert (done.purged, done.marked, done.waiting) == (0, 1, 1)
+    assert done.opens == (noon + DAY).replace(hour=1, second=0, microsecond=0)
+    assert (world.types(clip), world.types(fresh)) == (["ClipMarked"], ["ClipMarked"])
+    assert world.store.asked == []
+    assert retention.apply(now=done.opens).purged == 1
 
 
 def test_an_absent_store_stops_the_run_before_it_begins(world: World) -> None:
