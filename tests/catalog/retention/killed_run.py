@@ -1,4 +1,7 @@
-"""A retention run that is killed at its Nth step: before or after a journal transaction, or around a deletion."""
+"""A retention run that is killed at its Nth step: before or after a journal transaction, or around a deletion.
+
+Or, with `undo PLAN` or `restore CLIP` behind the time, one that is killed where VOXLEDGER_FAILPOINT says.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from voxledger.catalog.journal import Journal, Transaction
+from voxledger.catalog.objects import Store
+from voxledger.catalog.retention import Retention
+from voxledger.catalog.settings import Settings
+from voxledger.catalog.settings import Store as StoreSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import ALL_CLIPS, FolderStore, World
 
 steps = itertools.count(1)
-root, later, last = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]), int(sys.argv[3])
+root, later, what = Path(sys.argv[1]), datetime.fromisoformat(sys.argv[2]), sys.argv[3]
+last = int(what) if what.isdigit() else 0
 
 
 def step() -> None:
@@ -32,6 +40,14 @@ class Killed(FolderStore):
 
 
 world = World(root)
+if what == "undo":
+    world.retention(ALL_CLIPS).undo(sys.argv[4])
+if what == "restore":
+    store = Store(world.home, StoreSettings())
+    found = Retention(world.home, Settings(), world.recorder, world.keeper, lambda: store)
+    found.restore(sys.argv[4])
+if not last:
+    sys.exit()
 world.store = Killed(root / "objects")
 transaction = Journal.transaction
 

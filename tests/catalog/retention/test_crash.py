@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from voxledger.catalog.settings import ExpireRule
+from voxledger.catalog.events import ObjectMissing
+from voxledger.catalog.objects import Store
+from voxledger.catalog.retention import Retention
+from voxledger.catalog.settings import ExpireRule, Settings
+from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:
     from conftest import World
@@ -45,3 +51,36 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: in
     assert world.recorder.journal.open_tasks("upload", purged) == 0
     again = retention.apply(now=later)
     assert (again.marked, again.unmarked, again.purged, again.skipped, again.failed) == (0, 0, 0, (), ())
+
+
+def killed(world: World, place: str, *words: str) -> int:
+    """How a child ended that did this, with a failpoint armed."""
+    command = [sys.executable, CHILD, str(world.home.path.parent), world.now.isoformat(), *words]
+    return subprocess.run(command, check=False, env={**os.environ, "VOXLEDGER_FAILPOINT": place}).returncode
+
+
+def test_undoing_that_was_killed_is_finished_by_the_next(world: World) -> None:
+    clip = world.clip()
+    plan = world.retention(ALL_CLIPS).apply(now=world.now).plan
+    assert killed(world, "undo.after_batch", "undo", plan) == -signal.SIGKILL
+    world.retention(ALL_CLIPS).undo(plan)
+    assert world.types(clip) == ["ClipMarked", "ClipUnmarked"]
+
+
+@pytest.mark.parametrize("place", ["retrieve.after_fetch", "retrieve.after_upload"])
+def test_restoring_that_was_killed_is_finished_by_the_next(world: World, place: str) -> None:
+    clip = world.clip(stored=False, sha256=hashlib.sha256(b"audio").hexdigest())
+    [key] = world.cached()
+    lost = ObjectMissing(bucket="indextts-audio", bytes=5, key=key, state="absent", found_bytes=None, found_etag=None)
+    world.record(lost, clip)
+    assert killed(world, place, "restore", clip) == -signal.SIGKILL
+    store = Store(world.home, StoreSettings())
+    try:
+        done = Retention(world.home, Settings(), world.recorder, world.keeper, lambda: store).restore(clip)
+        assert [back.clip for back in done.restored] == [clip]
+        assert store.get("indextts-audio", key) == b"audio"
+        assert [name for name, _ in world.events(clip)].count("ClipRestored") == 1
+    finally:
+        store.close()
+        assert store.embedded is not None
+        store.embedded.stop()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.fault_proxy import Fault, FaultProxy
+from tests.s3 import S3Server
 from voxledger.catalog.errors import StoreUnavailable
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.objects.store import Store
@@ -50,6 +53,54 @@ def test_objects_records_and_files_are_gone_and_others_stay(world: World, store:
     [key] = world.cached()
     assert young in key
     assert left == {key, record_key(key)}
+
+
+def test_in_a_bucket_with_versions_all_of_them_go_and_the_log_names_them(
+    world: World, ceph_store: S3Server, bucket: str
+) -> None:
+    store = Store(world.home, ceph_store.settings(audio=bucket))
+    store.ensure_bucket(bucket)
+    store.request(
+        "V", lambda s3: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    )
+    key = "ann/default/one.wav"
+    clip = world.clip(stored=False, bucket=bucket, key=key)
+    for name in (key, key, record_key(key), f"{key}.others"):
+        store.put(bucket, name, b"audio")
+    mine = retention(world, store)
+    mine.apply(now=world.now)
+    done = mine.apply(now=world.now + 7 * DAY)
+    assert (done.purged, done.freed_bytes, done.failed, done.kept) == (1, 5, (), ())
+    page = store.request("VERSIONS", lambda s3: s3.list_object_versions(Bucket=bucket))
+    assert [found["Key"] for found in page["Versions"]] == [f"{key}.others"]
+    assert "DeleteMarkers" not in page
+    with world.keeper.reading() as reading:
+        [(purged, answer, versions, kept)] = reading.tuples(
+            "SELECT clip::VARCHAR, answer, versions, kept_bytes FROM purges"
+        )
+    assert (purged, answer, len(versions), kept) == (clip, "Deleted", 3, 0)
+    store.close()
+
+
+def test_what_the_store_refuses_of_a_batch_is_named_and_tried_again_by_the_next_run(
+    world: World, rclone_store: S3Server, bucket: str
+) -> None:
+    with FaultProxy(rclone_store.port) as proxy:
+        store = Store(world.home, rclone_store.settings(url=proxy.url, audio=bucket))
+        clips = [world.clip(stored=False, bucket=bucket, key=f"ann/default/{name}.wav") for name in "abc"]
+        for name in "abc":
+            store.put(bucket, f"ann/default/{name}.wav", b"audio")
+        mine = retention(world, store)
+        mine.apply(now=world.now)
+        line = re.compile(rb"<Deleted>\s*<Key>ann/default/b.wav</Key>.*?</Deleted>", re.DOTALL)
+        refusal = b"<Error><Key>ann/default/b.wav</Key><Code>AccessDenied</Code></Error>"
+        proxy.faults = [Fault(method="POST", path="delete", rewrite=lambda body: line.sub(refusal, body))]
+        done = mine.apply(now=world.now + 7 * DAY)
+        assert (done.purged, [note.clip for note in done.failed]) == (2, [clips[1]])
+        assert world.events(clips[1])[-1][1]["failure"] == "AccessDenied"
+        assert mine.apply(now=world.now + 7 * DAY).purged == 1
+        assert [world.types(clip)[-1] for clip in clips] == ["ClipPurged"] * 3
+        store.close()
 
 
 def test_a_bucket_that_was_never_made_holds_nothing(world: World, store: Store) -> None:
