@@ -22,7 +22,8 @@ VoxledgerError                 the root of everything that a user may see
 ├── ErasureError                   somebody cannot be erased, or exported, as it was asked
 │   └── SubjectNotFound                nobody is called so, or nothing is held about them
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
-    └── ExpressionError                an expression of a policy is not right
+    ├── ExpressionError                an expression of a policy is not right
+    └── HoldError                      a hold cannot be placed, renewed or released as it was asked
 """
 
 from __future__ import annotations
@@ -131,6 +132,10 @@ class ExpressionError(PolicyError):
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message)
         self.offset = offset
+
+
+class HoldError(PolicyError):
+    """A hold cannot be placed, renewed or released as it was asked."""
 
 
 class ErasureError(VoxledgerError):

@@ -4,6 +4,7 @@ from voxledger.catalog.retention.applying.executor import Applied, Note
 from voxledger.catalog.retention.applying.restoring import Back, Restored
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone
+from voxledger.catalog.retention.holds import Hold, Released
 from voxledger.catalog.retention.planning import Amount, BudgetSummary, Fuse, KeepSummary, Plan, RuleSummary
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.retention import Retention
@@ -15,10 +16,12 @@ __all__ = [
     "BudgetSummary",
     "Deletable",
     "Fuse",
+    "Hold",
     "KeepSummary",
     "Note",
     "Plan",
     "Policy",
+    "Released",
     "Restored",
     "Retention",
     "RuleSummary",

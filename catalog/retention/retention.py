@@ -24,6 +24,7 @@ from voxledger.catalog.retention.applying.purge import Purger
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone, undo
 from voxledger.catalog.retention.explain import explain
+from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.planning.planner import Plan, make
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.checking import Finding, checked
@@ -76,6 +77,13 @@ class Retention:
         """
         with self._keeper.reading(as_of=as_of) as reading:
             return make(reading, self.policy, now or as_of or present(), every=every)
+
+    def page(self, plan: Plan) -> str:
+        """A plan as one HTML page, with the clips that something happens to, the largest first."""
+        from voxledger.catalog.retention.planning.page import page
+
+        with self._keeper.reading(fresh=False) as reading:
+            return page(plan, reading)
 
     def check(self, file: Path | None = None) -> tuple[Policy | None, list[Finding]]:
         """Everything that is wrong or doubtful about the policy of this HOME, or that of a file; changes nothing.
@@ -178,6 +186,61 @@ class Retention:
         Raises ClipNotFound when no clip, or more than one, has this id or ends like this.
         """
         return explain(self._keeper, self.policy, reference, now or present())
+
+    @lazy
+    def _holds(self) -> Holds:
+        return Holds(self._recorder, self._keeper, lambda: self._recorder.vault.actor(self._actor))
+
+    def hold(
+        self,
+        *references: str | Clip,
+        reason: str,
+        where: str | None = None,
+        plan: str | None = None,
+        until: datetime | None = None,
+        legal: bool = False,
+        review: datetime | None = None,
+        now: datetime | None = None,
+        progress: Counting | None = None,
+    ) -> Hold:
+        """Keep clips: those named, those that a plan has marked, and those for which the expression `where` is true now.
+
+        An ordinary hold ends `until` then, or when it is released. A legal one, the deed of an admin, also stands against
+        erasure; it has a day of `review` instead of an end. Marks are taken back by the next run. Raises HoldError, also when
+        the deletion of a named clip has begun; ClipNotFound; QueryError for `where`. Nothing is held then.
+        """
+        return self._holds.place(
+            references, plan=plan, where=where, reason=reason, until=until, legal=legal, review=review,
+            now=now or present(), progress=progress,
+        )  # fmt: skip
+
+    def renew(
+        self,
+        hold: str,
+        *,
+        reason: str | None = None,
+        until: datetime | None = None,
+        review: datetime | None = None,
+        now: datetime | None = None,
+        progress: Counting | None = None,
+    ) -> Hold:
+        """Give a hold another end, a legal one another day of review, on all its clips. Raises HoldError."""
+        return self._holds.renew(
+            hold, reason=reason, until=until, review=review, now=now or present(), progress=progress
+        )
+
+    def release(
+        self, hold: str, *, reason: str | None = None, now: datetime | None = None, progress: Counting | None = None
+    ) -> Released:
+        """Take a hold, named by its id or the end of it, off all its clips. Raises HoldError."""
+        return self._holds.release(hold, reason=reason, now=now or present(), progress=progress)
+
+    def holds(self, *, every: bool = False, due: bool = False, now: datetime | None = None) -> list[Hold]:
+        """The holds that keep clips at present, the oldest first; with `every` also those that are over.
+
+        With `due` only the legal ones whose day of review is past.
+        """
+        return self._holds.all(now or present(), every=every, due=due)
 
     def backtest(self, *files: Path, progress: Counting | None = None, **asked: Any) -> Backtest:
         """What policies would have done in the past: those of `files`, or that of this HOME. Changes nothing.

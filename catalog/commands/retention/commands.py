@@ -1,16 +1,18 @@
-"""Commands about what may go: `retention plan | apply | undo | restore | explain`."""
+"""Commands about what may go: `retention plan | apply | undo | restore | explain | hold | backtest`."""
 
 from __future__ import annotations
 
 from cyclopts import App
 
 from voxledger.catalog.commands.retention.applying import ApplyCommands
+from voxledger.catalog.commands.retention.backtest import BacktestCommands
 from voxledger.catalog.commands.retention.door import Door
 from voxledger.catalog.commands.retention.explaining import ExplainCommands
+from voxledger.catalog.commands.retention.holds import HoldCommands
 from voxledger.catalog.commands.retention.planning import PlanCommands
 from voxledger.catalog.terminal import Opener
 
-_GROUPS = (PlanCommands, ApplyCommands, ExplainCommands)
+_GROUPS = (PlanCommands, ApplyCommands, ExplainCommands, HoldCommands, BacktestCommands)
 
 
 class Commands:
