@@ -10,6 +10,7 @@ import msgspec
 from voxledger.catalog import platform
 from voxledger.catalog.cache import Size, size_on_record
 from voxledger.catalog.catalog import Catalog
+from voxledger.catalog.erasure.requests import unfinished
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, OpenTask
 from voxledger.catalog.objects.elsewhere import Elsewhere, noted
@@ -59,6 +60,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The local copies, when they were last counted; None when nobody has."""
     cache_limit: int
     """In bytes; 0 = none."""
+    erasures: int
+    """Erasures that wait for something; `voxledger erasures` says for what."""
     tasks: tuple[Waiting, ...]
     parked: tuple[OpenTask, ...]
     subscriptions: tuple[Behind, ...]
@@ -96,6 +99,7 @@ def status(
         uploading=tuple(working(home.uploads)),
         cache=size_on_record(home),
         cache_limit=settings.cache.max_bytes,
+        erasures=unfinished(home),
         tasks=tuple(
             Waiting(
                 kind=found.kind, state=found.state, count=found.count, oldest=found.oldest, next_due=found.next_due,

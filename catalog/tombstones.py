@@ -13,13 +13,13 @@ import msgspec
 
 from voxledger.catalog.errors import EventRejected, StoreError
 from voxledger.catalog.events import Draft, SubjectErased, new_id
+from voxledger.catalog.objects.policies import TOMBSTONES as PREFIX
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store
 
-PREFIX = "erased/"
 _FORMAT = 1
 _TOLD = "SELECT data ->> 'request' FROM events WHERE type = 'SubjectErased'"
 

@@ -304,6 +304,8 @@ def _print_status(found: Status) -> None:
             f"{task.kind}, {state}", f"{task.count:,}", format_span(max(0, round(now - task.oldest))),
             "after `voxledger store retry`" if task.state == "parked" else due, terminal.text(task.error or "·"),
         )  # fmt: skip
+    if found.erasures:
+        waits.add_row("erasures", f"{found.erasures:,}", "·", "·", "`voxledger erasures` says for what")
     for behind in found.subscriptions:
         if behind.waiting:
             waits.add_row(

@@ -21,6 +21,7 @@ from voxledger.catalog.objects.deleting import Deleter
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.progress import Progress
+from voxledger.catalog.settings import FILE_NAME
 
 _PAGE = 10_000
 _THREADS = 4
@@ -78,6 +79,11 @@ def make(
     if holds[0]:
         review = f"; it is looked at again on {holds[2]:%Y-%m-%d}" if holds[2] else ""
         notes.append(f"{holds[0]:,} clips are under {holds[1]:,} legal holds{review}: erasing waits for their release")
+    if subject.called and subject.called in _settings(home):
+        notes.append(
+            f"{FILE_NAME} names {subject.called!r}: it is yours, and is not changed; take the name out by hand, and let backups go that"
+            " are not encrypted and hold it"
+        )
     saved, note = _backups(backups)
     return Plan(
         id=_identity(subject, found),
@@ -132,6 +138,11 @@ def _objects(subject: Subject, keeper: Keeper, store: Store, progress: Progress)
             else:
                 objects += sum(not row["purged"] for row in mine) * (2 if store.wants_records else 1)
         progress("looking at the store", objects, None)
+
+
+def _settings(home: Home) -> str:
+    path = home.path / FILE_NAME
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _backups(backups: Backups) -> tuple[int, tuple[str, ...]]:

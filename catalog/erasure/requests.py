@@ -114,5 +114,10 @@ def requests(keeper: Keeper, home: Home) -> list[Request]:
     return found
 
 
+def unfinished(home: Home) -> int:
+    """How many wait, without opening the log."""
+    return sum(1 for _ in (home.path / FOLDER).glob("*.json"))
+
+
 def _path(home: Home, request: str) -> Path:
     return home.path / FOLDER / f"{request}.json"

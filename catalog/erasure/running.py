@@ -84,6 +84,7 @@ class Run:
     def go(self) -> Progressing:
         """Do what can be done; gives how far it has come. Raises StoreUnavailable and ErasureError before anything is lost."""
         state = self._state
+        state.save(self._home)  # from here on `status` tells of it
         if not words.forgotten(self._subject, self._recorder):
             words.close_door(self._subject, self._recorder, patience=self._patience)
             if not self._take_audio():
@@ -99,6 +100,7 @@ class Run:
         self._step("search", lambda: words.index_anew(self._search, self._progress))
         self._step("copies", lambda: words.drop_copies(self._home))
         self._step("backups", self._erase_backups)
+        self._note("logs", words.empty_logs(self._home))
         for target in self._targets:
             done = self._step(target.name, lambda: target.erase(state.request, self._subject, self._progress))  # noqa: B023  # called at once
             if target.name == "reports" and done is not None:

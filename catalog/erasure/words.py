@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,15 @@ def drop_copies(home: Home) -> Done:
         path.unlink()
         count += 1
     return Done(outcome="done", count=count, bytes=size) if count else NOTHING
+
+
+def empty_logs(home: Home) -> Done:
+    """The log of the embedded store: rclone writes keys there when something is odd about them. It is open, and begins anew."""
+    log = home.path / "store.log"
+    size = log.stat().st_size if log.exists() else 0
+    if size:
+        os.truncate(log, 0)
+    return Done(outcome="done", bytes=size) if size else NOTHING
 
 
 def copies(home: Home) -> int:

@@ -17,6 +17,8 @@ from voxledger.catalog.settings import Settings
 
 VERSION = "2012-10-17"
 """The version of the policy language, a constant of IAM."""
+TOMBSTONES = "erased/"
+"""How the keys of tombstones begin."""
 _WRITE = ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts")
 
 
@@ -98,11 +100,18 @@ def _retention(settings: Settings) -> list[Grant]:
 
 def _erasure(settings: Settings) -> list[Grant]:
     store = settings.store
-    actions = ("DeleteObject", "DeleteObjectVersion", "GetObject")
+    actions = ("DeleteObject", "DeleteObjectVersion", "GetObject", "AbortMultipartUpload")
     return [
         Grant(actions=actions, bucket=store.audio, prefix=clip_prefix(store.key)),
         Grant(actions=actions, bucket=store.voices, prefix=""),
-        *(Grant(actions=("ListBucket", "ListBucketVersions"), bucket=bucket) for bucket in (store.audio, store.voices)),
+        # Manifests are written anew, and a tombstone says that nobody comes back.
+        Grant(actions=(*actions, "PutObject"), bucket=store.backup, prefix=""),
+        Grant(actions=("GetObject", "PutObject"), bucket=store.events, prefix=TOMBSTONES),
+        *(
+            Grant(actions=("ListBucket", "ListBucketVersions", "GetBucketVersioning"), bucket=bucket)
+            for bucket in (store.audio, store.voices, store.backup)
+        ),
+        *_listing(store.events),
     ]
 
 

@@ -28,12 +28,15 @@ KEPT_WORDS = (KEPT, "Octopus gramophone", "calliopesession", "ratatouillename", 
 class World:
     """One HOME; `open` opens it as somebody, the server and its buckets in the settings."""
 
-    def __init__(self, path: Path, server: S3Server, bucket: str) -> None:
+    def __init__(self, path: Path, server: S3Server | None, bucket: str) -> None:
+        """Without a server it is the embedded store, whose objects are files of HOME."""
         self.path, self.server, self.bucket = path, server, bucket
-        self.settings: dict[str, Any] = {
-            "store_endpoint": server.url, "store_access_key": server.access_key, "store_secret_key": server.secret_key,
-            **{f"store_{name}": f"{bucket}-{name}" for name in ("audio", "events", "voices", "backup")},
-        }  # fmt: skip
+        self.settings: dict[str, Any] = {}
+        if server is not None:
+            self.settings = {
+                "store_endpoint": server.url, "store_access_key": server.access_key, "store_secret_key": server.secret_key,
+                **{f"store_{name}": f"{bucket}-{name}" for name in ("audio", "events", "voices", "backup")},
+            }  # fmt: skip
 
     @property
     def buckets(self) -> list[str]:
@@ -111,6 +114,8 @@ class World:
         for path in self.path.rglob("*"):
             name = str(path.relative_to(self.path))
             yield name, _unpacked(path.read_bytes()) if path.is_file() else b""
+        if self.server is None:
+            return
         with self.store() as store:
             for bucket in self.buckets:
                 if not self.server.keeps_metadata:  # rclone, which knows no versions
@@ -169,6 +174,16 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 def world(rclone_store: S3Server, tmp_path: Path, bucket: str) -> World:
     """On rclone."""
     return World(tmp_path / "home", rclone_store, bucket)
+
+
+@pytest.fixture
+def small_world(tmp_path: Path) -> Iterator[World]:
+    """With the embedded store."""
+    made = World(tmp_path / "home", None, "")
+    yield made
+    with made.open() as vox:
+        assert vox.store.embedded
+        vox.store.embedded.stop()
 
 
 @pytest.fixture

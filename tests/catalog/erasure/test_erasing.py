@@ -6,7 +6,8 @@ from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, W
 from voxledger.catalog.log.verify import verify
 
 
-def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(world: World) -> None:
+def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(small_world: World) -> None:
+    world = small_world
     made = world.live()
     world.back_up()
     with world.open() as vox:

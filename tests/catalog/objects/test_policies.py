@@ -50,7 +50,16 @@ ALLOWED: dict[str, set[str]] = {
     "uploader": {"put a clip", "put a segment", "tag a clip"},  # tags on what it puts need this right on AWS
     "reader": {"play a clip", "see that it is gone", "pull a model", "read a voice"},
     "retention": {"play a clip", "see that it is gone", "delete a clip", "tag a clip"},
-    "erasure": {"play a clip", "see that it is gone", "delete a clip", "list old versions", "read a voice"},
+    "erasure": {
+        "play a clip",
+        "see that it is gone",
+        "delete a clip",
+        "list old versions",
+        "read a voice",
+        "write a backup",
+        "prune a backup",
+        "copy into a backup",
+    },
     "models": {"pull a model", "push a model", "clean up models"},
     "backup": {"play a clip", "see that it is gone", "write a backup", "prune a backup", "copy into a backup"},
     "administrator": {"read the rules", "see that it is gone"},  # who may list is told that something is not there
