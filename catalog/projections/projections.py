@@ -37,8 +37,8 @@ opened (NULL where the key is gone).
 """
 
 RELATIONS = (
-    "clips", "passages", "generations", "plays", "ratings", "uploads", "holds", "marks", "purges", "voices", "models", "deliveries",
-    "reports", "changes", "events", "batches", "epochs", "projections", "unknown",
+    "clips", "passages", "generations", "plays", "ratings", "uploads", "holds", "marks", "purges", "plans", "policies", "voices",
+    "models", "deliveries", "reports", "changes", "events", "batches", "epochs", "projections", "unknown",
 )  # fmt: skip
 """What SQL sees, in the order of docs/sql.md. `events`, `batches` and `epochs` are the log's own."""
 _WITH_CLOCK = frozenset({"clips", "holds", "voices"})

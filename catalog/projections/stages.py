@@ -83,6 +83,8 @@ STAGES = (
     _stage("tags", ["effects", "record", "update"], "ClipTagged", "ClipUntagged", WAITED),
     _stage("updating", ["changed"], *STEPS, WAITED),
     _stage("holds", ["update"], "HoldPlaced", "HoldReleased", WAITED),
+    _stage("plans", ["fold"], "RetentionPlanned"),
+    _stage("policies", ["fold"], "PolicyChanged"),
     _stage("voices", ["fold"], "VoiceRegistered", "VoiceWithdrawn"),
     _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored", "ModelRemoved", "ModelRolledBack"),
     _stage("deliveries", ["fold"], "DeliveryQuarantined"),
