@@ -81,8 +81,9 @@ class Audio:
         found: dict[str, Any] = {"count": int(clips), "bytes": int(size)}
         if self._failed:
             code, reason = next(iter(self._failed.items()))
-            note = f"the store did not let {sum(1 for _ in self._failed)} kinds of objects go, first: {code} ({reason})"
-            return Done(outcome="failed", note=note, **found)
+            if code == "StoreUnavailable":
+                return Done(outcome="waiting", note=f"the store has gone away: {reason}", **found)
+            return Done(outcome="failed", note=f"the store keeps what it should delete: {code} ({reason})", **found)
         if self._held:
             note = f"a legal hold keeps {_clips(self._held)}; release it, then the next run goes on"
             return Done(outcome="waiting", note=note, **found)

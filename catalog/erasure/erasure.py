@@ -156,7 +156,14 @@ class Erasure:
         event = self._recorder.emit(fact, subject=identity, actor=self._recorder.vault.actor(SYSTEM))
         failpoint("erasure.after_asked")
         return Request(
-            id=identity, scope=found.scope, target=found.target, plan=plan, asked=event.time, ended=None, outcomes={}
+            id=identity,
+            scope=found.scope,
+            target=found.target,
+            plan=plan,
+            position=event.position,
+            asked=event.time,
+            ended=None,
+            outcomes={},
         )
 
     def _run(self, request: Request, patience: float, progress: Progress) -> Outcomes:

@@ -57,8 +57,8 @@ SELECT DISTINCT sha256, name FROM voices WHERE state <> 'erased';
 -- name: requests
 -- Every erasure that was asked for, with its last outcome.
 SELECT asked.subject AS request, asked.data ->> 'scope' AS scope, asked.data ->> 'target' AS target, asked.data ->> 'plan' AS plan,
-    asked.time AS asked, ended.position AS position, ended.time AS ended, ended.data AS fact
-FROM (SELECT subject, data, time FROM events WHERE type = 'ErasureRequested') AS asked
+    asked.time AS asked, asked.position AS position, ended.time AS ended, ended.data AS fact
+FROM (SELECT position, subject, data, time FROM events WHERE type = 'ErasureRequested') AS asked
 LEFT JOIN (
     SELECT subject, max(position) AS position, arg_max(time, position) AS time, arg_max(data, position) AS data FROM events
     WHERE type = 'SubjectErased' GROUP BY subject) AS ended USING (subject)

@@ -67,12 +67,13 @@ class Progressing(msgspec.Struct, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """An erasure that was asked for. `notes` say, target by target, what an open one waits for."""
+    """An erasure that was asked for at a position of the log. `notes` say, target by target, what an open one waits for."""
 
     id: str
     scope: Erased
     target: str
     plan: str
+    position: int
     asked: datetime
     ended: datetime | None
     outcomes: Mapping[str, Outcome]
@@ -102,6 +103,7 @@ def requests(keeper: Keeper, home: Home) -> list[Request]:
             scope=row["scope"],
             target=row["target"],
             plan=row["plan"],
+            position=row["position"],
             asked=row["asked"].astimezone(UTC),
             ended=row["ended"].astimezone(UTC) if row["ended"] else None,
             outcomes=fact.get("outcomes", {}),

@@ -85,7 +85,7 @@ class Run:
         """Do what can be done; gives how far it has come. Raises StoreUnavailable and ErasureError before anything is lost."""
         state = self._state
         state.save(self._home)  # from here on `status` tells of it
-        if not words.forgotten(self._subject, self._recorder):
+        if not words.forgotten(self._subject, self._recorder, since=self._request.position):
             words.close_door(self._subject, self._recorder, patience=self._patience)
             if not self._take_audio():
                 state.save(self._home)
@@ -98,6 +98,8 @@ class Run:
         self._note("key", Done(outcome="done") if state.key_destroyed else NOTHING)
         self._step("catalog", lambda: words.fold_anew(self._keeper, self._progress))
         self._step("search", lambda: words.index_anew(self._search, self._progress))
+        if self._subject.scope == "voice" and not self._take_late():
+            return state
         self._step("copies", lambda: words.drop_copies(self._home))
         self._step("backups", self._erase_backups)
         self._note("logs", words.empty_logs(self._home))
@@ -133,6 +135,17 @@ class Run:
         parts = Unfinished(self._home.uploads, self._recorder).sweep(self._store)
         self._note("parts", Done(outcome="done", count=parts) if parts else NOTHING)
         return True
+
+    def _take_late(self) -> bool:
+        """What was just being spoken with the voice when its clips were taken: nobody can tell that beforehand."""
+        state = self._state
+        audio = Audio(self._home, self._recorder, self._keeper, self._deleter, patience=self._patience)
+        done = audio.erase(state.request, self._subject, self._progress)
+        if done.outcome in _ENDED:
+            state.clips, state.objects = done.count, state.objects + audio.objects
+            return True
+        self._note("audio", done)
+        return False
 
     def _erase_backups(self) -> Done:
         """By the ids of clips, which the log keeps, and the hashes of recordings."""

@@ -29,13 +29,17 @@ _OWN = frozenset({"store", "segments", "cache", "voices", "speech", "models", "u
 
 
 def close_door(subject: Subject, recorder: Recorder, *, patience: float) -> None:
-    """From here on nothing is recorded for the actor any more: the name leads to somebody new, and what waits is given up.
+    """From here on nothing is recorded for the actor any more: the name leads to somebody new, and what waits is given up. A voice is
+    refused.
 
     Waits for clips that are being made. Raises ErasureError when that takes longer than `patience` seconds.
     """
-    if subject.scope != "actor":
-        return
     journal = recorder.journal
+    if subject.scope == "voice":
+        with journal.transaction() as write:
+            for query in ("forget_recordings", "forget_names"):
+                write.connection.execute(_SQL[query], (subject.target,))
+        return
     with journal.transaction():  # whoever records looks for the name within one: before this, or after it
         recorder.vault.detach(subject.target)
     deadline = time.monotonic() + patience
@@ -63,11 +67,11 @@ def forget(subject: Subject, recorder: Recorder) -> None:
         recorder.vault.forget_voice(subject.target, recorder.journal.head())
 
 
-def forgotten(subject: Subject, recorder: Recorder) -> bool:
-    """Whether that has happened."""
+def forgotten(subject: Subject, recorder: Recorder, *, since: int) -> bool:
+    """Whether that has happened, after a position: a voice may have been erased before, and registered again."""
     if subject.scope == "actor":
         return recorder.vault.destroyed(subject.target)
-    return subject.target in recorder.vault.forgotten_voices()
+    return recorder.vault.forgotten_voices().get(subject.target, -1) >= since
 
 
 def fold_anew(keeper: Keeper, progress: Progress) -> Done:

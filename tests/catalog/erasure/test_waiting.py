@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tests.building import completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
-from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound
+from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
+from voxledger.catalog.events import new_id
+from voxledger.catalog.vault import Vault
 from voxledger.synth.errors import ConsentEnded, SynthesisError
+from voxledger.synth.studio import attempt
 
 
 def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_at_once(world: World) -> None:
@@ -74,7 +81,7 @@ def test_a_store_that_goes_away_stops_it_before_the_key(world: World) -> None:
             pass
         else:
             assert not done.finished
-            assert done.outcomes["audio"] == "failed"
+            assert done.outcomes["audio"] == "waiting"
         assert vox.vault.key(plan.subject.target)
         assert vox.erasure.waiting()
     world.settings["store_endpoint"] = endpoint
@@ -85,8 +92,13 @@ def test_a_store_that_goes_away_stops_it_before_the_key(world: World) -> None:
 def test_a_voice_goes_with_its_name_and_what_was_spoken_with_it(world: World) -> None:
     world.live()
     with world.open() as vox:
+        sha256 = vox.voices.show("Vellichor").sha256
+        said = completed(
+            voice_sha256=sha256, voice_name="Vellichor", text="Said by Kept.", actor_label=KEPT, key="k/l/m.wav"
+        )
+        spoken = vox.recorder.emit(said, subject=new_id(), actor=vox.vault.actor(KEPT)).subject
         plan = vox.erasure.plan(voice="vellichor")
-        assert (plan.recordings, plan.clips) == (2, 0)
+        assert (plan.recordings, plan.clips) == (2, 1)
         done = vox.erasure.apply(plan)
         assert done.finished, done
         assert not done.key_destroyed
@@ -94,6 +106,13 @@ def test_a_voice_goes_with_its_name_and_what_was_spoken_with_it(world: World) ->
         with pytest.raises((ConsentEnded, SynthesisError)):
             vox.voices.resolve("Vellichor")
         assert vox.voices.resolve("Bobvoice")
+        clip = vox.catalog.clip(spoken)
+        assert (clip.state, clip.voice, clip.text) == ("purged", None, "Said by Kept.")
+        assert all(event.type for event in vox.catalog.history(spoken))
+        registered = vox.voices.add(
+            "Anew", world.path / "cache" / vox.catalog.clips(actor=GONE)[0].key, own=True, force=True
+        )
+        assert registered.sha256 != sha256 or vox.voices.show("Anew").state == "registered"
     found = world.found(GONE_WORDS)
     assert "Vellichor" not in found
     assert "harpsichordia" in found
@@ -119,3 +138,40 @@ def test_mixpanel_is_asked_until_it_has_forgotten(world: World) -> None:
             assert vox.erasure.resume()[0].finished
             assert not vox.erasure.waiting()
             assert vox.erasure.requests()[0].outcomes["mixpanel"] == "done"
+
+
+def test_what_is_made_while_its_actor_is_erased_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.open(GONE) as vox:
+        vox.speak("First.", engine="espeak", language="en")
+        write = attempt.write
+
+        def erased_meanwhile(*given: Any) -> Any:
+            clip = write(*given)
+            with world.open() as other:
+                other.vault.detach(other.erasure.subject(actor=GONE).target)
+            return clip
+
+        monkeypatch.setattr(attempt, "write", erased_meanwhile)
+        with pytest.raises(VaultError, match="erased while it was made"):
+            vox.speak("Second.", engine="espeak", language="en")
+        assert [clip.text for clip in vox.catalog.clips()] == ["First."]
+        assert len([path for path in (world.path / "cache").rglob("*") if path.is_file()]) == 1
+
+
+def test_a_destroyed_key_is_gone_from_the_file_and_in_every_process(tmp_path: Path) -> None:
+    path = tmp_path / "vault.sqlite"
+    one, other = Vault(path), Vault(path)
+    gone, kept = one.actor("ann"), one.actor("bob")
+    assert other.key(gone.id)
+    assert one.destroy(gone.id)
+    assert other.key(gone.id) is None
+    assert other.destroyed(gone.id)
+    assert other.known("ann") is None
+    assert other.key(kept.id)
+    assert other.actor("ann").id != gone.id
+    content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert gone.key not in content
+    assert kept.key in content
+    assert not one.destroy(gone.id)
+    for vault in (one, other):
+        vault.close()
