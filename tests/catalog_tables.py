@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 _SPACE = UUID("8f2b3c52-0000-7000-8000-000000000000")
 _DEFAULTS = {
-    "position": 1, "tail": 0, "actor": "ann", "actor_id": "a1", "session": "s", "emotion": "happy", "bucket": "b", "pinned": False,
+    "tail": 0, "actor": "ann", "actor_id": "a1", "session": "s", "emotion": "happy", "bucket": "b", "pinned": False,
     "bytes": 10, "duration_us": 1000, "ratings": 0, "plays": 0, "reuses": 0, "cached": True, "holds": 0, "legal_holds": 0,
     "changed": 1, "suspect": [],
 }  # fmt: skip
@@ -41,6 +41,7 @@ class Tables:
             "CREATE TABLE events (position BIGINT, type VARCHAR, version SMALLINT, subject VARCHAR, data VARCHAR, recorded TIMESTAMPTZ)"
         )
         self.reading = Reading(self._ask)
+        self._added = 0
 
     def _ask(self, query: str, parameters: Any) -> pa.Table:
         return self._connection.sql(query, params=parameters).to_arrow_table()
@@ -53,7 +54,8 @@ class Tables:
         """A clip, 100 days old unless `created` says otherwise; `used_since_mark`, `undone` and `linked_until` as the log tells them."""
         created = facts.pop("created", NOW - 100 * DAY)
         used, linked, undone = (facts.pop(key, None) for key in ("used_since_mark", "linked_until", "undone"))
-        row = {"id": id_of(name), "created": created, "last_used": created} | _DEFAULTS | facts
+        self._added += 1
+        row = {"id": id_of(name), "position": self._added, "created": created, "last_used": created} | _DEFAULTS | facts
         if isinstance(row.get("tags"), list):
             row["tags"] = "[" + ",".join(f'"{tag}"' for tag in row["tags"]) + "]" if row["tags"] else None
         self._insert("folded.clips", row)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from cyclopts import App
 
-from voxledger.catalog import terminal
+from voxledger.catalog import platform, terminal
 from voxledger.catalog.commands.retention.door import Door
+from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Most clips that a table names."""
-_WORDS = {
-    "finish": "purge again",
-    "purge": "purge now",
-    "mark": "mark",
-    "wait": "marked, in grace",
-    "unmark": "take mark back",
-    "keep": "keep",
-}
 
 
 class PlanCommands:
@@ -80,13 +73,14 @@ class PlanCommands:
             )
         return int(wrong)
 
-    def plan(self, *, every: bool = False, limit: int = SHOWN, json: bool = False) -> None:
+    def plan(self, *, every: bool = False, limit: int = SHOWN, out: Path | None = None, json: bool = False) -> None:
         """Show what the rules would do, and why. Changes nothing.
 
         **Examples**
 
             voxledger retention plan
             voxledger retention plan --every
+            voxledger retention plan --out plan.html
             voxledger retention plan --json > plan.json
 
         Parameters
@@ -95,19 +89,35 @@ class PlanCommands:
             Name every clip, also those that stay.
         limit
             How many clips are named at most; --json names all.
+        out
+            Write the plan as a page to this file, too.
         json
             Print one JSON document.
         """
         with self._opened() as door:
             plan = door.retention.plan(every=every)
+            if out is not None:
+                _write(out, door.retention.page(plan))
         if json:
             sys.stdout.write(plan.to_json() + "\n")
         else:
             print_plan(plan, every=every, limit=limit)
 
 
+def _write(out: Path, page: str) -> None:
+    try:
+        platform.write_atomic(out, page.encode())
+    except OSError as error:
+        raise PolicyError(f"{out} cannot be written: {error.strerror}; choose another place") from None
+
+
 def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
     """Print a plan's rules, its clips, its warnings and its blown fuses."""
+    from voxledger.catalog.retention.planning.page import (  # brings Polars, for which other commands need not wait
+        WORDS,
+        money,
+    )
+
     terminal.console.print(
         f"[bold]plan {plan.id}[/] of {terminal.count(plan.live, 'clip')}: {plan.condemned.clips:,} condemned,"
         f" {terminal.size(plan.condemned.bytes)}, {money(plan.cost_micro, plan.policy.currency)} a month"
@@ -116,12 +126,12 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
     _print_keep(plan)
     _print_budgets(plan)
     _print_notable(plan)
-    rows = plan.rows(*(_WORDS if every else ()), limit=limit)
+    rows = plan.rows(*(WORDS if every else ()), limit=limit)
     total = plan.frame.height if every else sum(amount.clips for name, amount in plan.amounts.items() if name != "keep")
     if rows.height:
         clips = terminal.table("", "clip", "decision", "why")
         for row in rows.iter_rows(named=True):
-            clips.add_row(f"[bold]{row['id'][-8:]}[/]", _WORDS[row["decision"]], terminal.text(row["reason"]))
+            clips.add_row(f"[bold]{row['id'][-8:]}[/]", WORDS[row["decision"]], terminal.text(row["reason"]))
         terminal.console.print(clips)
     if total > rows.height:
         terminal.console.print(f"[dim]{total - rows.height:,} more; --limit or --json shows them[/]")
@@ -136,12 +146,6 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
     for fuse in plan.fuses:
         if fuse.blown:
             terminal.console.print("[red]fuse[/] ", terminal.text(fuse.sentence()), sep="")
-
-
-def money(micro: int, currency: str) -> str:
-    """An amount of money: `0.42 USD`, and `0.00042 USD` where it is small."""
-    amount = micro / 1e6
-    return f"{amount:,.2f} {currency}" if amount >= 0.1 or not micro else f"{amount:.2g} {currency}"
 
 
 def _print_rules(plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -92,14 +92,17 @@ class Plan:
         """The clips with this decision, in order of their ids."""
         return self.frame.filter(pl.col("decision") == decision)["id"].sort().to_list()
 
-    def rows(self, *decisions: str, limit: int | None = None) -> pl.DataFrame:
+    def rows(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
         """Clips with `id, decision, rule, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
 
-        Ordered by urgency of the decision, then by id; only the first `limit` of them are put into words. Kept clips are
-        there only in a plan that was made with them.
+        Ordered by urgency of the decision, then by id; only the first `limit` of them, or those of `ids`, are put into
+        words. Kept clips are there only in a plan that was made with them.
         """
         wanted = decisions or tuple(name for name in DECISIONS if name != KEEP)
-        chosen = self.frame.filter(pl.col("decision").is_in(wanted)).sort("decision", "id")
+        chosen = self.frame.filter(pl.col("decision").is_in(wanted))
+        if ids is not None:
+            chosen = chosen.filter(pl.col("id").is_in(ids))
+        chosen = chosen.sort("decision", "id")
         return explained(chosen if limit is None else chosen.head(limit), self.policy, self.now)
 
     def notable(self, column: str, count: int = 3) -> list[dict[str, Any]]:
@@ -157,13 +160,13 @@ def make(
     time zone, and for a condition that DuckDB cannot answer.
     """
     present = aware(now)
-    position, recorded = reading.tuples(SQL["position"])[0]
+    position, recorded = reading.tuples(SQL["head"])[0]
     unknown = _unknown(policy, present, recorded, lag)
     deciding = Deciding(policy, present, blind=unknown is not None)
-    budgets = _budgets(reading, deciding, policy)
-    sums = _judged(reading.frame(deciding.query("sums"), deciding.values()), present)
-    rows = reading.frame(deciding.query("rows"), deciding.values(every=every, id=None))
-    frame = decided(rows, policy, present)
+    _cut(reading, deciding, policy)
+    grouped = reading.frame(deciding.sums(), deciding.values(every=every))
+    sums = _judged(grouped.drop("condemned", "others"), present)
+    frame = decided(_unfolded(grouped), policy, present)
     amounts = _amounts(sums)
     problems, warnings = warned(reading, policy, sums)
     return Plan(
@@ -176,7 +179,7 @@ def make(
         held=_sum(sums.filter(pl.col("cause").is_in(["legal hold", "held", "pinned"]))).clips,
         rules=_rules(policy, sums),
         keep=_keepers(policy, sums),
-        budgets=budgets,
+        budgets=_budgets(policy, sums),
         fuses=_fuses(policy, amounts),
         unknown=unknown,
         problems=problems,
@@ -187,8 +190,17 @@ def make(
 def one(reading: Reading, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
     """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it."""
     deciding = Deciding(policy, aware(now), matched=True)
-    _budgets(reading, deciding, policy)
-    return decided(reading.frame(deciding.query("rows"), deciding.values(every=True, id=clip)), policy, now)
+    _cut(reading, deciding, policy)
+    return decided(reading.frame(deciding.query("one"), deciding.values(id=clip)), policy, now)
+
+
+def _unfolded(grouped: pl.DataFrame) -> pl.DataFrame:
+    """The clips that stand in lists beside what they have in common, one row each."""
+    parts = []
+    for column in ("condemned", "others"):
+        listed = grouped.select("cause", "rule", "keeper", "budget", column).drop_nulls(column)
+        parts.append(listed.explode(column).unnest(column))
+    return pl.concat(parts, how="diagonal_relaxed")
 
 
 def decided(rows: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
@@ -258,33 +270,45 @@ def _unknown(policy: Policy, now: datetime, recorded: datetime | None, lag: time
     return None
 
 
-def _budgets(reading: Reading, deciding: Deciding, policy: Policy) -> tuple[BudgetSummary, ...]:
-    """Each budget in its turn: how it stands after the ones before it, and how far down the list of worth it has to go."""
+def _cut(reading: Reading, deciding: Deciding, policy: Policy) -> None:
+    """Find out for each budget in its turn how far down the list of worth it has to go, and tell `deciding`."""
+    if not policy.budgets:
+        return
+    bounds = reading.tuples(deciding.bounds(), {"now": deciding.parameters["now"]})[0]
+    above = [number for number, budget in enumerate(policy.budgets) if bounds[number] > budget.max_bytes]
+    if not above:
+        return
+    found = reading.frame(deciding.candidates(above), deciding.values())
+    clips = found.select("clips").drop_nulls().explode("clips").unnest("clips")
+    stays = pl.Series("stays", np.ones(clips.height, dtype=bool))
+    for number in above:
+        value = clips[f"value_{number}"]
+        scoped = value.is_not_null()
+        freed = int(clips["bytes"].filter(scoped & ~stays).sum())
+        excess = int(found[f"stands_{number}"][0]) - freed - policy.budgets[number].max_bytes
+        movable = clips.with_columns(value=value).filter(scoped & value.is_not_nan() & stays)
+        if excess <= 0 or movable.is_empty():
+            continue
+        ordered = movable.select("value", "position", "bytes").sort("value", "position")
+        last = min(int((ordered["bytes"].cum_sum() < excess).sum()), ordered.height - 1)
+        cut = Cut(worth=float(ordered["value"][last]), position=int(ordered["position"][last]))
+        deciding.cuts[number] = cut
+        goes = (value < cut.worth) | (value == cut.worth) & (clips["position"] <= cut.position)
+        stays &= ~goes.fill_null(value=False)
+
+
+def _budgets(policy: Policy, sums: pl.DataFrame) -> tuple[BudgetSummary, ...]:
+    """How each budget stands once everything before it has gone."""
     found = []
     for number, budget in enumerate(policy.budgets):
-        scope = deciding.scope(number)
-        stands, movable = reading.tuples(deciding.query("budget", **scope), deciding.values())[0]
-        goes, excess = 0, int(stands) - budget.max_bytes
-        if excess > 0 and movable:
-            cut, goes = _cut(reading, deciding, scope, min(excess, int(movable)))
-            deciding.cuts[number] = cut
-        found.append(BudgetSummary(name=budget.name, limit=budget.max_bytes, stands=int(stands), goes=goes))
+        mine = sums.filter((pl.col("cause") == "over budget") & (pl.col("budget") == number))
+        before = pl.col("cause").is_in(["purging", "withdrawn", "expired"]) | (
+            (pl.col("cause") == "over budget") & (pl.col("budget") < number)
+        )
+        stands = sums.filter(~before.fill_null(value=False))[f"scoped_{number}"].sum()
+        goes = mine[f"scoped_{number}"].sum()
+        found.append(BudgetSummary(name=budget.name, limit=budget.max_bytes, stands=int(stands), goes=int(goes)))
     return tuple(found)
-
-
-def _cut(reading: Reading, deciding: Deciding, scope: Mapping[str, str], wanted: int) -> tuple[Cut, int]:
-    """How far to go to free so many bytes, and how many that frees."""
-    table = reading.table(deciding.query("values", **scope), deciding.values())
-    values = table.column("value").to_numpy()
-    sizes = table.column("bytes").to_numpy()
-    order = np.argsort(values, kind="stable")
-    freed = np.cumsum(sizes[order])
-    worth = float(values[order[int(np.searchsorted(freed, wanted))]])
-    below = int(sizes[values < worth].sum())
-    ties = reading.frame(deciding.query("ties", **scope), deciding.values(worth=worth))
-    running = ties["bytes"].cum_sum()
-    last = int((running < wanted - below).sum())
-    return Cut(worth=worth, id=str(ties["id"][last])), below + int(running[last])
 
 
 def _sum(sums: pl.DataFrame) -> Amount:

@@ -8,7 +8,7 @@ WITH facts AS NOT MATERIALIZED (
         {quality} AS quality, {consent}
     FROM {clips} AS clips {voices}
     WHERE clips.purged IS NULL
-), {ranks}
+), /* facts */ {ranks}
 marking AS (
     SELECT clip, arg_max(plays + reuses, position) AS uses FROM {changes}
     WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM {clips} WHERE delete_after IS NOT NULL AND purged IS NULL)
@@ -21,7 +21,7 @@ marking AS (
         AND contains(data::VARCHAR, '"link"')
     GROUP BY ALL
 ), judged AS (
-    SELECT facts.id, facts.created, facts.bytes, facts.duration_us, facts.actor_id, facts.plays + facts.reuses AS uses,
+    SELECT facts.id, facts.position, facts.created, facts.bytes, facts.duration_us, facts.actor_id, facts.plays + facts.reuses AS uses,
         facts.delete_after, facts.mark_rule, facts.mark_plan, facts.pin_reason, facts.pinned, facts.held, facts.legal_holds,
         facts.purge_started, linked.until AS linked_until, undone.undone,
         greatest(facts.last_used, coalesce(facts.restored, facts.last_used), coalesce(undone.undone, facts.last_used)) AS used,
@@ -59,7 +59,7 @@ marking AS (
 -- How much of what, by everything that a plan tells apart; with it the clips that something happens to, so that all clips are looked at
 -- once. Of one that is condemned for the first time little is asked: there may be millions.
 SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_after > $now AS graced, count(*)::BIGINT AS clips,
-    sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us,
+    sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us{scoped},
     list({id: id, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL) AS condemned,
     list({id: id, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires, mature: mature,
         linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan, pin_reason: pin_reason,
@@ -72,22 +72,17 @@ SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_a
     rule, keeper, budget, cause, bytes, duration_us, uses, matched, protecting
 FROM decided WHERE id = $id::UUID
 
--- name: budget
--- What stands in the scope of a budget once all that is condemned has gone.
-SELECT coalesce(sum(bytes) FILTER (cause NOT IN (0, 2, 11, 12)), 0)::BIGINT AS stands,
-    coalesce(sum(bytes) FILTER (cause IN (7, 8) AND evictable AND {value} IS NOT NULL AND NOT isnan({value})), 0)::BIGINT AS movable
-FROM decided WHERE {scope}
+-- name: bounds
+-- What lies in the scope of each budget at most: whoever is not above its limit even so need not be looked at.
+SELECT {bounds} FROM facts
 
--- name: values
--- What may go for a budget: worth and size, nothing else, for there may be millions.
-SELECT {value} AS value, bytes FROM decided
-WHERE {scope} AND cause IN (7, 8) AND evictable AND {value} IS NOT NULL AND NOT isnan({value})
+-- name: candidates
+-- What may go for budgets, with its worth to each (NULL: not in its scope, or of no worth that could be compared), and what counts for
+-- each. Numbers only, for there may be millions.
+SELECT {standing}, list({position: position, bytes: bytes, {values}}) FILTER (cause IN (7, 8) AND evictable AND ({scopes})) AS clips
+FROM decided
 
--- name: ties
--- Those of them that are worth the same, in the order in which they go.
-SELECT id::VARCHAR AS id, bytes FROM decided WHERE {scope} AND cause IN (7, 8) AND evictable AND {value} = $worth ORDER BY id
-
--- name: position
+-- name: head
 -- How far the tables have come, and the newest time that was acknowledged.
 SELECT position, (SELECT max(recorded) FROM events) AS recorded FROM projections WHERE name = 'catalog'
 
@@ -104,6 +99,6 @@ SELECT DISTINCT word FROM (SELECT {words} AS word FROM clips) WHERE word IN (SEL
 -- All words of a column, the most frequent first.
 SELECT word FROM (SELECT {words} AS word FROM clips) WHERE word IS NOT NULL GROUP BY word ORDER BY count(*) DESC, word LIMIT 10000
 
--- name: largest
--- How a clip stands in the catalog, for those that a summary names.
-SELECT id::VARCHAR AS id, actor, session, name, emotion, plays + reuses AS uses FROM clips WHERE id IN (SELECT unnest($ids::UUID[]))
+-- name: named
+-- What people call these clips.
+SELECT id::VARCHAR AS id, actor, session, name, plays + reuses AS uses FROM clips WHERE id IN (SELECT unnest($ids::UUID[]))

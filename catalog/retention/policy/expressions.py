@@ -67,13 +67,15 @@ _binder: list[duckdb.DuckDBPyConnection] = []
 class Expression(msgspec.Struct, frozen=True, kw_only=True):
     """A checked expression. `sql` is ready for a query over the columns of `columns()`, with `$now` as its only parameter.
 
-    `words` are (column, word) pairs that it compares for equality, such as `("tags", "scratch")`.
+    `words` are (column, word) pairs that it compares for equality, such as `("tags", "scratch")`. An order has its parts in `order`:
+    what to sort by, and how.
     """
 
     text: str
     sql: str
     columns: frozenset[str]
     words: tuple[tuple[str, str], ...] = ()
+    order: tuple[tuple[str, str], ...] = ()
 
 
 def boolean(text: str) -> Expression:
@@ -107,9 +109,9 @@ def ordering(text: str) -> Expression:
     for piece, order in zip(_split(asked), orders, strict=True):
         named |= _walk(order["expression"], len("SELECT 1 ORDER BY "))
         bare = re.sub(r"(?is)\s+(ASC|DESC)?\s*(NULLS\s+(FIRST|LAST))?\s*$", "", piece).strip()
-        parts.append(f"({bare}) {'DESC' if order['type'] == 'DESCENDING' else 'ASC'} NULLS LAST")
+        parts.append((f"({bare})", f"{'DESC' if order['type'] == 'DESCENDING' else 'ASC'} NULLS LAST"))
         _bind(bare, "anything")
-    return Expression(text=text, sql=", ".join(parts), columns=frozenset(named))
+    return Expression(text=text, sql=", ".join(map(" ".join, parts)), columns=frozenset(named), order=tuple(parts))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -94,7 +94,7 @@ def test_what_cannot_be_replayed_is_one_line(home: Path, tmp_path: Path, capsys:
         (["--max-regret", "much"], "is no share"),
         (["--rule", "happy ones"], "give --family too"),
         (["--policy", str(tmp_path / "none.toml")], "is not there"),
-        (["--trace", str(tmp_path / "none.csv")], "cannot be read"),
+        (["--trace", str(tmp_path / "none.csv")], "a trace has no emotion"),
         (["--since", "2020-01-01", "--until", "2019-01-01"], "is empty"),
     ):
         assert command(home, *arguments) == 1

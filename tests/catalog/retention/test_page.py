@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from voxledger.catalog.settings import Budget, ExpireRule, KeepRule, Newest
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+def test_a_plan_is_a_page_that_names_rules_budgets_and_the_largest_clips_first(world: World) -> None:
+    for number in range(5):
+        world.clip(bytes=100 * (number + 1), name=f"<b>take {number}</b>")
+    rule = ExpireRule(name="old", keep_for=86400.0, match="bytes < 250")
+    retention = world.retention(
+        rule,
+        keep=(KeepRule(name="newest", newest=Newest(n=1)),),
+        budgets=(Budget(name="all of it", match="all", max_bytes=650),),
+        max_percent=10.0,
+    )
+    plan = retention.plan(now=world.now)
+    html = retention.page(plan)
+    assert plan.id in html
+    assert "3 of 5 clips would go" in html
+    assert "&lt;b&gt;take 2&lt;/b&gt;" in html
+    assert "<b>take" not in html
+    assert "this run would mark 60 % of all clips" in html
+    shown = re.findall(r"<code>([0-9a-f]{8})</code>", html)
+    sizes = {row["id"][-8:]: row["bytes"] for row in plan.rows().to_dicts()}
+    assert sorted(sizes) == sorted(shown)
+    assert "<script" not in html
+    assert "http" not in html
+
+
+def test_an_empty_home_has_a_page_that_says_what_is_missing(world: World) -> None:
+    retention = world.retention()
+    assert "there are no rules: nothing can expire" in retention.page(retention.plan(now=world.now))
