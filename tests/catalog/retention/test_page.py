@@ -22,10 +22,10 @@ def test_a_plan_is_a_page_that_names_rules_budgets_and_the_largest_clips_first(w
     plan = retention.plan(now=world.now)
     html = retention.page(plan)
     assert plan.id in html
-    assert "3 of 5 clips would go" in html
+    assert "4 of 5 clips would go" in html
     assert "&lt;b&gt;take 2&lt;/b&gt;" in html
     assert "<b>take" not in html
-    assert "this run would mark 60 % of all clips" in html
+    assert "this run would mark 80 % of all clips" in html
     shown = re.findall(r"<code>([0-9a-f]{8})</code>", html)
     sizes = {row["id"][-8:]: row["bytes"] for row in plan.rows().to_dicts()}
     assert sorted(sizes) == sorted(shown)
