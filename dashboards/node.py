@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.cache import Cache
+    from voxledger.catalog.erasure import Erasure
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.log import Keeper
@@ -37,6 +38,10 @@ _LEARN_AGAIN = 3600.0
 """Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
 _ELSEWHERE = 3600.0
 """Seconds between two looks whether another HOME goes on as this node."""
+_FORGET = 3600.0
+"""Seconds between two looks whether an erasure that waits can go on."""
+_BRIEFLY = 5.0
+"""Seconds that such a look waits for uploads that run."""
 _TRIM = 60.0
 """Seconds between two looks whether the local cache is over its limit."""
 
@@ -75,6 +80,10 @@ class Door(Protocol):
     @property
     def mixpanel(self) -> Mixpanel:
         """Delivers."""
+
+    @property
+    def erasure(self) -> Erasure:
+        """Forgets."""
 
     @property
     def reports(self) -> Reports:
@@ -127,6 +136,7 @@ class Node:
             ("store", _LEARN, self._learn),
             ("cache", _TRIM, self._trim),
             ("elsewhere", _ELSEWHERE, self._look_elsewhere),
+            ("erasures", _FORGET, self._forget),
         ):
             scheduler.add_job(
                 self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
@@ -192,6 +202,15 @@ class Node:
         if found is not None and found.is_recent and str(found) != self._said.get("another home"):
             self._said["another home"] = str(found)
             _log.warning("%s", found)
+
+    def _forget(self) -> None:
+        """Erasures that waited for the release of a hold, for the store, or for Mixpanel go on."""
+        from voxledger.catalog.erasure.requests import unfinished
+
+        if unfinished(self._door.home):
+            for done in self._door.erasure.resume(patience=_BRIEFLY):
+                if done.finished:
+                    _log.info("the erasure %s is finished", done.request)
 
     def _trim(self) -> None:
         self._door.cache.check()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from tests.building import completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
+from tests.s3 import wait_for
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.vault import Vault
@@ -38,9 +42,10 @@ def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_a
         anew = vox.speak("Somebody new.", engine="espeak", language="en")
         assert vox.catalog.clip(anew.id).actor == GONE
     world.release(held)
+    _serve_until_finished(world)
     with world.open() as vox:
-        (finished,) = vox.erasure.resume()
-        assert (finished.finished, finished.clips) == (True, 3)
+        (finished,) = vox.erasure.requests()
+        assert (finished.is_open, finished.fact["clips"]) == (False, 3)
         assert vox.catalog.clip(held).text is None
         assert vox.catalog.clip(anew.id).text == "Somebody new."
         past = (
@@ -49,6 +54,16 @@ def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_a
             .as_py()
         )
         assert past == 3  # of the other one: erased words do not come back with the past
+
+
+def _serve_until_finished(world: World) -> None:
+    command = [sys.executable, "-m", "voxledger", "--home", str(world.path), "serve", "--no-web"]
+    node = subprocess.Popen(command, env={**os.environ, **world.environ}, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: not list((world.path / "erasing").glob("*.json")), "the node goes on with it", seconds=60)
+    finally:
+        node.terminate()
+        assert node.wait(60) == 0
 
 
 def test_a_stale_plan_and_unknown_names_change_nothing(world: World) -> None:
