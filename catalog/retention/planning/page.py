@@ -34,7 +34,8 @@ def page(plan: Plan, reading: Reading) -> str:
     first = chosen.sort(["bytes", "id"], descending=[True, False])["id"].head(SHOWN).to_list()
     named = {row["id"]: row for row in reading.rows(SQL["named"], {"ids": first})}
     rows = plan.rows(ids=first).to_dicts()
-    clips = [named.get(row["id"], {}) | row for row in rows]
+    told = {row["id"]: row for row in rows}
+    clips = [named.get(clip, {}) | told[clip] for clip in first]
     return _template().render(
         plan=plan, clips=clips, total=chosen.height, blown=[fuse for fuse in plan.fuses if fuse.blown], words=WORDS, day=_day,
         count=_count, size=terminal.size, money=money, moment=_moment, span=format_span, matches=_matches,

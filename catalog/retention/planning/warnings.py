@@ -15,14 +15,16 @@ EMPTY = "there are no rules: nothing can expire; write [[retention.rules]] into 
 
 
 def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Problems and warnings. A word that no clip ever had is a problem, unless the rule says `allow_unseen = true`.
+    """Problems and warnings. A word that no clip ever had is a problem, unless the rule says `allow_unseen = true`; a bucket is one
+    of few that somebody set up, and may be empty.
 
     restic once kept nothing because of a tag that was misspelt: a keep rule that protects nothing must not go unnoticed.
     """
     if policy.empty:
         return (EMPTY,), ()
-    problems = tuple(_unseen(reading, policy))
-    warnings = []
+    unseen = list(_unseen(reading, policy))
+    problems = tuple(said for column, said in unseen if column != "bucket")
+    warnings = [said for column, said in unseen if column == "bucket"]
     for rule in policy.rules:
         if rule.words == "every clip":
             warnings.append(f"{rule.title} has no condition: it matches every clip")
@@ -38,7 +40,7 @@ def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[
     return problems, tuple(warnings)
 
 
-def _unseen(reading: Reading, policy: Policy) -> Iterator[str]:
+def _unseen(reading: Reading, policy: Policy) -> Iterator[tuple[str, str]]:
     parts: list[Rule | KeepRule | Budget] = [*policy.rules, *policy.keep, *policy.budgets]
     asked: dict[str, set[str]] = {}
     for part in parts:
@@ -55,7 +57,10 @@ def _unseen(reading: Reading, policy: Policy) -> Iterator[str]:
                 what = column.removesuffix("s") if column == "tags" else column
                 near = get_close_matches(word, _all(reading, column), n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"{kind} {part.name!r} names {what} {word!r}, which no clip ever had{hint} (or say allow_unseen = true)"
+                yield (
+                    column,
+                    f"{kind} {part.name!r} names {what} {word!r}, which no clip ever had{hint} (or say allow_unseen = true)",
+                )
 
 
 def _seen(reading: Reading, column: str, words: set[str]) -> set[str]:

@@ -31,7 +31,13 @@ EVERY: Final = "all"
 WITHDRAWN: Final = "consent withdrawn"
 """What stands as the rule where the consent of a clip's voice was withdrawn."""
 _SUGAR = ("tag", "actor", "session", "emotion", "bucket")
+_SHORT = 40
 _T = TypeVar("_T")
+
+
+def _title(kind: str, name: str, words: str) -> str:
+    """What a rule asks for helps to know it again, unless it is long."""
+    return f"{kind} {name!r} ({words})" if len(words) <= _SHORT else f"{kind} {name!r}"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +52,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """How sentences call it: `rule 'scratch' (tag scratch)`."""
-        return f"rule {self.name!r} ({self.words})"
+        return _title("rule", self.name, self.words)
 
 
 class Newest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +75,7 @@ class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """How sentences call it."""
-        return f"keep rule {self.name!r} ({self.words})"
+        return _title("keep rule", self.name, self.words)
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +91,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """How sentences call it."""
-        return f"budget {self.name!r} ({self.words})"
+        return _title("budget", self.name, self.words)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,7 +318,7 @@ def _budget(budget: settings.Budget, number: int, price_micro: int) -> Budget:
 
 def budget_name(budget: settings.Budget, number: int) -> str:
     """What a budget is called that has no name of its own; nobody's name is made part of it."""
-    return budget.name or (f"budget of {budget.bucket}" if budget.bucket else f"budget {number + 1}")
+    return budget.name or budget.bucket or f"budget {number + 1}"
 
 
 def _condition(

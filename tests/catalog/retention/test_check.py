@@ -49,7 +49,7 @@ def test_everything_that_is_wrong_is_told_with_line_and_column(world: World) -> 
             "retention rule 'every' has no condition and would match every clip; if that is meant, write match = \"all\"",
         ),
         ("error", 13, 7, "keep rule 'loud': random() is not among the functions that a policy may call"),
-        ("error", 19, 1, "budget 'budget of b' has no limit; give it max_bytes or max_cost"),
+        ("error", 19, 1, "budget 'b' has no limit; give it max_bytes or max_cost"),
     ]  # fmt: skip
 
 

@@ -250,7 +250,7 @@ def test_a_budget_lets_the_least_valuable_go_until_it_is_met() -> None:
     made = plan(rows, budgets=(Budget(bucket="b", max_bytes=650),))
     assert made.ids("mark") == [id_of(f"c{number}") for number in range(4)]
     assert [(budget.stands, budget.goes, budget.lacks) for budget in made.budgets] == [(1000, 400, 0)]
-    assert made.rows("mark")["reason"][0] == "budget 'budget of b' (bucket b) is exceeded, and it is worth the least"
+    assert made.rows("mark")["reason"][0] == "budget 'b' (bucket b) is exceeded, and it is worth the least"
 
 
 def test_a_budget_never_takes_what_something_speaks_for_and_says_what_it_lacks() -> None:
