@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voxledger.catalog.errors import EventRejected, StoreError
-from voxledger.catalog.events import Draft, SubjectErased, new_id
+from voxledger.catalog.events import Draft, SubjectErased
 from voxledger.catalog.objects.policies import TOMBSTONES as PREFIX
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
@@ -26,17 +26,14 @@ _TOLD = "SELECT data ->> 'request' FROM events WHERE type = 'SubjectErased'"
 
 class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     """One erasure. `fact` is its SubjectErased as it stood when the words went, `event` the id under which a HOME records it that has
-    not heard of it.
+    not heard of it. `position` is how far the log of `node` had come then.
     """
 
     format: int = _FORMAT
     event: str
+    node: str
+    position: int
     fact: dict[str, Any]
-
-    @classmethod
-    def of(cls, fact: SubjectErased) -> Tombstone:
-        """The one of an erasure."""
-        return cls(event=new_id(), fact=msgspec.to_builtins(fact))
 
     @property
     def erased(self) -> SubjectErased:
@@ -85,22 +82,24 @@ def destroy(stones: Iterable[Tombstone], recorder: Recorder) -> int:
         erased = stone.erased
         if erased.key_destroyed:
             gone += not vault.destroyed(erased.target) and vault.destroy(erased.target)
-        elif erased.scope == "voice":
-            vault.forget_voice(erased.target, recorder.journal.head())
+        elif erased.scope == "voice" and stone.node == recorder.journal.node:
+            vault.forget_voice(erased.target, stone.position)
     return gone
 
 
 def record(stones: Iterable[Tombstone], recorder: Recorder, keeper: Keeper) -> int:
-    """Record those of which this log has not heard; gives how many."""
+    """Record those of which this log has not heard, and forget their voices up to there; gives how many."""
     with keeper.reading() as reading:
         told = {request for (request,) in reading.tuples(_TOLD)}
     system, drafts = recorder.vault.actor(SYSTEM), list[Draft]()
     for stone in stones:
-        fact = stone.erased
-        if fact.request not in told:
-            drafts.append(recorder.draft(fact, subject=fact.request, actor=system, event_id=stone.event))
-    if drafts:
-        recorder.journal.emit(*drafts)
+        erased = stone.erased
+        if erased.request not in told:
+            drafts.append(recorder.draft(erased, subject=erased.request, actor=system, event_id=stone.event))
+    for event, draft in zip(recorder.journal.emit(*drafts) if drafts else (), drafts, strict=True):
+        fact = msgspec.json.decode(draft.data)
+        if fact["scope"] == "voice":
+            recorder.vault.forget_voice(fact["target"], event.position)
     return len(drafts)
 
 

@@ -20,6 +20,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from voxledger.catalog import tombstones
 from voxledger.catalog.backup.audio import VOICES
 from voxledger.catalog.backup.erasing import erase as erase_from_backups
@@ -178,7 +180,10 @@ class Run:
         return Done(outcome="done", count=gone.backups, note=note)
 
     def _stone(self) -> Tombstone:
-        return Tombstone(event=self._state.event, fact=Tombstone.of(self._fact()).fact)
+        journal = self._recorder.journal
+        return Tombstone(
+            event=self._state.event, node=journal.node, position=journal.head(), fact=msgspec.to_builtins(self._fact())
+        )
 
     def _fact(self) -> SubjectErased:
         state = self._state

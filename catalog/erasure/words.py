@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxledger.catalog import platform
 from voxledger.catalog.erasure.subject import Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
 from voxledger.catalog.errors import ErasureError
@@ -91,10 +92,13 @@ def index_anew(search: SearchIndex, progress: Progress) -> Done:
 def drop_copies(home: Home) -> Done:
     """Delete copies of the catalog that lie in HOME: those moved aside as damaged, half a rebuild, and what was exported there."""
     count = size = 0
-    for path in _copies(home):
-        size += path.stat().st_size
-        path.unlink()
-        count += 1
+    with platform.locked(home.path / "rebuild.lock", blocking=False) as mine:
+        if not mine:
+            return Done(outcome="waiting", note="another process is writing the catalog anew; the next run goes on")
+        for path in _copies(home):
+            size += path.stat().st_size
+            path.unlink()
+            count += 1
     return Done(outcome="done", count=count, bytes=size) if count else NOTHING
 
 

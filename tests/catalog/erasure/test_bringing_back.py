@@ -11,6 +11,7 @@ from voxledger.catalog.backup import Backups
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.settings import load
+from voxledger.synth.errors import ConsentEnded
 
 
 def test_versions_go_and_no_restore_brings_them_back(ceph_world: World, tmp_path: Path) -> None:
@@ -74,3 +75,22 @@ def test_encrypted_backups_lose_the_audio_and_stay_whole(world: World, key: str)
         assert after.bytes < before[0][1]
         assert not vox.backups.prune(apply=False).objects
     assert GONE  # its words never stood there in the open
+
+
+def test_an_erased_voice_does_not_come_back_with_a_backup_from_before(world: World, tmp_path: Path) -> None:
+    vault = tmp_path / "saved.vault"
+    world.live()
+    world.back_up(vault=vault, vault_key="battery staple")
+    with world.open() as vox:
+        assert vox.erasure.apply(vox.erasure.plan(voice="Vellichor")).finished
+    new = World(tmp_path / "new", world.server, world.bucket)
+    with world.open() as vox:
+        restored = vox.backups.restore("latest", new.path, vault=vault, vault_key="battery staple", with_audio=True)
+        assert restored.erased == 0
+    with new.open() as vox:
+        with pytest.raises(ConsentEnded):
+            vox.voices.resolve(
+                vox.catalog.sql("SELECT sha256 FROM voices WHERE state = 'erased'").arrow()["sha256"][0].as_py()
+            )
+        assert vox.voices.resolve("Bobvoice")
+    assert "Vellichor" not in new.found(GONE_WORDS)

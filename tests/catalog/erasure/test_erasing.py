@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, World
 from voxledger.catalog.log.verify import verify
+from voxledger.cli import main
 
 
-def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(small_world: World) -> None:
+def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(
+    small_world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = small_world
     made = world.live()
     world.back_up()
@@ -15,10 +23,22 @@ def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(small_w
         vox.catalog.export(world.path / "exports" / "copy.duckdb")
     assert set(world.found(GONE_WORDS)) == set(GONE_WORDS)
 
-    done = world.erase()
+    monkeypatch.setenv("VOXLEDGER_GENERAL_ACTOR", "administratrix")
 
-    assert done.finished, done
-    assert (done.clips, done.key_destroyed) == (3, True)
+    def told(*arguments: str) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            main(["--home", str(world.path), *arguments, "--json"])
+        assert not ended.value.code
+        return json.loads(capsys.readouterr().out)
+
+    plan = told("erase", "--actor", GONE)
+    assert (plan["clips"], plan["pinned"], plan["recordings"], plan["copies"], plan["backups"]) == (3, 1, 2, 1, 1)
+    assert any("report" in words for words in plan["elsewhere"])
+    (done,) = told("erase", "--actor", GONE, "--plan", plan["id"], "--yes")
+    assert done["finished"], done
+    assert (done["clips"], done["key_destroyed"], done["reports"]) == (3, True, 1)
+    assert told("erasures") == []
+    assert [request["open"] for request in told("erasures", "--every")] == [False]
     assert world.found(GONE_WORDS) == {}
     with world.open(KEPT) as vox:
         page = vox.catalog.clips(actor=KEPT)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.building import completed
+from tests.building import NOBODY, completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
 from tests.s3 import wait_for
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
 from voxledger.catalog.events import new_id
+from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.vault import Vault
 from voxledger.synth.errors import ConsentEnded, SynthesisError
 from voxledger.synth.studio import attempt
@@ -190,3 +191,25 @@ def test_a_destroyed_key_is_gone_from_the_file_and_in_every_process(tmp_path: Pa
     assert not one.destroy(gone.id)
     for vault in (one, other):
         vault.close()
+
+
+def test_an_upload_that_runs_is_waited_for_and_one_that_waits_is_given_up(world: World) -> None:
+    endpoint, world.settings["store_endpoint"] = world.settings["store_endpoint"], NOBODY
+    world.settings["store_close_wait"] = 0
+    with world.open(GONE) as vox:
+        clips = [vox.speak(f"Zanzibar marmalade {number}.", engine="espeak", language="en") for number in range(2)]
+    world.settings["store_endpoint"] = endpoint
+    with world.open() as vox:
+        plan = vox.erasure.plan(actor=GONE)
+        vox.journal.hurry(UPLOAD)
+        (running, *_) = vox.journal.lease(UPLOAD, limit=1, seconds=600)
+        done = vox.erasure.apply(plan, patience=0.2)
+        assert (done.clips, done.finished) == (1, False)
+        assert "being uploaded" in done.notes["audio"]
+        assert vox.journal.open_tasks(UPLOAD, [clip.id for clip in clips]) == 1
+        with vox.journal.transaction() as write:
+            write.release_task(running)
+        (finished,) = vox.erasure.resume()
+        assert (finished.clips, finished.finished) == (2, True)
+        assert not vox.journal.open_tasks(UPLOAD, [clip.id for clip in clips])
+    assert world.found(GONE_WORDS) == {}
