@@ -136,7 +136,7 @@ def test_an_order_and_a_number_are_checked_likewise() -> None:
 def test_all_problems_are_found_at_once_each_with_its_place() -> None:
     section = Retention(
         rules=(EVERY, ExpireRule(name="b", keep_for=1, match="playz = 0")),
-        budgets=(Budget(bucket="b"),),
+        budgets=(Budget(bucket="c"),),
         purge_window="25:00",
     )
     policy, problems = compiled(section)
