@@ -16,15 +16,13 @@ from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.objects import client as seam
 from voxledger.catalog.objects.absence import Version, left_of, versions_of
 from voxledger.catalog.objects.patience import patiently
-from voxledger.catalog.parallel import in_parallel
+from voxledger.catalog.parallel import in_batches, in_parallel
 
 if TYPE_CHECKING:
     from voxledger.catalog.objects.store import Store
 
 LARGEST = 1000
 """Most keys of one DeleteObjects request."""
-_SMALLEST = 100
-"""Keys for which a request of their own is worth it, where several threads share them."""
 DELETED, LOCKED, KEPT, STILL_THERE, NO_ANSWER = "Deleted", "ObjectLocked", "VersionsKept", "StillThere", "NoAnswer"
 """Our own words among the codes of answers: gone; old versions that a lock protects; those that the access key may not delete or
 see; an object that is there although its deletion was accepted; a key that the answer does not mention."""
@@ -198,7 +196,7 @@ class Deleter:
                 self._wait(_FIRST * 2.0 ** (number - 1) * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, not a secret
             for _, words in in_parallel(
                 lambda some: self._request(bucket, some),
-                _slices(waiting, self._threads),
+                in_batches(waiting, LARGEST),
                 threads=self._threads,
                 name="delete",
             ):
@@ -255,12 +253,6 @@ def _keeps_versions(store: Store, bucket: str) -> bool | None:
             return False
         raise
     return "Status" in found
-
-
-def _slices(targets: Sequence[_Target], threads: int) -> list[Sequence[_Target]]:
-    """As many as keep all threads busy, none too large for a request."""
-    size = max(_SMALLEST, min(LARGEST, -(-len(targets) // threads)))
-    return [targets[start : start + size] for start in range(0, len(targets), size)]
 
 
 def _named(target: _Target) -> dict[str, str]:

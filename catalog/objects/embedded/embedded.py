@@ -124,7 +124,7 @@ class EmbeddedStore:
 
     def holds(self, bucket: str, key: str) -> bool:
         """Whether an object's file lies where the server keeps it."""
-        return (self.files.folder / bucket / key).is_file()
+        return Path(f"{self.files.folder}/{bucket}/{key}").is_file()
 
     def _settle_above(self, folder: Path) -> None:
         """A folder's own entry is forced onto the disk once; the server may remove an empty one and make another."""

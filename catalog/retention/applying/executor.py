@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from voxledger.catalog.events import (
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.journal import Transaction
 from voxledger.catalog.log import Keeper
+from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
@@ -39,6 +40,8 @@ BATCH = 1000
 UPLOAD_WAIT = 60.0
 """Seconds that uploads which run right now are waited for, all of them together."""
 _LOOK = 0.05
+_BATCHES = 2
+"""Batches that are with the store at a time."""
 _UPLOADING = "its upload is running right now, and did not end while it was waited for; the next run looks again"
 _SQL = load("applying.sql", "voxledger.catalog.retention.applying")
 _RUNNING = "SELECT DISTINCT subject FROM tasks WHERE state = 'leased' AND subject IN (SELECT value FROM json_each(?))"
@@ -111,15 +114,21 @@ class Executor:
         actor: ActorKey,
         *,
         took: float = 0.0,
+        run: str | None = None,
+        first: Sequence[Draft] = (),
         progress: Counting | None = None,
     ) -> None:
-        """`took`: the seconds that planning did."""
+        """`took`: the seconds that planning did. A `run` of the schedule is recorded even when there is nothing to do, so that
+        it is done; `first` is recorded with the plan.
+        """
         self._plan = plan
         self._recorder = recorder
         self._journal = recorder.journal
         self._keeper = keeper
         self._actor = actor
         self._took = took
+        self._run = run
+        self._first = first
         self._watch = Watch(recorder.journal, plan.position, ignoring=UPLOADS)
         self._progress = progress
         self._began = time.monotonic()
@@ -141,8 +150,9 @@ class Executor:
         if (unfinished or due) and self._is_open():
             delete = purger()
             delete.probe(self._places((unfinished or due)[:1])[0])
-        if not self._plan.idle:
-            self._journal.emit(self._recorder.draft(self._planned(), subject=self._plan.id, actor=self._actor))
+        if self._run or not self._plan.idle:
+            planned = self._recorder.draft(self._planned(), subject=self._plan.id, actor=self._actor)
+            self._journal.emit(*self._first, planned)
         unmarked, marked = self._mark()
         if delete:
             self._purge(delete, unfinished, due)
@@ -177,34 +187,38 @@ class Executor:
         return RetentionPlanned(
             plan=plan.id, policy=plan.policy.hash, through=plan.position, considered=plan.live, clips=plan.condemned.clips,
             bytes=plan.condemned.bytes, held=plan.held, cost_micro=plan.cost_micro,
-            elapsed_us=round(self._took * 1e6),
+            elapsed_us=round(self._took * 1e6), run=self._run,
         )  # fmt: skip
 
     def _purge(self, purger: Purger, unfinished: Sequence[str], due: Sequence[str]) -> None:
         total = len(unfinished) + len(due)
-        for batch in _batches(unfinished):
+        self._delete(purger, self._taken_up(unfinished), total)
+        uploading: list[str] = []
+        self._delete(purger, self._begun(purger, due, later=uploading), total)
+        self._await(uploading)
+        self._delete(purger, self._begun(purger, uploading), total)
+
+    def _taken_up(self, clips: Sequence[str]) -> Iterator[list[Doomed]]:
+        """What was begun by an earlier run, a batch at a time."""
+        for batch in _batches(clips):
             if self._is_open():
-                self._delete(purger, self._places(batch), total)
+                yield self._places(batch)
             else:
                 self._waiting += len(batch)
-        uploading: list[str] = []
-        for batch in _batches(due):
-            busy = self._running(batch)
-            uploading += [clip for clip in batch if clip in busy]
-            self._begin(purger, [clip for clip in batch if clip not in busy], total)
-        self._await(uploading)
-        for batch in _batches(uploading):
-            self._begin(purger, batch, total)
 
-    def _begin(self, purger: Purger, batch: Sequence[str], total: int) -> None:
-        """Purge these, unless there is no going on."""
-        if purger.away:
-            reason = f"its turn did not come, the store had gone away: {purger.away}"
-            self._skipped += [Note(clip=clip, reason=reason) for clip in batch]
-        elif not self._is_open():
-            self._waiting += len(batch)
-        elif batch:
-            self._delete(purger, self._start(self._places(batch)), total)
+    def _begun(self, purger: Purger, clips: Sequence[str], *, later: list[str] | None = None) -> Iterator[list[Doomed]]:
+        """Begin with these, a batch at a time; `later` gets those that are being uploaded, else they are skipped."""
+        for batch in _batches(clips):
+            if purger.away:
+                reason = f"its turn did not come, the store had gone away: {purger.away}"
+                self._skipped += [Note(clip=clip, reason=reason) for clip in batch]
+            elif not self._is_open():
+                self._waiting += len(batch)
+            else:
+                busy = set[str]() if later is None else self._running(batch)
+                if later is not None:
+                    later += [clip for clip in batch if clip in busy]
+                yield self._start(self._places([clip for clip in batch if clip not in busy]))
 
     def _running(self, clips: Sequence[str]) -> set[str]:
         """Those that are being uploaded at this moment, by somebody who is alive."""
@@ -267,32 +281,31 @@ class Executor:
         failpoint("purge.after_start")
         return started
 
-    def _delete(self, purger: Purger, clips: Sequence[Doomed], total: int) -> None:
-        """Delete the audio of clips whose purge has started, and record how each one ended."""
-        outcomes: list[Outcome] = []
+    def _delete(self, purger: Purger, batches: Iterable[list[Doomed]], total: int) -> None:
+        """Delete the audio of clips whose purge has started, and record how each one ended.
 
-        def done(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            self._tried += 1
-            if self._progress:
-                self._progress(self._tried, total)
-
-        try:
-            purger.purge(clips, done)
+        While the store deletes one batch, the next one is begun, and the one before is recorded.
+        """
+        for _, outcomes in in_parallel(purger.purge, batches, threads=_BATCHES, name="purge", ahead=1):
             failpoint("purge.after_delete")
-        finally:
-            self._journal.emit(*(self._ended(outcome) for outcome in outcomes))
-        failpoint("purge.after_record")
-        for outcome in outcomes:
-            clip = outcome.clip
-            if outcome.failure is not None:
-                self._failed.append(Note(clip=clip.id, reason=outcome.failure))
-                continue
-            self._purged += 1
-            self._freed += max(0, clip.bytes - outcome.kept_bytes)
-            if outcome.kept_bytes:
-                reason = f"old versions of it, {outcome.kept_bytes:,} bytes, stay in the store: {outcome.kept}"
-                self._kept.append(Note(clip=clip.id, reason=reason))
+            self._journal.emit(*self._ended(outcomes))
+            failpoint("purge.after_record")
+            for outcome in outcomes:
+                self._count(outcome)
+                self._tried += 1
+                if self._progress:
+                    self._progress(self._tried, total)
+
+    def _count(self, outcome: Outcome) -> None:
+        clip = outcome.clip
+        if outcome.failure is not None:
+            self._failed.append(Note(clip=clip.id, reason=outcome.failure))
+            return
+        self._purged += 1
+        self._freed += max(0, clip.bytes - outcome.kept_bytes)
+        if outcome.kept_bytes:
+            reason = f"old versions of it, {outcome.kept_bytes:,} bytes, stay in the store: {outcome.kept}"
+            self._kept.append(Note(clip=clip.id, reason=reason))
 
     def _delete_kept(self, purger: Callable[[], Purger]) -> None:
         """Ask again for old versions that an earlier run did not get; what is gone now is recorded as gone."""
@@ -302,24 +315,29 @@ class Executor:
         kept = [clip for clip in kept if clip not in known]
         if not kept or not self._is_open():
             return
-        delete, outcomes = purger(), list[Outcome]()
-        for batch in _batches(kept):
-            delete.purge(self._places(batch), outcomes.append)
+        delete = purger()
+        outcomes = [outcome for batch in _batches(kept) for outcome in delete.purge(self._places(batch))]
         gone = [outcome for outcome in outcomes if outcome.failure is None and not outcome.kept_bytes]
-        self._journal.emit(*(self._ended(outcome) for outcome in gone))
+        self._journal.emit(*self._ended(gone))
         self._freed += sum(outcome.clip.bytes for outcome in gone)
 
-    def _ended(self, outcome: Outcome) -> Draft:
-        clip = outcome.clip
-        if outcome.failure is not None:
-            return self._draft(PurgeFailed(plan=clip.plan, bucket=clip.bucket, failure=outcome.kind), clip.id)
+    def _ended(self, outcomes: Sequence[Outcome]) -> list[Draft]:
+        """How purges ended."""
         # A key is made of names: it is sealed for whoever they are, so that erasing that person erases it.
-        owner = self._recorder.vault.key(clip.actor_id)
-        fact = ClipPurged(
-            plan=clip.plan, rule=clip.rule, bucket=clip.bucket, bytes=clip.bytes, answer=outcome.answer,
-            versions=outcome.versions, kept_bytes=outcome.kept_bytes, key=clip.key if owner else None,
-        )  # fmt: skip
-        return self._recorder.draft(fact, subject=clip.id, actor=owner or self._actor)
+        owners = {actor: self._recorder.vault.key(actor) for actor in {outcome.clip.actor_id for outcome in outcomes}}
+        drafts = []
+        for outcome in outcomes:
+            clip, owner = outcome.clip, owners[outcome.clip.actor_id]
+            if outcome.failure is not None:
+                failed = PurgeFailed(plan=clip.plan, bucket=clip.bucket, failure=outcome.kind)
+                drafts.append(self._draft(failed, clip.id))
+                continue
+            fact = ClipPurged(
+                plan=clip.plan, rule=clip.rule, bucket=clip.bucket, bytes=clip.bytes, answer=outcome.answer,
+                versions=outcome.versions, kept_bytes=outcome.kept_bytes, key=clip.key if owner else None,
+            )  # fmt: skip
+            drafts.append(self._recorder.draft(fact, subject=clip.id, actor=owner or self._actor))
+        return drafts
 
     def _places(self, clips: Sequence[str]) -> list[Doomed]:
         with self._keeper.reading(fresh=False) as reading:

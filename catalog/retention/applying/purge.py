@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -77,26 +78,29 @@ class Purger:
         if clip.key is not None:
             self._store.head(clip.bucket, clip.key)
 
-    def purge(self, clips: Iterable[Doomed], done: Callable[[Outcome], None]) -> None:
-        """Delete the audio of some clips, all of a bucket at once; `done` hears of each one, in the calling thread."""
-        buckets = defaultdict[str, list[tuple[Doomed, str]]](list)
+    def purge(self, clips: Iterable[Doomed]) -> list[Outcome]:
+        """Delete the audio of some clips, all of a bucket at once; gives what became of each. From several threads at once."""
+        buckets, outcomes = defaultdict[str, list[tuple[Doomed, str]]](list), list[Outcome]()
         for clip in clips:
             if clip.key is None:
                 unknown = "nobody knows its key any more: the personal fields of its actor were erased"
-                done(Outcome(clip=clip, failure=unknown, kind="KeyUnknown"))
+                outcomes.append(Outcome(clip=clip, failure=unknown, kind="KeyUnknown"))
             else:
                 buckets[clip.bucket].append((clip, clip.key))
         for bucket, doomed in buckets.items():
             self._tag(doomed)
-            if self.away:
-                answers: Mapping[str, Answer] = {}
-            else:
+            answers: Mapping[str, Answer] = {}
+            if not self.away:
                 keys = [key for _, key in doomed]
                 answers = self._store.purge(bucket, keys, perhaps=[record_key(key) for key in keys])
-            for clip, key in doomed:
-                done(self._outcome(clip, key, answers))
+            folders: dict[str, str | None] = {}
+            outcomes += [self._outcome(clip, key, answers, folders) for clip, key in doomed]
+            self._remove_folders(folder for folder in folders.values() if folder)
+        return outcomes
 
-    def _outcome(self, clip: Doomed, key: str, answers: Mapping[str, Answer]) -> Outcome:
+    def _outcome(
+        self, clip: Doomed, key: str, answers: Mapping[str, Answer], folders: dict[str, str | None]
+    ) -> Outcome:
         if not answers:
             return Outcome(clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind=_AWAY)
         both = [answers[key], answers[record_key(key)]]
@@ -106,8 +110,8 @@ class Purger:
                 self.away = refused.reason
             return Outcome(clip=clip, failure=refused.reason or refused.code, kind=refused.code)
         try:
-            for file in {self._cache / (clip.path or key), self._cache / key}:
-                self._remove(file, clip.id)
+            for file in {str(self._cache / clip.path) if clip.path else "", f"{self._cache}/{key}"} - {""}:
+                self._remove(file, clip.id, folders)
         except OSError as error:
             return Outcome(clip=clip, failure=f"its cached file cannot be removed: {error}", kind=type(error).__name__)
         hidden = next((answer for answer in both if answer.hidden), None)
@@ -138,14 +142,24 @@ class Purger:
         for _ in in_parallel(tag, clips, threads=self._threads, name="purge"):
             pass
 
-    def _remove(self, path: Path, clip: str) -> None:
-        """Remove a file of the cache and the folders it leaves empty; what lies elsewhere is never touched."""
-        place = path.parent.resolve()
-        if path.name in ("", "..") or not place.is_relative_to(self._cache):
+    def _remove(self, path: str, clip: str, folders: dict[str, str | None]) -> None:
+        """Remove a file of the cache; what lies elsewhere is never touched. `folders` remembers where folders really are."""
+        above, name = os.path.split(path)
+        if above not in folders:
+            place = os.path.realpath(above)
+            folders[above] = place if Path(place).is_relative_to(self._cache) else None
+        folder = folders[above]
+        if folder is None or name in ("", ".."):
             _log.warning("clip %s: its file lies outside the cache and was left where it is", clip[-8:])
             return
-        (place / path.name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            while place != self._cache:
-                place.rmdir()
-                place = place.parent
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{folder}/{name}").unlink()
+
+    def _remove_folders(self, folders: Iterable[str]) -> None:
+        """Remove the folders that are empty now, and those above that they leave empty."""
+        for folder in folders:
+            place = Path(folder)
+            with contextlib.suppress(OSError):
+                while place != self._cache:
+                    place.rmdir()
+                    place = place.parent

@@ -166,10 +166,11 @@ class Restorer:
                 self._put_back(looked.wanted, looked.source, looked.path)
 
     def _from_backups(self, missing: Sequence[_Looked]) -> None:
-        found, said, recovery = {}, "in no backup: there are none here", None
-        if self._backups is not None:
-            from voxledger.catalog.backup.recovery import Recovery
+        from voxledger.catalog.backup.recovery import Found, Recovery
 
+        found: dict[str, Found] = {}
+        said, recovery = "in no backup: there are none here", None
+        if self._backups is not None:
             try:
                 recovery = Recovery(self._backups())
                 found, looked_into = recovery.find([looked.wanted.clip.id for looked in missing])

@@ -32,7 +32,7 @@ from voxledger.catalog.objects.lifecycle import (
 )
 from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.objects.rules import canonical, same
-from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
+from voxledger.catalog.retention.applying.purge import Doomed, Purger
 from voxledger.catalog.settings import Retention, Settings
 from voxledger.catalog.settings import Store as StoreSettings
 from voxledger.cli import main
@@ -154,10 +154,9 @@ def test_a_purge_tags_what_it_deletes_and_an_old_version_that_stays_shows_it(
     assert condemner(home, _settings(store, backstop=0), store) is None
     condemn = condemner(home, settings, store)
     assert condemn is not None
-    outcomes: list[Outcome] = []
     doomed = Doomed(id="0" * 32, bucket=bucket, key="ann/a.wav", path=None, bytes=5, plan="p", rule="r")
     limited = Store(home, ceph_store.user(policy(["retention"], settings)).settings())
-    Purger(limited, home.cache, condemn=condemn).purge([doomed], outcomes.append)
+    outcomes = Purger(limited, home.cache, condemn=condemn).purge([doomed])
     assert [(outcome.failure, outcome.answer, outcome.kept_bytes) for outcome in outcomes] == [
         (None, "VersionsKept", 5)
     ]
