@@ -69,7 +69,7 @@ def backtest(keeper: Keeper, asked: Asked, *, progress: Counting | None = None) 
     if not 0 <= asked.max_regret <= 1:
         raise PolicyError(f"a regret of {asked.max_regret:.0%} is no share of all uses; give one from 0% to 100%")
     tried = _tried(asked)
-    spans = asked.family.spans if asked.family else AGES
+    spans = _some(asked.family.spans) if asked.family else AGES
     steps = len(tried) + (len(spans) + 2 * len(SHARES) if asked.baselines else 0)
     done = 0
 
@@ -109,6 +109,14 @@ def backtest(keeper: Keeper, asked: Asked, *, progress: Counting | None = None) 
 
 def _baselines(baselines: Baselines, spans: Sequence[timedelta], step: Callable[[], None]) -> list[Outcome]:
     return [*baselines.age(spans, step), *baselines.caches("lru", step), *baselines.caches("lfu", step)]
+
+
+def _some(spans: Sequence[timedelta]) -> list[timedelta]:
+    """As many spans as the baseline by age has by itself, the first and the last among them."""
+    last = len(AGES) - 1
+    if len(spans) <= len(AGES):
+        return list(spans)
+    return [spans[round(place * (len(spans) - 1) / last)] for place in range(len(AGES))]
 
 
 def _tried(asked: Asked) -> list[tuple[Policy, str, float | None]]:

@@ -44,9 +44,8 @@ class Baselines:
             self._run(SQL["age_begin"])
             while True:
                 self._run(SQL["age_fall"].format(keep_for=keep_for // _MICRO, nights=self._history.nights))
-                self._run(SQL["age_return"])
-                self._run(SQL["age_note"])
-                self._run(SQL["age_again"])
+                for name in ("age_coming", "age_return", "age_note", "age_again"):
+                    self._run(SQL[name])
                 if not self._history.row("SELECT count(*) FROM falling")[0]:
                     break
             found.append(self._outcome("age only", "age", keep_for=keep_for.total_seconds()))

@@ -7,7 +7,7 @@ SELECT clip, life, any_value(nth) AS nth, any_value(bytes) AS bytes, bool_or(use
 FROM spans WHERE NOT lone GROUP BY clip, life;
 
 -- name: age_uses
-CREATE OR REPLACE TABLE age_uses AS SELECT clip, ends AS time, nth FROM whole WHERE used ORDER BY clip, time;
+CREATE OR REPLACE TABLE age_uses AS SELECT clip, ends AS time, nth FROM whole WHERE used;
 
 -- name: age_clips
 CREATE OR REPLACE TABLE age_clips AS SELECT clip, min(created) AS made, any_value(bytes) AS bytes, max(ends) AS ends, min(nth) AS nth FROM spans GROUP BY clip;
@@ -15,23 +15,27 @@ CREATE OR REPLACE TABLE age_clips AS SELECT clip, min(created) AS made, any_valu
 -- name: age_begin
 CREATE OR REPLACE TABLE gone (clip BIGINT, life INTEGER, nth INTEGER, bytes BIGINT, used BOOLEAN, ends BIGINT, night BIGINT);
 CREATE OR REPLACE TEMP TABLE falling AS SELECT clip, made FROM age_clips;
+CREATE OR REPLACE TEMP TABLE coming AS FROM age_uses;
 
 -- name: age_fall
 -- Each clip falls at the first night after its time, and stays away until the next use, which makes it anew.
 CREATE OR REPLACE TEMP TABLE fallen AS
-SELECT clip, night, hour_of(night) AS since FROM (SELECT clip, night(made + {keep_for}) AS night FROM falling) WHERE night < {nights};
+SELECT clip, night FROM (SELECT clip, night(made + {keep_for}) AS night FROM falling) WHERE night < {nights};
+
+-- name: age_coming
+-- The uses that still lie ahead: fewer in every round.
+CREATE OR REPLACE TEMP TABLE coming AS SELECT coming.* FROM coming JOIN fallen USING (clip) WHERE time > hour_of(night);
 
 -- name: age_return
-CREATE OR REPLACE TEMP TABLE returned AS
-SELECT fallen.clip, night, time, nth FROM fallen ASOF LEFT JOIN age_uses ON fallen.clip = age_uses.clip AND fallen.since < age_uses.time;
+CREATE OR REPLACE TEMP TABLE returned AS SELECT clip, min(time) AS time, arg_min(nth, time) AS nth FROM coming GROUP BY clip;
 
 -- name: age_note
 INSERT INTO gone
-SELECT clip, 0, coalesce(returned.nth, 0), bytes, time IS NOT NULL, coalesce(time, ends), night FROM returned JOIN age_clips USING (clip)
-WHERE coalesce(time, ends) > hour_of(night);
+SELECT clip, 0, coalesce(returned.nth, 0), bytes, time IS NOT NULL, coalesce(time, ends), night
+FROM fallen LEFT JOIN returned USING (clip) JOIN age_clips USING (clip) WHERE coalesce(time, ends) > hour_of(night);
 
 -- name: age_again
-CREATE OR REPLACE TEMP TABLE falling AS SELECT clip, time AS made FROM returned WHERE time IS NOT NULL;
+CREATE OR REPLACE TEMP TABLE falling AS SELECT clip, time AS made FROM returned;
 
 -- name: cached
 -- Each life with the place that a cache gives it in its order, and the nights in which it lies there unless it is evicted.

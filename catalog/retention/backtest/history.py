@@ -71,10 +71,15 @@ def moment(time: int) -> datetime:
 class History:
     """The clips of a period [since, until), their stretches of constant state, and the nights between. Close it after use.
 
-    Columns that policies name stand in `spans` as `c_NAME`.
+    Columns that policies name stand in `spans` as `c_NAME`. Raises PolicyError for a period without a moment in it.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, since: int, until: int) -> None:
+        if until <= since:
+            raise PolicyError(
+                f"the period from {moment(since):%Y-%m-%d %H:%M} to {moment(until):%Y-%m-%d %H:%M} is empty; give --since before"
+                " --until"
+            )
         self.connection = connection
         self.since = since
         self.until = until
@@ -148,21 +153,12 @@ def read(
     if first is None:
         raise PolicyError("there are no clips: there is nothing to replay")
     history = History(connection, micros(since) if since else int(first), micros(until))
-    _check(history)
     spans(history, changing, [*constant, *(["tags"] if "tags" in columns else [])])
     for name in ("undone", "held", "retagged"):
         if name != "retagged" or "tags" in columns:
             _take(connection, name, reading.table(SQL[name]))
             connection.execute(SQL[f"apply_{name}"])
     return history
-
-
-def _check(history: History) -> None:
-    if history.until <= history.since:
-        raise PolicyError(
-            f"the period from {moment(history.since):%Y-%m-%d %H:%M} to {moment(history.until):%Y-%m-%d %H:%M} is empty;"
-            " give --since before --until"
-        )
 
 
 def _constant(name: str) -> str:
