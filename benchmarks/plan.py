@@ -108,6 +108,7 @@ def opened(path: Path) -> tuple[duckdb.DuckDBPyConnection, Reading]:
     )
     connection.execute(f"ATTACH '{path}' AS catalog (READ_ONLY)")
     connection.execute("USE catalog")
+    connection.execute("SET TimeZone = 'UTC'")
     connection.execute(
         "CREATE TEMP TABLE events (type VARCHAR, version SMALLINT, subject VARCHAR, data VARCHAR, recorded TIMESTAMPTZ)"
     )
@@ -130,7 +131,8 @@ def timed(work: Any) -> tuple[float, Any]:
 
 def in_polars(connection: duckdb.DuckDBPyConnection) -> int:
     """The first policy as a script would do it: fetch what is needed, decide in Polars."""
-    frame = connection.sql(f"SELECT {_COLUMNS} FROM clips WHERE purged IS NULL").pl()
+    found = connection.sql(f"SELECT {_COLUMNS} FROM clips WHERE purged IS NULL").to_arrow_table()
+    frame = pl.DataFrame(found)
     now = pl.lit(NOW, pl.Datetime("us", "UTC"))
     scratch = (pl.col("bucket") == "indextts-cache") | pl.col("tags").list.contains("scratch")
     old = pl.col("rating").is_null() | (pl.col("rating") < 3)
