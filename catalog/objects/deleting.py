@@ -136,13 +136,23 @@ class Deleter:
             there = left_of(self._store, bucket, perhaps, threads=self._threads)
             none = {key: Answer(key=key) for key in perhaps}
             return none | self._hidden(bucket, [*wanted, *there], str(error))
-        targets = {_Target(version.key, version.id): version for versions in found.values() for version in versions}
-        said = self._deleted(bucket, list(targets))
-        left = versions_of(self._store, bucket, found, threads=self._threads) if targets else {}
+        every = [version for versions in found.values() for version in versions]
+        said = self._deleted(bucket, [_Target(version.key, version.id) for version in every if not version.is_marker])
+        kept = {target.key for target, word in said.items() if word.code not in _GONE}
+        # A marker goes last: without it, what stays could be read again.
+        markers = [
+            _Target(version.key, version.id) for version in every if version.is_marker and version.key not in kept
+        ]
+        said |= self._deleted(bucket, markers)
+        left = versions_of(self._store, bucket, found, threads=self._threads) if every else {}
         self._hide(bucket, left)
         answers = {}
         for key in keys:
-            gone = tuple(version.id for version in found.get(key, ()) if said[_Target(key, version.id)].code in _GONE)
+            gone = tuple(
+                version.id
+                for version in found.get(key, ())
+                if (word := said.get(_Target(key, version.id))) is not None and word.code in _GONE
+            )
             answer = self._remaining(bucket, key, left[key], said) if key in left else Answer(key=key)
             answers[key] = msgspec.structs.replace(answer, versions=gone)
         return answers

@@ -12,7 +12,7 @@ import pytest
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server
 from voxledger.catalog.home import Home
-from voxledger.catalog.objects import Store
+from voxledger.catalog.objects import Store, patience
 from voxledger.catalog.objects.deleting import KEPT, LOCKED, Answer, Deleter
 from voxledger.catalog.objects.features import Features, keep_features, normal
 from voxledger.catalog.objects.policies import policy
@@ -102,7 +102,7 @@ def test_all_versions_and_markers_go(ceph: Store, bucket: str) -> None:
 
 def test_a_locked_version_stays_unread_and_its_bytes_count(ceph: Store, bucket: str) -> None:
     ceph.request("CREATE", lambda s3: s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True))
-    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
     ceph.put(bucket, "locked", b"12345")
     ceph.put(bucket, "free", b"123")
     ceph.request(
@@ -114,8 +114,10 @@ def test_a_locked_version_stays_unread_and_its_bytes_count(ceph: Store, bucket: 
     answers = removed(ceph, bucket, "locked", "free")
     assert answers["free"].gone
     assert (answers["locked"].code, answers["locked"].kept_bytes, answers["locked"].hidden) == (LOCKED, 5, True)
-    assert not ceph.exists(bucket, "locked")
-    assert not ceph.exists(bucket, "free")
+    for _ in range(2):
+        assert not ceph.exists(bucket, "locked")
+        assert all_versions(ceph, bucket) == ["locked", "locked"]
+        assert removed(ceph, bucket, "locked")["locked"].versions == ()
 
 
 def test_a_key_that_may_not_see_versions_hides_them(ceph_store: S3Server, ceph: Store, bucket: str, home: Home) -> None:
@@ -132,6 +134,22 @@ def rewritten(key: str, told: str) -> Fault:
     """What the store says about a key is another thing."""
     line = re.compile(rf"<Deleted>\s*<Key>{key}</Key>.*?</Deleted>".encode(), re.DOTALL)
     return Fault(method="POST", rewrite=lambda body: line.sub(told.encode(), body))
+
+
+def test_a_listing_that_fails_or_breaks_off_lets_nothing_be_deleted(
+    ceph_store: S3Server, ceph: Store, bucket: str, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(ceph, bucket, "a.wav", versions=2)
+    monkeypatch.setattr(patience, "_FIRST", 0.0)
+    with FaultProxy(ceph_store.port) as proxy:
+        store = Store(home, ceph_store.settings(url=proxy.url))
+        proxy.faults = [Fault(method="GET", path="versions", busy=True)] * 9
+        assert removed(store, bucket, "a.wav")["a.wav"].code == "SlowDown"
+        proxy.faults = [Fault(method="GET", path="versions", rewrite=lambda body: b"")] * 9
+        assert removed(store, bucket, "a.wav")["a.wav"].away
+        assert proxy.count("POST") == 0
+    assert len(all_versions(ceph, bucket)) == 2
+    assert ceph.exists(bucket, "a.wav")
 
 
 def refusing(key: str, code: str = "InternalError") -> Fault:
