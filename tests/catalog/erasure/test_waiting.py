@@ -150,6 +150,10 @@ def test_mixpanel_is_asked_until_it_has_forgotten(world: World) -> None:
             assert not vox.erasure.resume()[0].finished
             assert server.deletions == {plan.subject.target: "PENDING"}
             assert not vox.erasure.resume()[0].finished
+            server.deletions[plan.subject.target] = "FAILURE"
+            assert "FAILURE" in vox.erasure.resume()[0].notes["mixpanel"]
+            assert not vox.erasure.resume()[0].finished
+            assert server.deletions == {plan.subject.target: "PENDING"}  # asked anew
             server.deletions[plan.subject.target] = "SUCCESS"
             assert vox.erasure.resume()[0].finished
             assert not vox.erasure.waiting()
