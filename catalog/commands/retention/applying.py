@@ -84,7 +84,7 @@ class ApplyCommands:
         if json:
             terminal.print_json(done.as_dict())
             return
-        terminal.console.print(f"[bold]{done.unmarked:,} marks taken back[/]")
+        terminal.console.print(f"[bold]{terminal.count(done.unmarked, 'mark')} taken back[/]")
         if done.gone:
             few = ", ".join(clip[-8:] for clip in done.gone[:SHOWN])
             more = f" and {len(done.gone) - SHOWN:,} more" if len(done.gone) > SHOWN else ""

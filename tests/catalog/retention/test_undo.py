@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.settings import ExpireRule
+from voxledger.cli import main
 
 if TYPE_CHECKING:
     from conftest import World
@@ -72,3 +74,29 @@ def test_undoing_leaves_every_mark_as_it_was_before(
         assert world.retention(ALL).undo(done.plan, now=world.now).unmarked == done.marked
     assert marks(world) == before
     world.close()
+
+
+def command(arguments: list[str]) -> object:
+    """The status a command ends with."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
+
+
+def test_the_commands_take_marks_back_and_say_what_came_back(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, third = (world.clip() for _ in range(3))
+    plan = world.retention(ALL).apply(now=world.now).plan
+    home = str(world.home.path)
+    assert command(["retention", "restore", first, second[-8:], "--json", "--home", home]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(back["clip"], back["source"]) for back in told["restored"]] == [(first, "grace"), (second, "grace")]
+    assert (told["there"], told["failed"]) == ([], [])
+    assert command(["retention", "undo", plan, "--home", home]) == 0
+    assert "1 mark taken back" in capsys.readouterr().out
+    assert command(["retention", "undo", plan, "--json", "--home", home]) == 0
+    assert json.loads(capsys.readouterr().out)["unmarked"] == 0
+    assert world.types(third) == ["ClipMarked", "ClipUnmarked"]
+    assert command(["retention", "restore", third, "--home", home]) == 0
+    assert "1 clip had never gone" in capsys.readouterr().out
+    assert command(["retention", "restore", "--home", home]) != 0
+    assert "nothing was named" in capsys.readouterr().err
