@@ -187,6 +187,11 @@ def make(
     )
 
 
+def reached(reading: Reading) -> int:
+    """The position of the log that a reading shows."""
+    return int(reading.tuples(SQL["head"])[0][0])
+
+
 def one(reading: Reading, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
     """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it."""
     deciding = Deciding(policy, aware(now), matched=True)
