@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -66,9 +66,11 @@ def bring_back(
     """
     done, found = 0, {"back": 0, "there": 0, "left": 0}
     entries = listed(bucket, seal, audio)
+    with keeper.reading(fresh=False) as reading:
+        gone = {str(sha256) for row in reading.tuples(_SQL["erased_voices"]) for sha256 in row if sha256}
     with Crew(_THREADS, name="restore") as pool:
         while page := list(islice(entries, _PAGE)):
-            wanted = list(_wanted(page, keeper, records=store.wants_records))
+            wanted = list(_wanted(page, keeper, gone, records=store.wants_records))
             found["left"] += len(page) - len(wanted)
             for outcome in pool.map(lambda each: patiently(lambda: _one(each, bucket, seal, store, folder)), wanted):
                 found[outcome] += 1
@@ -77,12 +79,11 @@ def bring_back(
     return Brought(**found)
 
 
-def _wanted(page: Sequence[SavedAudio], keeper: Keeper, *, records: bool) -> Iterator[_Wanted]:
-    """Those that belong somewhere, and where."""
+def _wanted(page: Sequence[SavedAudio], keeper: Keeper, gone: Container[str], *, records: bool) -> Iterator[_Wanted]:
+    """Those that belong somewhere, and where. What has a hash of `gone` was erased."""
     ids = [saved.id for saved in page if not saved.id.startswith(VOICES)]
     with keeper.reading(fresh=False) as reading:
         places = {str(row[0]): row[1:] for row in reading.tuples(_SQL["keys"], {"ids": ids})}
-        gone = {str(sha256) for row in reading.tuples(_SQL["erased_voices"]) for sha256 in row if sha256}
         for saved in page:
             if saved.erased or _hash_of(saved) in gone:
                 continue
