@@ -143,11 +143,13 @@ def read(
     shown = "".join(
         f", {_constant(name)} AS c_{name}" for name in [*changing, *constant, *(["tags"] if "tags" in columns else [])]
     )
-    joins = " LEFT JOIN voices ON voices.sha256 = clips.voice_sha256" if "consent_scope" in columns else ""
-    events = reading.table(
-        SQL["changes"].format(columns=before, kinds=", ".join(f"'{kind}'" for kind in sorted(kinds)))
+    joins = (
+        " LEFT JOIN (SELECT sha256, scope FROM voices) AS voices ON voices.sha256 = clips.voice_sha256"
+        if "consent_scope" in columns
+        else ""
     )
-    _take(connection, "changes", events)
+    of_kinds = ", ".join(f"'{kind}'" for kind in sorted(kinds))
+    _take(connection, "changes", reading.table(SQL["changes"].format(columns=before, kinds=of_kinds)))
     _take(connection, "present", reading.table(SQL["clips"].format(columns=shown, joins=joins)))
     first = connection.execute("SELECT min(created) FROM present").fetchall()[0][0]
     if first is None:

@@ -35,6 +35,7 @@ from voxledger.catalog.events import (
 )
 from voxledger.catalog.retention.backtest import Asked, Backtest, Family, Outcome, backtest
 from voxledger.catalog.retention.policy import Policy
+from voxledger.catalog.retention.policy.columns import columns
 from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest, Retention
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -332,6 +333,22 @@ def test_what_the_past_does_not_tell_is_refused(tmp_path: Path) -> None:
             backtest(parts.keeper, Asked(policies=(("tried", tried),)))
         with pytest.raises(PolicyError, match="has no rules"):
             backtest(parts.keeper, Asked(policies=(("tried", policy()),)))
+    finally:
+        parts.close()
+
+
+def test_every_other_column_that_a_policy_may_name_is_replayed(tmp_path: Path) -> None:
+    named = sorted(
+        columns().keys() - {"held", "holds", "legal_holds", "held_until", "changed", "path", "consent_withdrawn"}
+    )
+    match = " AND ".join(f"({name} IS NULL OR {name} IS NOT NULL)" for name in named)
+    parts = Parts(tmp_path / "home")
+    try:
+        clip = parts.clip(time=START, tags=("draft",))
+        parts.record(ClipRated(rating=4), clip, time=START + DAY)
+        tried = policy(ExpireRule(name="all", match=match, keep_for=86400.0))
+        asked = Asked(policies=(("tried", tried),), until=START + 9 * DAY, baselines=False)
+        assert backtest(parts.keeper, asked).policies[0].purges == 1
     finally:
         parts.close()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.building import NOBODY, Parts
-from voxledger.cli import main
 from voxledger.catalog.events import AudioAccessed
+from voxledger.cli import main
 
 DAY = timedelta(days=1)
 POLICY = """
