@@ -23,6 +23,7 @@ VoxledgerError                 the root of everything that a user may see
 │   └── SubjectNotFound                nobody is called so, or nothing is held about them
 └── PolicyError                    a retention rule cannot be applied, or a plan is stale
     ├── ExpressionError                an expression of a policy is not right
+    ├── RunStopped                     the schedule's run of a night cannot go on
     └── HoldError                      a hold cannot be placed, renewed or released as it was asked
 """
 
@@ -132,6 +133,16 @@ class ExpressionError(PolicyError):
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message)
         self.offset = offset
+
+
+class RunStopped(PolicyError):
+    """A run of the schedule cannot go on; it is tried again. `cause` is one word, for metrics: `clock`, `fuse`, `ingestion`,
+    `policy` or `store`.
+    """
+
+    def __init__(self, message: str, *, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class HoldError(PolicyError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,11 +12,15 @@ from voxledger.catalog import platform
 from voxledger.catalog.cache import Size, size_on_record
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.erasure.requests import unfinished
+from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, OpenTask
 from voxledger.catalog.objects.elsewhere import Elsewhere, noted
 from voxledger.catalog.objects.uploads import Working, working
 from voxledger.catalog.settings import Settings
+
+if TYPE_CHECKING:
+    from voxledger.catalog.retention.nights import Standing
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     subscriptions: tuple[Behind, ...]
     free_disk: int
     min_free_disk: int
+    retention: Standing | None
+    """How retention stands; None where its settings are wrong, which `voxledger retention check` says."""
     elsewhere: Elsewhere | None
     """Another HOME that goes on as this node, as `voxledger serve` or `doctor` saw it when they last looked."""
 
@@ -78,11 +85,16 @@ def status(
     settings: Settings,
     *,
     subscriptions: Sequence[Behind],
+    retention: Callable[[], Standing],
 ) -> Status:
     """Look at a HOME. `subscriptions`: those that should exist, each with its lag, and a reason if it stands still."""
     totals = catalog.totals()
     journal.take_back()
     head = journal.head()
+    try:
+        standing = retention()
+    except PolicyError:
+        standing = None
     oldest: dict[tuple[str, str], str | None] = {}
     for kind in {found.kind for found in journal.counts()}:
         for task in journal.tasks(kind, limit=200):
@@ -113,5 +125,6 @@ def status(
         ),
         free_disk=platform.free_disk(home.path),
         min_free_disk=settings.general.min_free_disk,
+        retention=standing,
         elsewhere=noted(home),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from voxledger.catalog import platform
-from voxledger.catalog.errors import HomeError, StoreError, StoreUnavailable, VoxledgerError
+from voxledger.catalog.errors import HomeError, RunStopped, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
     from voxledger.catalog.objects import Store, Uploader
     from voxledger.catalog.objects.shipping import Archive
+    from voxledger.catalog.retention import Retention
     from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.settings import Settings
 
@@ -42,6 +43,10 @@ _FORGET = 3600.0
 """Seconds between two looks whether an erasure that waits can go on."""
 _BRIEFLY = 5.0
 """Seconds that such a look waits for uploads that run."""
+_RETAIN = 60.0
+"""Seconds between two looks whether a nightly run of retention is due."""
+_RETAIN_AGAIN = 900.0
+"""Most seconds until a run that was stopped is tried again; each try waits twice as long as the one before."""
 _TRIM = 60.0
 """Seconds between two looks whether the local cache is over its limit."""
 
@@ -89,6 +94,10 @@ class Door(Protocol):
     def reports(self) -> Reports:
         """Reports."""
 
+    @property
+    def retention(self) -> Retention:
+        """Lets go what may go."""
+
 
 class Node:
     """Keeps one HOME going until it is told to stop. APScheduler only wakes; what is due, each job sees for itself."""
@@ -98,6 +107,7 @@ class Node:
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
         self._learn_at = 0.0
+        self._retain_at, self._retain_wait = 0.0, _RETAIN
 
     def stop(self) -> None:
         """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
@@ -135,6 +145,7 @@ class Node:
             ("publish", schedule.publish, self._publish),
             ("store", _LEARN, self._learn),
             ("cache", _TRIM, self._trim),
+            ("retention", _RETAIN, self._retain),
             ("elsewhere", _ELSEWHERE, self._look_elsewhere),
             ("erasures", _FORGET, self._forget),
         ):
@@ -214,6 +225,24 @@ class Node:
 
     def _trim(self) -> None:
         self._door.cache.check()
+
+    def _retain(self) -> None:
+        """A run that is stopped is tried again, more and more seldom: a plan of millions of clips is not made each minute."""
+        if time.monotonic() < self._retain_at:
+            return
+        try:
+            ran = self._door.retention.run_due()
+        except RunStopped as error:
+            self._retain_at = time.monotonic() + self._retain_wait - 1
+            self._retain_wait = min(2 * self._retain_wait, _RETAIN_AGAIN)
+            raise RunStopped(f"the nightly run waits: {error}", cause=error.cause) from error
+        self._retain_wait = _RETAIN
+        if ran is not None:
+            done, missed = ran.applied, f"; {ran.missed} nights before it were missed" if ran.missed else ""
+            _log.info(
+                "retention run %s: %d marked, %d marks taken back, %d purged, %d skipped, %d failed%s",
+                ran.run, done.marked, done.unmarked, done.purged, len(done.skipped), len(done.failed), missed,
+            )  # fmt: skip
 
     def _report(self) -> None:
         for week in self._door.reports.due(now()):

@@ -337,7 +337,10 @@ class Ledger:
             Behind(name="mixpanel", waiting=self.journal.head() - self.journal.cursor("mixpanel"), note=reason),
             Behind(name="search", waiting=self.search.waiting(), note="the next search catches up"),
         ]
-        return status(self.home, self.journal, self.catalog, self.settings, subscriptions=subscriptions)
+        return status(
+            self.home, self.journal, self.catalog, self.settings, subscriptions=subscriptions,
+            retention=lambda: self.retention.status(),
+        )  # fmt: skip
 
     def _recorded(self) -> None:
         """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""

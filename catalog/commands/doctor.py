@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.objects import Store
+    from voxledger.catalog.retention import Retention
     from voxledger.catalog.settings import Loaded
 
 _AREAS = {"home": "HOME", "store": "Store", "buckets": "Buckets", "features": "What the store can do"}
@@ -41,6 +42,10 @@ class Door(AbstractContextManager["Door"], Protocol):
     @property
     def store(self) -> Store:
         """The S3 store."""
+
+    @property
+    def retention(self) -> Retention:
+        """Knows its nightly run, and its holds."""
 
 
 class Commands:
@@ -89,6 +94,7 @@ class Commands:
                     door.loaded,
                     door.journal,
                     door.store,
+                    retention=lambda: door.retention.status(),
                     told=lambda what: status.update(f"looking at {what} …"),
                 )
         if json:

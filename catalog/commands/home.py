@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from cyclopts import App, Parameter
@@ -20,10 +21,13 @@ from voxledger.catalog.settings import format_span, is_secret, names
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
     from voxledger.catalog.query import Result
+    from voxledger.catalog.retention import Standing
     from voxledger.catalog.settings import Loaded
     from voxledger.catalog.status import Status
 
@@ -270,6 +274,23 @@ def _print_uploads(found: Status) -> None:
         terminal.console.print(f"{terminal.size(found.unstored_bytes)} of audio are not in the store yet", style="dim")
 
 
+def _add_retention(body: Text, standing: Standing) -> None:
+    """The nightly run, what stops it, and legal holds that wait for somebody; nothing where there is neither."""
+    if standing.schedule:
+        last = f"last {standing.last_run}" if standing.last_run else "none yet"
+        due = standing.next_run
+        following = f", next {terminal.moment(due)}" if due and due > datetime.now(UTC) else ", one is due"
+        body.append(f"\nretention runs at {standing.schedule}: {last}{following}", style="dim")
+    if standing.stopped:
+        body.append(f"\nthe retention run {standing.stopped.run} waits: ", style="red")
+        body.append(terminal.text(standing.stopped.said))
+    if standing.overdue_holds:
+        holds = terminal.count(standing.overdue_holds, "legal hold")
+        body.append(
+            f"\n{holds} should have been looked at again by now: voxledger retention holds --due", style="yellow"
+        )
+
+
 def _print_status(found: Status) -> None:
     body = terminal.text(
         f"{terminal.count(found.clips, 'clip')}, {terminal.length(found.duration_us / 1e6)}, {terminal.size(found.bytes)}\n"
@@ -289,6 +310,8 @@ def _print_status(found: Status) -> None:
         )
     if found.elsewhere is not None and found.elsewhere.is_recent:
         body.append(f"\n{found.elsewhere}", style="red")
+    if found.retention is not None:
+        _add_retention(body, found.retention)
     terminal.console.print(
         Panel(body, title=f"[bold]{found.home}[/]", title_align="left", border_style="dim", expand=False)
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from voxledger.catalog.doctor.features import MEANINGS, feature_findings
 from voxledger.catalog.doctor.finding import Finding
 from voxledger.catalog.doctor.home import home_findings
+from voxledger.catalog.doctor.retention import retention_findings
 from voxledger.catalog.doctor.store import (
     access_findings,
     bucket_findings,
@@ -25,6 +27,9 @@ from voxledger.catalog.objects.client import MISSING
 from voxledger.catalog.objects.features import Features, keep_features
 from voxledger.catalog.objects.probing import probe, tidy
 from voxledger.catalog.settings import Loaded
+
+if TYPE_CHECKING:
+    from voxledger.catalog.retention.nights import Standing
 
 _NOTHING_TRIED = Finding(
     area="store", name="trials", state="note", found="these keys may not delete what would be put, so nothing was tried",
@@ -45,7 +50,13 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(
-    home: Home, loaded: Loaded, journal: Journal, store: Store, *, told: Callable[[str], None] = lambda _: None
+    home: Home,
+    loaded: Loaded,
+    journal: Journal,
+    store: Store,
+    *,
+    retention: Callable[[], Standing] | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Examination:
     """Look at everything; `told` hears what comes next. What the store can do is written down for everybody.
 
@@ -53,6 +64,8 @@ def examine(
     """
     told("HOME")
     findings = [*home_findings(home, loaded, journal)]
+    if retention is not None:
+        findings += retention_findings(retention)
     told("the store")
     findings += access_findings(store)
     if any(finding.area == "store" and finding.state == "bad" for finding in findings):

@@ -5,6 +5,7 @@ from voxledger.catalog.retention.applying.restoring import Back, Restored
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone
 from voxledger.catalog.retention.holds import Hold, Released
+from voxledger.catalog.retention.nights import Ran, Standing, Stopped
 from voxledger.catalog.retention.planning import Amount, BudgetSummary, Fuse, KeepSummary, Plan, RuleSummary
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.retention import Retention
@@ -21,9 +22,12 @@ __all__ = [
     "Note",
     "Plan",
     "Policy",
+    "Ran",
     "Released",
     "Restored",
     "Retention",
     "RuleSummary",
+    "Standing",
+    "Stopped",
     "Undone",
 ]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog import platform, settings
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import PolicyError, StoreError
+from voxledger.catalog.errors import PolicyError, RunStopped, StoreError
+from voxledger.catalog.events import decode
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
-from voxledger.catalog.log import Keeper
+from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
@@ -25,10 +26,13 @@ from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone, undo
 from voxledger.catalog.retention.explain import explain
 from voxledger.catalog.retention.holds import Hold, Holds, Released
-from voxledger.catalog.retention.planning.planner import Plan, make
+from voxledger.catalog.retention.nights import Nights, Ran, Standing
+from voxledger.catalog.retention.planning.planner import Plan, make, reached
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.checking import Finding, checked
 from voxledger.catalog.retention.policy.checking import found as placed
+from voxledger.catalog.retention.policy_log import policy_drafts
+from voxledger.catalog.retention.schedule import Nightly
 from voxledger.catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,7 +80,14 @@ class Retention:
         `as_of` (aware) plans for the catalog as it stood then; `now` is that moment too when it is not given.
         """
         with self._keeper.reading(as_of=as_of) as reading:
-            return make(reading, self.policy, now or as_of or present(), every=every)
+            moment = now or as_of or present()
+            lag = self._lag(reading, moment) if as_of is None else timedelta(0)
+            return make(reading, self.policy, moment, every=every, lag=lag)
+
+    def _lag(self, reading: Reading, now: datetime) -> timedelta:
+        """How long the first event has waited that a reading does not know."""
+        waiting = self._recorder.journal.read(reached(reading), 1)
+        return max(now - decode(waiting[0][1]).recorded, timedelta(0)) if waiting else timedelta(0)
 
     def page(self, plan: Plan) -> str:
         """A plan as one HTML page, with the clips that something happens to, the largest first."""
@@ -117,13 +128,66 @@ class Retention:
         deleted and nobody answers. Nothing was changed then.
         """
         with self._alone():
-            began = time.monotonic()
-            plan = self.plan(now)
-            took = time.monotonic() - began
+            return self._applied(plan_id, now, progress=progress)
+
+    def run_due(self, now: datetime | None = None) -> Ran | None:
+        """Carry out the run of `retention.schedule` that the log lacks; None when there is none, or another run goes on.
+
+        Each night is run once, however often and by how many processes this is asked. Raises RunStopped when it cannot go
+        on: usage is not known, a clock is wrong, the store is away, a fuse is blown, or the policy says nothing. Nothing was
+        changed then, and the run is due again.
+        """
+        return self._nights.run(now or present())
+
+    def status(self, now: datetime | None = None) -> Standing:
+        """The schedule, its last run and its next one, what stops it, and legal holds to be looked at again."""
+        moment = now or present()
+        return self._nights.standing(moment, self._holds.overdue(moment))
+
+    @lazy
+    def _nights(self) -> Nights:
+        section, zone = self._settings.retention, self._settings.general.time_zone
+        return Nights(
+            self._home,
+            self._keeper,
+            lambda: Nightly.parse(section.schedule, zone),
+            lambda found, now: self._applied(None, now, run=found.run),
+            self._store_skew,
+        )
+
+    def _store_skew(self) -> float | None:
+        """How far the store's clock is ahead of ours in s; the embedded store has ours."""
+        from voxledger.catalog.objects import Store
+        from voxledger.catalog.objects.probing.probe import greeting
+
+        store = self._store()
+        return greeting(store)[1] if isinstance(store, Store) and not store.is_embedded else None
+
+    def _applied(
+        self,
+        plan_id: str | None,
+        now: datetime | None,
+        *,
+        run: str | None = None,
+        progress: Counting | None = None,
+    ) -> Applied:
+        """Plan and apply; whoever calls this is alone. A run of the schedule raises RunStopped for what stops its plan."""
+        began = time.monotonic()
+        plan = self.plan(now)
+        took = time.monotonic() - began
+        try:
             check(plan, plan_id)
-            actor = self._recorder.vault.actor(self._actor)
-            executor = Executor(plan, self._recorder, self._keeper, actor, took=took, progress=progress)
-            return executor.run(self._purger)
+        except PolicyError as error:
+            if run is None:
+                raise
+            cause = "ingestion" if plan.unknown else "policy" if plan.problems else "fuse"
+            raise RunStopped(str(error), cause=cause) from None
+        actor = self._recorder.vault.actor(self._actor)
+        changed = policy_drafts(plan.policy, self._recorder, self._keeper, actor)
+        executor = Executor(
+            plan, self._recorder, self._keeper, actor, took=took, run=run, first=changed, progress=progress
+        )
+        return executor.run(self._purger)
 
     def undo(self, plan_id: str, now: datetime | None = None, *, progress: Counting | None = None) -> Undone:
         """Take back every mark of a plan that still stands; those whose deletion has begun are named.

@@ -345,6 +345,9 @@ class Retention(_Section, frozen=True, kw_only=True):
     legal hold."""
     purge_window: str = ""
     """When purges may run, such as `01:00-05:00` in `general.time_zone`; empty = at any time."""
+    schedule: str = ""
+    """When `voxledger serve` plans and purges each night, such as `03:00`, or `03:00 Europe/Berlin` where that is not
+    `general.time_zone`; empty = never by itself."""
     price_per_gb_month: Annotated[float, msgspec.Meta(ge=0)] = 0.023
     """What the store costs, for 10^9 bytes and 30 days; plans and backtests count with it."""
     currency: str = "USD"

@@ -147,3 +147,23 @@ def test_a_failing_job_is_said_once_and_the_others_go_on(vox: Ledger) -> None:
     assert vox.journal.cursor("mixpanel") == 0
     assert heard.count("deliver:") <= 1
     assert "Traceback" not in heard
+
+
+def test_the_run_of_a_night_is_carried_out_and_waits_for_a_store_that_is_away(vox: Ledger) -> None:
+    (vox.home.path / "voxledger.toml").write_text(
+        '[retention]\nschedule = "00:00"\n[[retention.rules]]\nname = "all"\nmatch = "all"\nkeep_for = "30d"\n'
+    )
+    runs = "SELECT run FROM plans WHERE run IS NOT NULL"
+    node = _serve(vox.home.path, store_endpoint=NOBODY, store_access_key="a", store_secret_key="b")
+    try:
+        _until(lambda: vox.retention.status().stops == {"store": 1})
+    finally:
+        heard = _stop(node)
+    assert "retention: the nightly run waits: " in " ".join(heard.split())
+    assert vox.catalog.sql(runs).rows() == []
+    node = _serve(vox.home.path)
+    try:
+        _until(lambda: len(vox.catalog.sql(runs).rows()) == 1)
+    finally:
+        _stop(node)
+    assert vox.retention.status().stops == {"store": 1}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -334,6 +335,50 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     assert json.loads(out) == {"files": 1, "bytes": clip["bytes"], "waiting": 0, "parked": 0, "trouble": None}
     assert "0 files uploaded, 0 B; 0 waiting" in run("store", "retry")[1]
     assert json.loads(run("show", clip["id"], "--json")[1])["state"] == "stored"
+
+
+def test_holds_are_placed_listed_renewed_and_released(run: Run) -> None:
+    clip = json.loads(run("say", "Keep me for the judge.", "--session", "trial", "--json")[1])["id"]
+    asked = ("retention", "hold", "--where", "session = 'trial'", "--legal", "--reason", "case 4711", "--review", "30d")
+    code, out, _ = run(*asked, "--json")
+    hold = json.loads(out)
+    assert (code, hold["kind"], hold["standing"], hold["reason"]) == (0, "legal", 1, "case 4711")
+    assert "case 4711" in run("retention", "holds")[1]
+    assert "No legal hold waits for a review" in run("retention", "holds", "--due")[1]
+    assert (
+        "somebody has to look at it again by 2099-01-01"
+        in run("retention", "renew", hold["id"], "--review", "2099-01-01")[1]
+    )
+    assert "no longer keeps 1 clip" in run("retention", "release", hold["id"][-6:], "--reason", "closed")[1]
+    assert run("retention", "holds")[1] == "Nothing is held.\n"
+    assert [each["state"] for each in json.loads(run("retention", "holds", "--every", "--json")[1])] == ["released"]
+    code, _, err = run("retention", "hold", clip, "--reason", "why", "--until", "2020-01-01")
+    assert (code, "is over already" in " ".join(err.split())) == (1, True)
+    assert "pinned until" in run("clips", "pin", clip, "--until", "30d")[1]
+
+
+def test_status_and_doctor_name_what_stops_the_nightly_run_and_holds_to_be_looked_at(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voxledger.catalog.retention.nights import Standing, Stopped
+
+    when = datetime(2026, 11, 26, 3, tzinfo=UTC)
+    stopped = Stopped(run="2026-11-26", cause="fuse", said="this run would mark everything", since=when)
+    standing = Standing(
+        schedule="03:00 UTC", last_run="2026-11-25", last_time=when, last_plan="p", next_run=when, stopped=stopped,
+        stops={"fuse": 1}, overdue_holds=2,
+    )  # fmt: skip
+    monkeypatch.setattr("voxledger.catalog.retention.Retention.status", lambda _: standing)
+    out = " ".join(run("status")[1].replace("│", "").split())
+    assert "retention runs at 03:00 UTC: last 2026-11-25, one is due" in out
+    assert "the retention run 2026-11-26 waits: this run would mark everything" in out
+    assert "2 legal holds should have been looked at again by now" in out
+    assert json.loads(run("status", "--json")[1])["retention"]["stops"] == {"fuse": 1}
+    findings = json.loads(run("doctor", "--json")[1])["findings"]
+    assert {found["name"]: found["state"] for found in findings if found["name"] in ("nightly run", "legal holds")} == {
+        "nightly run": "warning",
+        "legal holds": "warning",
+    }
 
 
 def test_showing_a_clip_tells_its_measures_and_draws_its_sound(run: Run, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from voxledger.catalog.lazy import lazy
 from voxledger.catalog.retention.policy.columns import columns
 from voxledger.catalog.retention.policy.expressions import Expression, boolean, numeric, ordering
 from voxledger.catalog.retention.policy.window import Window
+from voxledger.catalog.retention.schedule import Nightly
 from voxledger.catalog.settings import format_span
 
 LONGEST = 100 * 365 * 86400.0
@@ -28,6 +29,8 @@ VALUE: Final = "(1 + plays + reuses) * coalesce(rating, 3) * pow(0.5, (epoch(:no
 """What a clip is worth to a budget that does not say: uses and rating, halved with every 30 days without a use, for each byte."""
 EVERY: Final = "all"
 """How `match` says every clip."""
+_SEASONS: Final = (date(2026, 1, 15), date(2026, 7, 15))
+"""A day in winter and one in summer, between which clocks may be set."""
 WITHDRAWN: Final = "consent withdrawn"
 """What stands as the rule where the consent of a clip's voice was withdrawn."""
 _SUGAR = ("tag", "actor", "session", "emotion", "bucket")
@@ -183,6 +186,17 @@ def compiled(section: settings.Retention, zone: str = "UTC") -> tuple[Policy | N
         window = Window.parse(section.purge_window, ZoneInfo(zone)) if section.purge_window else None
     except ValueError as error:
         problems.append(Problem(message=f"retention.purge_window: {error}", place=("purge_window",)))
+    try:
+        nightly = Nightly.parse(section.schedule, zone)
+    except PolicyError as error:
+        problems.append(Problem(message=str(error), place=("schedule",)))
+    else:
+        if nightly and window and not any(window.is_open(nightly.at(night)) for night in _SEASONS):
+            message = (
+                f"retention.schedule = {section.schedule!r} lies outside of retention.purge_window ({window}): nothing would ever"
+                " be purged; change one of them"
+            )
+            problems.append(Problem(message=message, place=("schedule",)))
     if problems:
         return None, problems
     return Policy(
