@@ -155,15 +155,17 @@ def _every_clip() -> Rule:
 def _past(
     keeper: Keeper, asked: Asked, tried: Sequence[tuple[Policy, str, float | None]]
 ) -> Iterator[tuple[History, str]]:
-    columns = history.named(policy for policy, _, _ in tried)
+    policies = [policy for policy, _, _ in tried]
     with history.database() as connection:
         try:
             if asked.trace is not None:
-                past, said = trace.read(connection, asked.trace, columns, asked.since, asked.until)
+                past, said = trace.read(connection, asked.trace, policies, asked.since, asked.until)
                 yield past, f"{asked.trace.name} ({said})"
             else:
                 with keeper.reading() as reading:
-                    past = history.read(connection, reading, columns, asked.since, asked.until or present())
+                    past = history.read(
+                        connection, reading, history.named(policies), asked.since, asked.until or present()
+                    )
                 yield past, "the log"
         except duckdb.OutOfMemoryException as error:
             raise PolicyError(

@@ -107,13 +107,20 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def named(policies: Iterable[Policy]) -> frozenset[str]:
-    """The columns that these policies look at."""
+def asked(policies: Iterable[Policy]) -> frozenset[str]:
+    """The columns that the conditions of these policies look at."""
     found: set[str] = set()
     for policy in policies:
         parts = [rule.condition for rule in policy.rules] + [keep.condition for keep in policy.keep]
         for condition in parts + [budget.condition for budget in policy.budgets]:
             found |= condition.columns
+    return frozenset(found)
+
+
+def named(policies: Sequence[Policy]) -> frozenset[str]:
+    """All columns that these policies look at: also those that clips are ranked, grouped and valued by."""
+    found = set(asked(policies))
+    for policy in policies:
         for keep in policy.keep:
             for rank in keep.ranks:
                 found |= {*rank.per, *(rank.by.columns if rank.by else ())}

@@ -9,7 +9,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,8 @@ import zstandard
 
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.queries import load
-from voxledger.catalog.retention.backtest.history import TRACED, History, micros, spans
+from voxledger.catalog.retention.backtest.history import TRACED, History, asked, micros, named, spans
+from voxledger.catalog.retention.policy import Policy
 
 SQL = load("trace.sql", "voxledger.catalog.retention.backtest")
 _NAMES = {
@@ -28,8 +29,8 @@ _NAMES = {
     "size": ("size", "bytes", "obj_size", "object_size", "length", "content_length"),
 }
 """How a header may call the columns."""
-_LACKING = {"reuses": "0::BIGINT", "rating": "NULL::TINYINT"}
-"""What `played_within` and a budget's own formula ask for, and a trace does not have."""
+_LACKING = {"reuses": "0::BIGINT", "rating": "NULL::TINYINT", "quality": "NULL::DOUBLE"}
+"""What `played_within`, and the orders and values that nobody wrote, ask for, and a trace does not have."""
 _HEAD = 65536
 _UNITS = ((1e11, "seconds", 1_000_000), (1e14, "milliseconds", 1000), (1e17, "microseconds", 1))
 """Which unit a number for a time has: that in which it is a moment before the year 5138."""
@@ -52,12 +53,13 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 def read(
     connection: duckdb.DuckDBPyConnection,
     path: Path,
-    columns: frozenset[str],
+    policies: Sequence[Policy],
     since: datetime | None,
     until: datetime | None,
 ) -> tuple[History, str]:
     """The history of a trace and how its times were read. Raises PolicyError for what is not right, with the line."""
-    if other := sorted(columns - TRACED - _LACKING.keys()):
+    columns = named(policies)
+    if other := sorted((asked(policies) - TRACED - {"reuses"}) | (columns - TRACED - _LACKING.keys())):
         raise PolicyError(
             f"a trace has no {', '.join(other)}: a policy that is tried on one may name {', '.join(sorted(TRACED))} only"
         )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.building import Parts, completed
 from tests.catalog.retention.backtest.simulation import Happening, Rule, Simulated, State, simulate
@@ -33,7 +34,7 @@ from voxledger.catalog.events import (
     PurgeStarted,
     new_id,
 )
-from voxledger.catalog.retention.backtest import Asked, Backtest, Family, Outcome, backtest
+from voxledger.catalog.retention.backtest import Asked, Backtest, Family, Outcome, backtest, replay, segments
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.columns import columns
 from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest, Retention
@@ -369,3 +370,27 @@ def test_two_policies_are_told_apart_by_what_they_do(tmp_path: Path) -> None:
     ]
     assert strict.worst[0].clip == clip
     assert strict.byte_days == pytest.approx(1000 * (29 + 9) / 1)
+
+
+def test_where_every_night_is_too_much_the_same_is_found_at_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [(f"{number}", number * 7 + gap * gap * 9, 50 + number) for number in range(12) for gap in range(8)]
+    tried = policy(
+        ExpireRule(name="soon", match="created < :now - to_days(9)", keep_for=86400.0),
+        every(4),
+        keep=(KeepRule(name="k", match="bytes < 60", played_within=3 * 86400.0),),
+    )
+    whole = on_trace(tmp_path, lines, tried).policies[0]
+    monkeypatch.setattr(segments, "MOST", 1)
+    halved = on_trace(tmp_path, lines, tried).policies[0]
+    assert halved.notes
+    assert replace(halved, notes=()) == whole
+    # Ranks are looked for in some nights only, and budgets likewise: it says so.
+    monkeypatch.setattr(replay, "_LOOKS", 1)
+    coarse = policy(
+        every(4),
+        keep=(KeepRule(name="best", best=Best(n=1)),),
+        budgets=(Budget(name="b", max_bytes=100, value="plays"),),
+    )
+    assert len(on_trace(tmp_path, lines, coarse).policies[0].notes) == 2

@@ -135,6 +135,8 @@ def test_a_policy_names_only_what_a_trace_has(tmp_path: Path) -> None:
     )
     with pytest.raises(PolicyError, match="a trace has no actor, emotion"):
         replay(path, "actor = 'ann' AND emotion = 'sad'")
+    with pytest.raises(PolicyError, match="a trace has no rating"):
+        replay(path, "rating >= 4")
 
 
 def test_since_and_until_cut_a_period_out(tmp_path: Path) -> None:
