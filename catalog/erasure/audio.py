@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,6 +30,9 @@ from voxledger.catalog.recorder import SYSTEM, Recorder
 RULE = "erasure"
 _BATCH = 1000
 _LOOK = 0.1
+_PART = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part(?:\.ranges)?")
+"""What an interrupted fetch leaves beside its target."""
+_LEASED = "SELECT count(*) FROM tasks WHERE state = 'leased' AND subject IN (SELECT value FROM json_each(?))"
 
 
 class _Clip(NamedTuple):
@@ -97,14 +104,14 @@ class Audio:
         failpoint("erasure.after_started")
         answers = self._deleted(clips)
         failpoint("erasure.after_deleted")
-        drafts = []
+        drafts, gone = list[Draft](), list[_Clip]()
         for clip in clips:
             mine = [answers[clip.bucket, key] for key in (clip.key, record_key(clip.key))]
             wrong = next((answer for answer in mine if not answer.gone), None)
             if wrong is not None:
                 self._failed.setdefault(wrong.code, wrong.reason)
             else:
-                self._remove(clip)
+                gone.append(clip)
                 self.objects += sum(max(1, len(answer.versions)) for answer in mine[:1]) + len(mine[1].versions)
             if clip.purged:
                 continue
@@ -114,12 +121,14 @@ class Audio:
                 else ClipPurged(plan=request, rule=RULE, bucket=clip.bucket, bytes=clip.bytes)
             )
             drafts.append(self._draft(fact, clip.id))
+        self._remove(gone)  # before it is said
         if drafts:
             self._recorder.journal.emit(*drafts)
 
     def _start(self, request: str, clips: Sequence[_Clip], position: int) -> list[_Clip]:
         """The point of no return: uploads are cancelled and answers forgotten in the transaction that records the start."""
-        self._wait(lambda: any(self._leased(clip.id) for clip in clips))
+        ids = json.dumps([clip.id for clip in clips])
+        self._wait(lambda: bool(self._recorder.journal.rows(_LEASED, (ids,))[0][0]))
         started, drafts = [], []
         with self._recorder.journal.transaction() as write:
             held = _held_since(position, write)
@@ -137,9 +146,6 @@ class Audio:
             write.append(drafts)
         return started
 
-    def _leased(self, clip: str) -> bool:
-        return bool(self._recorder.journal.rows("SELECT 1 FROM tasks WHERE subject = ? AND state = 'leased'", (clip,)))
-
     def _wait(self, busy: Callable[[], bool]) -> None:
         self._recorder.journal.take_back()
         deadline = time.monotonic() + self._patience
@@ -154,20 +160,17 @@ class Audio:
             answers |= {(bucket, key): answer for key, answer in found.items()}
         return answers
 
-    def _remove(self, clip: _Clip) -> None:
-        """The local copy, what an interrupted fetch left beside it, and folders that are empty now: their names are names of people."""
-        cache = self._home.cache.resolve()
-        path = cache / clip.key
-        if not path.parent.resolve().is_relative_to(cache):
-            return
-        path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            for left in path.parent.glob(f".*{_plain(path.name)}*"):
-                left.unlink(missing_ok=True)
-        remove_empty(path.parent, cache)
-        for aside in self._aside:
-            (aside / clip.key).unlink(missing_ok=True)
-            remove_empty((aside / clip.key).parent, self._home.path)
+    def _remove(self, clips: Sequence[_Clip]) -> None:
+        """The local copies, what interrupted fetches left beside them, and folders that are empty now: their names are names of people."""
+        for cache in (self._home.cache.resolve(), *self._aside):
+            folders: dict[Path, set[str]] = defaultdict(set)
+            for clip in clips:
+                path = cache / clip.key
+                folders[path.parent].add(path.name)
+            for folder, names in folders.items():
+                if folder.resolve().is_relative_to(cache):
+                    _empty(folder, names)
+                    remove_empty(folder, cache)
 
     def _draft(self, fact: Fact, clip: str) -> Draft:
         return self._recorder.draft(fact, subject=clip, actor=self._recorder.vault.actor(SYSTEM))
@@ -177,13 +180,20 @@ def remove_empty(folder: Path, top: Path) -> None:
     """Take away a folder and those above it, up to `top`, as long as they are empty."""
     with contextlib.suppress(OSError):
         while folder != top:
-            folder.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
             folder = folder.parent
 
 
-def _plain(name: str) -> str:
-    """A name for a glob, whatever characters it has."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+def _empty(folder: Path, names: Container[str]) -> None:
+    """Remove files of these names, and hidden ones that are called after them; each folder is listed once."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as found:
+        for entry in found:
+            name = entry.name
+            if name.startswith(".") and (part := _PART.fullmatch(name)):
+                name = part[1]
+            if name in names:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def _held_since(position: int, write: Transaction) -> set[str]:
