@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -223,7 +224,7 @@ def _print_plan(plan: Plan, option: str) -> None:
         say("[yellow]note[/] ", terminal.text(note), sep="", soft_wrap=True)
     say("There is no way back. To do it:")
     say(
-        terminal.text(f"  voxledger erase {option} {who.called or who.target} --plan {plan.id} --yes"),
+        terminal.text(f"  voxledger erase {option} {shlex.quote(who.called or who.target)} --plan {plan.id} --yes"),
         style="dim",
         soft_wrap=True,
     )

@@ -96,6 +96,10 @@ class Run:
             tombstones.put(self._store, self._settings.store.events, self._stone())
             words.forget(self._subject, self._recorder)
             failpoint("erasure.after_key")
+        elif self._subject.scope == "actor" and state.outcomes.get("key") not in _ENDED:
+            words.forget(
+                self._subject, self._recorder
+            )  # killed then, it may still stand in the vault's write-ahead log
         state.key_destroyed = self._subject.scope == "actor"
         self._note("key", Done(outcome="done") if state.key_destroyed else NOTHING)
         self._step("catalog", lambda: words.fold_anew(self._keeper, self._progress))
