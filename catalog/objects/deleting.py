@@ -223,10 +223,11 @@ class Deleter:
         """
         named: Any = [_named(target) for target in targets]
         try:
-            answer = self._store.request(
-                f"DELETE {len(targets)} objects of {bucket}",
-                lambda s3: s3.delete_objects(Bucket=bucket, Delete={"Objects": named}),
-            )
+            with self._store.deleting:
+                answer = self._store.request(
+                    f"DELETE {len(targets)} objects of {bucket}",
+                    lambda s3: s3.delete_objects(Bucket=bucket, Delete={"Objects": named}),
+                )
         except StoreError as error:
             if error.code in seam.REFUSED | seam.NOT_KNOWN:
                 return {target: self._one(bucket, target) for target in targets}

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _BATCH = 1000
 """Most keys of one DeleteObjects request."""
+_DELETES = 4
+"""Requests to delete many that the embedded store serves at a time."""
 _SPARE = 4
 """Connections for what is asked beside uploads and transfers."""
 _FOREIGN = seam.REFUSED | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -61,6 +63,10 @@ class Store:
         self._client: S3Client | None = None
         self._serves: Endpoint | None = None
         self._buckets: set[str] = set()
+        self.deleting = threading.Semaphore(_DELETES if self.embedded is not None else 1)
+        """Whose turn it is to delete many: at Ceph such requests at the same time are slower than one after the other, because
+        they wait for the same index of the bucket.
+        """
         self.tags_refused = False
         """Whether it was seen that the store takes no tags."""
 
