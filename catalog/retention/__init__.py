@@ -4,6 +4,7 @@ from voxledger.catalog.retention.applying.executor import Applied, Note
 from voxledger.catalog.retention.applying.restoring import Back, Restored
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone
+from voxledger.catalog.retention.explaining import Explanation
 from voxledger.catalog.retention.holds import Hold, Released
 from voxledger.catalog.retention.nights import Ran, Standing, Stopped
 from voxledger.catalog.retention.planning import Amount, BudgetSummary, Fuse, KeepSummary, Plan, RuleSummary
@@ -16,6 +17,7 @@ __all__ = [
     "Back",
     "BudgetSummary",
     "Deletable",
+    "Explanation",
     "Fuse",
     "Hold",
     "KeepSummary",

@@ -165,7 +165,7 @@ class Holds:
         """The holds that a clip was ever under, the oldest first, each with `owner` and `ended_by`, who took it off."""
         rows = reading.rows(_SQL["of"], {"clip": clip, "now": now})
         return [
-            {**row, "owner": self._label(row["actor_id"]), "ended_by": self._label(row["released_by"])} for row in rows
+            {**row, "owner": self.label(row["actor_id"]), "ended_by": self.label(row["released_by"])} for row in rows
         ]
 
     def _record(
@@ -213,14 +213,15 @@ class Holds:
         )
         legal, review = row["kind"] == "legal", _utc(row["review"])
         return Hold(
-            id=row["id"], kind="legal" if legal else "ordinary", reason=row["reason"] or None, owner=self._label(row["actor_id"]),
+            id=row["id"], kind="legal" if legal else "ordinary", reason=row["reason"] or None, owner=self.label(row["actor_id"]),
             placed=row["placed"].astimezone(UTC), until=_utc(row["until"]), review=review, clips=row["clips"],
             standing=row["standing"], state=state, released=_utc(row["released"]) if state == "released" else None,
             release_reason=row["release_reason"] if state == "released" else None,
             overdue=state == "open" and legal and review is not None and review <= now,
         )  # fmt: skip
 
-    def _label(self, actor: str | None) -> str | None:
+    def label(self, actor: str | None) -> str | None:
+        """The name behind an opaque id; None once erased."""
         found = self._recorder.vault.key(actor) if actor else None
         return found.label if found else None
 

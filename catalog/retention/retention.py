@@ -24,7 +24,7 @@ from voxledger.catalog.retention.applying.executor import Applied, Executor, che
 from voxledger.catalog.retention.applying.purge import Purger
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone, undo
-from voxledger.catalog.retention.explain import explain
+from voxledger.catalog.retention.explaining import Explanation, explain
 from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
 from voxledger.catalog.retention.planning.planner import Plan, make, reached
@@ -244,12 +244,13 @@ class Retention:
         condemn = condemner(self._home, self._settings, store)
         return Purger(store, self._home.cache, threads=self._settings.store.upload_threads, condemn=condemn)
 
-    def explain(self, reference: str | Clip, now: datetime | None = None) -> tuple[str, ...]:
-        """Sentences about one clip: its life, the rules that match, when it goes, what would keep it.
+    def explain(self, reference: str | Clip, now: datetime | None = None) -> Explanation:
+        """One clip's life, all rules that match it and which decides, when it goes, and what would keep it; in sentences, and
+        as facts.
 
         Raises ClipNotFound when no clip, or more than one, has this id or ends like this.
         """
-        return explain(self._keeper, self.policy, reference, now or present())
+        return explain(self._keeper, self.policy, self._holds, reference, now or present())
 
     @lazy
     def _holds(self) -> Holds:

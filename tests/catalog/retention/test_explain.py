@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from voxledger.catalog.errors import ClipNotFound
-from voxledger.catalog.settings import ExpireRule
+from voxledger.catalog.events import ClipPinned, ClipRated
+from voxledger.catalog.settings import Budget, ExpireRule, KeepRule
 
 if TYPE_CHECKING:
     from conftest import World
@@ -29,7 +30,7 @@ def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> 
     assert "The first decides: 'scratch'." in text
     due = (world.now + 2 * DAY).strftime("%Y-%m-%d %H:%M UTC")
     assert f"It is marked from {due} on and goes 7d after that, unless it is used" in text
-    assert "A pin keeps it" in text
+    assert "What would keep it: a pin, a hold, or any use, for 3d from then on." in text
 
 
 def test_a_clip_without_a_rule_stays(world: World) -> None:
@@ -46,10 +47,10 @@ def test_the_whole_way_of_a_clip(world: World) -> None:
     assert "Its grace is over: the next run deletes it." in told(world, clip, ALL, after=8 * DAY)
     assert "The next run takes the mark back (no rule matches)." in told(world, clip, SCRATCH)
     world.play(clip)
-    assert "played, fetched or linked once and answered 0 times a later request" in told(world, clip, ALL)
+    assert "It was played, fetched or linked once, last on" in told(world, clip, ALL)
     assert "The next run takes the mark back (used since it was marked)." in told(world, clip, ALL)
     world.pin(clip)
-    assert "It was pinned: the next run takes the mark back." in told(world, clip, ALL)
+    assert "The next run takes the mark back (pinned)." in told(world, clip, ALL)
 
 
 def test_a_deleted_clip_says_when_and_why(world: World) -> None:
@@ -65,6 +66,82 @@ def test_a_deleted_clip_says_when_and_why(world: World) -> None:
     text = told(world, clip, ALL)
     assert "Its audio was deleted on" in text
     assert "because of rule 'all'" in text
+    assert "The store answered Deleted of ann/default/" in text
+    assert "its absence was seen; 5 bytes" in text
+    assert f"`voxledger retention restore {clip[-8:]}` brings it back" in text
+    found = retention.explain(clip)
+    assert (found.state, found.decision, found.goes, found.rules) == ("purged", None, None, ())
+
+
+def test_what_people_said_of_it_is_told_with_their_reasons(world: World) -> None:
+    clip = world.clip(name="tide", voice_name="bob", emotion="sad")
+    retention = world.retention(ALL)
+    world.record(ClipRated(rating=4), clip)
+    world.record(ClipPinned(reason="on air", until=world.now + DAY), clip)
+    hold = retention.hold(clip, reason="not heard", until=world.now + 2 * DAY, now=world.now)
+    legal = retention.hold(clip, reason="case 7", legal=True, review=world.now + 5 * DAY, now=world.now)
+    text = told(world, clip, ALL)
+    assert f"Clip {clip[-8:]} (tide) was made on" in text
+    assert "for ann with espeak in the voice bob, sad" in text
+    assert "It is rated 4 of 5." in text
+    assert f"ann pinned it until {world.now + DAY:%Y-%m-%d %H:%M} UTC (on air)." in text
+    assert f"voxledger put it under the hold {hold.id} on" in text
+    assert f"(not heard) until {world.now + 2 * DAY:%Y-%m-%d %H:%M} UTC." in text
+    assert f"(case 7); somebody has to look at it again by {world.now + 5 * DAY:%Y-%m-%d %H:%M} UTC." in text
+    assert "A legal hold keeps it, from erasure too, until it is released." in text
+    found = retention.explain(clip, now=world.now)
+    assert [(held.kind, held.owner, held.reason) for held in found.held] == [
+        ("pin", "ann", "on air"), ("ordinary", "voxledger", "not heard"), ("legal", "voxledger", "case 7"),
+    ]  # fmt: skip
+    retention.release(legal.id, reason="closed")
+    text = told(world, clip, ALL, after=6 * DAY)
+    assert "The pin of ann ended on" in text
+    assert f"The hold {hold.id} of voxledger ended on" in text
+    assert f"The legal hold {legal.id} of voxledger was released on" in text
+    assert "by voxledger (closed)." in text
+    assert retention.explain(clip, now=world.now + 6 * DAY).held == ()
+
+
+def test_an_overdue_review_is_told(world: World) -> None:
+    clip = world.clip()
+    world.retention(ALL).hold(clip, reason="case 7", legal=True, review=world.now + DAY, now=world.now)
+    assert "which is overdue" in told(world, clip, ALL, after=2 * DAY)
+
+
+def test_marks_that_were_taken_back_are_told_with_their_reasons(world: World) -> None:
+    clip = world.clip(age=40 * DAY)
+    retention = world.retention(ALL)
+    plan = retention.apply(now=world.now).plan
+    retention.undo(plan)
+    text = told(world, clip, ALL)
+    assert f"because of rule 'all' (plan {plan}); the mark ended on" in text
+    assert ": the plan was undone." in text
+
+
+def test_keep_rules_that_protect_and_that_would_are_told(world: World) -> None:
+    clip = world.clip(age=40 * DAY, tags=("scratch",))
+    masters = KeepRule(name="masters", tag="master", allow_unseen=True)
+    rated = KeepRule(name="good ones", rated=4)
+    retention = world.retention(SCRATCH, ALL, keep=(masters, rated))
+    text = " ".join(retention.explain(clip, now=world.now))
+    assert "So would a keep rule, if it matched: 'masters' (tag master), 'good ones' (rated 4 or better)." in text
+    world.tag(clip, "master")
+    found = retention.explain(clip, now=world.now)
+    assert "Keep rule 'masters' (tag master) keeps it." in found.sentences
+    assert [(rule.name, rule.decides) for rule in (*found.keep, *found.rules)] == [
+        ("masters", True), ("scratch", False), ("all", False),
+    ]  # fmt: skip
+    assert (found.decision, found.cause, found.decides, found.goes) == ("keep", "protected", "masters", None)
+
+
+def test_a_budget_that_is_exceeded_is_told(world: World) -> None:
+    clip = world.clip(age=40 * DAY)
+    retention = world.retention(budgets=(Budget(name="small", max_bytes=1, match="all"),))
+    found = retention.explain(clip, now=world.now)
+    assert (found.decision, found.cause, found.decides) == ("mark", "over budget", "small")
+    assert "room in the budget" in found.sentences[-1]
+    retention.apply(now=world.now)
+    assert "It is marked because of budget 'small'" in " ".join(retention.explain(clip, now=world.now))
 
 
 @pytest.mark.parametrize("reference", ["", "xyz", "12", "00000000", "0" * 40])

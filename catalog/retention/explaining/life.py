@@ -1,0 +1,159 @@
+"""A clip's life in sentences: how it came to be, what people said of it, and what retention did with it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from voxledger.catalog.retention.policy import Policy
+from voxledger.catalog.retention.policy.policy import WITHDRAWN
+
+Row: TypeAlias = Mapping[str, Any]
+Label: TypeAlias = Callable[[str | None], str | None]
+"""The name behind an opaque id; None when it was erased."""
+_MOST = 3
+"""Most of what is over that is told of one kind; the log has all of it (`voxledger clips history`)."""
+_ENDINGS = {
+    "pinned": "it was pinned",
+    "held": "a hold was placed on it",
+    "used": "it was used",
+    "undone": "the plan was undone",
+    "policy": "the policy no longer condemned it",
+    "restored": "it was restored",
+    "replaced": "another mark took its place",
+}
+_SOURCES = {
+    "grace": "out of its grace",
+    "store": "from the store, which still had it",
+    "versioning": "from an old version in the store",
+    "backup": "from a backup",
+    "cache": "from the cache",
+    "node": "from another node",
+}
+
+
+def made(clip: Row) -> str:
+    """How it came to be, and how it was used."""
+    name = f" ({clip['name']})" if clip["name"] else ""
+    how = "was found" if clip["adopted"] else "was made"
+    by = f" for {clip['actor']}" if clip["actor"] else ""
+    voice = f" in the voice {clip['voice']}" if clip["voice"] else ""
+    engine = f" with {clip['engine']}" if clip["engine"] and not clip["adopted"] else ""
+    emotion = f", {clip['emotion']}" if clip["emotion"] else ""
+    begun = f"Clip {clip['id'][-8:]}{name} {how} on {date(clip['created'])}{by}{engine}{voice}{emotion}"
+    if not clip["plays"] and not clip["reuses"]:
+        return f"{begun}, and has not been used since."
+    uses = [f"was played, fetched or linked {times(clip['plays'])}"] if clip["plays"] else []
+    uses += [f"answered a later request {times(clip['reuses'])}"] if clip["reuses"] else []
+    return f"{begun}. It {' and '.join(uses)}, last on {date(clip['last_used'])}."
+
+
+def said(clip: Row, holds: Sequence[Row], label: Label, now: datetime) -> Iterator[str]:
+    """What people said of it: ratings, pins and holds."""
+    if clip["ratings"]:
+        often = "" if clip["ratings"] == 1 else f", the last of {clip['ratings']:,} ratings"
+        yield f"It is rated {clip['rating']} of 5{often}."
+    if clip["pinned"]:
+        until = f" until {date(clip['pinned_until'])}" if clip["pinned_until"] else ""
+        yield f"{_who(label(clip['pinned_by']))} pinned it{until}{_because(clip['pin_reason'])}."
+    elif clip["pinned_until"]:
+        yield f"The pin of {_whom(label(clip['pinned_by']))} ended on {date(clip['pinned_until'])}."
+    for hold in holds:
+        if hold["stands"]:
+            yield _standing(hold, now)
+    over = [hold for hold in holds if not hold["stands"]]
+    for hold in over[-_MOST:]:
+        if hold["released"]:
+            how = f"was released on {date(hold['released'])} by {_whom(hold['ended_by'])}{_because(hold['release_reason'])}"
+        else:
+            how = f"ended on {date(hold['until'])}"
+        yield f"The {_kind(hold)} {hold['hold']} of {_whom(hold['owner'])} {how}."
+
+
+def happened(clip: Row, marks: Sequence[Row], purges: Sequence[Row], policy: Policy) -> Iterator[str]:
+    """What retention did with it, up to where it stands now."""
+    taken_back = [mark for mark in marks if mark["ended"] and mark["ending"] != "purge"]
+    for mark in taken_back[-_MOST:]:
+        why = _ENDINGS.get(mark["ending"] or "", "for a reason that is not known")
+        yield (
+            f"It was marked on {date(mark['marked'])} because of {_rule(mark, policy)}; the mark ended on {date(mark['ended'])}:"
+            f" {why}."
+        )
+    for purge in [purge for purge in purges if purge["restored"]][-_MOST:]:
+        source = _SOURCES.get(purge["restored_from"] or "", "")
+        gone = f"Its audio was deleted on {date(purge['purged'])}" if purge["purged"] else "Its deletion had begun"
+        yield (
+            f"{gone} because of {_rule(purge, policy)}; it came back on {date(purge['restored'])} {source}".rstrip()
+            + "."
+        )
+    marked = {"plan": clip["mark_plan"], "rule": clip["mark_rule"]}
+    if clip["purged"]:
+        yield f"Its audio was deleted on {date(clip['purged'])} because of {_rule(marked, policy)}."
+        yield from _proof(clip, purges[-1] if purges else None)
+    elif clip["purge_started"]:
+        yield f"Its deletion began on {date(clip['purge_started'])} because of {_rule(marked, policy)}."
+        if purges and purges[-1]["failures"]:
+            yield f"It failed {times(purges[-1]['failures'])} so far ({purges[-1]['failure']})."
+    elif clip["delete_after"]:
+        yield f"It is marked because of {_rule(marked, policy)}; its grace ends on {date(clip['delete_after'])}."
+    else:
+        yield f"Its audio is {clip['state']}."
+
+
+def _proof(clip: Row, purge: Row | None) -> Iterator[str]:
+    if purge is None:
+        return
+    key = f" of {clip['key']}" if clip["key"] else ""
+    answer = (
+        f"The store answered {purge['answer']}{key}" if purge["answer"] else "The store's answer was not recorded then"
+    )
+    versions = f", {len(purge['versions']):,} versions went with it" if purge["versions"] else ""
+    yield f"{answer}{versions}, and its absence was seen; {purge['bytes'] or 0:,} bytes."
+    if purge["kept_bytes"]:
+        yield f"Old versions in the store still hold {purge['kept_bytes']:,} bytes; each run asks again for them."
+
+
+def _standing(hold: Row, now: datetime) -> str:
+    ends = f" until {date(hold['until'])}" if hold["until"] else ""
+    if hold["review"]:
+        overdue = ", which is overdue" if hold["review"] <= now else ""
+        ends = f"; somebody has to look at it again by {date(hold['review'])}{overdue}"
+    return (
+        f"{_who(hold['owner'])} put it under the {_kind(hold)} {hold['hold']} on {date(hold['placed'])}{_because(hold['reason'])}"
+        f"{ends}."
+    )
+
+
+def _rule(mark: Row, policy: Policy) -> str:
+    plan = f" (plan {mark['plan']})" if mark["plan"] else ""
+    if mark["rule"] == WITHDRAWN:
+        return f"its voice's withdrawn consent{plan}"
+    kind = "budget" if any(budget.name == mark["rule"] for budget in policy.budgets) else "rule"
+    return f"{kind} {mark['rule']!r}{plan}" if mark["rule"] else f"a request{plan}"
+
+
+def _kind(hold: Row) -> str:
+    return "legal hold" if hold["kind"] == "legal" else "hold"
+
+
+def _who(name: str | None) -> str:
+    return name or "Somebody who was erased"
+
+
+def _whom(name: str | None) -> str:
+    return name or "somebody who was erased"
+
+
+def _because(reason: str | None) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def date(time: datetime) -> str:
+    """A moment as sentences write it."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count:,} times"
