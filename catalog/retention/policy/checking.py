@@ -31,19 +31,22 @@ def checked(section: Retention, zone: str, file: Path | None) -> tuple[Policy | 
 def found(message: str, level: str, policy: Policy, file: Path | None) -> Finding:
     """A problem or warning that names a rule, with the place where that rule begins."""
     text = file.read_text(encoding="utf-8") if file is not None and file.is_file() else ""
-    for kind, parts in (("rules", policy.rules), ("keep", policy.keep), ("budgets", policy.budgets)):
-        for number, part in enumerate(parts):
-            words = {"rules": "rule", "keep": "keep rule", "budgets": "budget"}[kind]
-            if message.startswith(f"{words} {part.name!r} "):
-                at = locate(text, ("retention", kind, number, "name"))
-                return Finding(level=level, message=message, **_place(file, at))
-    return Finding(level=level, message=message, file=str(file) if file else None)
+    named: list[tuple[str, str, list[str]]] = [
+        ("rules", "rule", [rule.name for rule in policy.rules]),
+        ("keep", "keep rule", [rule.name for rule in policy.keep]),
+        ("budgets", "budget", [budget.name for budget in policy.budgets]),
+    ]
+    for kind, words, names in named:
+        for number, name in enumerate(names):
+            if message.startswith(f"{words} {name!r} "):
+                return _placed(level, message, file, locate(text, ("retention", kind, number, "name")))
+    return _placed(level, message, file, None)
 
 
 def _found(problem: Problem, file: Path | None, text: str) -> Finding:
-    at = locate(text, ("retention", *problem.place), problem.offset)
-    return Finding(level="error", message=problem.message, **_place(file, at))
+    return _placed("error", problem.message, file, locate(text, ("retention", *problem.place), problem.offset))
 
 
-def _place(file: Path | None, at: tuple[int, int] | None) -> dict[str, object]:
-    return {"file": str(file) if file else None, "line": at[0] if at else None, "column": at[1] if at else None}
+def _placed(level: str, message: str, file: Path | None, at: tuple[int, int] | None) -> Finding:
+    line, column = at or (None, None)
+    return Finding(level=level, message=message, file=str(file) if file else None, line=line, column=column)
