@@ -3,7 +3,7 @@
 SELECT clips.position AS clip, changes.position AS place, epoch_us(events.time) AS time,
     (CASE WHEN changes.kind IN ('AudioAccessed', 'GenerationReused') THEN 1
         WHEN changes.kind IN ('PurgeStarted', 'ClipPurged', 'ClipRestored') THEN 2 ELSE 0 END)::TINYINT AS turn,
-    epoch_us(greatest(changes.last_used, changes.restored)) AS anchor, changes.pinned,
+    epoch_us(greatest(changes.last_used, changes.restored)) AS anchor, changes.plays + changes.reuses AS uses, changes.pinned,
     coalesce(changes.purge_started, changes.purged) IS NOT NULL AS gone{columns}
 FROM changes JOIN clips ON clips.id = changes.clip JOIN events ON events.position = changes.position
 WHERE changes.kind IN ({kinds});
@@ -11,7 +11,7 @@ WHERE changes.kind IN ({kinds});
 -- name: clips
 -- Every clip: what never changes of it, and how it stands now.
 SELECT position AS clip, id::VARCHAR AS id, epoch_us(created) AS created, coalesce(bytes, 0) AS bytes,
-    epoch_us(greatest(last_used, restored)) AS anchor, pinned, coalesce(purge_started, purged) IS NOT NULL AS gone{columns}
+    epoch_us(greatest(last_used, restored)) AS anchor, plays + reuses AS uses, pinned, coalesce(purge_started, purged) IS NOT NULL AS gone{columns}
 FROM clips{joins};
 
 -- name: undone
@@ -57,18 +57,27 @@ CREATE TABLE clips AS SELECT clip, id, created, bytes{columns} FROM present;
 -- name: spans
 -- One row a stretch in which nothing about a clip changed, from `begins` up to `ends`, as far as it touches the period. `used` says
 -- that a use ended it. A use, a purge and a return begin another `life`; `nth` counts the uses before. An event whose clock went
--- back counts at the time of the one before it.
+-- back counts at the time of the one before it. Of a clip that was only ever used each event says itself when the one before it
+-- was; for the others their events are put in order.
 CREATE TABLE spans AS
 SELECT stretches.clip, place, life, nth, lone, greatest(begins, created) AS begins, greatest(least(ends, {until}), begins, created) AS ends,
     anchor, 0::BIGINT AS floor, turn = 1 AND ends < {until} AS used, pinned, clips.created, clips.bytes{columns}
 FROM (
-    SELECT *, max(time) OVER upto AS ends, coalesce(max(time) OVER earlier, -9223372036854775807) AS begins,
-        coalesce(sum((turn <> 0)::INTEGER) OVER earlier, 0)::INTEGER AS life, coalesce(sum((turn = 1)::INTEGER) OVER earlier, 0)::INTEGER AS nth,
-        clip NOT IN (FROM mixed) AS lone
+    SELECT clip, place, turn, anchor, pinned, gone, greatest(time, anchor) AS ends,
+        CASE WHEN uses = 0 THEN -9223372036854775807 ELSE anchor END AS begins, uses::INTEGER AS life, uses::INTEGER AS nth, true AS lone{moving}
     FROM (
-        SELECT clip, place, time, turn, anchor, pinned, gone{moving} FROM changes
+        SELECT clip, place, time, turn, anchor, pinned, gone, uses{moving} FROM changes
         UNION ALL
-        SELECT clip, 9223372036854775807 AS place, {until} AS time, 0 AS turn, anchor, pinned, gone{moving} FROM present)
+        SELECT clip, 9223372036854775807 AS place, {until} AS time, 0 AS turn, anchor, pinned, gone, uses{moving} FROM present)
+    WHERE clip NOT IN (FROM mixed)
+    UNION ALL
+    SELECT clip, place, turn, anchor, pinned, gone, max(time) OVER upto AS ends,
+        coalesce(max(time) OVER earlier, -9223372036854775807) AS begins, coalesce(sum((turn <> 0)::INTEGER) OVER earlier, 0)::INTEGER AS life,
+        coalesce(sum((turn = 1)::INTEGER) OVER earlier, 0)::INTEGER AS nth, false AS lone{moving}
+    FROM (
+        SELECT clip, place, time, turn, anchor, pinned, gone{moving} FROM changes SEMI JOIN mixed USING (clip)
+        UNION ALL
+        SELECT clip, 9223372036854775807 AS place, {until} AS time, 0 AS turn, anchor, pinned, gone{moving} FROM present SEMI JOIN mixed USING (clip))
     WINDOW upto AS (PARTITION BY clip ORDER BY place),
         earlier AS (PARTITION BY clip ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ) AS stretches JOIN clips ON clips.clip = stretches.clip

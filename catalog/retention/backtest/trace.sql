@@ -20,13 +20,13 @@ LIMIT 1;
 -- name: present
 -- Each id once: first seen is made. Its size is the largest that was seen.
 CREATE TABLE present AS
-SELECT row_number() OVER (ORDER BY created, id) AS clip, id, created, bytes, anchor, false AS pinned, false AS gone{columns} FROM (
+SELECT row_number() OVER (ORDER BY created, id) AS clip, id, created, bytes, anchor, plays AS uses, false AS pinned, false AS gone{columns} FROM (
     SELECT id, min(time) AS created, max(size)::BIGINT AS bytes, max(time) AS anchor, count(*) - 1 AS plays FROM accesses GROUP BY id);
 
 -- name: changes
 -- Each later line is a use, which found the clip as the lines before left it.
 CREATE TABLE changes AS
-SELECT clip, place, time, 1::TINYINT AS turn, anchor, false AS pinned, false AS gone{columns} FROM (
+SELECT clip, place, time, 1::TINYINT AS turn, anchor, plays AS uses, false AS pinned, false AS gone{columns} FROM (
     SELECT present.clip, row_number() OVER life AS place, accesses.time, lag(accesses.time) OVER life AS anchor,
         row_number() OVER life - 2 AS plays
     FROM accesses JOIN present USING (id)
