@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time as clocks
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -13,8 +19,12 @@ from hypothesis import strategies as st
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, PolicyError, RunStopped
+from voxledger.catalog.objects import Store
+from voxledger.catalog.retention import Retention
 from voxledger.catalog.retention.schedule import Nightly, due, following
-from voxledger.catalog.settings import ExpireRule
+from voxledger.catalog.settings import ExpireRule, Settings
+from voxledger.catalog.settings import Retention as Section
+from voxledger.catalog.settings import Store as StoreSettings
 
 if TYPE_CHECKING:
     from conftest import World
@@ -254,6 +264,49 @@ def test_a_store_that_is_away_stops_a_run_before_anything_is_changed(world: Worl
     assert (world.types(clip), world.types(fresh)) == (["ClipMarked"], [])
     world.store.down = False
     assert retention.run_due(world.now + 8 * DAY) is not None
+
+
+@pytest.mark.parametrize("ahead", [-600, 600])
+def test_a_store_whose_clock_is_another_stops_a_run(world: World, ahead: int) -> None:
+    world.clip()
+    with answering(ahead) as url:
+        settings = StoreSettings(endpoint=url, access_key="a", secret_key="b")
+        store = Store(world.home, settings)
+        retention = Retention(
+            world.home, Settings(retention=Section(rules=(ALL,), **NIGHTLY), store=settings), world.recorder, world.keeper,
+            lambda: store,
+        )  # fmt: skip
+        with pytest.raises(RunStopped, match=f"10 minutes {'ahead of' if ahead > 0 else 'behind'} ours") as caught:
+            retention.run_due(world.now)
+        store.close()
+    assert (caught.value.cause, runs(world)) == ("clock", [])
+
+
+@contextmanager
+def answering(ahead: float) -> Iterator[str]:
+    """A store that refuses everything, by a clock that is so many seconds ahead."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.send_response_only(403)
+            self.send_header("Date", formatdate(clocks.time() + ahead, usegmt=True))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def test_usage_that_is_not_known_stops_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
