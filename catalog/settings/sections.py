@@ -319,6 +319,8 @@ class Budget(_Scope, frozen=True, kw_only=True):
     """Most bytes; 0 = no such limit."""
     max_cost: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Most money for 30 days; 0 = no such limit."""
+    per: tuple[str, ...] = ()
+    """The limit is one for each group that has the same values in these columns, such as each actor; empty = for all together."""
     value: str = ""
     """What a clip is worth, a number made of its columns; empty = uses and rating, halved every 30 days without a use, per byte."""
 

@@ -182,9 +182,10 @@ def _print_budgets(plan: Plan) -> None:
     made = terminal.table("", "budget", "limit", "holds", "goes", "lacks", right=("limit", "holds", "goes", "lacks"))
     for budget in plan.budgets:
         lacks = f"[red]{terminal.size(budget.lacks)}[/]" if budget.lacks else "–"
+        limit = terminal.size(budget.limit) + (" each" if budget.groups is not None else "")
         made.add_row(
             terminal.text(budget.name),
-            terminal.size(budget.limit),
+            limit,
             terminal.size(budget.stands),
             terminal.size(budget.goes),
             lacks,

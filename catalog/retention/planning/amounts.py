@@ -61,18 +61,16 @@ class KeepSummary(msgspec.Struct, frozen=True, kw_only=True):
 class BudgetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """How a budget stands, in bytes: its limit, what is left once all that was condemned before it has gone, what goes for it.
 
-    `lacks` is what is still too much then: nothing else in its scope may go.
+    `lacks` is what is still too much then: nothing else in its scope may go. `groups` is how many groups are above the limit,
+    which is one for each; None for a budget of all together.
     """
 
     name: str
     limit: int
     stands: int
     goes: int
-
-    @property
-    def lacks(self) -> int:
-        """Bytes above the limit that nothing can free."""
-        return max(0, self.stands - self.goes - self.limit)
+    lacks: int
+    groups: int | None = None
 
 
 class Fuse(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,14 +6,14 @@ are expressions that `policy/expressions.py` has checked; everything else that v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from voxledger.catalog.queries import load
-from voxledger.catalog.retention.policy import Expression, KeepRule, Newest, Policy
+from voxledger.catalog.retention.policy import Budget, Expression, KeepRule, Newest, Policy
 from voxledger.catalog.retention.policy.columns import QUALITY
 
 SQL = load("planning.sql", "voxledger.catalog.retention.planning")
@@ -28,11 +28,12 @@ _AFTER_FACTS = "), /* facts */"
 _PRESENT = {"clips": "clips", "changes": "changes", "marks": "marks", "events": "events", "voices": "voices"}
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a budget has to go: all in scope that is worth less than `worth`, and of its equals those up to a position."""
+class Cuts(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a budget has to go in each of its groups: all that is worth less than `worths`, and of its equals those up to a position."""
 
-    worth: float
-    position: int
+    groups: list[int]
+    worths: list[float]
+    positions: list[int]
 
 
 class Deciding:
@@ -43,7 +44,7 @@ class Deciding:
         self._policy = policy
         self._blind = blind
         self._matched = matched
-        self.cuts: dict[int, Cut] = {}
+        self.cuts: dict[int, Cuts] = {}
         self.parameters: dict[str, Any] = {
             "now": now,
             "minimum_age": policy.minimum_age // timedelta(microseconds=1),
@@ -56,7 +57,12 @@ class Deciding:
 
     def values(self, **more: Any) -> dict[str, Any]:
         """The parameters of such a query."""
-        return self.parameters | more
+        cuts = {
+            f"{name}_{number}": values
+            for number, cut in self.cuts.items()
+            for name, values in (("groups", cut.groups), ("worths", cut.worths), ("positions", cut.positions))
+        }
+        return self.parameters | cuts | more
 
     def sums(self) -> str:
         """The query for all that a plan says."""
@@ -67,34 +73,29 @@ class Deciding:
         return self.query("sums", scoped=scoped)
 
     def bounds(self) -> str:
-        """The query for the most that each budget may have in its scope."""
-        sums = [
-            f"coalesce(sum(bytes) FILTER ({budget.condition.sql}), 0)::BIGINT AS bound_{number}"
-            for number, budget in enumerate(self._policy.budgets)
+        """The query for the most that a group of each budget may have in its scope."""
+        largest = [
+            f"(SELECT coalesce(max(held), 0)::BIGINT FROM (SELECT sum(bytes) AS held FROM facts WHERE {budget.condition.sql}"  # noqa: S608
+            f" GROUP BY {_member(budget)}))"  # checked expressions
+            for budget in self._policy.budgets
         ]
         facts = self._with().partition(_AFTER_FACTS)[0]
-        return f"{facts})\n{_filled(SQL['bounds'], {'bounds': ', '.join(sums)})}"
+        return f"{facts})\n{_filled(SQL['bounds'], {'bounds': ', '.join(largest)})}"
 
-    def candidates(self, budgets: Sequence[int]) -> str:
-        """The query for what may go for these budgets."""
-        standing = [
-            f"coalesce(sum(bytes) FILTER (scope_{number} AND cause NOT IN (0, 2, 11)), 0)::BIGINT AS stands_{number}"
-            for number in budgets
-        ]
-        values = [f"value_{number}: CASE WHEN scope_{number} THEN value_{number} END" for number in budgets]
-        return self.query(
-            "candidates", standing=", ".join(standing), values=", ".join(values),
-            scopes=" OR ".join(f"scope_{number}" for number in budgets),
-        )  # fmt: skip
+    def exceeded(self, budget: int) -> str:
+        """The query for the groups of a budget that are above its limit."""
+        return self.query("exceeded", number=str(budget))
 
     def _with(self) -> str:
         policy = self._policy
         pieces = self._pieces()
-        used = frozenset().union(*(piece.columns for piece in pieces)) if pieces else frozenset()
+        grouped = [rank.per for rule in policy.keep for rank in rule.ranks] + [budget.per for budget in policy.budgets]
+        used = frozenset().union(*(piece.columns for piece in pieces), *grouped)
         consented = bool(used & {"consent_scope", "consent_withdrawn"}) or policy.withdrawn == "delete"
         ranks, joins = self._ranks()
         budgets = "".join(
-            f", ({budget.condition.sql}) IS TRUE AS scope_{number}, ({budget.value.sql})::DOUBLE AS value_{number}"
+            f", ({budget.condition.sql}) IS TRUE AS scope_{number}, ({budget.value.sql})::DOUBLE AS value_{number},"
+            f" {_member(budget)} AS group_{number}"
             for number, budget in enumerate(policy.budgets)
         )
         filled: Mapping[str, str] = _PRESENT | {
@@ -112,6 +113,10 @@ class Deciding:
             "keeper": _first([_protects(number, rule) for number, rule in enumerate(policy.keep)]),
             "budget_columns": budgets,
             "budget": self._evicting(),
+            "cuts": self._cuts(),
+            "cut_joins": " ".join(
+                f"LEFT JOIN cut_{number} ON cut_{number}.member = freed.group_{number}" for number in sorted(self.cuts)
+            ),
             "spans": _spans([rule.keep_for for rule in policy.rules]),
             "matched": (
                 f", {_bits([rule.condition.sql for rule in policy.rules])} AS matched,"
@@ -140,14 +145,26 @@ class Deciding:
                 joins.append(f"LEFT JOIN {name} ON {name}.first = facts.id")
         return "".join(made), " ".join(joins)
 
+    def _cuts(self) -> str:
+        return "".join(
+            f"cut_{number} AS (SELECT unnest($groups_{number}::UBIGINT[]) AS member, unnest($worths_{number}::DOUBLE[]) AS worth,"
+            f" unnest($positions_{number}::BIGINT[]) AS upto), "
+            for number in sorted(self.cuts)
+        )
+
     def _evicting(self) -> str:
         """The number of the budget that a clip has to go for."""
         cases = [
-            f"WHEN evictable AND scope_{number} AND (value_{number} < {cut.worth!r}::DOUBLE OR value_{number} = {cut.worth!r}::DOUBLE"
-            f" AND position <= {cut.position}) THEN {number}"
-            for number, cut in sorted(self.cuts.items())
+            f"WHEN evictable AND scope_{number} AND (value_{number} < cut_{number}.worth"
+            f" OR value_{number} = cut_{number}.worth AND position <= cut_{number}.upto) THEN {number}"
+            for number in sorted(self.cuts)
         ]
         return f"CASE {' '.join(cases)} END" if cases else "NULL"
+
+
+def _member(budget: Budget) -> str:
+    """The group of a budget that a clip belongs to, as a number."""
+    return f"hash({', '.join(budget.per)})" if budget.per else "0::UBIGINT"
 
 
 def _filled(query: str, filled: Mapping[str, str]) -> str:

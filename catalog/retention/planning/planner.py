@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import duckdb
 import msgspec
-import numpy as np
 import polars as pl
 
-from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.errors import PolicyError, QueryError
 from voxledger.catalog.log import Reading
+from voxledger.catalog.query.guard import plain
 from voxledger.catalog.retention.planning.amounts import (
     CONDEMNED,
     DECISIONS,
@@ -29,7 +31,7 @@ from voxledger.catalog.retention.planning.amounts import (
     KeepSummary,
     RuleSummary,
 )
-from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Cut, Deciding
+from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Cuts, Deciding
 from voxledger.catalog.retention.planning.deciding import CONDEMNED as GUILTY
 from voxledger.catalog.retention.planning.warnings import warned
 from voxledger.catalog.retention.planning.wording import explained
@@ -42,6 +44,14 @@ SKEW: Final = timedelta(minutes=1)
 _DECISION = pl.Enum(DECISIONS)
 _CAUSE = pl.Enum(CAUSES)
 _TIME = pl.Datetime("us", "UTC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lack:
+    """In how many groups a budget was exceeded, and what is too much in the end."""
+
+    groups: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +139,7 @@ class Plan:
                 for rule in self.rules
             ],
             "keep": msgspec.to_builtins(self.keep),
-            "budgets": [{**msgspec.to_builtins(budget), "lacks": budget.lacks} for budget in self.budgets],
+            "budgets": msgspec.to_builtins(self.budgets),
             "fuses": [{**msgspec.to_builtins(fuse), "blown": fuse.blown} for fuse in self.fuses],
             "largest": self.notable("bytes"),
             "most_used": self.notable("uses"),
@@ -160,10 +170,27 @@ def make(
     time zone, and for a condition that DuckDB cannot answer.
     """
     present = aware(now)
+    with _answered():
+        return _made(reading, policy, present, every=every, lag=lag)
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """What DuckDB says only when a condition meets the clips, such as a text that is no number, is a mistake in the policy."""
+    try:
+        yield
+    except (duckdb.Error, QueryError) as error:
+        said = plain(error) if isinstance(error, duckdb.Error) else str(error)
+        raise PolicyError(
+            f"the policy cannot be evaluated on the clips that there are: {said}. TRY_CAST gives NULL where a value does not fit"
+        ) from None
+
+
+def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, lag: timedelta) -> Plan:
     position, recorded = reading.tuples(SQL["head"])[0]
     unknown = _unknown(policy, present, recorded, lag)
     deciding = Deciding(policy, present, blind=unknown is not None)
-    _cut(reading, deciding, policy)
+    lacks = _cut(reading, deciding, policy)
     grouped = reading.frame(deciding.sums(), deciding.values(every=every))
     sums = _judged(grouped.drop("condemned", "others"), present)
     frame = decided(_unfolded(grouped), policy, present)
@@ -179,7 +206,7 @@ def make(
         held=_sum(sums.filter(pl.col("cause").is_in(["legal hold", "held", "pinned"]))).clips,
         rules=_rules(policy, sums),
         keep=_keepers(policy, sums),
-        budgets=_budgets(policy, sums),
+        budgets=_budgets(policy, sums, lacks),
         fuses=_fuses(policy, amounts),
         unknown=unknown,
         problems=problems,
@@ -195,6 +222,11 @@ def reached(reading: Reading) -> int:
 def one(reading: Reading, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
     """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it."""
     deciding = Deciding(policy, aware(now), matched=True)
+    with _answered():
+        return _one(reading, deciding, policy, now, clip)
+
+
+def _one(reading: Reading, deciding: Deciding, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
     _cut(reading, deciding, policy)
     return decided(reading.frame(deciding.query("one"), deciding.values(id=clip)), policy, now)
 
@@ -275,34 +307,39 @@ def _unknown(policy: Policy, now: datetime, recorded: datetime | None, lag: time
     return None
 
 
-def _cut(reading: Reading, deciding: Deciding, policy: Policy) -> None:
-    """Find out for each budget in its turn how far down the list of worth it has to go, and tell `deciding`."""
+def _cut(reading: Reading, deciding: Deciding, policy: Policy) -> dict[int, _Lack]:
+    """Find out for each budget in its turn how far down the list of worth it has to go, and tell `deciding`.
+
+    Gives what the budgets that are above their limits lack in the end, by number.
+    """
     if not policy.budgets:
-        return
+        return {}
     bounds = reading.tuples(deciding.bounds(), {"now": deciding.parameters["now"]})[0]
-    above = [number for number, budget in enumerate(policy.budgets) if bounds[number] > budget.max_bytes]
-    if not above:
-        return
-    found = reading.frame(deciding.candidates(above), deciding.values())
-    clips = found.select("clips").drop_nulls().explode("clips").unnest("clips")
-    stays = pl.Series("stays", np.ones(clips.height, dtype=bool))
-    for number in above:
-        value = clips[f"value_{number}"]
-        scoped = value.is_not_null()
-        freed = int(clips["bytes"].filter(scoped & ~stays).sum())
-        excess = int(found[f"stands_{number}"][0]) - freed - policy.budgets[number].max_bytes
-        movable = clips.with_columns(value=value).filter(scoped & value.is_not_nan() & stays)
-        if excess <= 0 or movable.is_empty():
+    lacks = {}
+    for number, budget in enumerate(policy.budgets):
+        if bounds[number] <= budget.max_bytes:
             continue
-        ordered = movable.select("value", "position", "bytes").sort("value", "position")
-        last = min(int((ordered["bytes"].cum_sum() < excess).sum()), ordered.height - 1)
-        cut = Cut(worth=float(ordered["value"][last]), position=int(ordered["position"][last]))
-        deciding.cuts[number] = cut
-        goes = (value < cut.worth) | (value == cut.worth) & (clips["position"] <= cut.position)
-        stays &= ~goes.fill_null(value=False)
+        # What budgets before this one have condemned is told by their cuts.
+        exceeded = reading.frame(deciding.exceeded(number), deciding.values(limit=budget.max_bytes))
+        groups = exceeded.select("member", excess=pl.col("stands") - budget.max_bytes)
+        goes = (
+            exceeded.select("member", "clips").drop_nulls().explode("clips").unnest("clips").join(groups, on="member")
+            .sort("member", "value", "position")
+            .filter(pl.col("bytes").cum_sum().over("member") - pl.col("bytes") < pl.col("excess"))
+        )  # fmt: skip
+        ends = (
+            goes.group_by("member").agg(pl.col("value", "position").last(), freed=pl.col("bytes").sum()).sort("member")
+        )
+        left = groups.join(ends, on="member", how="left").select(pl.col("excess") - pl.col("freed").fill_null(0))
+        lacks[number] = _Lack(groups=groups.height, bytes=int(left["excess"].clip(lower_bound=0).sum()))
+        if not ends.is_empty():
+            deciding.cuts[number] = Cuts(
+                groups=ends["member"].to_list(), worths=ends["value"].to_list(), positions=ends["position"].to_list()
+            )
+    return lacks
 
 
-def _budgets(policy: Policy, sums: pl.DataFrame) -> tuple[BudgetSummary, ...]:
+def _budgets(policy: Policy, sums: pl.DataFrame, lacks: Mapping[int, _Lack]) -> tuple[BudgetSummary, ...]:
     """How each budget stands once everything before it has gone."""
     found = []
     for number, budget in enumerate(policy.budgets):
@@ -311,8 +348,17 @@ def _budgets(policy: Policy, sums: pl.DataFrame) -> tuple[BudgetSummary, ...]:
             (pl.col("cause") == "over budget") & (pl.col("budget") < number)
         )
         stands = sums.filter(~before.fill_null(value=False))[f"scoped_{number}"].sum()
-        goes = mine[f"scoped_{number}"].sum()
-        found.append(BudgetSummary(name=budget.name, limit=budget.max_bytes, stands=int(stands), goes=int(goes)))
+        lack = lacks.get(number, _Lack())
+        found.append(
+            BudgetSummary(
+                name=budget.name,
+                limit=budget.max_bytes,
+                stands=int(stands),
+                goes=int(mine[f"scoped_{number}"].sum()),
+                lacks=lack.bytes,
+                groups=lack.groups if budget.per else None,
+            )
+        )
     return tuple(found)
 
 

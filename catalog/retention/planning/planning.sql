@@ -47,12 +47,12 @@ marking AS (
         WHEN mature > $now THEN 10
         ELSE 11 END::UTINYINT AS ground
     FROM timed
-), freed AS (
+), {cuts} freed AS (
     SELECT *, ground IN (7, 8) AND mature <= $now AND (linked_until IS NULL OR linked_until <= $now) AS evictable FROM weighed
 ), decided AS (
     SELECT *, ({budget})::UTINYINT AS budget, CASE WHEN $blind AND ground IN (2, 11) THEN 13 WHEN NOT $blind AND ({budget}) IS NOT NULL THEN 12
         ELSE ground END::UTINYINT AS cause
-    FROM freed
+    FROM freed {cut_joins}
 )
 
 -- name: sums
@@ -73,14 +73,16 @@ SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_a
 FROM decided WHERE id = $id::UUID
 
 -- name: bounds
--- What lies in the scope of each budget at most: whoever is not above its limit even so need not be looked at.
-SELECT {bounds} FROM facts
+-- What lies in the scope of each budget at most, in its largest group: whoever is not above the limit even so need not be looked at.
+SELECT {bounds}
 
--- name: candidates
--- What may go for budgets, with its worth to each (NULL: not in its scope, or of no worth that could be compared), and what counts for
--- each. Numbers only, for there may be millions.
-SELECT {standing}, list({position: position, bytes: bytes, {values}}) FILTER (cause IN (7, 8) AND evictable AND ({scopes})) AS clips
-FROM decided
+-- name: exceeded
+-- The groups in which a budget is exceeded: what counts, and what may go, with its worth (NULL and NaN cannot be compared, and stay).
+-- Numbers only, for there may be millions.
+SELECT group_{number} AS member, sum(bytes) FILTER (cause NOT IN (0, 2, 11, 12))::BIGINT AS stands,
+    list({value: value_{number}, position: position, bytes: bytes})
+        FILTER (cause IN (7, 8) AND evictable AND value_{number} IS NOT NULL AND NOT isnan(value_{number})) AS clips
+FROM decided WHERE scope_{number} GROUP BY ALL HAVING stands > $limit
 
 -- name: head
 -- How far the tables have come, and the newest time that was acknowledged.

@@ -82,13 +82,14 @@ class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What the clips that match may weigh together, in bytes; those with the lowest `value` go first."""
+    """What the clips that match may weigh together, in bytes, in each group if `per` names columns; the lowest `value` goes first."""
 
     name: str
     words: str
     condition: Expression
     max_bytes: int
     value: Expression
+    per: tuple[str, ...] = ()
     allow_unseen: bool = False
 
     @property
@@ -146,7 +147,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             [
                 [[rule.name, rule.condition.text, rule.keep_for.total_seconds()] for rule in self.rules],
                 [[rule.name, rule.condition.text, [_rank_words(rank) for rank in rule.ranks]] for rule in self.keep],
-                [[budget.name, budget.condition.text, budget.max_bytes, budget.value.text] for budget in self.budgets],
+                [
+                    [budget.name, budget.condition.text, budget.max_bytes, budget.value.text, budget.per]
+                    for budget in self.budgets
+                ],
                 self.grace.total_seconds(),
                 self.minimum_age.total_seconds(),
                 self.withdrawn,
@@ -322,8 +326,9 @@ def _budget(budget: settings.Budget, number: int, price_micro: int) -> Budget:
         raise _Wrong(f"{what} has no limit; give it max_bytes or max_cost", "name")
     return Budget(
         name=name,
-        words=_scope_words(budget),
+        words=_scope_words(budget) + (f", for each {' and '.join(budget.per)}" if budget.per else ""),
         condition=_condition(what, budget, []) or boolean("true"),
+        per=_per(what, "per", budget.per),
         max_bytes=min(limits),
         value=_checked(what, "value", budget.value or VALUE, numeric),
         allow_unseen=budget.allow_unseen,
@@ -375,7 +380,8 @@ def _rank_words(rank: Newest) -> str:
 def _per(what: str, field: str, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in columns():
-            raise _Wrong(f"{what}: {field}.per names {name!r}, which is no column of clips", field)
+            where = field if field == "per" else f"{field}.per"
+            raise _Wrong(f"{what}: {where} names {name!r}, which is no column of clips", field)
     return names
 
 

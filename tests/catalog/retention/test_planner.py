@@ -410,3 +410,27 @@ def test_fuses_are_blown_exactly_when_a_run_would_do_more(
     )
     most = max(made.amounts["mark"].clips, made.amounts["purge"].clips)
     assert any(fuse.blown for fuse in made.fuses) == (most > limit or 100 * most / len(rows) > percent)
+
+
+def test_a_budget_may_be_one_for_each_group() -> None:
+    rows = [row(f"a{number}", actor="ann", bytes=100) for number in range(5)]
+    rows += [row(f"b{number}", actor="bob", bytes=100) for number in range(2)]
+    rows += [row(f"c{number}", actor="cy", bytes=100, pinned=True) for number in range(4)]
+    made = plan(rows, budgets=(Budget(name="each", match="all", per=("actor",), max_bytes=250),))
+    assert made.ids("mark") == [id_of("a0"), id_of("a1"), id_of("a2")]
+    assert [(one.stands, one.goes, one.lacks, one.groups) for one in made.budgets] == [(1100, 300, 150, 2)]
+    again = plan(
+        rows,
+        budgets=(
+            Budget(name="first", actor="ann", max_bytes=400),
+            Budget(name="each", match="all", per=("actor",), max_bytes=250),
+        ),
+    )
+    assert [(one.goes, one.lacks) for one in again.budgets] == [(100, 0), (200, 150)]
+
+
+def test_a_condition_that_some_clip_does_not_fit_is_told_as_a_mistake_of_the_policy() -> None:
+    rule = ExpireRule(name="r", keep_for=1, match="session::INTEGER > 3")
+    assert plan([row("a", session="4")], rule).condemned.clips == 1
+    with pytest.raises(PolicyError, match="cannot be evaluated on the clips.*'four'.*TRY_CAST"):
+        plan([row("a", session="four")], rule)
