@@ -432,5 +432,5 @@ def test_a_budget_may_be_one_for_each_group() -> None:
 def test_a_condition_that_some_clip_does_not_fit_is_told_as_a_mistake_of_the_policy() -> None:
     rule = ExpireRule(name="r", keep_for=1, match="session::INTEGER > 3")
     assert plan([row("a", session="4")], rule).condemned.clips == 1
-    with pytest.raises(PolicyError, match="cannot be evaluated on the clips.*'four'.*TRY_CAST"):
+    with pytest.raises(PolicyError, match=r"cannot be evaluated on the clips.*'four'.*TRY_CAST"):
         plan([row("a", session="four")], rule)
