@@ -155,6 +155,8 @@ def test_the_run_of_a_night_is_carried_out_and_waits_for_a_store_that_is_away(vo
     )
     runs = "SELECT run FROM plans WHERE run IS NOT NULL"
     node = _serve(vox.home.path, store_endpoint=NOBODY, store_access_key="a", store_secret_key="b")
+    assert node.stderr is not None
+    node.stderr.readline()  # it serves: whoever reads now asks it
     try:
         _until(lambda: vox.retention.status().stops == {"store": 1})
     finally:
@@ -162,6 +164,8 @@ def test_the_run_of_a_night_is_carried_out_and_waits_for_a_store_that_is_away(vo
     assert "retention: the nightly run waits: " in " ".join(heard.split())
     assert vox.catalog.sql(runs).rows() == []
     node = _serve(vox.home.path)
+    assert node.stderr is not None
+    node.stderr.readline()
     try:
         _until(lambda: len(vox.catalog.sql(runs).rows()) == 1)
     finally:
