@@ -81,8 +81,8 @@ def test_a_wrong_secret_is_never_repeated(tmp_path: Path) -> None:
 def test_all_keys_and_tokens_are_secret() -> None:
     secret = {name for name in names() if is_secret(name)}
     assert secret == {
-        "store.access_key", "store.secret_key", "mixpanel.token", "mixpanel.service_secret", "mixpanel.gdpr_token", "backup.key", "backup.vault_key",
-        "backup.access_key", "backup.secret_key",
+        "store.access_key", "store.secret_key", "mixpanel.token", "mixpanel.service_secret", "mixpanel.gdpr_token", "backup.key",
+        "backup.vault_key", "backup.access_key", "backup.secret_key",
     }  # fmt: skip
 
 
