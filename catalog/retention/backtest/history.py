@@ -43,7 +43,7 @@ _ALWAYS = (
     "ClipRestored",
 )
 _CHANGES = {
-    "pinned": (), "pin_reason": (), "plays": (), "reuses": (), "last_used": (),
+    "pinned": (), "pin_reason": (), "pinned_until": (), "pinned_by": (), "plays": (), "reuses": (), "last_used": (),
     "rating": ("ClipRated",), "ratings": ("ClipRated",), "cached": ("CacheEvicted",),
     "stored": _STORING, "upload_failure": _STORING, "verified": _STORING, "missing": _STORING,
     "mark_plan": _MARKING, "mark_rule": _MARKING, "delete_after": _MARKING, "purge_started": _MARKING, "purged": _MARKING,

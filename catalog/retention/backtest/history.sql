@@ -3,7 +3,8 @@
 SELECT clips.position AS clip, changes.position AS place, epoch_us(events.time) AS time,
     (CASE WHEN changes.kind IN ('AudioAccessed', 'GenerationReused') THEN 1
         WHEN changes.kind IN ('PurgeStarted', 'ClipPurged', 'ClipRestored') THEN 2 ELSE 0 END)::TINYINT AS turn,
-    epoch_us(greatest(changes.last_used, changes.restored)) AS anchor, changes.plays + changes.reuses AS uses, changes.pinned,
+    epoch_us(greatest(changes.last_used, changes.restored)) AS anchor, changes.plays + changes.reuses AS uses,
+    changes.pinned AND changes.pinned_until IS NULL AS pinned,
     coalesce(changes.purge_started, changes.purged) IS NOT NULL AS gone{columns}
 FROM changes JOIN clips ON clips.id = changes.clip JOIN events ON events.position = changes.position
 WHERE changes.kind IN ({kinds});
@@ -11,7 +12,8 @@ WHERE changes.kind IN ({kinds});
 -- name: clips
 -- Every clip: what never changes of it, and how it stands now.
 SELECT position AS clip, id::VARCHAR AS id, epoch_us(created) AS created, coalesce(bytes, 0) AS bytes,
-    epoch_us(greatest(last_used, restored)) AS anchor, plays + reuses AS uses, pinned, coalesce(purge_started, purged) IS NOT NULL AS gone{columns}
+    epoch_us(greatest(last_used, restored)) AS anchor, plays + reuses AS uses, pinned AND pinned_until IS NULL AS pinned,
+    coalesce(purge_started, purged) IS NOT NULL AS gone{columns}
 FROM clips{joins};
 
 -- name: undone
@@ -20,13 +22,19 @@ SELECT clips.position AS clip, epoch_us(marks.ended) AS time
 FROM marks JOIN clips ON clips.id = marks.clip WHERE marks.ending = 'undone';
 
 -- name: held
--- Until when something stood in a clip's way: a hold, or a link that still worked; NULL = without an end. A hold that was placed
--- again ended there, and began anew.
+-- Until when something stood in a clip's way: a hold, a pin with an end, or a link that still worked; NULL = without an end. A hold
+-- that was placed again ended there, and began anew; so did a pin.
 SELECT clips.position AS clip, epoch_us(time) AS begins, epoch_us(least(ended, until)) AS until FROM (
     SELECT TRY_CAST(subject AS UUID) AS id, type, time, TRY_CAST(data::JSON ->> 'until' AS TIMESTAMPTZ) AS until,
         lead(time) OVER (PARTITION BY subject, data::JSON ->> 'hold' ORDER BY position) AS ended
     FROM events WHERE type IN ('HoldPlaced', 'HoldReleased')) AS steps JOIN clips USING (id)
 WHERE type = 'HoldPlaced'
+UNION ALL
+SELECT clips.position AS clip, epoch_us(time) AS begins, epoch_us(least(ended, until)) AS until FROM (
+    SELECT TRY_CAST(subject AS UUID) AS id, type, time, TRY_CAST(data::JSON ->> 'until' AS TIMESTAMPTZ) AS until,
+        lead(time) OVER (PARTITION BY subject ORDER BY position) AS ended
+    FROM events WHERE type IN ('ClipPinned', 'ClipUnpinned')) AS steps JOIN clips USING (id)
+WHERE type = 'ClipPinned' AND until IS NOT NULL
 UNION ALL
 SELECT clips.position AS clip, epoch_us(plays.time) AS begins, epoch_us(TRY_CAST(events.data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until
 FROM plays JOIN clips ON clips.id = plays.clip JOIN events ON events.position = plays.position

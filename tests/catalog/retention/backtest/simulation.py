@@ -19,6 +19,7 @@ class State:
     used: datetime
     plays: int = 0
     pinned: bool = False
+    pinned_until: datetime | None = None
     tags: set[str] = field(default_factory=set)
     rating: int = 0
     held: bool = False
@@ -86,7 +87,11 @@ def simulate(
             clip.used, clip.marked = max(clip.used, time), clip.marked
         elif kind in ("pinned", "rating", "held"):
             setattr(clip, kind, more)
-            clip.held_until = None
+            if kind != "rating":
+                setattr(clip, f"{kind}_until", None)
+        elif kind == "pinned_until":
+            assert isinstance(more, datetime)
+            clip.pinned, clip.pinned_until = True, more
         elif kind == "held_until":
             assert isinstance(more, datetime)
             clip.held, clip.held_until = True, more
@@ -95,7 +100,8 @@ def simulate(
 
     def condemned(clip: State, now: datetime) -> bool:
         held = clip.held and (clip.held_until is None or clip.held_until > now)
-        if clip.pinned or held or keeps(clip, now, clips) or (clip.linked and clip.linked > now):
+        pinned = clip.pinned and (clip.pinned_until is None or clip.pinned_until > now)
+        if pinned or held or keeps(clip, now, clips) or (clip.linked and clip.linked > now):
             return False
         span = next((span for matches, span in rules if matches(clip, now)), None)
         return span is not None and now >= max(clip.used + span, clip.created + minimum_age)

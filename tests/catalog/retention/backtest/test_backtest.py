@@ -160,6 +160,7 @@ def fact(kind: str, more: Any, time: datetime) -> Fact:
         "used": lambda: reused() if more else AudioAccessed(channel="python", purpose="play"),
         "link": lambda: AudioAccessed(channel="python", purpose="link", expires=more),
         "pinned": lambda: ClipPinned() if more else ClipUnpinned(),
+        "pinned_until": lambda: ClipPinned(until=more),
         "tagged": lambda: ClipTagged(tag=more),
         "untagged": lambda: ClipUntagged(tag=more),
         "rating": lambda: ClipRated(rating=more),
@@ -194,6 +195,7 @@ _LATER = st.one_of(
     st.tuples(st.just("used"), st.booleans()),
     st.tuples(st.just("link"), st.integers(1, 5)),
     st.tuples(st.just("pinned"), st.booleans()),
+    st.tuples(st.just("pinned_until"), st.integers(1, 9)),
     st.tuples(st.just("tagged"), st.sampled_from(["scratch", "final"])),
     st.tuples(st.just("untagged"), st.sampled_from(["scratch", "final"])),
     st.tuples(st.just("rating"), st.integers(1, 5)),
@@ -226,7 +228,7 @@ def test_the_log_is_replayed_as_night_by_night(
         name, time = f"clip {place}", START + (clips[place][0] + after) * HOUR + number * timedelta(seconds=1)
         if name in purged and kind != "purged":
             continue  # what nobody has nobody uses
-        if kind in ("link", "held_until"):
+        if kind in ("link", "held_until", "pinned_until"):
             more = time + more * DAY
         if kind == "purged":
             # The second time is its return.
