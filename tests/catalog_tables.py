@@ -84,6 +84,14 @@ class Tables:
             self._insert("events", event)
         return str(row["id"])
 
+    def untagged(self, clip: str, tag: str) -> None:
+        """A clip that had a tag once."""
+        change = {
+            "position": 5, "previous": 1, "recorded": NOW - DAY, "clip": clip, "kind": "ClipUntagged", "actor_id": "a1", "tag": tag,
+            "pinned": False, "ratings": 0, "plays": 0, "reuses": 0, "last_used": NOW, "cached": True,
+        }  # fmt: skip
+        self._insert("folded.changes", change)
+
     def recorded(self, time: datetime) -> None:
         """When the newest event was acknowledged."""
         self._insert("events", {"position": 9, "type": "ClipRated", "version": 1, "recorded": time})

@@ -123,6 +123,15 @@ def _caret(message: str) -> int | None:
     return None
 
 
+def written(expression: Tree) -> str:
+    """A parsed expression as SQL again."""
+    tree = {
+        "error": False,
+        "statements": [{"node": {**parse("SELECT 1"), "select_list": [expression]}, "named_param_map": []}],
+    }
+    return _parsing(lambda parser: _deserialized(parser, json.dumps(tree))).removeprefix("SELECT ")
+
+
 def pieces(tree: Tree) -> Iterator[Tree]:
     """Every piece of a tree."""
     waiting: list[Any] = [tree]
@@ -150,6 +159,12 @@ def _parsing(parse: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
 
 def _serialized(parser: duckdb.DuckDBPyConnection, query: str) -> str:
     row: tuple[str] | None = parser.execute("SELECT json_serialize_sql($1)", (query,)).fetchone()
+    assert row is not None  # a SELECT without FROM has one row
+    return row[0]
+
+
+def _deserialized(parser: duckdb.DuckDBPyConnection, tree: str) -> str:
+    row: tuple[str] | None = parser.execute("SELECT json_deserialize_sql($1::JSON)", (tree,)).fetchone()
     assert row is not None  # a SELECT without FROM has one row
     return row[0]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Rank = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
 Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
@@ -276,7 +277,7 @@ class ExpireRule(_Scope, frozen=True, kw_only=True):
 class Newest(_Section, frozen=True, kw_only=True):
     """The newest clips, those that were made last."""
 
-    n: Positive
+    n: Rank
     """How many."""
     per: tuple[str, ...] = ()
     """Of each group that has the same values in these columns; empty = of all."""
@@ -285,7 +286,7 @@ class Newest(_Section, frozen=True, kw_only=True):
 class Best(_Section, frozen=True, kw_only=True):
     """The best clips, those that come first in an order."""
 
-    n: Positive
+    n: Rank
     """How many."""
     per: tuple[str, ...] = ()
     """Of each group that has the same values in these columns; empty = of all."""

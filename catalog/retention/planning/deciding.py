@@ -6,6 +6,7 @@ are expressions that `policy/expressions.py` has checked; everything else that v
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,9 @@ CAUSES = (
 """Why a decision is what it is, by the numbers that the SQL gives them."""
 CONDEMNED = ("withdrawn", "expired", "over budget")
 """The causes that let a clip go."""
+_CONSENT = """LEFT JOIN voices ON voices.sha256 = clips.voice_sha256
+    LEFT JOIN voices AS lent ON lent.sha256 = clips.emotion_sha256"""
+_BRACED = re.compile(r"\{(\w+)\}")
 _AFTER_FACTS = "), /* facts */"
 _PRESENT = {"clips": "clips", "changes": "changes", "marks": "marks", "events": "events", "voices": "voices"}
 
@@ -101,11 +105,11 @@ class Deciding:
         filled: Mapping[str, str] = _PRESENT | {
             "quality": QUALITY if "quality" in used else "NULL::DOUBLE",
             "consent": (
-                "voices.scope AS consent_scope, coalesce(voices.withdrawn IS NOT NULL, false) AS consent_withdrawn"
+                "voices.scope AS consent_scope, voices.withdrawn IS NOT NULL OR lent.withdrawn IS NOT NULL AS consent_withdrawn"
                 if consented
                 else "NULL::VARCHAR AS consent_scope, false AS consent_withdrawn"
             ),
-            "voices": "LEFT JOIN voices ON voices.sha256 = clips.voice_sha256" if consented else "",
+            "voices": _CONSENT if consented else "",
             "ranks": ranks,
             "rank_joins": joins,
             "withdrawn": "consent_withdrawn" if policy.withdrawn == "delete" else "false",
@@ -141,7 +145,7 @@ class Deciding:
         for number, rule in enumerate(self._policy.keep):
             for place, rank in enumerate(rule.ranks):
                 name = f"rank_{number}_{place}"
-                made.append(f"{name} AS (\n{_ranking(rule, rank)}\n), ")
+                made.append(f"{name} AS (\n{_ranking(rule, rank, withdrawn=self._policy.withdrawn == 'delete')}\n), ")
                 joins.append(f"LEFT JOIN {name} ON {name}.first = facts.id")
         return "".join(made), " ".join(joins)
 
@@ -168,20 +172,23 @@ def _member(budget: Budget) -> str:
 
 
 def _filled(query: str, filled: Mapping[str, str]) -> str:
-    for key, text in filled.items():
-        query = query.replace("{" + key + "}", text)
-    return query
+    """All in one pass: what stands between braces in a text of the policy stays what it is."""
+    return _BRACED.sub(lambda found: filled.get(found[1], found[0]), query)
 
 
-def _ranking(rule: KeepRule, rank: Newest) -> str:
-    """The first of each group. An aggregate that keeps so many of each takes a tenth of the time that a window takes to sort all."""
+def _ranking(rule: KeepRule, rank: Newest, *, withdrawn: bool) -> str:
+    """The first of each group, of those that can be kept at all.
+
+    An aggregate that keeps so many of each takes a tenth of the time that a window takes to sort all.
+    """
     groups = f" GROUP BY {', '.join(rank.per)}" if rank.per else ""
     parts = [*(rank.by.order if rank.by else ()), ("created", "DESC NULLS LAST"), ("id", "DESC NULLS LAST")]
     arguments = ", ".join(f"{what}, '{how}'" for what, how in parts)
     key = f"create_sort_key({arguments})"
     return (
         f"SELECT unnest(min_by(id, {key}, {rank.n})) AS first FROM facts"  # noqa: S608  # checked expressions
-        f" WHERE purge_started IS NULL AND {rule.condition.sql}{groups}"
+        f" WHERE purge_started IS NULL AND missing IS NULL{' AND NOT consent_withdrawn' if withdrawn else ''}"
+        f" AND {rule.condition.sql}{groups}"
     )
 
 

@@ -15,7 +15,6 @@ import polars as pl
 
 from voxledger.catalog.errors import PolicyError, QueryError
 from voxledger.catalog.log import Reading
-from voxledger.catalog.query.guard import plain
 from voxledger.catalog.retention.planning.amounts import (
     CONDEMNED,
     DECISIONS,
@@ -180,9 +179,10 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, QueryError) as error:
-        said = plain(error) if isinstance(error, duckdb.Error) else str(error)
+        # What DuckDB says in full quotes the clip: that belongs into no log and no file.
         raise PolicyError(
-            f"the policy cannot be evaluated on the clips that there are: {said}. TRY_CAST gives NULL where a value does not fit"
+            f"the policy cannot be evaluated on the clips that there are ({type(error).__name__}): some value does not fit what a"
+            " condition does with it, such as CAST(name AS INTEGER). TRY_CAST gives NULL there"
         ) from None
 
 
@@ -247,7 +247,7 @@ def decided(rows: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
         pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE),
         *(
             pl.col(name).cast(_TIME)
-            for name in ("created", "used", "expires", "mature", "linked_until", "delete_after", "undone")
+            for name in ("created", "used", "expires", "mature", "linked_until", "delete_after", "spared")
         ),
     )
     return _judged(named, now).with_columns(by=_by(policy))

@@ -2,19 +2,21 @@
 -- Every clip whose audio is not gone, and what speaks for and against it. What stands between braces is made of the policy
 -- (planning/deciding.py). A use counts by its place in the log, not by its clock: what was recorded after the mark speaks for the
 -- clip. No link lives longer than 7 days, so older ones need not be read.
-WITH facts AS NOT MATERIALIZED (
-    SELECT clips.* REPLACE (clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held,
-        (CASE WHEN clips.pinned_until IS NULL THEN clips.pinned ELSE clips.pinned_until > $now END) AS pinned),
-        {quality} AS quality, {consent}
-    FROM {clips} AS clips {voices}
+WITH undone AS (
+    SELECT clip AS undone_clip, max(ended) AS undone FROM {marks} WHERE ending = 'undone' GROUP BY clip
+), facts AS NOT MATERIALIZED (
+    SELECT clips.* REPLACE (
+        clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held,
+        (CASE WHEN clips.pinned_until IS NULL THEN clips.pinned ELSE clips.pinned_until > $now END) AS pinned,
+        greatest(clips.last_used, coalesce(clips.restored, clips.last_used), coalesce(undone, clips.last_used)) AS last_used),
+        greatest(undone, clips.restored) AS spared, {quality} AS quality, {consent}
+    FROM {clips} AS clips LEFT JOIN undone ON undone_clip = clips.id {voices}
     WHERE clips.purged IS NULL
 ), /* facts */ {ranks}
 marking AS (
     SELECT clip, arg_max(plays + reuses, position) AS uses FROM {changes}
     WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM {clips} WHERE delete_after IS NOT NULL AND purged IS NULL)
     GROUP BY clip
-), undone AS (
-    SELECT clip, max(ended) AS undone FROM {marks} WHERE ending = 'undone' GROUP BY clip
 ), linked AS (
     SELECT TRY_CAST(subject AS UUID) AS clip, max(TRY_CAST(data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until FROM {events}
     WHERE type = 'AudioAccessed' AND version >= 2 AND recorded >= (SELECT max(recorded) FROM {events}) - INTERVAL 7 DAYS
@@ -23,13 +25,12 @@ marking AS (
 ), judged AS (
     SELECT facts.id, facts.position, facts.created, facts.bytes, facts.duration_us, facts.actor_id, facts.plays + facts.reuses AS uses,
         facts.delete_after, facts.mark_rule, facts.mark_plan, facts.pin_reason, facts.pinned, facts.held, facts.legal_holds,
-        facts.purge_started, linked.until AS linked_until, undone.undone,
-        greatest(facts.last_used, coalesce(facts.restored, facts.last_used), coalesce(undone.undone, facts.last_used)) AS used,
+        facts.purge_started, linked.until AS linked_until, facts.spared, facts.last_used AS used,
         facts.delete_after IS NOT NULL AND facts.plays + facts.reuses > coalesce(marking.uses, facts.plays + facts.reuses) AS used_since,
         {withdrawn} AS withdrawn, ({rule})::UTINYINT AS rule, ({keeper})::UTINYINT AS keeper
         {budget_columns} {matched}
     FROM facts LEFT JOIN linked ON linked.clip = facts.id LEFT JOIN marking ON marking.clip = facts.id
-        LEFT JOIN undone ON undone.clip = facts.id {rank_joins}
+        {rank_joins}
 ), timed AS (
     SELECT *, used + to_microseconds({spans}) AS expires, created + to_microseconds($minimum_age) AS mature FROM judged
 ), weighed AS (
@@ -48,7 +49,9 @@ marking AS (
         ELSE 11 END::UTINYINT AS ground
     FROM timed
 ), {cuts} freed AS (
-    SELECT *, ground IN (7, 8) AND mature <= $now AND (linked_until IS NULL OR linked_until <= $now) AS evictable FROM weighed
+    -- Who was spared by hand is as young to a budget as if it had been made then.
+    SELECT *, ground IN (7, 8) AND mature <= $now AND (linked_until IS NULL OR linked_until <= $now)
+        AND (spared IS NULL OR spared + to_microseconds($minimum_age) <= $now) AS evictable FROM weighed
 ), decided AS (
     SELECT *, ({budget})::UTINYINT AS budget, CASE WHEN $blind AND ground IN (2, 11) THEN 13 WHEN NOT $blind AND ({budget}) IS NOT NULL THEN 12
         ELSE ground END::UTINYINT AS cause
@@ -63,12 +66,12 @@ SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_a
     list({id: id, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL) AS condemned,
     list({id: id, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires, mature: mature,
         linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan, pin_reason: pin_reason,
-        undone: undone}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12)) AS others
+        spared: spared}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12)) AS others
 FROM decided GROUP BY ALL
 
 -- name: one
 -- One clip, whatever becomes of it.
-SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_after, mark_rule, mark_plan, pin_reason, undone,
+SELECT id::VARCHAR AS id, created, used, expires, mature, linked_until, delete_after, mark_rule, mark_plan, pin_reason, spared,
     rule, keeper, budget, cause, bytes, duration_us, uses, matched, protecting
 FROM decided WHERE id = $id::UUID
 
@@ -95,7 +98,7 @@ WHERE clips.purged IS NULL AND voices.withdrawn IS NOT NULL
 
 -- name: used_words
 -- Which of these words some clip has, or had.
-SELECT DISTINCT word FROM (SELECT {words} AS word FROM clips) WHERE word IN (SELECT unnest($words))
+SELECT DISTINCT word FROM (SELECT {words} AS word FROM clips {once}) WHERE word IN (SELECT unnest($words))
 
 -- name: all_words
 -- All words of a column, the most frequent first.

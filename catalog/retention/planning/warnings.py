@@ -8,10 +8,12 @@ from difflib import get_close_matches
 import polars as pl
 
 from voxledger.catalog.log import Reading
+from voxledger.catalog.retention.planning.amounts import FINISH
 from voxledger.catalog.retention.planning.deciding import SQL
 from voxledger.catalog.retention.policy import Budget, KeepRule, Policy, Rule
+from voxledger.catalog.retention.policy.policy import EVERY_CLIP
 
-EMPTY = "there are no rules: nothing can expire; write [[retention.rules]] into voxledger.toml"
+EMPTY = "there are no rules: nothing can expire; write [[retention.rules]] into the policy"
 
 
 def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -25,9 +27,10 @@ def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[
     unseen = list(_unseen(reading, policy))
     problems = tuple(said for column, said in unseen if column != "bucket")
     warnings = [said for column, said in unseen if column == "bucket"]
-    for rule in policy.rules:
-        if rule.words == "every clip":
-            warnings.append(f"{rule.title} has no condition: it matches every clip")
+    live = sums.filter(pl.col("decision") != FINISH)["clips"].sum()
+    for number, rule in enumerate(policy.rules):
+        if live and rule.words != EVERY_CLIP and sums.filter(pl.col("rule") == number)["clips"].sum() == live:
+            warnings.append(f"{rule.title} matches every clip that there is")
     for number, keep in enumerate(policy.keep):
         if not sums.filter(pl.col("keeper") == number)["clips"].sum():
             warnings.append(f"{keep.title} keeps nothing at present that no keep rule before it keeps")
@@ -64,7 +67,9 @@ def _unseen(reading: Reading, policy: Policy) -> Iterator[tuple[str, str]]:
 
 
 def _seen(reading: Reading, column: str, words: set[str]) -> set[str]:
-    query = SQL["used_words"].replace("{words}", _words(column))
+    # A tag that was taken off is no mistake either.
+    once = "UNION ALL SELECT tag AS word FROM changes WHERE tag IS NOT NULL" if column == "tags" else ""
+    query = SQL["used_words"].replace("{words}", _words(column)).replace("{once}", once)
     return {word for (word,) in reading.tuples(query, {"words": sorted(words)})}
 
 

@@ -6,6 +6,7 @@ functions that are known to be harmless. No other query, nothing that changes fr
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import threading
@@ -24,9 +25,9 @@ from voxledger.catalog.query.condition import is_alone
 from voxledger.catalog.retention.policy.columns import columns
 
 FUNCTIONS = frozenset({
-    "+", "-", "*", "/", "//", "%", "**", "^", "||", "~~", "!~~", "~~*", "!~~*", "like_escape", "not_like_escape",
+    "+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*", "like_escape", "not_like_escape",
     "ilike_escape", "not_ilike_escape",
-    "abs", "round", "floor", "ceil", "ceiling", "trunc", "sqrt", "exp", "ln", "log", "log2", "log10", "pow", "power", "sign",
+    "abs", "round", "floor", "ceil", "ceiling", "trunc", "sign",
     "greatest", "least", "ifnull", "nullif", "if",
     "lower", "upper", "trim", "ltrim", "rtrim", "length", "len", "substr", "substring", "left", "right", "replace", "concat",
     "contains", "starts_with", "prefix", "ends_with", "suffix", "regexp_matches", "strip_accents",
@@ -36,7 +37,9 @@ FUNCTIONS = frozenset({
     "month", "day", "hour", "dayofweek", "isodow", "weekofyear", "week",
     "to_years", "to_months", "to_weeks", "to_days", "to_hours", "to_minutes", "to_seconds",
 })  # fmt: skip
-"""The functions that an expression may call."""
+"""The functions that an expression may call: harmless, and never NaN or infinite, which DuckDB holds to be larger than anything."""
+POWERS = frozenset({"**", "^", "pow", "power", "exp", "sqrt"})
+"""What a number that is only put in order may be made with, too."""
 _CLASSES = frozenset({
     "CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "COMPARISON", "CONJUNCTION", "BETWEEN", "CASE", "CAST", "TYPE", "PARAMETER",
     "COLLATE",
@@ -59,7 +62,12 @@ _START = len("SELECT ")
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 _WORDS = frozenset({"tags", "actor", "session", "emotion", "bucket", "voice", "language", "engine", "name"})
 """Columns whose words can be misspelt: a policy that names one that no clip ever had is told so."""
-_LISTED = frozenset({"list_contains", "list_has", "array_contains", "array_has", "contains"})
+_LISTED = frozenset({
+    "list_contains", "list_has", "array_contains", "array_has", "contains", "list_has_any", "array_has_any", "list_has_all",
+    "array_has_all", "&&", "@>", "<@",
+})  # fmt: skip
+_NUMBER = "a number"
+_DIVISIONS = frozenset({"/", "//", "%"})
 _lock = threading.Lock()
 _binder: list[duckdb.DuckDBPyConnection] = []
 
@@ -85,7 +93,7 @@ def boolean(text: str) -> Expression:
 
 def numeric(text: str) -> Expression:
     """An expression that gives a number. Raises ExpressionError."""
-    return _expression(text, "a number")
+    return _expression(text, _NUMBER)
 
 
 @functools.lru_cache(maxsize=256)
@@ -106,11 +114,12 @@ def ordering(text: str) -> Expression:
         )
     named: set[str] = set()
     parts = []
-    for piece, order in zip(_split(asked), orders, strict=True):
-        named |= _walk(order["expression"], len("SELECT 1 ORDER BY "))
-        bare = re.sub(r"(?is)\s+(ASC|DESC)?\s*(NULLS\s+(FIRST|LAST))?\s*$", "", piece).strip()
+    for order in orders:
+        named |= _walk(order["expression"], len("SELECT 1 ORDER BY "), POWERS)
+        bare = _written(order["expression"])
+        if _bind(bare, "anything") in ("DOUBLE", "FLOAT"):
+            bare = f"nullif({bare}, 'NaN')"
         parts.append((f"({bare})", f"{'DESC' if order['type'] == 'DESCENDING' else 'ASC'} NULLS LAST"))
-        _bind(bare, "anything")
     return Expression(text=text, sql=", ".join(map(" ".join, parts)), columns=frozenset(named), order=tuple(parts))
 
 
@@ -126,11 +135,13 @@ def _expression(text: str, kind: str) -> Expression:
         raise ExpressionError(f"{text!r} is no expression: {error}", _within(error.offset)) from None
     if not is_alone(tree):
         raise ExpressionError(f"{text!r} is no single expression, such as \"plays = 0 AND emotion = 'sad'\"")
-    named = _walk(tree["select_list"][0], _START)
-    _bind(asked, kind)
+    found = tree["select_list"][0]
+    named = _walk(found, _START, POWERS if kind == _NUMBER else frozenset())
+    written = _written(found)
+    _bind(written, kind)
     return Expression(
         text=text,
-        sql=f"(\n{asked}\n)",
+        sql=f"({written})",
         columns=frozenset(named),
         words=tuple(dict.fromkeys(_words(tree["select_list"][0]))),
     )
@@ -148,8 +159,23 @@ def _with_parameter(text: str) -> str:
     return _NOW.sub(lambda found: "$now" if found["now"] else found[0], text)
 
 
-def _walk(tree: guard.Tree, start: int) -> set[str]:
-    """The columns that a tree names. Raises ExpressionError for anything that an expression must not hold."""
+def _written(tree: guard.Tree) -> str:
+    """A checked tree as SQL again, in which dividing by nothing gives NULL: neither NaN nor infinity, which would match."""
+    safe = copy.deepcopy(tree)
+    for piece in list(guard.pieces(safe)):
+        if piece.get("class") == "FUNCTION" and piece["function_name"] in _DIVISIONS and len(piece["arguments"]) > 1:
+            divisor = piece["arguments"][1]
+            guarded = guard.parse("SELECT nullif(1, 0)")["select_list"][0]
+            guarded["arguments"][0]["expression"] = divisor["expression"]
+            divisor["expression"] = guarded
+    return guard.written(safe)
+
+
+def _walk(tree: guard.Tree, start: int, more: frozenset[str]) -> set[str]:
+    """The columns that a tree names; `more` are further functions that it may call.
+
+    Raises ExpressionError for anything that an expression must not hold.
+    """
     named = set()
     for piece in guard.pieces(tree):
         kind = piece.get("class")
@@ -162,7 +188,7 @@ def _walk(tree: guard.Tree, start: int) -> set[str]:
                 f"{_NOT.get(kind, kind)} is refused: an expression looks at the columns of one clip", offset
             )
         if kind == "FUNCTION":
-            _check_function(str(piece["function_name"]).lower(), offset)
+            _check_function(str(piece["function_name"]).lower(), offset, more)
             if piece["distinct"] or piece["filter"] or piece["order_bys"]["orders"]:
                 raise ExpressionError("an aggregate is refused: an expression looks at the columns of one clip", offset)
         elif kind == "COLUMN_REF":
@@ -170,10 +196,10 @@ def _walk(tree: guard.Tree, start: int) -> set[str]:
     return named
 
 
-def _check_function(name: str, offset: int | None) -> None:
+def _check_function(name: str, offset: int | None, more: frozenset[str]) -> None:
     if name in _CLOCKS:
         raise ExpressionError(f"{name}() is refused: a plan has one time for all clips; write :now", offset)
-    if name not in FUNCTIONS:
+    if name not in FUNCTIONS | more:
         near = get_close_matches(name, FUNCTIONS, n=1)
         hint = f"; did you mean {near[0]}()?" if near else ""
         raise ExpressionError(f"{name}() is not among the functions that a policy may call{hint}", offset)
@@ -201,11 +227,16 @@ def _words(tree: guard.Tree) -> Iterator[tuple[str, str]]:
             sides = list(piece["children"])
         elif piece.get("class") == "FUNCTION" and piece["function_name"].lower() in _LISTED:
             sides = [argument["expression"] for argument in piece["arguments"]]
+            sides += [item["expression"] for side in sides if _is_list(side) for item in side["arguments"]]
         else:
             continue
         column = [side["column_names"][-1].lower() for side in sides if side.get("class") == "COLUMN_REF"]
         if len(column) == 1 and column[0] in _WORDS:
             yield from ((column[0], word) for side in sides if (word := _text(side)) is not None)
+
+
+def _is_list(piece: Mapping[str, Any]) -> bool:
+    return piece.get("class") == "FUNCTION" and piece.get("function_name") == "list_value"
 
 
 def _text(piece: Mapping[str, Any]) -> str | None:
@@ -215,22 +246,8 @@ def _text(piece: Mapping[str, Any]) -> str | None:
     return str(literal["text"]) if literal.get("kind") == "STRING" else None
 
 
-def _split(text: str) -> list[str]:
-    """The parts between commas that stand in no parentheses, brackets or quotes."""
-    parts, depth, start = [], 0, 0
-    for found in re.finditer(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\[({]|[\])}]|,""", text):
-        if found[0] in "[({":
-            depth += 1
-        elif found[0] in "])}":
-            depth -= 1
-        elif found[0] == "," and not depth:
-            parts.append(text[start : found.start()])
-            start = found.end()
-    return [*parts, text[start:]]
-
-
-def _bind(asked: str, kind: str) -> None:
-    """Let DuckDB say whether the types fit, on one row of nothing."""
+def _bind(asked: str, kind: str) -> str:
+    """The type of an expression. Let DuckDB say whether its parts fit, on one row of nothing."""
     query = f"SELECT (\n{asked}\n) AS value FROM clips"  # noqa: S608  # checked before
     try:
         with _lock:
@@ -244,11 +261,12 @@ def _bind(asked: str, kind: str) -> None:
             answer = _binder[0].execute(query, {"now": _ANY_TIME} if "$now" in asked else None)
             found = str(answer.description[0][1]) if answer.description else ""
     except duckdb.Error as error:
-        raise ExpressionError(f"DuckDB refuses the expression: {guard.plain(error)}") from None
+        raise ExpressionError(f"DuckDB refuses the expression: {guard.plain(error).splitlines()[0]}") from None
     if kind == "BOOLEAN" and found != "BOOLEAN":
         raise ExpressionError(f"the expression gives {found}, not yes or no")
-    if kind == "a number" and not _NUMBERS.fullmatch(found):
+    if kind == _NUMBER and not _NUMBERS.fullmatch(found):
         raise ExpressionError(f"the expression gives {found}, not a number")
+    return found
 
 
 def _forget_binder() -> None:

@@ -31,6 +31,8 @@ EVERY: Final = "all"
 """How `match` says every clip."""
 _SEASONS: Final = (date(2026, 1, 15), date(2026, 7, 15))
 """A day in winter and one in summer, between which clocks may be set."""
+EVERY_CLIP: Final = "every clip"
+"""How sentences say it."""
 WITHDRAWN: Final = "consent withdrawn"
 """What stands as the rule where the consent of a clip's voice was withdrawn."""
 _SUGAR = ("tag", "actor", "session", "emotion", "bucket")
@@ -350,7 +352,11 @@ def _condition(
             raise _Wrong(f'{what} says match = "all", which leaves no room for other conditions', "match")
         return boolean("true")
     if scope.match:
-        _checked(what, "match", scope.match, boolean)
+        if not _checked(what, "match", scope.match, boolean).columns:
+            raise _Wrong(
+                f'{what}: {scope.match!r} names no column of clips; if every clip is meant, write match = "all"',
+                "match",
+            )
         parts.insert(0, f"({scope.match}\n)")
     return boolean(" AND ".join(parts)) if parts else None
 
@@ -369,7 +375,7 @@ def _scope_words(scope: settings.ExpireRule | settings.KeepRule | settings.Budge
     said = [f"{name} {getattr(scope, name)}" for name in _SUGAR if getattr(scope, name)]
     if scope.match and scope.match.strip() != EVERY:
         said.append(" ".join(scope.match.split()))
-    return ", ".join(said) or "every clip"
+    return ", ".join(said) or EVERY_CLIP
 
 
 def _rank_words(rank: Newest) -> str:

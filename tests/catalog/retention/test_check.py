@@ -55,6 +55,7 @@ def test_everything_that_is_wrong_is_told_with_line_and_column(world: World) -> 
 
 def test_words_that_no_clip_ever_had_and_an_empty_policy_are_errors_and_idle_keep_rules_are_not(world: World) -> None:
     world.clip(tags=("scratch",))
+    world.clip()
     text = """[retention]
 [[retention.rules]]
 name = "a"

@@ -44,6 +44,9 @@ def test_every_clip_is_meant_only_where_it_says_so() -> None:
         Policy.of(Retention(keep=(KeepRule(name="a"),)))
     with pytest.raises(PolicyError, match="leaves no room for other conditions"):
         Policy.of(Retention(rules=(ExpireRule(name="a", keep_for=DAY, match="all", tag="x"),)))
+    for match in ("true", "1 = 1", ":now > TIMESTAMPTZ '2020-01-01'"):
+        with pytest.raises(PolicyError, match="names no column"):
+            Policy.of(Retention(rules=(ExpireRule(name="a", keep_for=DAY, match=match),)))
 
 
 def test_a_budget_needs_a_limit_and_money_needs_a_price() -> None:
@@ -92,6 +95,7 @@ def test_rules_are_put_into_words() -> None:
         ("created < current_timestamp", "current_timestamp is refused", 10),
         ("random() > 0.5", r"random\(\) is not among the functions", 0),
         ("plays > (SELECT 1)", "another SELECT is refused", None),
+        ("sqrt(plays) > 1", "not among the functions", 0),
         ("sum(plays) > 1", "not among the functions", 0),
         ("row_number() OVER () > 1", "a window is refused", None),
         ("plays", "gives BIGINT, not yes or no", None),
@@ -115,13 +119,13 @@ def test_an_expression_that_is_not_right_is_refused_with_its_place(text: str, me
 def test_now_is_replaced_only_where_it_stands_for_a_time() -> None:
     found = boolean("name = ':now' AND created::DATE < :now::DATE -- :now")
     assert "':now'" in found.sql
-    assert "$now::DATE -- :now" in found.sql
+    assert found.sql.count("$now") == 1
 
 
 def test_an_order_and_a_number_are_checked_likewise() -> None:
     assert (
         ordering("rating DESC, if(plays > 1, 2, 3)").sql
-        == "(rating) DESC NULLS LAST, (if(plays > 1, 2, 3)) ASC NULLS LAST"
+        == '(rating) DESC NULLS LAST, ("if"((plays > 1), 2, 3)) ASC NULLS LAST'
     )
     assert numeric("plays / 2").columns == {"plays"}
     for text in ("rating DESC LIMIT 1", "random()", "", "nothing"):
