@@ -193,11 +193,26 @@ class Audio:
             if error.code in _GONE | _OTHER:
                 raise self._lost(clip, key, error, store) from error
             raise
+        self._require_alive(clip, path)
         if clip.state == "missing":
             self._found(clip, key, store)
         if self._arrived is not None:
             self._arrived(clip.bytes)
         return path
+
+    def _require_alive(self, clip: Clip, path: Path) -> None:
+        """A purge or an erasure that began meanwhile may have looked into the cache before the file was there: it goes again."""
+        alive = False
+        try:
+            alive = not self._look(clip.id).purged
+        finally:
+            if not alive:
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # names of folders are names of people
+                    while (path := path.parent) != self._home.cache:
+                        path.rmdir()
+        if not alive:
+            raise _purged(clip)
 
     def _lost(self, clip: Clip, key: str, error: StoreError, store: Store) -> StoreError:
         """The store does not hold what it should: recorded once, said in words."""

@@ -17,12 +17,14 @@ told           SubjectErased, with what became of each
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from voxledger.catalog import tombstones
+from voxledger.catalog import platform, tombstones
 from voxledger.catalog.backup.audio import VOICES
 from voxledger.catalog.backup.erasing import erase as erase_from_backups
 from voxledger.catalog.erasure import recordings, words
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _ENDED = ("done", "nothing")
+_LOOK = 0.1
+_AT_WORK = Done(
+    outcome="waiting", note="retention runs, or clips are being restored, in this HOME; the next run goes on"
+)
 
 
 class Run:
@@ -88,14 +94,8 @@ class Run:
         state = self._state
         state.save(self._home)  # from here on `status` tells of it
         if not words.forgotten(self._subject, self._recorder, since=self._request.position):
-            words.close_door(self._subject, self._recorder, patience=self._patience)
-            if not self._take_audio():
-                state.save(self._home)
+            if not self._let_go():
                 return state
-            failpoint("erasure.before_key")
-            tombstones.put(self._store, self._settings.store.events, self._stone())
-            words.forget(self._subject, self._recorder)
-            failpoint("erasure.after_key")
         elif self._subject.scope == "actor" and state.outcomes.get("key") not in _ENDED:
             words.forget(
                 self._subject, self._recorder
@@ -116,6 +116,33 @@ class Run:
         failpoint("erasure.before_end")
         self._tell()
         return state
+
+    def _let_go(self) -> bool:
+        """Everything up to the key, and the key; whether it is destroyed. Purges and restores are kept out until then."""
+        with self._without_retention() as alone:
+            if not alone:
+                self._note("audio", _AT_WORK)
+                return False
+            words.close_door(self._subject, self._recorder, patience=self._patience)
+            if not self._take_audio():
+                self._state.save(self._home)
+                return False
+            failpoint("erasure.before_key")
+            tombstones.put(self._store, self._settings.store.events, self._stone())
+            words.forget(self._subject, self._recorder)
+            failpoint("erasure.after_key")
+            return True
+
+    @contextmanager
+    def _without_retention(self) -> Iterator[bool]:
+        """Hold the lock of retention: a restore would bring back what is just taken away. False when it is not to be had in time."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
+                if mine or time.monotonic() > deadline:
+                    yield mine
+                    return
+            time.sleep(_LOOK)
 
     def _take_audio(self) -> bool:
         """Whether everything is gone that only the key can find."""
@@ -146,7 +173,8 @@ class Run:
         """What was just being spoken with the voice when its clips were taken: nobody can tell that beforehand."""
         state = self._state
         audio = Audio(self._home, self._recorder, self._keeper, self._deleter, patience=self._patience)
-        done = audio.erase(state.request, self._subject, self._progress)
+        with self._without_retention() as alone:
+            done = audio.erase(state.request, self._subject, self._progress) if alone else _AT_WORK
         if done.outcome in _ENDED:
             state.clips, state.objects = done.count, state.objects + audio.objects
             return True

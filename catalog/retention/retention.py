@@ -235,7 +235,7 @@ class Retention:
         with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
             if not mine:
                 raise PolicyError(
-                    "another retention run is going on in this HOME; wait for its end. Nothing was changed"
+                    "another retention run, or an erasure, is going on in this HOME; wait for its end. Nothing was changed"
                 )
             yield
 

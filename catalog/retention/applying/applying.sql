@@ -28,7 +28,8 @@ SELECT id::VARCHAR FROM clips WHERE mark_plan = $plan ORDER BY id;
 -- What is needed to bring these clips back.
 SELECT {columns}, channels, actor_id, position, coalesce(mark_plan, '') AS mark_plan,
     delete_after IS NOT NULL AND purge_started IS NULL AND purged IS NULL AS marked,
-    purge_started IS NOT NULL OR purged IS NOT NULL AS purging, missing IS NOT NULL AS lost, stored IS NOT NULL AS was_stored
+    purge_started IS NOT NULL OR purged IS NOT NULL AS purging, missing IS NOT NULL AS lost, stored IS NOT NULL AS was_stored,
+    legal_holds > 0 AS held
 FROM clips WHERE id IN (SELECT unnest($ids::UUID[])) ORDER BY id;
 
 -- name: begun
@@ -37,9 +38,9 @@ SELECT id::VARCHAR AS id, source, type, subject, time, position, recorded, actor
 FROM events WHERE position = $position;
 
 -- name: erased
--- Whether somebody to whom a clip belongs was erased after it was made.
-SELECT EXISTS (FROM events WHERE type = 'SubjectErased' AND position > $position
-    AND data::JSON ->> 'target' IN ($actor, $voice));
+-- Whether somebody to whom a clip belongs was erased after it was made, and whether that was asked for.
+SELECT coalesce(bool_or(type = 'SubjectErased'), false), count(*) > 0 FROM events
+WHERE type IN ('SubjectErased', 'ErasureRequested') AND position > $position AND data::JSON ->> 'target' IN ($actor, $voice);
 
 -- name: twins
 -- Other clips with the same bytes that the store has.

@@ -13,11 +13,19 @@ import msgspec
 
 from voxledger.catalog.catalog import clip_of
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import BackupError, ClipNotFound, PolicyError, StoreError, StoreUnavailable
+from voxledger.catalog.errors import (
+    BackupError,
+    ClipNotFound,
+    PolicyError,
+    StoreError,
+    StoreUnavailable,
+    VaultError,
+)
 from voxledger.catalog.events import ClipRestored, Event, GenerationCompleted, decode_fact
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.objects.description import upload_of
+from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.objects.uploads.transfer import transfer
 from voxledger.catalog.parallel import in_batches, in_parallel
 from voxledger.catalog.progress import Counting
@@ -36,6 +44,7 @@ _BATCH = 500
 _THREADS = 4
 _SQL = load("applying.sql", "voxledger.catalog.retention.applying")
 _ERASED = "it was erased, and what was erased never comes back"
+_ASKED = "its erasure was asked for, and what is erased never comes back"
 
 
 class Back(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,12 +95,13 @@ def chosen(keeper: Keeper, references: Sequence[str | Clip], plan: str | None) -
 
 
 class _Wanted(NamedTuple):
-    """A clip to be brought back, the event it began with, and whose it is."""
+    """A clip to be brought back, where its event stands, that event unless nothing has to be fetched, and whose it is."""
 
     clip: Clip
     key: str
     plan: str
-    event: Event
+    position: int
+    event: Event | None
     channels: int | None
     owner: ActorKey
 
@@ -199,16 +209,24 @@ class Restorer:
                 clip, identity = clip_of(row, self._cache), str(row["id"])
                 owner = self._recorder.vault.key(row["actor_id"])
                 asked = {"position": row["position"], "actor": row["actor_id"], "voice": row["voice_sha256"] or ""}
-                if owner is None or not clip.key or reading.tuples(_SQL["erased"], asked)[0][0]:
+                erased, requested = reading.tuples(_SQL["erased"], asked)[0]
+                if owner is None or not clip.key or erased:
                     self._fail(identity, _ERASED)
-                elif row["marked"]:
-                    self._record(clip, clip.key, "grace", row["mark_plan"], owner)
-                    self._note(Back(clip=identity, source="grace", bytes=clip.bytes))
+                    continue
+                if requested and not row["held"]:  # a legal hold keeps its clip, whatever was asked for
+                    self._fail(identity, _ASKED)
+                    continue
+                found = _Wanted(clip, clip.key, row["mark_plan"], row["position"], None, row["channels"], owner)
+                if row["marked"]:
+                    if self._record(found, "grace"):
+                        self._note(Back(clip=identity, source="grace", bytes=clip.bytes))
+                    else:
+                        self._fail(identity, _ERASED)
                 elif not row["purging"] and not row["lost"]:
                     self._there.append(identity)
                 else:
-                    event = _event(reading.rows(_SQL["begun"], {"position": row["position"]})[0])
-                    wanted.append(_Wanted(clip, clip.key, row["mark_plan"], event, row["channels"], owner))
+                    begun = reading.rows(_SQL["begun"], {"position": row["position"]})[0]
+                    wanted.append(found._replace(event=_event(begun)))
         return wanted
 
     def _twins(self, clip: Clip) -> Sequence[tuple[str, str]]:
@@ -218,7 +236,13 @@ class Restorer:
     def _put_back(self, wanted: _Wanted, source: Source, path: Path) -> None:
         """Upload verified bytes with what stands beside them, and record that the clip is back."""
         clip, store = wanted.clip, self._store()
+        assert wanted.event is not None
         failpoint("retrieve.after_fetch")
+        with self._recorder.journal.transaction():
+            erased = self._is_erased(wanted)
+        if erased:
+            self._fail(clip.id, _ERASED)
+            return
         try:
             other = store.head(clip.bucket, wanted.key)
             if other is not None and (other.bytes, other.metadata.get("sha256", clip.sha256)) != (
@@ -236,19 +260,27 @@ class Restorer:
             self._fail(clip.id, f"the store did not take it: {error}")
             return
         failpoint("retrieve.after_upload")
-        self._record(clip, wanted.key, source, wanted.plan, wanted.owner, wanted.event)
+        if not self._record(wanted, source):
+            self._fail(clip.id, self._taken_away(store, wanted))
+            return
         if path.is_relative_to(self._folder):
             path.unlink(missing_ok=True)
         self._note(Back(clip=clip.id, source=source, bytes=clip.bytes))
 
-    def _record(
-        self, clip: Clip, key: str, source: Source, plan: str, owner: ActorKey, event: Event | None = None
-    ) -> None:
-        """One transaction: the clip is back, and answers its request again, unless another one does meanwhile."""
-        fact = ClipRestored(bucket=clip.bucket, source=source, plan=plan or None, bytes=clip.bytes, key=key)
+    def _record(self, wanted: _Wanted, source: Source) -> bool:
+        """One transaction: the clip is back, and answers its request again, unless another one does meanwhile.
+
+        False, and nothing is recorded, when it was erased since it was looked at.
+        """
+        clip, owner, event = wanted.clip, wanted.owner, wanted.event
+        fact = ClipRestored(
+            bucket=clip.bucket, source=source, plan=wanted.plan or None, bytes=clip.bytes, key=wanted.key
+        )
         draft = self._recorder.draft(fact, subject=clip.id, actor=owner, time=self._now)
         begun = None if event is None else decode_fact(event, self._recorder.unsealed(event))
         with self._recorder.journal.transaction() as write:
+            if self._is_erased(wanted):
+                return False
             write.append([draft])
             if isinstance(begun, GenerationCompleted) and write.fingerprint(begun.fingerprint) is None:
                 content: Mapping[str, Any] = {
@@ -256,6 +288,24 @@ class Restorer:
                 }  # fmt: skip
                 write.claim(begun.fingerprint, clip=clip.id, actor=owner.id)
                 write.answer(begun.fingerprint, self._recorder.seal(content, actor=owner, about=clip.id))
+        return True
+
+    def _is_erased(self, wanted: _Wanted) -> bool:
+        """Whether its actor or its voice was erased since it was looked at. Asked within a transaction of the journal."""
+        try:
+            self._recorder.require_key(wanted.owner)
+        except VaultError:
+            return True
+        position = self._recorder.vault.forgotten_voices().get(wanted.clip.voice_sha256 or "", -1)
+        return position >= wanted.position
+
+    def _taken_away(self, store: Store, wanted: _Wanted) -> str:
+        """Delete what was uploaded too late; gives what to say of it."""
+        answers = store.purge(wanted.clip.bucket, [wanted.key], perhaps=[record_key(wanted.key)])
+        kept = next((answer for answer in answers.values() if not answer.gone), None)
+        if kept is None:
+            return _ERASED
+        return f"{_ERASED}; but the store keeps what was just uploaded ({kept.code}: {kept.reason}); delete it by hand"
 
     def _note(self, back: Back) -> None:
         self._back.append(back)

@@ -15,8 +15,10 @@ from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
 from tests.s3 import wait_for
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
-from voxledger.catalog.events import new_id
+from voxledger.catalog.events import ObjectMissing, new_id
 from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.objects import ranged
+from voxledger.catalog.retention.applying import restoring
 from voxledger.catalog.vault import Vault
 from voxledger.synth.errors import ConsentEnded, SynthesisError
 from voxledger.synth.studio import attempt
@@ -217,3 +219,64 @@ def test_an_upload_that_runs_is_waited_for_and_one_that_waits_is_given_up(world:
         assert (finished.clips, finished.finished) == (2, True)
         assert not vox.journal.open_tasks(UPLOAD, [clip.id for clip in clips])
     assert world.found(GONE_WORDS) == {}
+
+
+def _stored(world: World, *, missing: bool = False) -> str:
+    """A clip that only the store has; it may be thought lost there."""
+    with world.open(GONE) as vox:
+        clip = vox.speak("Zanzibar marmalade.", engine="espeak", language="en", name="pumpernickel")
+        assert not vox.uploader.flush(timeout=60)
+        assert clip.path
+        assert clip.key
+        clip.path.unlink()
+        if missing:
+            lost = ObjectMissing(
+                bucket=clip.bucket, bytes=clip.bytes, key=clip.key, state="absent", found_bytes=None, found_etag=None
+            )
+            vox.recorder.emit(lost, subject=clip.id, actor=vox.vault.actor(GONE))
+    return clip.id
+
+
+def _left(world: World) -> list[Path]:
+    """Files with audio, the store's own among them."""
+    return [path for path in world.path.rglob("*") if path.suffix in (".wav", ".part") or "restoring" in path.parts]
+
+
+def test_what_is_being_restored_is_waited_for_and_erased_then(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, seen = _stored(small_world, missing=True), list[Any]()
+
+    def meanwhile(place: str) -> None:
+        if place == "retrieve.after_fetch":
+            with small_world.open() as other:
+                seen.append(other.erasure.apply(other.erasure.plan(actor=GONE), patience=0.2))
+
+    monkeypatch.setattr(restoring, "failpoint", meanwhile)
+    with small_world.open(KEPT) as vox:
+        assert [back.clip for back in vox.retention.restore(clip).restored] == [clip]
+        assert (seen[0].finished, seen[0].outcomes) == (False, {"audio": "waiting"})
+        assert "being restored" in seen[0].notes["audio"]
+        (note,) = vox.retention.restore(clip).failed
+        assert "its erasure was asked for" in note.reason
+    with small_world.open() as vox:
+        assert vox.erasure.resume()[0].finished
+    assert _left(small_world) == []
+    assert small_world.found(GONE_WORDS) == {}
+
+
+def test_what_is_erased_while_it_is_fetched_does_not_stay_in_the_cache(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, done = _stored(small_world), list[bool]()
+
+    def meanwhile(place: str) -> None:
+        if place == "fetch.before_publish":
+            done.append(small_world.erase().finished)
+
+    monkeypatch.setattr(ranged, "failpoint", meanwhile)
+    with small_world.open(KEPT) as vox, pytest.raises(StoreError, match="was purged"):
+        vox.catalog.fetch(clip)
+    assert done == [True]
+    assert _left(small_world) == []
+    assert small_world.found(GONE_WORDS) == {}

@@ -16,6 +16,7 @@ from voxledger.catalog.events import AudioStored, ObjectMissing
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.retention import Retention
+from voxledger.catalog.retention.applying import restoring
 from voxledger.catalog.settings import Backup as BackupSettings
 from voxledger.catalog.settings import ExpireRule, Settings
 from voxledger.catalog.settings import Retention as Section
@@ -184,6 +185,24 @@ def test_the_erased_never_come_back(world: World, store: Store) -> None:
     world.recorder.vault.destroy(world.recorder.vault.actor("ann").id)
     [note] = mine.restore(clip).failed
     assert note.reason == "it was erased, and what was erased never comes back"
+
+
+@pytest.mark.parametrize("place", ["retrieve.after_fetch", "retrieve.after_upload"])
+def test_who_is_erased_while_a_clip_is_restored_stays_erased(
+    world: World, store: Store, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    clip, key = stored(world, store)
+    world.record(
+        ObjectMissing(bucket="indextts-audio", bytes=5, key=key, state="absent", found_bytes=None, found_etag=None),
+        clip,
+    )
+    store.delete("indextts-audio", key)
+    ann = world.recorder.vault.actor("ann").id
+    monkeypatch.setattr(restoring, "failpoint", lambda at: world.recorder.vault.destroy(ann) if at == place else None)
+    [note] = retention(world, store).restore(clip).failed
+    assert note.reason == "it was erased, and what was erased never comes back"
+    assert list(store.list("indextts-audio")) == []
+    assert restored(world, clip) == []
 
 
 def test_what_names_nothing_is_an_error(world: World, store: Store) -> None:
