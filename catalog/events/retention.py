@@ -28,7 +28,8 @@ class PolicyChanged(Fact, frozen=True, kw_only=True):
 class RetentionPlanned(Fact, frozen=True, kw_only=True):
     """A plan was made for the catalog as it stood at a position. The subject is the plan's id.
 
-    `run` is the day of the schedule's run, such as 2026-11-26; None when somebody applied it by hand.
+    `run` is the day of the schedule's run, such as 2026-11-26, and says that it is done. None when somebody applied it by hand,
+    and when a run of the schedule sets its marks and has to purge yet.
     """
 
     version: ClassVar[int] = 2

@@ -28,7 +28,7 @@ FROM folding WHERE type = 'RetentionPlanned' ORDER BY position;
 -- name: comments
 COMMENT ON VIEW plans IS 'One row a retention plan that was applied.';
 COMMENT ON COLUMN plans.position IS 'Place of the event in the log.';
-COMMENT ON COLUMN plans.time IS 'When applying it began.';
+COMMENT ON COLUMN plans.time IS 'When it was recorded: with its marks, and again with its night where purges had to end first.';
 COMMENT ON COLUMN plans.actor_id IS 'Opaque id of who applied it.';
 COMMENT ON COLUMN plans.plan IS 'Id of the plan; the same situation gives the same id.';
 COMMENT ON COLUMN plans.policy IS 'Hash of the policy.';
@@ -39,4 +39,4 @@ COMMENT ON COLUMN plans.bytes IS 'Their size.';
 COMMENT ON COLUMN plans.held IS 'Clips that a hold or a pin kept.';
 COMMENT ON COLUMN plans.cost_micro IS 'What the condemned cost for 30 days, in millionths of the currency; 0 where nobody counted.';
 COMMENT ON COLUMN plans.elapsed_us IS 'How long planning took.';
-COMMENT ON COLUMN plans.run IS 'Night of the schedule, such as 2026-11-26; NULL when somebody applied it by hand.';
+COMMENT ON COLUMN plans.run IS 'Night of the schedule that was done with it, such as 2026-11-26; NULL by hand, and for marks of a night before its purges.';

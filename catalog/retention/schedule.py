@@ -1,7 +1,8 @@
 """The schedule: which nightly run is due. Decided from the log and a clock, whatever woke us and how often.
 
-A night is named by its date in the schedule's time zone, and a run is done when the log has a plan of that name. So it does not
-matter whether nobody was there at the time, two processes woke at once, or the clock was set: each night is run once.
+A night is named by its date in the schedule's time zone, and a run is done when the log has a plan of that name, which is recorded
+last. So it does not matter whether nobody was there at the time, a run was killed, two processes woke at once, or the clock was
+set: each night is done once.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Executor:
         progress: Counting | None = None,
     ) -> None:
         """`took`: the seconds that planning did. A `run` of the schedule is recorded even when there is nothing to do, so that
-        it is done; `first` is recorded with the plan.
+        it is done, and only once there is nothing left to do; `first` is recorded with the marks.
         """
         self._plan = plan
         self._recorder = recorder
@@ -150,12 +150,11 @@ class Executor:
         if (unfinished or due) and self._is_open():
             delete = purger()
             delete.probe(self._places((unfinished or due)[:1])[0])
-        if self._run or not self._plan.idle:
-            planned = self._recorder.draft(self._planned(), subject=self._plan.id, actor=self._actor)
-            self._journal.emit(*self._first, planned)
-        unmarked, marked = self._mark()
+        unmarked, marked = self._mark(ends_here=not delete)
         if delete:
             self._purge(delete, unfinished, due)
+            if self._run:
+                self._journal.emit(self._planned(self._run))
         else:
             self._waiting = len(unfinished) + len(due)
         self._delete_kept(purger)
@@ -182,13 +181,15 @@ class Executor:
         window = self._plan.policy.window
         return window is None or window.is_open(self._present())
 
-    def _planned(self) -> RetentionPlanned:
+    def _planned(self, run: str | None) -> Draft:
+        """The plan's event. Only with the name of a run does it say that the run is done."""
         plan = self._plan
-        return RetentionPlanned(
+        fact = RetentionPlanned(
             plan=plan.id, policy=plan.policy.hash, through=plan.position, considered=plan.live, clips=plan.condemned.clips,
             bytes=plan.condemned.bytes, held=plan.held, cost_micro=plan.cost_micro,
-            elapsed_us=round(self._took * 1e6), run=self._run,
+            elapsed_us=round(self._took * 1e6), run=run,
         )  # fmt: skip
+        return self._recorder.draft(fact, subject=plan.id, actor=self._actor)
 
     def _purge(self, purger: Purger, unfinished: Sequence[str], due: Sequence[str]) -> None:
         total = len(unfinished) + len(due)
@@ -234,12 +235,17 @@ class Executor:
         while clips and time.monotonic() < deadline and self._running(clips):
             time.sleep(_LOOK)
 
-    def _mark(self) -> tuple[int, int]:
-        """Take back and set all marks of the plan in one transaction; gives how many of each."""
+    def _mark(self, *, ends_here: bool) -> tuple[int, int]:
+        """Take back and set all marks of the plan, and record it, in one transaction; gives how many of each.
+
+        A run of the schedule that `ends_here` is done with that. Of one that has to purge yet, nothing says so before it has:
+        killed in between, it is due again.
+        """
         changes = self._plan.frame.filter(pl.col("decision").is_in([UNMARK, MARK])).sort("id")
         after = self._plan.now + self._plan.policy.grace
         drafts: dict[str, list[Draft]] = {UNMARK: [], MARK: []}
-        if changes.is_empty():
+        run = self._run if ends_here else None
+        if self._plan.idle and not run:
             return 0, 0
         self._recorder.accesses.try_flush()
         with self._journal.transaction() as write:
@@ -253,7 +259,7 @@ class Executor:
                 else:
                     fact = ClipMarked(plan=self._plan.id, rule=rule, delete_after=after)
                 drafts[decision].append(self._draft(fact, clip))
-            write.append(drafts[UNMARK] + drafts[MARK])
+            write.append([*self._first, self._planned(run), *drafts[UNMARK], *drafts[MARK]])
         return len(drafts[UNMARK]), len(drafts[MARK])
 
     def _start(self, clips: Sequence[Doomed]) -> list[Doomed]:

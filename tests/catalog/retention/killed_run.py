@@ -1,6 +1,7 @@
 """A retention run that is killed at its Nth step: before or after a journal transaction, or around a deletion.
 
-Or, with `undo PLAN` or `restore CLIP` behind the time, one that is killed where VOXLEDGER_FAILPOINT says.
+With `night` behind the step it is the run of the schedule. Or, with `undo PLAN` or `restore CLIP` behind the time, one that is
+killed where VOXLEDGER_FAILPOINT says.
 """
 
 from __future__ import annotations
@@ -62,5 +63,5 @@ def stepping(journal: Journal) -> Iterator[Transaction]:
 
 
 Journal.transaction = stepping  # type: ignore[method-assign,assignment]
-retention: Any = world.retention(ALL_CLIPS)
-retention.apply(now=later)
+retention: Any = world.retention(ALL_CLIPS, schedule="00:00")
+(retention.run_due if "night" in sys.argv else lambda now: retention.apply(now=now))(later)

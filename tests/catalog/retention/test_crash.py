@@ -27,30 +27,67 @@ ALL_CLIPS = ExpireRule(name="all", keep_for=5 * 86400, match="all")
 CHILD = Path(__file__).with_name("killed_run.py")
 
 
-STEPS = 21
-"""One look at the store, four transactions (before, inside, after), four requests for each of two clips."""
+STEPS = 18
+"""One look at the store, three transactions (before, inside, after), four requests for each of two clips."""
+NIGHT_STEPS = STEPS + 3
+"""And the transaction that says that the night is done."""
+
+
+class Interrupted:
+    """A HOME with a clip to unmark, one to mark and two to purge, and a run over it that is killed."""
+
+    def __init__(self, world: World, step: int, *what: str) -> None:
+        self._world = world
+        self._pinned, self._purged = world.clip(), [world.clip(), world.clip(stored=False, task=True)]
+        world.retention(ALL_CLIPS).apply(now=world.now)
+        self._marked = world.clip()
+        world.pin(self._pinned)
+        self.later = world.now + 8 * DAY
+        command = [sys.executable, CHILD, str(world.home.path.parent), self.later.isoformat(), str(step), *what]
+        self.ended = subprocess.run(command, check=False).returncode
+
+    def is_done(self) -> None:
+        """Everything is as one whole run leaves it."""
+        world = self._world
+        for clip in self._purged:
+            assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged"]
+            assert clip not in str(world.store.names() | world.cached())
+        assert world.types(self._pinned) == ["ClipMarked", "ClipUnmarked"]
+        assert world.types(self._marked) == ["ClipMarked"]
+        assert self._marked in str(world.store.names() & world.cached())
+        assert world.recorder.journal.open_tasks("upload", self._purged) == 0
+        again = world.retention(ALL_CLIPS).apply(now=self.later)
+        assert (again.marked, again.unmarked, again.purged, again.skipped, again.failed) == (0, 0, 0, (), ())
 
 
 @pytest.mark.parametrize("step", range(1, STEPS + 2))
 def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: int) -> None:
-    pinned, purged = world.clip(), [world.clip(), world.clip(stored=False, task=True)]
-    retention = world.retention(ALL_CLIPS)
-    retention.apply(now=world.now)
-    marked = world.clip()
-    world.pin(pinned)
-    later = world.now + 8 * DAY
-    command = [sys.executable, CHILD, str(world.home.path.parent), later.isoformat(), str(step)]
-    assert subprocess.run(command, check=False).returncode == (-signal.SIGKILL if step <= STEPS else 0)
-    retention.apply(now=later)
-    for clip in purged:
-        assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged"]
-        assert clip not in str(world.store.names() | world.cached())
-    assert world.types(pinned) == ["ClipMarked", "ClipUnmarked"]
-    assert world.types(marked) == ["ClipMarked"]
-    assert marked in str(world.store.names() & world.cached())
-    assert world.recorder.journal.open_tasks("upload", purged) == 0
-    again = retention.apply(now=later)
-    assert (again.marked, again.unmarked, again.purged, again.skipped, again.failed) == (0, 0, 0, (), ())
+    run = Interrupted(world, step)
+    assert run.ended == (-signal.SIGKILL if step <= STEPS else 0)
+    world.retention(ALL_CLIPS).apply(now=run.later)
+    run.is_done()
+
+
+@pytest.mark.parametrize("step", range(1, NIGHT_STEPS + 2))
+def test_a_night_killed_at_any_step_is_due_until_all_of_it_is_done(world: World, step: int) -> None:
+    run = Interrupted(world, step, "night")
+    assert run.ended == (-signal.SIGKILL if step <= NIGHT_STEPS else 0)
+    ran = world.retention(ALL_CLIPS, schedule="00:00").run_due(run.later)
+    assert (ran is None) == (step >= NIGHT_STEPS), "after its last transaction nothing is left to do"
+    run.is_done()
+    nights = [data["run"] for name, data in world.events() if name == "RetentionPlanned" and data["run"]]
+    assert nights == [run.later.date().isoformat()]
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_night_that_only_marks_is_done_with_its_marks(world: World, step: int) -> None:
+    clip = world.clip()
+    command = [sys.executable, CHILD, str(world.home.path.parent), world.now.isoformat(), str(step), "night"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    ran = world.retention(ALL_CLIPS, schedule="00:00").run_due(world.now)
+    assert (ran is None) == (step == 3)
+    assert world.types(clip) == ["ClipMarked"]
+    assert len([name for name, _ in world.events() if name == "RetentionPlanned"]) == 1
 
 
 def killed(world: World, place: str, *words: str) -> int:
