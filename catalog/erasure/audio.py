@@ -72,12 +72,13 @@ class Audio:
                 rows = reading.rows(subject.query("page"), {"target": subject.target, "after": after, "limit": _BATCH})
             if not rows:
                 break
-            after = rows[-1]["id"]
-            self._held += sum(bool(row["held"]) for row in rows if not row["purged"])
             clips = [
                 _Clip(**{name: row[name] for name in _Clip._fields}) for row in rows if not row["held"] or row["purged"]
             ]
-            self._purge(request, clips, position)
+            if not self._purge(request, clips, position):
+                continue  # the page is read again
+            self._held += sum(bool(row["held"]) for row in rows if not row["purged"])
+            after = rows[-1]["id"]
             done += len(rows)
             progress("erasing audio", done, max(done, total))
         return self._verdict(request)
@@ -99,8 +100,12 @@ class Audio:
             return Done(outcome="waiting", note=note, **found)
         return Done(outcome="done", **found) if clips or self.objects else NOTHING
 
-    def _purge(self, request: str, clips: Sequence[_Clip], position: int) -> None:
-        clips = self._start(request, clips, position)
+    def _purge(self, request: str, clips: Sequence[_Clip], position: int) -> bool:
+        """False, and nothing is done, when nobody can tell what happened to these clips since that position."""
+        started = self._start(request, clips, position)
+        if started is None:
+            return False
+        clips = started
         failpoint("erasure.after_started")
         answers = self._deleted(clips)
         failpoint("erasure.after_deleted")
@@ -124,14 +129,20 @@ class Audio:
         self._remove(gone)  # before it is said
         if drafts:
             self._recorder.journal.emit(*drafts)
+        return True
 
-    def _start(self, request: str, clips: Sequence[_Clip], position: int) -> list[_Clip]:
-        """The point of no return: uploads are cancelled and answers forgotten in the transaction that records the start."""
+    def _start(self, request: str, clips: Sequence[_Clip], position: int) -> list[_Clip] | None:
+        """The point of no return: uploads are cancelled and answers forgotten in the transaction that records the start.
+
+        None when holds may have been placed of which the journal knows no more.
+        """
         ids = json.dumps([clip.id for clip in clips])
         self._wait(lambda: bool(self._recorder.journal.rows(_LEASED, (ids,))[0][0]))
         started, drafts = [], []
         with self._recorder.journal.transaction() as write:
             held = _held_since(position, write)
+            if held is None:
+                return None
             for clip in clips:
                 if clip.id in held and not clip.purged:
                     self._held += 1
@@ -196,11 +207,19 @@ def _empty(folder: Path, names: Container[str]) -> None:
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def _held_since(position: int, write: Transaction) -> set[str]:
-    """Clips on which a legal hold was placed after a position; nobody places one as long as the transaction lasts."""
-    held = set()
-    rows = write.connection.execute("SELECT body FROM events WHERE position > ? ORDER BY position", (position,))
-    for (body,) in rows:
+def _held_since(position: int, write: Transaction) -> set[str] | None:
+    """Clips on which a legal hold was placed after a position; nobody places one as long as the transaction lasts.
+
+    None when the journal was pruned beyond that position meanwhile: what it dropped is known to the log alone.
+    """
+    held, last = set(), position
+    rows = write.connection.execute(
+        "SELECT position, body FROM events WHERE position > ? ORDER BY position", (position,)
+    )
+    for place, body in rows:
+        if last == position and place != position + 1:
+            return None
+        last = place
         event = decode(body)
         if event.type == HoldPlaced.__name__:
             data: dict[str, Any] = msgspec.json.decode(event.data)

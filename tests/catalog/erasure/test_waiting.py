@@ -280,3 +280,32 @@ def test_what_is_erased_while_it_is_fetched_does_not_stay_in_the_cache(
     assert done == [True]
     assert _left(small_world) == []
     assert small_world.found(GONE_WORDS) == {}
+
+
+def test_a_legal_hold_placed_meanwhile_counts_even_if_the_journal_was_pruned_since(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = _stored(small_world)
+    with small_world.open() as vox:
+        take_back, placed = vox.journal.take_back, list[str]()
+
+        def meanwhile() -> None:
+            take_back()
+            if placed:
+                return
+            placed.append(clip)
+            small_world.hold(clip)
+            with small_world.open(KEPT) as other:
+                for number in range(25):
+                    other.catalog.tag(clip, f"tag{number}")
+                other.keeper.drain()
+                assert int(other.journal.oldest() or 0) > reached + 1
+
+        plan = vox.erasure.plan(actor=GONE)
+        reached = vox.journal.head()
+        monkeypatch.setattr(vox.journal, "take_back", meanwhile)
+        done = vox.erasure.apply(plan)
+        assert placed
+        assert "legal hold keeps 1 clip" in done.notes["audio"]
+        assert vox.catalog.clip(clip).state == "stored"
+        assert vox.store.exists(vox.catalog.clip(clip).bucket, vox.catalog.clip(clip).key or "")
