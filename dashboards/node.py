@@ -238,10 +238,13 @@ class Node:
             raise RunStopped(f"the nightly run waits: {error}", cause=error.cause) from error
         self._retain_wait = _RETAIN
         if ran is not None:
-            done, missed = ran.applied, f"; {ran.missed} nights before it were missed" if ran.missed else ""
+            done = ran.applied
+            opens = f" until the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}" if done.opens else ""
+            waiting = f", {done.waiting} wait{opens}" if done.waiting else ""
+            missed = f"; {ran.missed} nights before it were missed" if ran.missed else ""
             _log.info(
-                "retention run %s: %d marked, %d marks taken back, %d purged, %d skipped, %d failed%s",
-                ran.run, done.marked, done.unmarked, done.purged, len(done.skipped), len(done.failed), missed,
+                "retention run %s: %d marked, %d marks taken back, %d purged, %d skipped, %d failed%s%s",
+                ran.run, done.marked, done.unmarked, done.purged, len(done.skipped), len(done.failed), waiting, missed,
             )  # fmt: skip
 
     def _report(self) -> None:

@@ -284,6 +284,13 @@ def _add_retention(body: Text, standing: Standing) -> None:
     if standing.stopped:
         body.append(f"\nthe retention run {standing.stopped.run} waits: ", style="red")
         body.append(terminal.text(standing.stopped.said))
+    if standing.waiting:
+        purges = terminal.count(standing.waiting.clips, "purge")
+        opens = terminal.moment(standing.waiting.opens)
+        body.append(
+            f"\n{purges} of the retention run {standing.waiting.run} wait: the purge window opens at {opens}",
+            style="yellow",
+        )
     if standing.overdue_holds:
         holds = terminal.count(standing.overdue_holds, "legal hold")
         body.append(

@@ -1,7 +1,7 @@
 """The nights: carries the schedule's runs out, each once, and says why one cannot go on.
 
 What woke us does not matter. A run that is stopped is not recorded, so it is due again at the next wake, until the next night
-takes its place.
+takes its place. So is one that came while the purge window was shut, but for its purges only, and once it opens.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _log = logging.getLogger(__name__)
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of the schedule that was carried out, and how many nights before it had gone by without one."""
+    """A run of the schedule that was carried out, as far as the purge window let it, and how many nights before it had gone by
+    without one.
+    """
 
     run: str
     missed: int
@@ -54,17 +56,29 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
 
 
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """How many purges of a run wait until the purge window opens."""
+
+    run: str
+    clips: int
+    opens: datetime
+
+
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered between wakes: why the run that is due is stopped, and how many runs each cause has stopped."""
+    """What is remembered between wakes: why the run that is due is stopped, how many runs each cause has stopped, and what waits
+    for the purge window.
+    """
 
     stopped: Stopped | None = None
     stops: dict[str, int] = {}
+    waiting: Waiting | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How retention stands: its schedule, its last run and its next, what stops it, and legal holds to be looked at.
 
-    `next_run` lies in the past while a run is due. `stops` counts stopped runs by cause.
+    `next_run` lies in the past while a run is due. `stops` counts stopped runs by cause. Purges are `waiting` when the last run
+    came while the purge window was shut; that run is not over then.
     """
 
     schedule: str
@@ -75,6 +89,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     stopped: Stopped | None
     stops: dict[str, int]
     overdue_holds: int
+    waiting: Waiting | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -103,6 +118,7 @@ class Nights:
         self._apply = apply
         self._skew = skew
         self._over: date | None = None
+        self._waiting: Waiting | None = None
 
     def run(self, now: datetime) -> Ran | None:
         """Carry out the run that is due at `now`. None when there is none, and while another run goes on.
@@ -110,7 +126,7 @@ class Nights:
         Raises RunStopped when it cannot go on; nothing was changed then, and it is due again.
         """
         nightly = self._schedule()
-        if nightly is None or nightly.newest(now) == self._over:
+        if nightly is None or nightly.newest(now) == self._over or self._is_too_early(nightly, now):
             return None
         found = None
         try:
@@ -123,9 +139,16 @@ class Nights:
             self._note(found.run if found else nightly.newest(now).isoformat(), error, now)
             raise
         if ran is not None:
-            self._over = date.fromisoformat(ran.run)
+            self._waiting = _waiting(ran)
+            if ran.applied.over:
+                self._over = date.fromisoformat(ran.run)
             self._went_on()
         return ran
+
+    def _is_too_early(self, nightly: Nightly, now: datetime) -> bool:
+        """Whether nothing is left of this night but purges, and their window is shut still."""
+        waiting = self._waiting
+        return waiting is not None and waiting.run == nightly.newest(now).isoformat() and now < waiting.opens
 
     def standing(self, now: datetime, overdue: int) -> Standing:
         """How it stands, without trying anything. Raises PolicyError when the schedule is no time of day."""
@@ -134,16 +157,17 @@ class Nights:
             last = reading.tuples(_SQL["last"])
             done = _dates(reading.tuples(_SQL["runs"]))
         run, time, plan = last[0] if last else (None, None, None)
-        is_due = nightly is not None and due(nightly, now, done) is not None
+        found = due(nightly, now, done) if nightly else None
         return Standing(
             schedule=str(nightly) if nightly else "",
             last_run=run,
             last_time=time.astimezone(UTC) if time else None,
             last_plan=plan,
             next_run=following(nightly, now, done) if nightly else None,
-            stopped=noted.stopped if is_due else None,
+            stopped=noted.stopped if found else None,
             stops=noted.stops,
             overdue_holds=overdue,
+            waiting=noted.waiting if found and noted.waiting and noted.waiting.run == found.run else None,
         )
 
     def _due(self, nightly: Nightly, now: datetime) -> Due | None:
@@ -220,18 +244,24 @@ class Nights:
         same = before is not None and (before.run, before.cause) == (run, error.cause)
         stops = noted.stops if same else {**noted.stops, error.cause: noted.stops.get(error.cause, 0) + 1}
         since = before.since if before is not None and same else now
-        self._write(Noted(stopped=Stopped(run=run, cause=error.cause, said=str(error), since=since), stops=stops))
+        stopped = Stopped(run=run, cause=error.cause, said=str(error), since=since)
+        self._write(msgspec.structs.replace(noted, stopped=stopped, stops=stops))
 
     def _went_on(self) -> None:
         noted = self._noted()
-        if noted.stopped is not None:
-            self._write(msgspec.structs.replace(noted, stopped=None))
+        if noted.stopped is not None or noted.waiting != self._waiting:
+            self._write(msgspec.structs.replace(noted, stopped=None, waiting=self._waiting))
 
     def _write(self, noted: Noted) -> None:
         try:
             platform.write_atomic(self._home.path / _FILE, msgspec.json.encode(noted), mode=0o600)
         except OSError as error:  # a full disk must not hide what stopped the run
             _log.warning("why the run stopped cannot be written down: %s", error.strerror)
+
+
+def _waiting(ran: Ran) -> Waiting | None:
+    done = ran.applied
+    return None if done.over or done.opens is None else Waiting(run=ran.run, clips=done.waiting, opens=done.opens)
 
 
 def _dates(rows: list[tuple[Any, ...]]) -> set[date]:

@@ -360,18 +360,19 @@ def test_holds_are_placed_listed_renewed_and_released(run: Run) -> None:
 def test_status_and_doctor_name_what_stops_the_nightly_run_and_holds_to_be_looked_at(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voxledger.catalog.retention.nights import Standing, Stopped
+    from voxledger.catalog.retention.nights import Standing, Stopped, Waiting
 
     when = datetime(2026, 11, 26, 3, tzinfo=UTC)
     stopped = Stopped(run="2026-11-26", cause="fuse", said="this run would mark everything", since=when)
     standing = Standing(
         schedule="03:00 UTC", last_run="2026-11-25", last_time=when, last_plan="p", next_run=when, stopped=stopped,
-        stops={"fuse": 1}, overdue_holds=2,
+        stops={"fuse": 1}, overdue_holds=2, waiting=Waiting(run="2026-11-26", clips=3, opens=when),
     )  # fmt: skip
     monkeypatch.setattr("voxledger.catalog.retention.Retention.status", lambda _: standing)
     out = " ".join(run("status")[1].replace("│", "").split())
     assert "retention runs at 03:00 UTC: last 2026-11-25, one is due" in out
     assert "the retention run 2026-11-26 waits: this run would mark everything" in out
+    assert "3 purges of the retention run 2026-11-26 wait: the purge window opens at" in out
     assert "2 legal holds should have been looked at again by now" in out
     assert json.loads(run("status", "--json")[1])["retention"]["stops"] == {"fuse": 1}
     findings = json.loads(run("doctor", "--json")[1])["findings"]

@@ -58,7 +58,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What a run did. Skipped clips are looked at again by the next run, failed ones are tried again by it.
 
     `kept`: purged clips of which the store has old versions that it did not give up; their bytes are not among the freed
-    ones. `waiting` purges are due, but the purge window is shut; it opens at `opens`.
+    ones. `waiting` purges are due, but the purge window is shut; it opens at `opens`. It is `over` unless it was shut all the time:
+    a run of the schedule goes on then as soon as it is open.
     """
 
     plan: str
@@ -72,6 +73,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[Note, ...] = ()
     waiting: int = 0
     opens: datetime | None = None
+    over: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -150,7 +152,7 @@ class Executor:
         if (unfinished or due) and self._is_open():
             delete = purger()
             delete.probe(self._places((unfinished or due)[:1])[0])
-        unmarked, marked = self._mark(ends_here=not delete)
+        unmarked, marked = self._mark(ends_here=not (unfinished or due))
         if delete:
             self._purge(delete, unfinished, due)
             if self._run:
@@ -171,6 +173,7 @@ class Executor:
             kept=tuple(self._kept),
             waiting=self._waiting,
             opens=window.opens(self._present()) if window and self._waiting else None,
+            over=bool(delete) or not self._waiting,
         )
 
     def _present(self) -> datetime:

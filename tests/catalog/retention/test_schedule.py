@@ -220,6 +220,45 @@ def test_another_run_is_waited_for_at_the_next_wake(world: World) -> None:
     assert retention.run_due(world.now) is not None
 
 
+def test_a_late_run_waits_for_the_purge_window_and_then_purges(world: World) -> None:
+    clip = world.clip()
+    section = {"schedule": "02:00", "purge_window": "01:00-05:00"}
+    retention = world.retention(ALL, **section)
+    retention.apply(now=world.now)
+    noon = (world.now + 8 * DAY).replace(hour=12, minute=0, second=0, microsecond=0)
+    night = noon.date().isoformat()
+    late = retention.run_due(noon)
+    assert late is not None
+    assert (late.run, late.applied.purged, late.applied.waiting, late.applied.over) == (night, 0, 1, False)
+    length = len(world.events())
+    assert retention.run_due(noon + timedelta(hours=1)) is None, "there is nothing to plan until it opens"
+    assert len(world.events()) == length
+    opens = noon + timedelta(hours=13)
+    for asked in (retention, world.retention(ALL, **section)):
+        standing = asked.status(noon + timedelta(hours=2))
+        assert standing.waiting is not None
+        assert (standing.waiting.run, standing.waiting.clips, standing.waiting.opens) == (night, 1, opens)
+    ran = retention.run_due(opens)
+    assert ran is not None
+    assert (ran.run, ran.missed, ran.applied.purged, ran.applied.over) == (night, 0, 1, True)
+    assert (world.types(clip)[-1], runs(world), retention.status(opens).waiting) == ("ClipPurged", [night], None)
+    assert retention.run_due(opens + timedelta(minutes=1)) is None
+    following_night = retention.run_due(opens + timedelta(hours=1))
+    assert following_night is not None
+    assert following_night.missed == 0
+
+
+def test_a_node_that_starts_while_purges_wait_takes_them_up_when_the_window_opens(world: World) -> None:
+    world.clip()
+    section = {"schedule": "02:00", "purge_window": "01:00-05:00"}
+    world.retention(ALL, **section).apply(now=world.now)
+    noon = (world.now + 8 * DAY).replace(hour=12, minute=0, second=0, microsecond=0)
+    world.retention(ALL, **section).run_due(noon)
+    ran = world.retention(ALL, **section).run_due(noon + timedelta(hours=13))
+    assert ran is not None
+    assert ran.applied.purged == 1
+
+
 def test_what_stops_a_run_is_said_and_counted_once_until_it_goes_on(world: World) -> None:
     clips = [world.clip(), world.clip()]
     careful = world.retention(ALL, max_clips=1, **NIGHTLY)
