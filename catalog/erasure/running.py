@@ -17,6 +17,7 @@ told           SubjectErased, with what became of each
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _ENDED = ("done", "nothing")
 _LOOK = 0.1
+_RESTORING = "restoring"
+"""The folder of HOME that takes what passes through a restore."""
 _AT_WORK = Done(
     outcome="waiting", note="retention runs, or clips are being restored, in this HOME; the next run goes on"
 )
@@ -124,6 +127,9 @@ class Run:
                 self._note("audio", _AT_WORK)
                 return False
             words.close_door(self._subject, self._recorder, patience=self._patience)
+            # What a restore was fetching when it was killed: none runs now, so that nobody needs it.
+            if (left := self._home.path / _RESTORING).exists():
+                shutil.rmtree(left)
             if not self._take_audio():
                 self._state.save(self._home)
                 return False

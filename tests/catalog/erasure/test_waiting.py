@@ -309,3 +309,13 @@ def test_a_legal_hold_placed_meanwhile_counts_even_if_the_journal_was_pruned_sin
         assert "legal hold keeps 1 clip" in done.notes["audio"]
         assert vox.catalog.clip(clip).state == "stored"
         assert vox.store.exists(vox.catalog.clip(clip).bucket, vox.catalog.clip(clip).key or "")
+
+
+def test_what_a_killed_restore_had_fetched_is_erased(small_world: World) -> None:
+    clip = _stored(small_world, missing=True)
+    command = [sys.executable, "-m", "voxledger", "--home", str(small_world.path), "retention", "restore", clip]
+    environ = {**os.environ, **small_world.environ, "VOXLEDGER_FAILPOINT": "retrieve.after_fetch"}
+    assert subprocess.run(command, env=environ, capture_output=True, check=False).returncode == -9
+    assert any(path.name == clip for path in _left(small_world))
+    assert small_world.erase().finished
+    assert _left(small_world) == []
