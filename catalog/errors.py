@@ -37,11 +37,12 @@ class VoxledgerError(Exception):
 
 
 class SettingsError(VoxledgerError):
-    """A setting is unknown, malformed or out of bounds; `name` is its dotted name."""
+    """A setting is unknown, malformed or out of bounds; `name` is its dotted name, `place` leads to it in its file."""
 
-    def __init__(self, message: str, *, name: str | None = None) -> None:
+    def __init__(self, message: str, *, name: str | None = None, place: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
         self.name = name
+        self.place = place
 
 
 class HomeError(VoxledgerError):
@@ -136,8 +137,8 @@ class ExpressionError(PolicyError):
 
 
 class RunStopped(PolicyError):
-    """A run of the schedule cannot go on; it is tried again. `cause` is one word, for metrics: `clock`, `fuse`, `ingestion`,
-    `policy` or `store`.
+    """A run of the schedule cannot go on; it is tried again. `cause` is one word, for metrics: `clock`, `elsewhere`, `fuse`,
+    `ingestion`, `policy` or `store`.
     """
 
     def __init__(self, message: str, *, cause: str) -> None:

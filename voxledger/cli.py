@@ -117,6 +117,17 @@ def build() -> App:
     return app
 
 
+def _home_first(arguments: Sequence[str]) -> list[str]:
+    """`--home` where it is read whatever the command: one that takes words with hyphens would take it for words."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for place, word in enumerate(arguments[:end]):
+        if word == "--home" and place + 1 < end:
+            return [*arguments[place : place + 2], *arguments[:place], *arguments[place + 2 :]]
+        if word.startswith("--home="):
+            return [word, *arguments[:place], *arguments[place + 1 :]]
+    return list(arguments)
+
+
 def _spectrogram(path: Path, sample_rate: int) -> bytes:
     from voxledger.synth.audio import spectrogram_of_file
 
@@ -146,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2 or 1."""
     try:
         with between_steps():
-            code = build().meta(arguments)
+            code = build().meta(_home_first(sys.argv[1:] if arguments is None else arguments))
     except VoxledgerError as error:
         terminal.errors.print("[red bold]error:[/] ", terminal.text(error), sep="", soft_wrap=True)
         sys.exit(1)

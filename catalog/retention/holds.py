@@ -233,11 +233,11 @@ def _checked(
     if not reason.strip():
         raise HoldError("a hold needs a reason, for those who ask later why this is still here")
     if kind == "legal" and review is None:
-        raise HoldError("a legal hold needs a day on which somebody looks at it again: review")
+        raise HoldError("a legal hold needs a day on which somebody looks at it again: give it a review date")
     if kind == "legal" and until is not None:
         raise HoldError("a legal hold does not end by itself: give it a day of review, and release it when it is over")
     if kind != "legal" and review is not None:
-        raise HoldError("only a legal hold has a day of review; give an ordinary one an end: until")
+        raise HoldError("only a legal hold has a day of review; give an ordinary one an end")
     try:
         return (
             None if until is None else check_end(until, now=now),

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog import platform, settings
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import PolicyError, RunStopped, StoreError
+from voxledger.catalog.errors import PolicyError, RunStopped, SettingsError, StoreError
 from voxledger.catalog.events import decode
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
 from voxledger.catalog.log import Keeper, Reading
+from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
@@ -29,7 +30,7 @@ from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
 from voxledger.catalog.retention.planning.planner import Plan, make, reached
 from voxledger.catalog.retention.policy import Policy
-from voxledger.catalog.retention.policy.checking import Finding, checked
+from voxledger.catalog.retention.policy.checking import Finding, checked, misread
 from voxledger.catalog.retention.policy.checking import found as placed
 from voxledger.catalog.retention.policy_log import policy_drafts
 from voxledger.catalog.retention.schedule import Nightly
@@ -82,7 +83,18 @@ class Retention:
         with self._keeper.reading(as_of=as_of) as reading:
             moment = now or as_of or present()
             lag = self._lag(reading, moment) if as_of is None else timedelta(0)
-            return make(reading, self.policy, moment, every=every, lag=lag)
+            unknown = self._unsure() if as_of is None else None
+            return make(reading, self.policy, moment, every=every, lag=lag, unknown=unknown)
+
+    def _unsure(self) -> str | None:
+        """Why our log does not tell what was used: while another HOME goes on as this node, over the same store."""
+        found = noted(self._home)
+        if found is None or not found.is_recent:
+            return None
+        return (
+            "another HOME goes on as this node, with the same store, and what is used there is not known here. Let only one of the"
+            " two go on (`voxledger status` says more)"
+        )
 
     def _lag(self, reading: Reading, now: datetime) -> timedelta:
         """How long the first event has waited that a reading does not know."""
@@ -102,7 +114,12 @@ class Retention:
         The policy is None where it cannot be understood. Raises SettingsError for a file that is no TOML or holds
         something else.
         """
-        section, written = self._written(file)
+        try:
+            section, written = self._written(file)
+        except SettingsError as error:
+            if file is None or not error.place:
+                raise
+            return None, [misread(error, file)]
         policy, found = checked(section, self._settings.general.time_zone, written)
         if policy is None:
             return None, found
@@ -153,6 +170,7 @@ class Retention:
             lambda: Nightly.parse(section.schedule, zone),
             lambda found, now: self._applied(None, now, run=found.run),
             self._store_skew,
+            self._unsure,
         )
 
     def _store_skew(self) -> float | None:
@@ -315,5 +333,5 @@ class Retention:
         """
         from voxledger.catalog.retention import backtest
 
-        tried = backtest.policies(self._settings.retention, files)
+        tried = backtest.policies(self._settings.retention, files, self._settings.general.time_zone)
         return backtest.backtest(self._keeper, backtest.Asked(policies=tried, **asked), progress=progress)

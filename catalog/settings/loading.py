@@ -178,8 +178,11 @@ def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -
         elif isinstance(value, str) and get_origin(field.type) is tuple:
             value = [part.strip() for part in value.split(",") if part.strip()]
         elif isinstance(value, list) and _element(field.type) is not None:
-            value = [_measured(part, _element(field.type)) for part in value]
+            value = tuple(_record(name, number, part, _element(field.type), where) for number, part in enumerate(value))
+            return msgspec.convert(value, field.type, from_attributes=True)
         return msgspec.convert(value, field.type, strict=not isinstance(value, str))
+    except SettingsError:
+        raise
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         shown = "its value" if is_secret(name) else repr(value)
         raise SettingsError(f"{name} = {shown} (from {where}) is not right: {error}", name=name) from None
@@ -191,17 +194,35 @@ def _element(kind: Any) -> type[msgspec.Struct] | None:
     return part if isinstance(part, type) and issubclass(part, msgspec.Struct) else None
 
 
-def _measured(value: Any, kind: type[msgspec.Struct] | None) -> Any:
-    """A record as TOML gives it, its spans in seconds and its sizes in bytes."""
-    if not isinstance(value, dict) or kind is None:
+def _record(name: str, number: int, value: Any, kind: Any, where: str) -> Any:
+    """One of several records, its spans in seconds and its sizes in bytes. Raises SettingsError that says which and where."""
+    try:
+        return msgspec.convert(_measured(value, kind), kind)
+    except (msgspec.ValidationError, ValueError) as error:
+        said, _, at = str(error).partition(" - at `$")
+        found = re.search(r"field `(\w+)`", said)
+        key = at.strip("`.").split(".")[0].split("[")[0] or (found[1] if found else "")
+        called = f" ({value['name']!r})" if isinstance(value, dict) and isinstance(value.get("name"), str) else ""
+        said = said.replace("Object missing required field", "it lacks").replace(
+            "Object contains unknown field", "there is no"
+        )
+        message = f"{name} number {number + 1}{called}{f', {key}' if at else ''}: {said} (from {where})"
+        place = (*name.split("."), number, *([key] if key else []))
+        raise SettingsError(message, name=name, place=place) from None
+
+
+def _measured(value: Any, kind: Any) -> Any:
+    """A record as TOML gives it, its spans in seconds and its sizes in bytes. Raises ValueError that names the field."""
+    if not isinstance(value, dict):
         return value
     units = {field.name: _extra(field).get("unit") for field in msgspec.structs.fields(kind)}
     found = dict(value)
     for key, content in value.items():
-        if isinstance(content, str) and units.get(key) == "seconds":
-            found[key] = parse_span(content)
-        elif isinstance(content, str) and units.get(key) == "bytes":
-            found[key] = parse_size(content)
+        if isinstance(content, str) and units.get(key) in ("seconds", "bytes"):
+            try:
+                found[key] = parse_span(content) if units[key] == "seconds" else parse_size(content)
+            except ValueError as error:
+                raise ValueError(f"{error} - at `$.{key}`") from None
     return found
 
 

@@ -472,3 +472,11 @@ def test_an_interrupted_command_says_what_is_kept_and_goes_on_from_there(tmp_pat
         cancelled, completed = vox.catalog.sql("SELECT outcome, segments_cached FROM generations ORDER BY time").rows()
     assert cancelled["outcome"] == "cancelled"
     assert (completed["outcome"], completed["segments_cached"] >= 5) == ("completed", True)
+
+
+def test_home_may_stand_behind_a_command_that_takes_words_with_hyphens(run: Run, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    code, out, _ = run("search", "zebra", "--home", str(elsewhere))
+    assert code == 0
+    assert "No clip matches 'zebra'" in out
+    assert elsewhere.is_dir()

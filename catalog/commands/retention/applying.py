@@ -41,20 +41,27 @@ class ApplyCommands:
         Parameters
         ----------
         plan
-            The id that `retention plan` showed: if anything has changed since, nothing is done.
+            The id that `retention plan` showed: if anything has changed since, nothing is done. The id is the same when the marks are
+            set and when their grace is over.
         yes
-            Do not ask.
+            Do not show the plan and ask.
         json
             Print one JSON document.
         """
         with self._opened() as door:
-            found = door.retention.plan()
-            if plan is None and not yes:
+            if not yes:
+                from voxledger.catalog.retention.applying.executor import check  # brings Polars
+
+                found = door.retention.plan()
+                if plan is not None and plan != found.id:
+                    check(found, plan)
                 plan = found.id
-                print_plan(found, every=False, limit=SHOWN)
-                if found.idle:
+                if not json:
+                    print_plan(found, every=False, limit=SHOWN)
+                if found.idle and not json:
                     return 0
-                _confirm(found)
+                if not found.idle:
+                    _confirm(found)
             with terminal.progress(quiet=json) as bar:
                 task = bar.add_task("purging", total=None)
                 done = door.retention.apply(plan, progress=lambda at, end: bar.update(task, completed=at, total=end))
@@ -128,7 +135,7 @@ class ApplyCommands:
 
 def _confirm(plan: Plan) -> None:
     if not sys.stdin.isatty():
-        raise PolicyError("nobody is there to ask: give --yes, or --plan with the id of a plan that was looked at")
+        raise PolicyError("nobody is there to ask: look at `retention plan`, and give its id with --plan, and --yes")
     purged = plan.amounts["purge"].clips + plan.amounts["finish"].clips
     question = f"Mark {plan.amounts['mark'].clips:,} and purge {purged:,} for good? Type yes: "
     if terminal.console.input(question).strip().lower() != "yes":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import platform, terminal
 from voxledger.catalog.commands.retention.door import Door
@@ -73,7 +73,14 @@ class PlanCommands:
             )
         return int(wrong)
 
-    def plan(self, *, every: bool = False, limit: int = SHOWN, out: Path | None = None, json: bool = False) -> None:
+    def plan(
+        self,
+        *,
+        every: bool = False,
+        limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = SHOWN,
+        out: Path | None = None,
+        json: bool = False,
+    ) -> None:
         """Show what the rules would do, and why. Changes nothing.
 
         **Examples**
@@ -135,6 +142,10 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
         terminal.console.print(clips)
     if total > rows.height:
         terminal.console.print(f"[dim]{total - rows.height:,} more; --limit or --json shows them[/]")
+    window = plan.policy.window
+    purges = plan.amounts["purge"].clips + plan.amounts["finish"].clips
+    if window and purges and not window.is_open(plan.now):
+        terminal.console.print(f"{terminal.count(purges, 'purge')} wait until the window {window} opens")
     if plan.unknown:
         terminal.console.print(
             "[red]nothing is condemned[/] ", terminal.text(f"nobody knows what was used: {plan.unknown}"), sep=""
@@ -152,7 +163,7 @@ def _print_rules(plan: Plan) -> None:
     if not plan.rules:
         return
     made = terminal.table(
-        "", "rule", "for", "keeps", "clips", "condemned", "bytes", right=("clips", "condemned", "bytes")
+        "", "rule", "for", "keeps", "decides", "condemned", "bytes", right=("decides", "condemned", "bytes")
     )
     for rule in plan.rules:
         total = sum(amount.clips for amount in rule.amounts.values())

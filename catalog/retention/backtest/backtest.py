@@ -47,17 +47,20 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     baselines: bool = True
 
 
-def policies(section: settings.Retention, files: Sequence[Path]) -> tuple[tuple[str, Policy], ...]:
+def policies(section: settings.Retention, files: Sequence[Path], zone: str = "UTC") -> tuple[tuple[str, Policy], ...]:
     """The policies of these files under their names, or that of the settings. Prices are always those of the settings.
+
+    `zone` is that of their purge windows.
 
     Raises SettingsError or PolicyError for a file that is not right.
     """
     if not files:
-        return (("policy", Policy.of(section)),)
+        return (("policy", Policy.of(section, zone)),)
     base = settings.Retention(price_per_gb_month=section.price_per_gb_month, currency=section.currency)
     plain = len({file.name for file in files}) == len(files)
     return tuple(
-        (file.name if plain else str(file), Policy.of(settings.read_policy(file.expanduser(), base))) for file in files
+        (file.name if plain else str(file), Policy.of(settings.read_policy(file.expanduser(), base), zone))
+        for file in files
     )
 
 

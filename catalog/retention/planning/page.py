@@ -43,9 +43,8 @@ def page(plan: Plan, reading: Reading) -> str:
 
 
 def money(micro: int, currency: str) -> str:
-    """An amount of money: `0.42 USD`, and `0.00042 USD` where it is small."""
-    amount = micro / 1e6
-    return f"{amount:,.2f} {currency}" if amount >= 0.1 or not micro else f"{amount:.2g} {currency}"
+    """An amount of money: `0.42 USD`, and `less than 0.01 USD` where there is hardly any."""
+    return f"less than 0.01 {currency}" if 0 < micro < 10_000 else f"{micro / 1e6:,.2f} {currency}"
 
 
 def _template() -> jinja2.Template:

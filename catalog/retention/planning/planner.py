@@ -161,16 +161,23 @@ def aware(now: datetime) -> datetime:
 
 
 def make(
-    reading: Reading, policy: Policy, now: datetime, *, every: bool = False, lag: timedelta = timedelta(0)
+    reading: Reading,
+    policy: Policy,
+    now: datetime,
+    *,
+    every: bool = False,
+    lag: timedelta = timedelta(0),
+    unknown: str | None = None,
 ) -> Plan:
     """The plan for what a reading shows; with `every` its frame holds also the clips that stay.
 
-    `lag` is how long the oldest event has waited that did not reach the tables. Raises PolicyError for a time without
-    time zone, and for a condition that DuckDB cannot answer.
+    `lag` is how long the oldest event has waited that did not reach the tables; `unknown` says why nobody knows what was used,
+    where the caller knows of a reason. Raises PolicyError for a time without time zone, and for a condition that DuckDB cannot
+    answer.
     """
     present = aware(now)
     with _answered():
-        return _made(reading, policy, present, every=every, lag=lag)
+        return _made(reading, policy, present, every=every, lag=lag, unknown=unknown)
 
 
 @contextlib.contextmanager
@@ -186,9 +193,11 @@ def _answered() -> Iterator[None]:
         ) from None
 
 
-def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, lag: timedelta) -> Plan:
+def _made(
+    reading: Reading, policy: Policy, present: datetime, *, every: bool, lag: timedelta, unknown: str | None
+) -> Plan:
     position, recorded = reading.tuples(SQL["head"])[0]
-    unknown = _unknown(policy, present, recorded, lag)
+    unknown = unknown or _unknown(policy, present, recorded, lag)
     deciding = Deciding(policy, present, blind=unknown is not None)
     lacks = _cut(reading, deciding, policy)
     grouped = reading.frame(deciding.sums(), deciding.values(every=every))

@@ -75,7 +75,8 @@ def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:
         .when(pl.col("cause") == "minimum age").then(young)
         .when(pl.col("cause") == "unknown").then(pl.lit("nobody knows whether it was used lately"))
         .when(pl.col("decision") == WAIT).then(pl.format("{}; {}", condemned, grace))
-        .when(pl.col("decision") == PURGE).then(pl.format("{}; so is its grace", condemned))
+        .when((pl.col("decision") == PURGE) & (pl.col("cause") == "expired")).then(pl.format("{}; so is its grace", condemned))
+        .when(pl.col("decision") == PURGE).then(pl.format("{}; its grace is over", condemned))
         .otherwise(condemned)
     )  # fmt: skip
     return pl.concat_str(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.retention.policy.locating import locate
 from voxledger.catalog.retention.policy.policy import Policy, Problem, compiled
 from voxledger.catalog.settings import Retention
@@ -41,6 +42,11 @@ def found(message: str, level: str, policy: Policy, file: Path | None) -> Findin
             if message.startswith(f"{words} {name!r} "):
                 return _placed(level, message, file, locate(text, ("retention", kind, number, "name")))
     return _placed(level, message, file, None)
+
+
+def misread(error: SettingsError, file: Path) -> Finding:
+    """A record of the policy that is no record as it should be."""
+    return _placed("error", str(error), file, locate(file.read_text(encoding="utf-8"), error.place))
 
 
 def _found(problem: Problem, file: Path | None, text: str) -> Finding:

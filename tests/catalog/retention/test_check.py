@@ -96,3 +96,22 @@ def test_places_in_toml(
     text: str, place: tuple[str | int, ...], offset: int | None, found: tuple[int, int] | None
 ) -> None:
     assert locate(text, place, offset) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "said"),
+    [
+        ('keep_for = "3 fortnights"', (5, 12), "is no time span"),
+        ("keep = 3", (5, 8), "there is no `keep`"),
+        ("", (3, 1), "it lacks `keep_for`"),
+    ],
+)
+def test_a_record_that_is_none_is_told_with_its_name_and_place(
+    world: World, line: str, place: tuple[int, int], said: str
+) -> None:
+    [(level, *at, message)] = told(
+        world, f'[retention]\n\n[[retention.rules]]\nname = "a"\n{line}\nmatch = "plays = 0"\n'
+    )
+    assert (level, tuple(at)) == ("error", place)
+    assert "retention.rules number 1 ('a')" in message
+    assert said in message
