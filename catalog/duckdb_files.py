@@ -15,6 +15,7 @@ import duckdb
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, DiskFull, HomeError, LogCorrupt
 from voxledger.catalog.events import now
+from voxledger.catalog.spill import SPILL, clear_spill
 
 MEMORY = "1200MB"
 """What DuckDB may use; beyond that it spills."""
@@ -22,8 +23,6 @@ ROW_GROUP = 24_576
 """Rows of a row group, a multiple of 2,048. A checkpoint merges groups that are not full by writing all of them anew: of the usual
 122,880 rows that takes seconds, and as much room again in the file.
 """
-SPILL = "duckdb.tmp"
-"""The folder in HOME for what does not fit into memory; it is there only while something is in it."""
 CHECKPOINT = "256MB"
 """A write-ahead log of this size is written into the file. At DuckDB's own 16 MB each batch would be compressed twice."""
 _log = logging.getLogger(__name__)
@@ -118,6 +117,7 @@ def translated(files: Mapping[str, Path], let_go: Callable[[], None]) -> Iterato
 
 def instance(home: Path) -> duckdb.DuckDBPyConnection:
     """An instance with bounded memory, that spills in HOME and never writes a progress bar to standard output."""
+    clear_spill(home)
     connection = duckdb.connect(
         ":memory:",
         config={"memory_limit": MEMORY, "temp_directory": str(home / SPILL), "checkpoint_threshold": CHECKPOINT},

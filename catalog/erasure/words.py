@@ -18,6 +18,7 @@ from voxledger.catalog.log import Keeper
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.spill import clear_spill
 
 if TYPE_CHECKING:
     from voxledger.catalog.search import SearchIndex
@@ -90,8 +91,10 @@ def index_anew(search: SearchIndex, progress: Progress) -> Done:
 
 
 def drop_copies(home: Home) -> Done:
-    """Delete copies of the catalog that lie in HOME: those moved aside as damaged, half a rebuild, and what was exported there."""
-    count = size = 0
+    """Delete copies of the catalog that lie in HOME: those moved aside as damaged, half a rebuild, what was exported there, and what
+    processes that ended had spilled.
+    """
+    count, size = 0, clear_spill(home.path)
     with platform.locked(home.path / "rebuild.lock", blocking=False) as mine:
         if not mine:
             return Done(outcome="waiting", note="another process is writing the catalog anew; the next run goes on")
@@ -99,7 +102,7 @@ def drop_copies(home: Home) -> Done:
             size += path.stat().st_size
             path.unlink()
             count += 1
-    return Done(outcome="done", count=count, bytes=size) if count else NOTHING
+    return Done(outcome="done", count=count, bytes=size) if count or size else NOTHING
 
 
 def empty_logs(home: Home) -> Done:

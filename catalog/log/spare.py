@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 
 from voxledger.catalog import platform
-from voxledger.catalog.duckdb_files import SPILL, attach_all, detach, instance, translated
+from voxledger.catalog.duckdb_files import attach_all, detach, instance, translated
+from voxledger.catalog.spill import SPILL
 
 _kept: dict[Path, duckdb.DuckDBPyConnection] = {}
 """By HOME, one at most: to start an instance takes five times as long as to attach both files."""

@@ -51,3 +51,16 @@ def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(
         assert vox.voices.show("Bobvoice").state == "registered"
     assert set(KEPT_WORDS) <= set(world.found(KEPT_WORDS))
     assert GONE not in world.path.name
+
+
+def test_words_that_a_killed_process_had_spilled_go_too(small_world: World) -> None:
+    with small_world.open(GONE) as vox:
+        vox.speak("Zanzibar marmalade.", engine="espeak", language="en")
+    with small_world.open() as vox:
+        plan = vox.erasure.plan(actor=GONE)
+        folder = small_world.path / "duckdb.tmp"
+        folder.mkdir()
+        (folder / f"duckdb_temp_{2**22 + 1}_0_storage_DEFAULT-0.tmp").write_bytes(b"Zanzibar marmalade")
+        done = vox.erasure.apply(plan)
+        assert done.finished, done
+    assert small_world.found(GONE_WORDS) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from tests.building import Parts
 from voxledger.catalog import duckdb_files
+from voxledger.catalog.spill import SPILL
 
 _FORKING = """
 import os, signal, sys; sys.path[:0] = [{root!r}]
@@ -98,8 +100,32 @@ def test_what_a_reading_spilled_is_gone_after_it(parts: Parts, monkeypatch: pyte
     )
     with parts.keeper.reading() as reading:
         assert reading.tuples(many) == [(1_500_000,)]
-        assert (parts.home.path / duckdb_files.SPILL).exists()
-    assert not (parts.home.path / duckdb_files.SPILL).exists()
+        assert (parts.home.path / SPILL).exists()
+    assert not (parts.home.path / SPILL).exists()
+
+
+def test_what_a_killed_process_spilled_is_gone_with_the_next_opening(parts: Parts) -> None:
+    parts.clip()
+    folder = parts.home.path / SPILL
+    spilling = (
+        "import duckdb, os; c = duckdb.connect(config={'memory_limit': '60MB', 'threads': 1, 'temp_directory': %r});"
+        " c.execute(\"CREATE TABLE t AS SELECT md5(i::VARCHAR) AS m, repeat('x', 100) AS x FROM range(900_000) t(i)\");"
+        " os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", spilling % str(folder)], check=False).returncode == -signal.SIGKILL
+    assert list(folder.iterdir())
+    mine, older = folder / f"duckdb_temp_{os.getpid()}_9_owner", folder / f"duckdb_temp_{os.getpid()}_8_owner"
+    other, held = folder / "other", folder / "held"
+    for path in (mine, older, other, held):
+        path.write_bytes(b"words")
+    os.utime(older, (1, 1))  # of another process that had this one's number
+    with held.open():
+        duckdb_files.instance(parts.home.path).close()
+        assert set(folder.iterdir()) == {mine, held}
+    mine.unlink()
+    os.utime(folder, (1, 1))
+    duckdb_files.instance(parts.home.path).close()
+    assert not folder.exists()
 
 
 def _open_files(home: Path) -> set[str]:
