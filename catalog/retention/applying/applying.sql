@@ -29,7 +29,7 @@ SELECT id::VARCHAR FROM clips WHERE mark_plan = $plan ORDER BY id;
 SELECT {columns}, channels, actor_id, position, coalesce(mark_plan, '') AS mark_plan,
     delete_after IS NOT NULL AND purge_started IS NULL AND purged IS NULL AS marked,
     purge_started IS NOT NULL OR purged IS NOT NULL AS purging, missing IS NOT NULL AS lost, stored IS NOT NULL AS was_stored,
-    legal_holds > 0 AS held
+    legal_holds > 0 AS held, emotion_sha256
 FROM clips WHERE id IN (SELECT unnest($ids::UUID[])) ORDER BY id;
 
 -- name: begun
@@ -38,9 +38,10 @@ SELECT id::VARCHAR AS id, source, type, subject, time, position, recorded, actor
 FROM events WHERE position = $position;
 
 -- name: erased
--- Whether somebody to whom a clip belongs was erased after it was made, and whether that was asked for.
+-- Whether somebody to whom a clip belongs, or whose voice or emotion it has, was erased after it was made, and whether that was asked for.
 SELECT coalesce(bool_or(type = 'SubjectErased'), false), count(*) > 0 FROM events
-WHERE type IN ('SubjectErased', 'ErasureRequested') AND position > $position AND data::JSON ->> 'target' IN ($actor, $voice);
+WHERE type IN ('SubjectErased', 'ErasureRequested') AND position > $position
+    AND data::JSON ->> 'target' IN ($actor, $voice, $emotion);
 
 -- name: twins
 -- Other clips with the same bytes that the store has.

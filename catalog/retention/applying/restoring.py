@@ -95,12 +95,15 @@ def chosen(keeper: Keeper, references: Sequence[str | Clip], plan: str | None) -
 
 
 class _Wanted(NamedTuple):
-    """A clip to be brought back, where its event stands, that event unless nothing has to be fetched, and whose it is."""
+    """A clip to be brought back, where its event stands, the recordings it was made with, its event unless
+    nothing has to be fetched, and whose it is.
+    """
 
     clip: Clip
     key: str
     plan: str
     position: int
+    voices: tuple[str, str]
     event: Event | None
     channels: int | None
     owner: ActorKey
@@ -208,7 +211,10 @@ class Restorer:
             for row in rows:
                 clip, identity = clip_of(row, self._cache), str(row["id"])
                 owner = self._recorder.vault.key(row["actor_id"])
-                asked = {"position": row["position"], "actor": row["actor_id"], "voice": row["voice_sha256"] or ""}
+                voices = (row["voice_sha256"] or "", row["emotion_sha256"] or "")
+                asked = {
+                    "position": row["position"], "actor": row["actor_id"], "voice": voices[0], "emotion": voices[1],
+                }  # fmt: skip
                 erased, requested = reading.tuples(_SQL["erased"], asked)[0]
                 if owner is None or not clip.key or erased:
                     self._fail(identity, _ERASED)
@@ -216,7 +222,7 @@ class Restorer:
                 if requested and not row["held"]:  # a legal hold keeps its clip, whatever was asked for
                     self._fail(identity, _ASKED)
                     continue
-                found = _Wanted(clip, clip.key, row["mark_plan"], row["position"], None, row["channels"], owner)
+                found = _Wanted(clip, clip.key, row["mark_plan"], row["position"], voices, None, row["channels"], owner)
                 if row["marked"]:
                     if self._record(found, "grace"):
                         self._note(Back(clip=identity, source="grace", bytes=clip.bytes))
@@ -291,13 +297,16 @@ class Restorer:
         return True
 
     def _is_erased(self, wanted: _Wanted) -> bool:
-        """Whether its actor or its voice was erased since it was looked at. Asked within a transaction of the journal."""
+        """Whether its actor, or a recording that it was made with, was erased since it was looked at.
+
+        Ask within a transaction of the journal.
+        """
         try:
             self._recorder.require_key(wanted.owner)
         except VaultError:
             return True
-        position = self._recorder.vault.forgotten_voices().get(wanted.clip.voice_sha256 or "", -1)
-        return position >= wanted.position
+        forgotten = self._recorder.vault.forgotten_voices()
+        return any(forgotten.get(sha256, -1) >= wanted.position for sha256 in wanted.voices)
 
     def _taken_away(self, store: Store, wanted: _Wanted) -> str:
         """Delete what was uploaded too late; gives what to say of it."""

@@ -12,7 +12,7 @@ import pytest
 from tests.s3 import S3Server
 from voxledger.catalog.backup import Backups, Source
 from voxledger.catalog.errors import ClipNotFound, PolicyError
-from voxledger.catalog.events import AudioStored, ObjectMissing
+from voxledger.catalog.events import AudioStored, ErasureRequested, ObjectMissing, SubjectErased
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.policies import policy
 from voxledger.catalog.retention import Retention
@@ -185,6 +185,31 @@ def test_the_erased_never_come_back(world: World, store: Store) -> None:
     world.recorder.vault.destroy(world.recorder.vault.actor("ann").id)
     [note] = mine.restore(clip).failed
     assert note.reason == "it was erased, and what was erased never comes back"
+
+
+@pytest.mark.parametrize("which", ["voice_sha256", "emotion_sha256"])
+@pytest.mark.parametrize("told", [True, False])
+def test_what_was_made_with_an_erased_recording_never_comes_back(
+    world: World, store: Store, which: str, told: bool
+) -> None:
+    recording = "ab" * 32
+    clip, _ = stored(world, store, **{which: recording})
+    other, _ = stored(world, store)
+    mine = retention(world, store)
+    asked = ErasureRequested(
+        request="r", scope="voice", target=recording, plan="p", clips=1, bytes=5, held=0, reason=None
+    )
+    erased = SubjectErased(
+        request="r", scope="voice", target=recording, clips=1, voices=1, objects=1, bytes=5, reports=0,
+        key_destroyed=False, outcomes={},
+    )  # fmt: skip
+    mine.apply(now=world.now)
+    world.recorder.emit(erased if told else asked, subject="r", actor=world.recorder.vault.actor("voxledger"))
+    world.keeper.drain()
+    done = mine.restore(clip, other)
+    assert [back.clip for back in done.restored] == [other]
+    assert [note.clip for note in done.failed] == [clip]
+    assert ("it was erased" if told else "its erasure was asked for") in done.failed[0].reason
 
 
 @pytest.mark.parametrize("place", ["retrieve.after_fetch", "retrieve.after_upload"])
