@@ -107,6 +107,7 @@ class Node:
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
         self._learn_at = 0.0
+        self._looked = False
         self._retain_at, self._retain_wait = 0.0, _RETAIN
 
     def stop(self) -> None:
@@ -203,13 +204,16 @@ class Node:
 
         door, store = self._door, self._door.store
         if store.is_embedded:
+            self._looked = True
             return
         try:
             found = elsewhere(store, door.settings.store.events, door.journal, door.home.segments)
         except StoreError as error:
             _log.debug("nobody can tell whether another HOME goes on as this node: %s", error)
+            self._looked |= not isinstance(error, StoreUnavailable)  # a refusal is an answer: there will be no other
             return
         note(door.home, found)
+        self._looked = True
         if found is not None and found.is_recent and str(found) != self._said.get("another home"):
             self._said["another home"] = str(found)
             _log.warning("%s", found)
@@ -230,6 +234,9 @@ class Node:
         """A run that is stopped is tried again, more and more seldom: a plan of millions of clips is not made each minute."""
         if time.monotonic() < self._retain_at:
             return
+        if not self._looked and self._door.settings.retention.schedule:
+            # A copy of a HOME must not begin with what the original needs.
+            self._look_elsewhere()
         try:
             ran = self._door.retention.run_due()
         except RunStopped as error:

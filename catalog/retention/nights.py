@@ -101,7 +101,7 @@ class Nights:
     """The runs of one HOME's schedule.
 
     `apply` plans and applies in the name of a run, `skew` says how many seconds the store's clock is ahead of ours, None when
-    that cannot be told. Both raise what stops them.
+    that cannot be told. Both raise what stops them. `unsure` says why our log does not tell what was used, if it does not.
     """
 
     def __init__(
@@ -111,12 +111,14 @@ class Nights:
         schedule: Callable[[], Nightly | None],
         apply: Callable[[Due, datetime], Applied],
         skew: Callable[[], float | None],
+        unsure: Callable[[], str | None],
     ) -> None:
         self._home = home
         self._keeper = keeper
         self._schedule = schedule
         self._apply = apply
         self._skew = skew
+        self._unsure = unsure
         self._over: date | None = None
         self._waiting: Waiting | None = None
 
@@ -183,7 +185,11 @@ class Nights:
                 cause="ingestion",
             ) from error
         found = due(nightly, now, done)
-        if found is None or not newest:
+        if found is None:
+            return None
+        if unsure := self._unsure():
+            raise RunStopped(f"nobody knows what was used lately: {unsure}", cause="elsewhere")
+        if not newest:
             return found
         position, recorded = int(newest[0][0]), newest[0][1].astimezone(UTC)
         if position < head:

@@ -70,13 +70,18 @@ def test_it_tries_a_store_that_nobody_has_tried(tmp_path: Path, rclone_store: S3
     assert store_features(home, settings).conditional_put is False
 
 
-def test_it_says_that_another_home_goes_on_as_this_node(tmp_path: Path, rclone_store: S3Server, bucket: str) -> None:
+def test_it_says_that_another_home_goes_on_as_this_node_and_lets_nothing_go(
+    tmp_path: Path, rclone_store: S3Server, bucket: str
+) -> None:
     home, settings = Home.open(tmp_path / "home"), rclone_store.settings()
     store = Store(home, settings)
     store.ensure_bucket(bucket)
     with voxledger.open(home.path) as vox:
         key = f"{vox.journal.node}/0123456789ab/000000000001-000000010000.jsonl.zst"
     store.put(bucket, key, b"of a copy of this HOME")
+    (home.path / "voxledger.toml").write_text(
+        '[retention]\nschedule = "00:00"\n[[retention.rules]]\nname = "all"\nmatch = "all"\nkeep_for = "30d"\n'
+    )
     node = _serve(
         home.path,
         store_endpoint=settings.endpoint,
@@ -85,9 +90,12 @@ def test_it_says_that_another_home_goes_on_as_this_node(tmp_path: Path, rclone_s
         store_events=bucket,
     )
     try:
-        _until(lambda: noted(home) is not None)
+        _until(lambda: noted(home) is not None and (home.path / "retention.json").exists())
     finally:
         heard = _stop(node)
+    with voxledger.open(home.path) as vox:
+        assert vox.retention.status().stops == {"elsewhere": 1}
+        assert vox.catalog.sql("SELECT run FROM plans WHERE run IS NOT NULL").rows() == []
     assert "another HOME goes on as this node: it has given position 10,000, in epoch 0123456789ab" in " ".join(
         heard.split()
     )

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, PolicyError, RunStopped
 from voxledger.catalog.objects import Store
+from voxledger.catalog.objects.elsewhere import Elsewhere, note
 from voxledger.catalog.retention import Retention
 from voxledger.catalog.retention.schedule import Nightly, due, following
 from voxledger.catalog.settings import ExpireRule, Settings
@@ -346,6 +347,23 @@ def answering(ahead: float) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
+
+
+def test_while_another_home_goes_on_as_this_node_nothing_is_condemned(world: World) -> None:
+    clip = world.clip()
+    retention = world.retention(ALL, **NIGHTLY)
+    note(world.home, Elsewhere(position=9, epoch=None, seen=world.now))
+    plan = retention.plan(world.now)
+    assert plan.unknown is not None
+    assert "another HOME goes on as this node" in plan.unknown
+    assert plan.condemned.clips == 0
+    with pytest.raises(PolicyError, match="another HOME goes on as this node"):
+        retention.apply(now=world.now)
+    with pytest.raises(RunStopped, match="another HOME goes on as this node") as caught:
+        retention.run_due(world.now)
+    assert (caught.value.cause, world.types(clip), runs(world)) == ("elsewhere", [], [])
+    note(world.home, Elsewhere(position=9, epoch=None, seen=world.now - 8 * DAY))
+    assert retention.run_due(world.now) is not None, "it was given up"
 
 
 def test_usage_that_is_not_known_stops_a_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
