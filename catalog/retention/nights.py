@@ -27,7 +27,7 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.queries import load
 from voxledger.catalog.retention.applying.executor import Applied
-from voxledger.catalog.retention.planning.planner import SKEW
+from voxledger.catalog.retention.doubts import another_home, wrong_clock
 from voxledger.catalog.retention.schedule import Due, Nightly, due, following
 
 STORE_SKEW = 300.0
@@ -101,7 +101,7 @@ class Nights:
     """The runs of one HOME's schedule.
 
     `apply` plans and applies in the name of a run, `skew` says how many seconds the store's clock is ahead of ours, None when
-    that cannot be told. Both raise what stops them. `unsure` says why our log does not tell what was used, if it does not.
+    that cannot be told. Both raise what stops them. Events recorded until `forgiven` bear the time of a wrong clock.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class Nights:
         schedule: Callable[[], Nightly | None],
         apply: Callable[[Due, datetime], Applied],
         skew: Callable[[], float | None],
-        unsure: Callable[[], str | None],
+        forgiven: Callable[[], datetime | None],
     ) -> None:
         self._home = home
         self._keeper = keeper
         self._schedule = schedule
         self._apply = apply
         self._skew = skew
-        self._unsure = unsure
+        self._forgiven = forgiven
         self._over: date | None = None
         self._waiting: Waiting | None = None
 
@@ -178,7 +178,8 @@ class Nights:
         try:
             with self._keeper.reading() as reading:
                 done = _dates(reading.tuples(_SQL["runs"]))
-                newest = reading.tuples(_SQL["recorded"])
+                reached = reading.tuples(_SQL["reached"])
+                doubt = wrong_clock(reading, now, self._forgiven())
         except (CatalogBusy, JournalError, HomeError) as error:
             raise RunStopped(
                 f"nobody knows what was used lately, the log could not be brought up to date: {error}",
@@ -187,22 +188,14 @@ class Nights:
         found = due(nightly, now, done)
         if found is None:
             return None
-        if unsure := self._unsure():
-            raise RunStopped(f"nobody knows what was used lately: {unsure}", cause="elsewhere")
-        if not newest:
-            return found
-        position, recorded = int(newest[0][0]), newest[0][1].astimezone(UTC)
-        if position < head:
+        if another := another_home(self._home):
+            raise RunStopped(f"nobody knows what was used lately: {another}", cause="elsewhere")
+        if reached and int(reached[0][0]) < head:
             raise RunStopped(
-                f"nobody knows what was used lately: {head - position:,} events have not reached the log yet",
-                cause="ingestion",
+                "nobody knows what was used lately: events have not reached the log yet", cause="ingestion"
             )
-        if now < recorded - SKEW:
-            raise RunStopped(
-                f"the clock says {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC, but the newest event is of"
-                f" {recorded:%Y-%m-%d %H:%M} UTC: it was set back, or had been wrong; set it right",
-                cause="clock",
-            )
+        if doubt:
+            raise RunStopped(doubt, cause="clock")
         return found
 
     def _carried_out(self, nightly: Nightly, found: Due, now: datetime) -> Ran | None:

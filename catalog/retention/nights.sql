@@ -10,6 +10,14 @@ SELECT DISTINCT run FROM plans WHERE run IS NOT NULL;
 -- The newest of them.
 SELECT run, time, plan FROM plans WHERE run IS NOT NULL ORDER BY position DESC LIMIT 1;
 
--- name: recorded
--- The newest time that was acknowledged, and its place: no later event has an earlier one.
-SELECT position, recorded FROM events WHERE position = (SELECT position FROM projections WHERE name = 'catalog');
+-- name: reached
+-- How far the tables have come, once there is an event.
+SELECT position FROM projections WHERE name = 'catalog' AND position > 0;
+
+-- name: newest
+-- The newest time that was acknowledged.
+SELECT max(recorded) FROM events;
+
+-- name: since
+-- The newest own time of events that were recorded at a time that had not come yet.
+SELECT max(time) FROM events WHERE recorded = $recorded AND time < $before;

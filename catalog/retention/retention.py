@@ -17,7 +17,6 @@ from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
 from voxledger.catalog.log import Keeper, Reading
-from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.lifecycle import condemner
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.recorder import SYSTEM, Recorder
@@ -25,6 +24,7 @@ from voxledger.catalog.retention.applying.executor import Applied, Executor, che
 from voxledger.catalog.retention.applying.purge import Purger
 from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone, undo
+from voxledger.catalog.retention.doubts import another_home, forgiven
 from voxledger.catalog.retention.explaining import Explanation, explain
 from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
@@ -83,23 +83,19 @@ class Retention:
         with self._keeper.reading(as_of=as_of) as reading:
             moment = now or as_of or present()
             lag = self._lag(reading, moment) if as_of is None else timedelta(0)
-            unknown = self._unsure() if as_of is None else None
-            return make(reading, self.policy, moment, every=every, lag=lag, unknown=unknown)
-
-    def _unsure(self) -> str | None:
-        """Why our log does not tell what was used: while another HOME goes on as this node, over the same store."""
-        found = noted(self._home)
-        if found is None or not found.is_recent:
-            return None
-        return (
-            "another HOME goes on as this node, with the same store, and what is used there is not known here. Let only one of the"
-            " two go on (`voxledger status` says more)"
-        )
+            unknown = another_home(self._home) if as_of is None else None
+            told = forgiven(self._settings.retention.wrong_clock_until)
+            return make(reading, self.policy, moment, every=every, lag=lag, unknown=unknown, forgiven=told)
 
     def _lag(self, reading: Reading, now: datetime) -> timedelta:
         """How long the first event has waited that a reading does not know."""
         waiting = self._recorder.journal.read(reached(reading), 1)
-        return max(now - decode(waiting[0][1]).recorded, timedelta(0)) if waiting else timedelta(0)
+        if not waiting:
+            return timedelta(0)
+        event = decode(waiting[0][1])
+        # After a clock that was ahead, the times of recording stand still there: then its own time tells.
+        since = event.recorded if event.recorded <= now else event.time
+        return max(now - since, timedelta(0))
 
     def page(self, plan: Plan) -> str:
         """A plan as one HTML page, with the clips that something happens to, the largest first."""
@@ -170,7 +166,7 @@ class Retention:
             lambda: Nightly.parse(section.schedule, zone),
             lambda found, now: self._applied(None, now, run=found.run),
             self._store_skew,
-            self._unsure,
+            lambda: forgiven(section.wrong_clock_until),
         )
 
     def _store_skew(self) -> float | None:

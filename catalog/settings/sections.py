@@ -343,6 +343,9 @@ class Retention(_Section, frozen=True, kw_only=True):
     """Fuse: the same as a share of all clips."""
     max_lag: Span = 3600.0
     """While events have waited longer than this to reach the tables, nobody knows what was used: everything is kept."""
+    wrong_clock_until: str = ""
+    """Events recorded until then, a time in UTC such as `2026-11-26 17:05`, bear the time of a clock that was wrong, far ahead: they do
+    not speak against the present one any more. What stops a run for that tells the time. Empty = none."""
     withdrawn: Literal["keep", "delete"] = "keep"
     """What becomes of clips whose voice's consent was withdrawn: `delete` lets them go, whatever else speaks for them but a
     legal hold."""

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 import msgspec
@@ -15,6 +15,7 @@ import polars as pl
 
 from voxledger.catalog.errors import PolicyError, QueryError
 from voxledger.catalog.log import Reading
+from voxledger.catalog.retention.doubts import wrong_clock
 from voxledger.catalog.retention.planning.amounts import (
     CONDEMNED,
     DECISIONS,
@@ -38,8 +39,6 @@ from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.policy import WITHDRAWN
 from voxledger.catalog.settings import format_span
 
-SKEW: Final = timedelta(minutes=1)
-"""How far the clock may lie before the newest event."""
 _DECISION = pl.Enum(DECISIONS)
 _CAUSE = pl.Enum(CAUSES)
 _TIME = pl.Datetime("us", "UTC")
@@ -168,16 +167,18 @@ def make(
     every: bool = False,
     lag: timedelta = timedelta(0),
     unknown: str | None = None,
+    forgiven: datetime | None = None,
 ) -> Plan:
     """The plan for what a reading shows; with `every` its frame holds also the clips that stay.
 
     `lag` is how long the oldest event has waited that did not reach the tables; `unknown` says why nobody knows what was used,
-    where the caller knows of a reason. Raises PolicyError for a time without time zone, and for a condition that DuckDB cannot
-    answer.
+    where the caller knows of a reason; events recorded until `forgiven` bear the time of a wrong clock. Raises PolicyError for
+    a time without time zone, and for a condition that DuckDB cannot answer.
     """
     present = aware(now)
     with _answered():
-        return _made(reading, policy, present, every=every, lag=lag, unknown=unknown)
+        doubt = unknown or unsure(reading, policy, present, lag, forgiven)
+        return _made(reading, policy, present, every=every, unknown=doubt)
 
 
 @contextlib.contextmanager
@@ -193,11 +194,7 @@ def _answered() -> Iterator[None]:
         ) from None
 
 
-def _made(
-    reading: Reading, policy: Policy, present: datetime, *, every: bool, lag: timedelta, unknown: str | None
-) -> Plan:
-    position, recorded = reading.tuples(SQL["head"])[0]
-    unknown = unknown or _unknown(policy, present, recorded, lag)
+def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, unknown: str | None) -> Plan:
     deciding = Deciding(policy, present, blind=unknown is not None)
     lacks = _cut(reading, deciding, policy)
     grouped = reading.frame(deciding.sums(), deciding.values(every=every))
@@ -208,7 +205,7 @@ def _made(
     return Plan(
         id=_identity(policy, frame),
         policy=policy,
-        position=int(position),
+        position=reached(reading),
         now=present,
         frame=frame,
         amounts=amounts,
@@ -301,18 +298,15 @@ def _by(policy: Policy) -> pl.Expr:
     )  # fmt: skip
 
 
-def _unknown(policy: Policy, now: datetime, recorded: datetime | None, lag: timedelta) -> str | None:
+def unsure(
+    reading: Reading, policy: Policy, now: datetime, lag: timedelta, forgiven: datetime | None = None
+) -> str | None:
     """Why nobody knows what was used lately; None when it is known."""
-    if recorded is not None and now < recorded - SKEW:
-        return (
-            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but the newest event is of {recorded:%Y-%m-%d %H:%M} UTC:"
-            " it was set back, or another machine's is wrong"
-        )
+    if doubt := wrong_clock(reading, now, forgiven):
+        return doubt
     if lag > policy.max_lag:
-        return (
-            f"events have waited {format_span(round(lag.total_seconds()))} to reach the tables, longer than"
-            f" retention.max_lag = {format_span(policy.max_lag.total_seconds())}"
-        )
+        longest = format_span(policy.max_lag.total_seconds())
+        return f"events have waited longer than retention.max_lag = {longest} to reach the tables"
     return None
 
 

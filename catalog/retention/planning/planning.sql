@@ -88,8 +88,8 @@ SELECT group_{number} AS member, sum(bytes) FILTER (cause NOT IN (0, 2, 11, 12))
 FROM decided WHERE scope_{number} GROUP BY ALL HAVING stands > $limit
 
 -- name: head
--- How far the tables have come, and the newest time that was acknowledged.
-SELECT position, (SELECT max(recorded) FROM events) AS recorded FROM projections WHERE name = 'catalog'
+-- How far the tables have come.
+SELECT position FROM projections WHERE name = 'catalog'
 
 -- name: withdrawn
 -- Clips whose voice's consent was withdrawn.

@@ -288,9 +288,51 @@ def test_without_rules_a_run_stops(world: World) -> None:
 
 def test_a_clock_that_was_set_back_stops_a_run(world: World) -> None:
     world.clip()
-    with pytest.raises(RunStopped, match=r"the clock says .* but the newest event is of") as caught:
+    with pytest.raises(
+        RunStopped, match=r"the clock lies before the newest event, of .* UTC\. If it was set back"
+    ) as caught:
         world.retention(ALL, **NIGHTLY).run_due(world.now - DAY)
     assert (caught.value.cause, runs(world)) == ("clock", [])
+
+
+def test_after_a_clock_that_was_far_ahead_an_operator_says_so_and_runs_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(moment: datetime) -> None:
+        for module in ("journal.transaction", "recorder", "events.envelope"):
+            monkeypatch.setattr(f"voxledger.catalog.{module}.now", lambda: moment)
+
+    clip, other = world.clip(), world.clip()
+    at(world.now + 365 * DAY)
+    world.play(other)
+    at(world.now)
+    world.play(other)
+    said = set()
+    for minutes in (0, 5):
+        with pytest.raises(RunStopped, match=r"retention\.wrong_clock_until = ") as caught:
+            world.retention(ALL, **NIGHTLY).run_due(world.now + timedelta(minutes=minutes))
+        said.add(str(caught.value))
+    assert (caught.value.cause, len(said)) == ("clock", 1), "it says the same at each try"
+    with pytest.raises(PolicyError, match=r"retention\.wrong_clock_until = "):
+        world.retention(ALL).apply(now=world.now)
+    told = {"wrong_clock_until": said.pop().split('"')[1], **NIGHTLY}
+    ran = world.retention(ALL, **told).run_due(world.now)
+    assert ran is not None
+    assert (ran.applied.marked, world.types(clip)) == (1, ["ClipMarked"])
+    assert world.retention(ALL, **told).apply(now=world.now + DAY).marked == 0
+    at(world.now + 2 * DAY)
+    world.play(other)
+    with pytest.raises(PolicyError, match="since it was set right"):
+        world.retention(ALL, **told).apply(now=world.now + DAY)
+    at(world.now + 500 * DAY)
+    world.play(other)
+    with pytest.raises(PolicyError, match=r"retention\.wrong_clock_until = "):
+        world.retention(ALL, **told).apply(now=world.now + 3 * DAY)
+
+
+def test_what_is_no_time_of_a_wrong_clock_is_refused(world: World) -> None:
+    with pytest.raises(PolicyError, match=r"retention\.wrong_clock_until = 'soon' is no time"):
+        world.retention(ALL, wrong_clock_until="soon").plan(world.now)
 
 
 def test_a_store_that_is_away_stops_a_run_before_anything_is_changed(world: World) -> None:
