@@ -42,6 +42,11 @@ class _Clip(NamedTuple):
     bytes: int
     started: bool
     purged: bool
+    stored: bool
+
+    def is_gone(self, answer: Answer) -> bool:
+        """Whether nothing of it is left. Without a bucket that is known of what was never stored, or was seen to be gone before."""
+        return answer.gone or (answer.nowhere and (self.purged or not self.stored))
 
 
 class Audio:
@@ -91,6 +96,8 @@ class Audio:
             code, reason = next(iter(self._failed.items()))
             if code == "StoreUnavailable":
                 return Done(outcome="waiting", note=f"the store has gone away: {reason}", **found)
+            if code == "NoSuchBucket":
+                return Done(outcome="failed", note=f"nobody knows whether clips are gone: {reason}", **found)
             return Done(outcome="failed", note=f"the store keeps what it should delete: {code} ({reason})", **found)
         if self._held:
             note = f"a legal hold keeps {_clips(self._held)}; release it, then the next run goes on"
@@ -112,7 +119,7 @@ class Audio:
         drafts, gone = list[Draft](), list[_Clip]()
         for clip in clips:
             mine = [answers[clip.bucket, key] for key in (clip.key, record_key(clip.key))]
-            wrong = next((answer for answer in mine if not answer.gone), None)
+            wrong = next((answer for answer in mine if not clip.is_gone(answer)), None)
             if wrong is not None:
                 self._failed.setdefault(wrong.code, wrong.reason)
             else:

@@ -16,7 +16,7 @@ actor_id = $target
 -- name: page
 -- The next clips of a subject, by id. Those that nobody can find any more (their key is gone) are left out.
 SELECT id::VARCHAR AS id, bucket, key, bytes, purge_started IS NOT NULL AS started, purged IS NOT NULL AS purged,
-    legal_holds > 0 AS held
+    legal_holds > 0 AS held, stored IS NOT NULL AS stored
 FROM clips WHERE {subject} AND key IS NOT NULL AND id > $after::UUID ORDER BY id LIMIT $limit;
 
 -- name: ids

@@ -26,7 +26,8 @@ LARGEST = 1000
 DELETED, LOCKED, KEPT, STILL_THERE, NO_ANSWER = "Deleted", "ObjectLocked", "VersionsKept", "StillThere", "NoAnswer"
 """Our own words among the codes of answers: gone; old versions that a lock protects; those that the access key may not delete or
 see; an object that is there although its deletion was accepted; a key that the answer does not mention."""
-_GONE = frozenset({DELETED, "NoSuchKey", "NoSuchVersion", "NoSuchBucket"})
+_GONE = frozenset({DELETED, "NoSuchKey", "NoSuchVersion"})
+_NO_BUCKET = "NoSuchBucket"
 _AWAY = "StoreUnavailable"
 _AGAIN = seam.TRANSIENT | {NO_ANSWER, _AWAY}
 _TRIES = 4
@@ -50,6 +51,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     def gone(self) -> bool:
         """Whether its absence, and that of all its versions, was seen."""
         return self.code in _GONE
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether there is no such bucket. What was never stored is gone then; what was may lie untouched at another endpoint."""
+        return self.code == _NO_BUCKET
 
     @property
     def hidden(self) -> bool:
@@ -114,7 +120,12 @@ class Deleter:
         said = self._deleted(bucket, [_Target(key) for key in keys])
         versioned = [target.key for target, word in said.items() if word.marker]
         answers = {
-            target.key: Answer(key=target.key, code=word.code, reason=word.reason) for target, word in said.items()
+            target.key: Answer(
+                key=target.key,
+                code=word.code,
+                reason=self._elsewhere(bucket) if word.code == _NO_BUCKET else word.reason,
+            )
+            for target, word in said.items()
         }
         if versioned:
             answers |= self._with_versions(bucket, versioned, perhaps)
@@ -125,6 +136,13 @@ class Deleter:
         beside = [key for key in perhaps if key in left]
         answers |= {key: Answer(key=key) for key in perhaps}
         return {**answers, **self._plainly(bucket, beside, ())} if beside else answers
+
+    def _elsewhere(self, bucket: str) -> str:
+        where = "in the embedded store" if self._store.is_embedded else f"at {self._store.endpoint}"
+        return (
+            f"bucket {bucket} is not {where}; did the endpoint or the bucket's name change? If it was deleted on purpose, make it again,"
+            " empty"
+        )
 
     def _with_versions(self, bucket: str, wanted: Sequence[str], perhaps: Sequence[str]) -> dict[str, Answer]:
         keys = [*wanted, *perhaps]

@@ -1,6 +1,7 @@
 -- name: places
--- Where the audio of these clips lies, whose it is, and what condemned them.
-SELECT id::VARCHAR AS id, bucket, key, path, bytes, coalesce(mark_plan, '') AS plan, coalesce(mark_rule, '') AS rule, actor_id
+-- Where the audio of these clips lies, whose it is, what condemned them, and whether the store ever had it.
+SELECT id::VARCHAR AS id, bucket, key, path, bytes, coalesce(mark_plan, '') AS plan, coalesce(mark_rule, '') AS rule, actor_id,
+    stored IS NOT NULL AS stored
 FROM clips WHERE id IN (SELECT unnest($ids::UUID[])) ORDER BY id;
 
 -- name: kept

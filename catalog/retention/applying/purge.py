@@ -23,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 
 class Doomed(msgspec.Struct, frozen=True, kw_only=True):
-    """A clip whose audio is to go: where it lies, whose it is (an opaque id), and the plan and rule that condemned it."""
+    """A clip whose audio is to go: where it lies, whose it is (an opaque id), and the plan and rule that condemned it.
+
+    `stored`: whether the store was ever known to have it.
+    """
 
     id: str
     bucket: str
@@ -33,6 +36,7 @@ class Doomed(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     rule: str
     actor_id: str = ""
+    stored: bool = True
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +108,7 @@ class Purger:
         if not answers:
             return Outcome(clip=clip, failure=f"not tried, the store has gone away: {self.away}", kind=_AWAY)
         both = [answers[key], answers[record_key(key)]]
-        refused = next((answer for answer in both if not (answer.gone or answer.hidden)), None)
+        refused = next((answer for answer in both if not (answer.gone or answer.hidden or _never(answer, clip))), None)
         if refused is not None:
             if refused.away:
                 self.away = refused.reason
@@ -163,3 +167,8 @@ class Purger:
                 while place != self._cache:
                     place.rmdir()
                     place = place.parent
+
+
+def _never(answer: Answer, clip: Doomed) -> bool:
+    """Whether there is nothing to be gone: the clip was never stored, and its bucket never made."""
+    return answer.nowhere and not clip.stored

@@ -20,6 +20,7 @@ class Deletable(Protocol):
     def purge(self, bucket: str, keys: Iterable[str], *, perhaps: Iterable[str] = ()) -> Mapping[str, Answer]:
         """Delete objects with all their versions, see that they are gone, and give the answer about each key.
 
-        One that is not there is no error, so repeating is safe; nor is a bucket that is not there. Under the keys `perhaps`
-        hardly anything lies. Raises nothing: what was refused, and that nobody answers, stands in the answers.
+        One that is not there is no error, so repeating is safe. Where there is no such bucket the answers say so (`nowhere`): that
+        is fine for what was never stored. Under the keys `perhaps` hardly anything lies. Raises nothing: what was refused, and that
+        nobody answers, stands in the answers.
         """

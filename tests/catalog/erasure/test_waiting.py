@@ -319,3 +319,21 @@ def test_what_a_killed_restore_had_fetched_is_erased(small_world: World) -> None
     assert any(path.name == clip for path in _left(small_world))
     assert small_world.erase().finished
     assert _left(small_world) == []
+
+
+def test_an_endpoint_without_the_bucket_is_no_proof_that_clips_are_gone(world: World) -> None:
+    with world.open(GONE) as vox:
+        clip = vox.speak("Zanzibar marmalade.", engine="espeak", language="en")
+        assert not vox.uploader.flush(timeout=60)
+    endpoint, world.settings["store_endpoint"] = world.settings["store_endpoint"], ""
+    with world.open() as vox:
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert (done.finished, done.outcomes["audio"], done.clips) == (False, "failed", 0)
+        assert f"bucket {clip.bucket} is not in the embedded store; did the endpoint" in done.notes["audio"]
+        assert vox.store.embedded
+        vox.store.embedded.stop()
+    world.settings["store_endpoint"] = endpoint
+    with world.open() as vox:
+        assert vox.store.exists(clip.bucket, clip.key or "")
+        assert vox.erasure.resume()[0].finished
+        assert not vox.store.exists(clip.bucket, clip.key or "")

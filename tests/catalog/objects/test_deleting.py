@@ -84,8 +84,10 @@ def test_many_go_and_their_neighbours_stay(store: Store, bucket: str) -> None:
 
 
 @pytest.mark.every_server
-def test_a_bucket_that_is_not_there_holds_nothing(store: Store, bucket: str) -> None:
-    assert removed(store, bucket, "a", "b")["b"].gone
+def test_a_bucket_that_is_not_there_is_no_proof_that_something_is_gone(store: Store, bucket: str) -> None:
+    answer = removed(store, bucket, "a", "b", perhaps=("c",))["b"]
+    assert (answer.gone, answer.nowhere) == (False, True)
+    assert f"bucket {bucket} is not at {store.endpoint}; did the endpoint" in answer.reason
 
 
 def test_all_versions_and_markers_go(ceph: Store, bucket: str) -> None:

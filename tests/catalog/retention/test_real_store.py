@@ -103,12 +103,20 @@ def test_what_the_store_refuses_of_a_batch_is_named_and_tried_again_by_the_next_
         store.close()
 
 
-def test_a_bucket_that_was_never_made_holds_nothing(world: World, store: Store) -> None:
-    clip = world.clip(stored=False)
+def test_a_bucket_that_is_not_there_holds_nothing_of_what_was_never_stored(world: World, store: Store) -> None:
+    never, once = world.clip(stored=False), world.clip()  # stored, but in another store than this one
     mine = retention(world, store)
     mine.apply(now=world.now)
-    assert mine.apply(now=world.now + 7 * DAY).purged == 1
-    assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged"]
+    done = mine.apply(now=world.now + 7 * DAY)
+    assert (done.purged, [note.clip for note in done.failed]) == (1, [once])
+    assert f"bucket {BUCKET} is not in the embedded store; did the endpoint" in done.failed[0].reason
+    assert world.types(never) == ["ClipMarked", "PurgeStarted", "ClipPurged"]
+    assert world.types(once) == ["ClipMarked", "PurgeStarted", "PurgeFailed"]
+    assert len(world.cached()) == 1
+    [key] = world.cached()
+    store.put(BUCKET, key, b"audio")
+    assert mine.apply(now=world.now + 8 * DAY).purged == 1
+    assert list(store.list(BUCKET)) == []
 
 
 def test_an_endpoint_where_nobody_answers_stops_the_run(world: World) -> None:
