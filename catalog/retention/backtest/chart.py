@@ -79,7 +79,7 @@ def spec(found: Backtest) -> Spec:
                     "encoding": {"y": y},
                 },
                 {
-                    "mark": {"type": "text", "align": "left", "x": 4, "dy": -7, "color": _CHOSEN, "fontSize": 11},
+                    "mark": {"type": "text", "align": "right", "x": "width", "dx": -4, "dy": -7, "color": _CHOSEN, "fontSize": 11},
                     "encoding": {"y": y, "text": {"field": "label"}},
                 },
             ],
@@ -127,7 +127,30 @@ def spec(found: Backtest) -> Spec:
     }
 
 
+_NEAR = (0.08, 0.05)
+"""How near two points are whose labels would lie on each other, as shares of the largest values."""
+
+
+def _legible(points: Sequence[Spec]) -> list[Spec]:
+    """The points, those without a label that would have it on top of another's. Suggested ones and policies of their own come first."""
+    wide = max((point["saved"] for point in points), default=0) or 1
+    high = max((point["regret"] for point in points), default=0) or 1
+    ranked = sorted(points, key=lambda point: (not point["suggested"], bool(point["keep_for"])))
+    placed: list[Spec] = []
+    for point in ranked:
+        near = (
+            other
+            for other in placed
+            if abs(other["saved"] - point["saved"]) < _NEAR[0] * wide
+            and abs(other["regret"] - point["regret"]) < _NEAR[1] * high
+        )
+        if next(near, None) is None:
+            placed.append(point)
+    return [point if point in placed else {**point, "label": ""} for point in points]
+
+
 def _policies(points: Sequence[Spec], family: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:
+    points = _legible(points)
     found: list[Spec] = []
     if len(family) > 1:
         found.append(
@@ -229,7 +252,7 @@ def _axis(title: str, format_: str) -> Spec:
 def _by_name(values: Sequence[Any], *, legend: bool) -> Spec:
     return {
         "field": "name", "type": "nominal", "scale": {"domain": list(_BASELINES), "range": list(values)},
-        "legend": {"title": "Baselines", "orient": "top-left", "symbolType": "stroke", "offset": 8, "fillColor": _PAGE} if legend else None,
+        "legend": {"title": "Baselines", "orient": "right", "symbolType": "stroke"} if legend else None,
     }  # fmt: skip
 
 
