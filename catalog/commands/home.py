@@ -284,6 +284,11 @@ def _add_retention(body: Text, standing: Standing) -> None:
     if standing.stopped:
         body.append(f"\nthe retention run {standing.stopped.run} waits: ", style="red")
         body.append(terminal.text(standing.stopped.said))
+    elif last := standing.last_stop:
+        body.append(
+            f"\nthe last retention run that something stopped: {last.run}, on {terminal.moment(last.since)} ({last.cause})",
+            style="dim",
+        )
     if standing.waiting:
         purges = terminal.count(standing.waiting.clips, "purge")
         opens = terminal.moment(standing.waiting.opens)

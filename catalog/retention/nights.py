@@ -65,19 +65,21 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is remembered between wakes: why the run that is due is stopped, how many runs each cause has stopped, and what waits
-    for the purge window.
+    """What is remembered between wakes: why the run that is due is stopped, why one was at last, how many runs each cause has
+    stopped, and what waits for the purge window.
     """
 
     stopped: Stopped | None = None
     stops: dict[str, int] = {}
     waiting: Waiting | None = None
+    last_stop: Stopped | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How retention stands: its schedule, its last run and its next, what stops it, and legal holds to be looked at.
 
-    `next_run` lies in the past while a run is due. `stops` counts stopped runs by cause. Purges are `waiting` when the last run
+    `next_run` lies in the past while a run is due. `stops` counts stopped runs by cause; `last_stop` is the newest of them, also
+    when that run has gone on since. Purges are `waiting` when the last run
     came while the purge window was shut; that run is not over then.
     """
 
@@ -90,6 +92,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     stops: dict[str, int]
     overdue_holds: int
     waiting: Waiting | None = None
+    last_stop: Stopped | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -169,6 +172,7 @@ class Nights:
             stopped=noted.stopped if found else None,
             stops=noted.stops,
             overdue_holds=overdue,
+            last_stop=noted.last_stop,
             waiting=noted.waiting if found and noted.waiting and noted.waiting.run == found.run else None,
         )
 
@@ -244,7 +248,7 @@ class Nights:
         stops = noted.stops if same else {**noted.stops, error.cause: noted.stops.get(error.cause, 0) + 1}
         since = before.since if before is not None and same else now
         stopped = Stopped(run=run, cause=error.cause, said=str(error), since=since)
-        self._write(msgspec.structs.replace(noted, stopped=stopped, stops=stops))
+        self._write(msgspec.structs.replace(noted, stopped=stopped, stops=stops, last_stop=stopped))
 
     def _went_on(self) -> None:
         noted = self._noted()

@@ -28,7 +28,7 @@ from voxledger.catalog.retention.doubts import another_home, forgiven
 from voxledger.catalog.retention.explaining import Explanation, explain
 from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
-from voxledger.catalog.retention.planning.planner import Plan, make, reached
+from voxledger.catalog.retention.planning.planner import Plan, make, reached, unsure
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.checking import Finding, checked, misread
 from voxledger.catalog.retention.policy.checking import found as placed
@@ -86,6 +86,11 @@ class Retention:
             unknown = another_home(self._home) if as_of is None else None
             told = forgiven(self._settings.retention.wrong_clock_until)
             return make(reading, self.policy, moment, every=every, lag=lag, unknown=unknown, forgiven=told)
+
+    def _doubt(self, reading: Reading, now: datetime) -> str | None:
+        """Why nobody knows what was used lately; None when it is known."""
+        told = forgiven(self._settings.retention.wrong_clock_until)
+        return another_home(self._home) or unsure(reading, self.policy, now, self._lag(reading, now), told)
 
     def _lag(self, reading: Reading, now: datetime) -> timedelta:
         """How long the first event has waited that a reading does not know."""
@@ -264,7 +269,7 @@ class Retention:
 
         Raises ClipNotFound when no clip, or more than one, has this id or ends like this.
         """
-        return explain(self._keeper, self.policy, self._holds, reference, now or present())
+        return explain(self._keeper, self.policy, self._holds, reference, now or present(), self._doubt)
 
     @lazy
     def _holds(self) -> Holds:

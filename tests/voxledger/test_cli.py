@@ -360,6 +360,8 @@ def test_holds_are_placed_listed_renewed_and_released(run: Run) -> None:
 def test_status_and_doctor_name_what_stops_the_nightly_run_and_holds_to_be_looked_at(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from msgspec.structs import replace
+
     from voxledger.catalog.retention.nights import Standing, Stopped, Waiting
 
     when = datetime(2026, 11, 26, 3, tzinfo=UTC)
@@ -375,6 +377,10 @@ def test_status_and_doctor_name_what_stops_the_nightly_run_and_holds_to_be_looke
     assert "3 purges of the retention run 2026-11-26 wait: the purge window opens at" in out
     assert "2 legal holds should have been looked at again by now" in out
     assert json.loads(run("status", "--json")[1])["retention"]["stops"] == {"fuse": 1}
+    standing = replace(standing, stopped=None, last_stop=stopped)
+    out = " ".join(run("status")[1].replace("│", "").split())
+    assert "the last retention run that something stopped: 2026-11-26, on" in out
+    standing = replace(standing, stopped=stopped)
     findings = json.loads(run("doctor", "--json")[1])["findings"]
     assert {found["name"]: found["state"] for found in findings if found["name"] in ("nightly run", "legal holds")} == {
         "nightly run": "warning",

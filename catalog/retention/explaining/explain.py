@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from voxledger.catalog.errors import ClipNotFound
 from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.queries import load
 from voxledger.catalog.retention.explaining.life import Label, Row, happened, made, said
-from voxledger.catalog.retention.explaining.verdict import rules, saving, verdict
+from voxledger.catalog.retention.explaining.verdict import doubtful, rules, saving, verdict
 from voxledger.catalog.retention.holds import Holds
 from voxledger.catalog.retention.planning.planner import aware, one
 from voxledger.catalog.retention.planning.wording import explained
@@ -47,7 +47,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """One clip, explained; to be looped over for its sentences.
 
     `decision`, `cause` and `decides` are those of a plan made now; None once its audio is gone. `goes` is when it is
-    deleted at the earliest if nothing happens to it.
+    deleted at the earliest if nothing happens to it. `unknown` says why nobody knows whether it was used lately, if so.
     """
 
     clip: str
@@ -59,6 +59,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Matching, ...]
     keep: tuple[Matching, ...]
     held: tuple[Held, ...]
+    unknown: str | None
     sentences: tuple[str, ...]
 
     def __iter__(self) -> Iterator[str]:
@@ -71,8 +72,18 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def explain(keeper: Keeper, policy: Policy, holds: Holds, reference: str | Clip, now: datetime) -> Explanation:
-    """One clip, named by its id or the end of it. Raises ClipNotFound for none, and for several."""
+def explain(
+    keeper: Keeper,
+    policy: Policy,
+    holds: Holds,
+    reference: str | Clip,
+    now: datetime,
+    doubt: Callable[[Reading, datetime], str | None],
+) -> Explanation:
+    """One clip, named by its id or the end of it; `doubt` says why nobody knows what was used lately, if so.
+
+    Raises ClipNotFound for none, and for several.
+    """
     present, label = aware(now), holds.label
     with keeper.reading() as reading:
         identity = _named(reading, reference)
@@ -80,13 +91,14 @@ def explain(keeper: Keeper, policy: Policy, holds: Holds, reference: str | Clip,
         marks = reading.rows(_SQL["marks"], {"clip": identity})
         purges = reading.rows(_SQL["purges"], {"clip": identity})
         under = holds.of(reading, identity, present)
-        decided = one(reading, policy, present, identity)
+        unknown = doubt(reading, present)
+        decided = one(reading, policy, present, identity, blind=unknown is not None)
     told = [made(clip), *said(clip, under, label, present), *happened(clip, marks, purges, policy)]
     held = _held(clip, under, label)
     if decided.is_empty():
         return Explanation(
             clip=identity, state=clip["state"], decision=None, cause=None, decides=None, goes=None, rules=(), keep=(),
-            held=held, sentences=(*told, _return(clip)),
+            held=held, unknown=None, sentences=(*told, _return(clip)),
         )  # fmt: skip
     row = explained(decided, policy, present).to_dicts()[0]
     cause, by = str(decided["cause"][0]), decided["by"][0]
@@ -113,8 +125,10 @@ def explain(keeper: Keeper, policy: Policy, holds: Holds, reference: str | Clip,
             for rule in keeping
         ),
         held=held,
+        unknown=unknown,
         sentences=(
-            *told, *rules(fits, keeping), *verdict(row, cause, policy, clip), *saving(row["decision"], cause, fits, idle)
+            *told, *rules(fits, keeping), *doubtful(unknown), *verdict(row, cause, policy, clip),
+            *saving(row["decision"], cause, fits, idle),
         ),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from voxledger.catalog.settings import format_span
 
 _MOST = 3
 """Most keep rules that are named among what would keep a clip."""
-_BEATEN = ("expired", "kept", "linked", "minimum age", "over budget", "no rule", "unknown")
+_BEATEN = ("expired", "kept", "linked", "minimum age", "over budget", "no rule")
 """The causes that a keep rule would beat."""
 
 
@@ -29,11 +29,19 @@ def rules(fits: Sequence[Rule], protecting: Sequence[KeepRule]) -> Iterator[str]
         yield f"The first decides: {fits[0].name!r}."
 
 
+def doubtful(unknown: str | None) -> Iterator[str]:
+    """That a run could not be sure of anything at present."""
+    if unknown:
+        yield f"Nobody knows at present what was used lately: {unknown}. No run marks or deletes anything until that is over."
+
+
 def verdict(row: Mapping[str, Any], cause: str, policy: Policy, clip: Mapping[str, Any]) -> Iterator[str]:
     """What will become of it, and when."""
     decision, grace = row["decision"], span(policy.grace)
     if cause == "purging":
         yield "The next run finishes it; it cannot be stopped any more."
+    elif cause == "unknown":
+        yield "It stays as it is until then."
     elif decision == UNMARK:
         yield f"The next run takes the mark back ({row['reason'].removeprefix('mark taken back: ')})."
     elif decision == WAIT:
@@ -58,7 +66,9 @@ def verdict(row: Mapping[str, Any], cause: str, policy: Policy, clip: Mapping[st
 
 def saving(decision: str, cause: str, fits: Sequence[Rule], idle: Sequence[KeepRule]) -> Iterator[str]:
     """What would keep it, where something is needed and would help. `idle` are the keep rules that do not match it."""
-    if cause == "purging" or (decision in (KEEP, UNMARK) and cause not in ("kept", "linked", "minimum age")):
+    if cause in ("purging", "unknown") or (
+        decision in (KEEP, UNMARK) and cause not in ("kept", "linked", "minimum age")
+    ):
         return
     if cause == "withdrawn":
         yield "Only a legal hold would keep it."

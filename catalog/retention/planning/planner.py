@@ -225,9 +225,11 @@ def reached(reading: Reading) -> int:
     return int(reading.tuples(SQL["head"])[0][0])
 
 
-def one(reading: Reading, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
-    """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it."""
-    deciding = Deciding(policy, aware(now), matched=True)
+def one(reading: Reading, policy: Policy, now: datetime, clip: str, *, blind: bool = False) -> pl.DataFrame:
+    """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it; `blind` where usage
+    is unknown.
+    """
+    deciding = Deciding(policy, aware(now), blind=blind, matched=True)
     with _answered():
         return _one(reading, deciding, policy, now, clip)
 

@@ -7,6 +7,7 @@ import pytest
 
 from voxledger.catalog.errors import ClipNotFound
 from voxledger.catalog.events import ClipPinned, ClipRated
+from voxledger.catalog.objects.elsewhere import Elsewhere, note
 from voxledger.catalog.settings import Budget, ExpireRule, KeepRule
 
 if TYPE_CHECKING:
@@ -19,6 +20,20 @@ SCRATCH = ExpireRule(name="scratch", keep_for=3 * 86400, tag="scratch", allow_un
 
 def told(world: World, clip: str, *rules: ExpireRule, after: timedelta = timedelta(0)) -> str:
     return " ".join(world.retention(*rules).explain(clip, now=world.now + after))
+
+
+def test_while_usage_is_unknown_it_says_so_and_that_nothing_goes(world: World) -> None:
+    marked = world.clip(age=60 * DAY)
+    world.retention(ALL).apply(now=world.now)
+    late = world.clip(age=60 * DAY)
+    note(world.home, Elsewhere(position=9, epoch=None, seen=world.now))
+    for clip, decision in ((late, "keep"), (marked, "wait")):
+        found = world.retention(ALL).explain(clip, now=world.now + 20 * DAY)
+        assert (found.decision, found.cause) == (decision, "unknown")
+        assert found.unknown is not None
+        said = " ".join(found)
+        assert "Nobody knows at present what was used lately: another HOME goes on as this node" in said
+        assert found.sentences[-1] == "It stays as it is until then."
 
 
 def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> None:

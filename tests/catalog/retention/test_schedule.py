@@ -276,6 +276,8 @@ def test_what_stops_a_run_is_said_and_counted_once_until_it_goes_on(world: World
     assert world.retention(ALL, **NIGHTLY).run_due(world.now + timedelta(minutes=3)) is not None
     standing = careful.status(world.now + timedelta(minutes=4))
     assert (standing.stopped, standing.stops, standing.last_run) == (None, {"fuse": 1}, world.now.date().isoformat())
+    assert standing.last_stop is not None
+    assert (standing.last_stop.cause, standing.last_stop.since) == ("fuse", world.now)
     assert standing.next_run == datetime.combine(world.now.date() + DAY, time(), UTC)
 
 
