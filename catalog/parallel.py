@@ -25,13 +25,19 @@ class _Work(NamedTuple):
     future: Future[Any]
     call: Callable[[], Any]
 
-    def do(self) -> None:
+    def do(self, done: Callable[[], None]) -> None:
+        """`done` is called before anybody hears of the result: who asks for more then finds this thread idle."""
         if not self.future.set_running_or_notify_cancel():
+            done()
             return
         try:
-            self.future.set_result(self.call())
+            found = self.call()
         except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+            done()
             self.future.set_exception(error)
+        else:
+            done()
+            self.future.set_result(found)
 
 
 class Crew(Executor):
@@ -101,10 +107,12 @@ class Crew(Executor):
 
     def _run(self) -> None:
         while (work := self._waiting.get()) is not None:
-            work.do()
+            work.do(self._rest)
             del work  # what it holds may be large
-            with self._changed:
-                self._idle += 1
+
+    def _rest(self) -> None:
+        with self._changed:
+            self._idle += 1
 
 
 def in_parallel(

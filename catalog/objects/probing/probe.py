@@ -175,7 +175,7 @@ def _tried(name: str, trial: Trial, place: Place, notes: dict[str, str]) -> bool
     """What a trial has shown. A refusal for want of rights shows nothing, nor does a store that is busy: None."""
     for again in (True, True, False):
         try:
-            return trial(place)
+            shown = trial(place)
         except StoreUnavailable as error:
             if not place.store.answers():
                 raise
@@ -189,6 +189,10 @@ def _tried(name: str, trial: Trial, place: Place, notes: dict[str, str]) -> bool
                 return None
             if not seam.is_transient(error):
                 break
+        else:
+            if shown is None:
+                notes[name] = "the access key may not try it: it would have to make a bucket"
+            return shown
         if not again and code in seam.BUSY:
             notes[name] = f"the store was too busy ({code})"
             return None
