@@ -31,6 +31,8 @@ from voxledger.catalog.recorder import Recorder
 
 PATIENCE = 30.0
 """Seconds a process waits for another one to let go of the log."""
+_LOOK = 2.0
+"""Seconds after which a process that waits for the files looks whether a node has them."""
 _BURST = 2.0
 """Seconds that a drain holds the log at a time, so that others get their turn."""
 _SQL = load("log.sql", "voxledger.catalog.log")
@@ -73,21 +75,29 @@ class Keeper:
         head = self.journal.head()
         if (head, self._seen()) == self._drained:
             return head
-        node = self._node(patience)
-        if node is not None:
-            with node:
-                return node.drain(patience, progress)
-        try:
-            end = self._drain_here(head, patience, progress)
-        except LogCorrupt as error:
-            if error.position is not None:
-                raise
-            # A damaged file was found while reading it, and moved aside.
-            end = self._drain_here(head, patience, progress)
+        for node, wait, last in self._looking(patience):
+            if node is not None:
+                with node:
+                    return node.drain(patience, progress)
+            try:
+                end = self._drained_here(head, wait, progress)
+                break
+            except CatalogBusy:
+                if last:
+                    raise
         self.journal.drained(end.position, end.digest)
         self._sealer.seal(self._head(end), lambda: self._checkpoint(patience))
         self._drained = end.position, self._seen()
         return end.position
+
+    def _drained_here(self, head: int, patience: float, progress: Counting | None) -> End:
+        try:
+            return self._drain_here(head, patience, progress)
+        except LogCorrupt as error:
+            if error.position is not None:
+                raise
+            # A damaged file was found while reading it, and moved aside.
+            return self._drain_here(head, patience, progress)
 
     def _seen(self) -> tuple[tuple[int, int], ...]:
         """Which files these are, and when they were last written: another process may have put a new one there that it has
@@ -117,17 +127,23 @@ class Keeper:
         `fresh` drains first, so that a caller sees what it wrote. `as_of` shows everything as it stood at that moment.
         Others may read at the same time. Raises CatalogBusy when another process does not let go in time.
         """
-        node = self._node(patience)
-        if node is not None:
-            if fresh:
-                self.recorder.accesses.try_flush()
-            with node:
-                node.begin(fresh=fresh, patience=patience, as_of=as_of)
-                yield Reading(node.ask)
-            return
-        if fresh or not (self.home.catalog.exists() and self.home.log.exists()):
-            self.drain(patience=patience)
-        with self._files.reading(patience) as connection:
+        with contextlib.ExitStack() as stack:
+            for node, wait, last in self._looking(patience):
+                if node is not None:
+                    if fresh:
+                        self.recorder.accesses.try_flush()
+                    stack.enter_context(node)
+                    node.begin(fresh=fresh, patience=patience, as_of=as_of)
+                    yield Reading(node.ask)
+                    return
+                try:
+                    if fresh or not (self.home.catalog.exists() and self.home.log.exists()):
+                        self.drain(patience=wait)
+                    connection = stack.enter_context(self._files.reading(wait))
+                    break
+                except CatalogBusy:
+                    if last:
+                        raise
             if as_of is not None:
                 found = connection.execute(_SQL["at"], (as_of,)).fetchall()
                 projections.as_of(connection, int(found[0][0]), min(as_of, now()))
@@ -154,6 +170,16 @@ class Keeper:
         self.drain(patience=patience)
         with self._files.keeping(patience), answering.answering(self):
             yield
+
+    def _looking(self, patience: float) -> Iterator[tuple[link.Link | None, float, bool]]:
+        """The node; without one, how long to wait for the files and whether that was the last time.
+
+        Again and again: who took the files may be a node that begins to serve.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            yield self._node(patience), min(left, _LOOK), left <= _LOOK
 
     def _node(self, patience: float) -> link.Link | None:
         """The link to the process that keeps the files open, unless that is this one."""
