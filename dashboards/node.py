@@ -231,7 +231,7 @@ class Node:
         self._door.cache.check()
 
     def _retain(self) -> None:
-        """A run that is stopped is tried again, more and more seldom: a plan of millions of clips is not made each minute."""
+        """A run that is stopped, or breaks off, is tried again, more and more seldom: millions of clips are not planned for each minute."""
         if time.monotonic() < self._retain_at:
             return
         if not self._looked and self._door.settings.retention.schedule:
@@ -239,10 +239,12 @@ class Node:
             self._look_elsewhere()
         try:
             ran = self._door.retention.run_due()
-        except RunStopped as error:
+        except Exception as error:
             self._retain_at = time.monotonic() + self._retain_wait - 1
             self._retain_wait = min(2 * self._retain_wait, _RETAIN_AGAIN)
-            raise RunStopped(f"the nightly run waits: {error}", cause=error.cause) from error
+            if isinstance(error, RunStopped):
+                raise RunStopped(f"the nightly run waits: {error}", cause=error.cause) from error
+            raise
         self._retain_wait = _RETAIN
         if ran is not None:
             done = ran.applied

@@ -284,9 +284,9 @@ def _add_retention(body: Text, standing: Standing) -> None:
     if standing.stopped:
         body.append(f"\nthe retention run {standing.stopped.run} waits: ", style="red")
         body.append(terminal.text(standing.stopped.said))
-    elif last := standing.last_stop:
+    elif ended := standing.last_stop:
         body.append(
-            f"\nthe last retention run that something stopped: {last.run}, on {terminal.moment(last.since)} ({last.cause})",
+            f"\nthe last retention run that something stopped: {ended.run}, on {terminal.moment(ended.since)} ({ended.cause})",
             style="dim",
         )
     if standing.waiting:

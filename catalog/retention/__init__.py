@@ -6,7 +6,7 @@ from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone
 from voxledger.catalog.retention.explaining import Explanation
 from voxledger.catalog.retention.holds import Hold, Released
-from voxledger.catalog.retention.nights import Ran, Standing, Stopped
+from voxledger.catalog.retention.nights import Ran, Standing, Stopped, Waiting
 from voxledger.catalog.retention.planning import Amount, BudgetSummary, Fuse, KeepSummary, Plan, RuleSummary
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.retention import Retention
@@ -32,4 +32,5 @@ __all__ = [
     "Standing",
     "Stopped",
     "Undone",
+    "Waiting",
 ]

@@ -128,7 +128,8 @@ class Nights:
     def run(self, now: datetime) -> Ran | None:
         """Carry out the run that is due at `now`. None when there is none, and while another run goes on.
 
-        Raises RunStopped when it cannot go on; nothing was changed then, and it is due again.
+        Raises RunStopped when it cannot go on; it is due again then. Before it began nothing was changed, and what it has done by
+        then stays done.
         """
         nightly = self._schedule()
         if nightly is None or nightly.newest(now) == self._over or self._is_too_early(nightly, now):
