@@ -79,7 +79,15 @@ def spec(found: Backtest) -> Spec:
                     "encoding": {"y": y},
                 },
                 {
-                    "mark": {"type": "text", "align": "right", "x": "width", "dx": -4, "dy": -7, "color": _CHOSEN, "fontSize": 11},
+                    "mark": {
+                        "type": "text",
+                        "align": "right",
+                        "x": "width",
+                        "dx": -4,
+                        "dy": -7,
+                        "color": _CHOSEN,
+                        "fontSize": 11,
+                    },
                     "encoding": {"y": y, "text": {"field": "label"}},
                 },
             ],
