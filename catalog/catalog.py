@@ -16,6 +16,7 @@ from voxledger.catalog.errors import ClipNotFound, QueryError, VaultError, Voxle
 from voxledger.catalog.events import (
     Channel,
     ClipPinned,
+    ClipRated,
     ClipTagged,
     ClipUnpinned,
     ClipUntagged,
@@ -242,6 +243,17 @@ class Catalog:
         """Take the pin off a clip."""
         clip = self.clip(reference)
         self._record(clip, [ClipUnpinned()] if clip.pinned else [])
+        return self.clip(clip.id)
+
+    def rate(self, reference: str | Clip, rating: int) -> Clip:
+        """Say how good a clip is, from 1 to 5; the newest rating counts. Keep rules and budgets heed it (docs/retention.md).
+
+        Raises ClipNotFound, and QueryError for another number.
+        """
+        if not 1 <= rating <= 5:
+            raise QueryError(f"a rating of {rating} is none: give 1 to 5, 5 being the best")
+        clip = self.clip(reference)
+        self._record(clip, [ClipRated(rating=rating)])
         return self.clip(clip.id)
 
     def fetch(self, clip: str | Clip, *, progress: Callable[[int], None] | None = None) -> Path:

@@ -57,7 +57,7 @@ class Commands:
         """Register them."""
         clips = App(name="clips", help="Find clips, and pin, tag or play one.")
         clips.default(self.clips)
-        for command in (self.history, self.tag, self.untag, self.pin, self.unpin, self.play):
+        for command in (self.history, self.tag, self.untag, self.pin, self.unpin, self.rate, self.play):
             clips.command(command)
         app.command(clips)
         app.command(self.show)
@@ -290,6 +290,32 @@ class Commands:
         """
         with self._opened() as door:
             _print_change("unpinned", door.catalog.unpin(clip), json=json)
+
+    def rate(
+        self,
+        clip: str,
+        rating: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=5))],
+        /,
+        *,
+        json: bool = False,
+    ) -> None:
+        """Say how good a clip is, from 1 to 5. Keep rules (`rated = 4`, `best`) and budgets heed it; the newest rating counts.
+
+        **Examples**
+
+            voxledger clips rate 8f3a91c2 5
+
+        Parameters
+        ----------
+        clip
+            Its id, or the last 4 to 8 digits of it.
+        rating
+            From 1 to 5, 5 being the best.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            _print_change(f"rated {rating}", door.catalog.rate(clip, rating), json=json)
 
     def play(self, clip: str, /) -> None:
         """Play a clip on this machine's loudspeaker; it is fetched from the store when it is not here.

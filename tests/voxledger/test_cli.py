@@ -287,6 +287,10 @@ def test_a_script_hears_what_a_change_has_made_of_the_clip(run: Run) -> None:
     assert changed("tag", clip, "a", "b")["tags"] == ["a", "b"]
     assert changed("untag", clip, "a")["tags"] == ["b"]
     assert changed("unpin", clip)["pinned"] is False
+    changed("rate", clip, "2")
+    changed("rate", clip, "5")
+    assert run("sql", "SELECT rating, ratings FROM clips", "--json")[1].strip() == '{"rating": 5, "ratings": 2}'
+    assert run("clips", "rate", clip, "6")[0] != 0
 
 
 def test_a_script_starts_and_stops_the_embedded_store(run: Run) -> None:
