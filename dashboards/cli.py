@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import signal
 from contextlib import AbstractContextManager
@@ -50,6 +51,9 @@ class Commands:
         logging.getLogger("voxledger").setLevel(logging.INFO)
         with self._opened() as door:
             node = Node(door)
+            # Polars puts a handler of its own in front of whoever handles Ctrl-C when it is imported, and keeps the signal for itself
+            # while a query of it runs in any thread. Imported before, it stands behind ours.
+            importlib.import_module("polars")
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: node.stop())
 

@@ -109,6 +109,7 @@ class Node:
         self._learn_at = 0.0
         self._looked = False
         self._retain_at, self._retain_wait = 0.0, _RETAIN
+        self._retain_stopped: RunStopped | None = None
 
     def stop(self) -> None:
         """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
@@ -233,6 +234,8 @@ class Node:
     def _retain(self) -> None:
         """A run that is stopped, or breaks off, is tried again, more and more seldom: millions of clips are not planned for each minute."""
         if time.monotonic() < self._retain_at:
+            if self._retain_stopped:
+                raise self._retain_stopped  # nothing works again yet
             return
         if not self._looked and self._door.settings.retention.schedule:
             # A copy of a HOME must not begin with what the original needs.
@@ -242,9 +245,12 @@ class Node:
         except Exception as error:
             self._retain_at = time.monotonic() + self._retain_wait - 1
             self._retain_wait = min(2 * self._retain_wait, _RETAIN_AGAIN)
+            self._retain_stopped = None
             if isinstance(error, RunStopped):
-                raise RunStopped(f"the nightly run waits: {error}", cause=error.cause) from error
+                self._retain_stopped = RunStopped(f"the nightly run waits: {error}", cause=error.cause)
+                raise self._retain_stopped from error
             raise
+        self._retain_stopped = None
         self._retain_wait = _RETAIN
         if ran is not None:
             done = ran.applied

@@ -132,7 +132,9 @@ class Retention:
     def _written(self, file: Path | None) -> tuple[settings.Retention, Path]:
         """The section, and the file that it stands in."""
         if file is not None:
-            return settings.read_policy(file, self._settings.retention), file
+            mine = self._settings.retention
+            base = settings.Retention(price_per_gb_month=mine.price_per_gb_month, currency=mine.currency)
+            return settings.read_policy(file, base), file
         section = self._settings.retention
         return section, self._home.path / (Path(section.policy).expanduser() if section.policy else settings.FILE_NAME)
 

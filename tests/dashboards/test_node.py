@@ -47,8 +47,8 @@ def _serve(home: Path, **settings: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def _stop(process: subprocess.Popen[str]) -> str:
-    process.send_signal(signal.SIGTERM)
+def _stop(process: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> str:
+    process.send_signal(by)
     heard = process.communicate(timeout=_PATIENCE)[1]
     assert process.returncode == 0, heard
     return heard
@@ -101,7 +101,7 @@ def test_it_says_that_another_home_goes_on_as_this_node_and_lets_nothing_go(
     )
 
 
-def test_it_uploads_drains_delivers_and_reports_and_stops_on_sigterm(vox: Ledger) -> None:
+def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger) -> None:
     clip = vox.speak("Left for the node.")
     last_week = now() - timedelta(days=7)
     recorder = vox.recorder
@@ -116,7 +116,7 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_sigterm(vox: Ledger
             _until(lambda: len(list(vox.home.reports.glob("*.html"))) == 1)
             _until(lambda: vox.journal.cursor("mixpanel") == vox.journal.head())
         finally:
-            heard = _stop(node)
+            heard = _stop(node, signal.SIGINT)
         assert "stopped cleanly" in heard
         assert {event["event"] for event in mixpanel.events.values()} >= {"Audio Generated", "Audio Stored"}
     assert vox.catalog.clip(clip.id).state == "stored"

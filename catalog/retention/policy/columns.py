@@ -15,8 +15,8 @@ ADDED: Mapping[str, str] = {
     "quality": "DOUBLE",
 }
 """Columns beyond those of `clips`, with their types (docs/retention.md says what they hold)."""
-QUALITY = """(1 - CASE WHEN len(suspect) > 0 THEN 0.4 ELSE 0 END - 0.3 * least(1, coalesce(clipped_samples, 0) / 100)
-    - 0.3 * least(1, coalesce(abs(loudness_lufs - target_lufs), 0) / 6))"""
+QUALITY = """(1 - CASE WHEN len(clips.suspect) > 0 THEN 0.4 ELSE 0 END - 0.3 * least(1, coalesce(clips.clipped_samples, 0) / 100)
+    - 0.3 * least(1, coalesce(abs(clips.loudness_lufs - clips.target_lufs), 0) / 6))"""
 """From 0 to 1: less for what is suspect, clipped, or not as loud as it was meant to be."""
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.retention.policy.locating import locate
+from voxledger.catalog.settings import KeepRule
 
 if TYPE_CHECKING:
     from conftest import World
@@ -115,3 +116,11 @@ def test_a_record_that_is_none_is_told_with_its_name_and_place(
     assert (level, tuple(at)) == ("error", place)
     assert "retention.rules number 1 ('a')" in message
     assert said in message
+
+
+def test_a_file_is_checked_for_itself(world: World) -> None:
+    file = world.home.path / "own.toml"
+    file.write_text('[retention]\n[[retention.rules]]\nname = "a"\nmatch = "plays = 0"\nkeep_for = "1d"\n')
+    policy, findings = world.retention(keep=(KeepRule(name="home's", rated=5),)).check(file)
+    assert policy is not None
+    assert (len(policy.rules), policy.keep, findings) == (1, (), [])

@@ -486,3 +486,11 @@ def test_a_rule_that_matches_every_clip_there_is_is_pointed_out() -> None:
         "rule 'r' (plays >= 0) matches every clip that there is",
     )
     assert plan([row("a")], ALL).warnings == ()
+
+
+def test_quality_may_be_asked_for_beside_consent() -> None:
+    best = KeepRule(name="best", best=Best(n=1, by="quality DESC"))
+    rows = [row("a", suspect=["short"]), row("b")]
+    assert plan(rows, ALL, keep=(best,), withdrawn="delete").ids("keep") == [id_of("b")]
+    rule = ExpireRule(name="r", keep_for=1, match="quality < 0.7 AND consent_scope IS NULL")
+    assert plan(rows, rule).ids("mark") == [id_of("a")]
