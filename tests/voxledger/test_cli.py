@@ -289,7 +289,10 @@ def test_a_script_hears_what_a_change_has_made_of_the_clip(run: Run) -> None:
     assert changed("unpin", clip)["pinned"] is False
     changed("rate", clip, "2")
     changed("rate", clip, "5")
-    assert run("sql", "SELECT rating, ratings FROM clips WHERE rating = 5", "--json")[1].strip() == '[{"rating": 5, "ratings": 2}]'
+    assert (
+        run("sql", "SELECT rating, ratings FROM clips WHERE rating = 5", "--json")[1].strip()
+        == '[{"rating": 5, "ratings": 2}]'
+    )
     assert run("clips", "rate", clip, "6")[0] != 0
 
 
