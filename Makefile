@@ -6,6 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
 MODELS := $(VENV)/.models
 COPY := build/check
+# One more than there are cores: tests also wait, for stores and for other processes.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 DEMO_HOME ?= $(CURDIR)/demo
 
 .PHONY: help demo test soak check format bench docs clean
@@ -37,10 +39,10 @@ demo: $(INSTALLED)
 	$(BIN)/voxledger --home '$(DEMO_HOME)' demo --out '$(DEMO_HOME)/report'
 
 test: $(MODELS)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 soak: $(MODELS)
-	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 # The four floors stand at the root of the repository; type checker and import linter want them where they are imported from.
 check: $(INSTALLED)

@@ -180,6 +180,7 @@ class HoldCommands:
             terminal.console.print("No legal hold waits for a review." if due else "Nothing is held.")
             return
         made = terminal.table("", "hold", "kind", "clips", "owner", "reason", "placed", "ends", right=("clips",))
+        made.columns[0].no_wrap = True  # an id that is broken over two lines cannot be copied
         for hold in found:
             made.add_row(
                 f"[bold]{hold.id}[/]", hold.kind, f"{hold.standing or hold.clips:,}", terminal.text(hold.owner or "(erased)"),

@@ -187,7 +187,9 @@ def _notes(asked: Asked, policies: Sequence[Outcome], uses: int) -> tuple[str, .
     found += dict.fromkeys(note for outcome in policies for note in outcome.notes)
     if not uses:
         found.append("nothing was used in this period: there is nothing to regret, which is no proof")
-    if suggest(tuple(policies), asked.max_regret) is None:
+    if not any(outcome.purges for outcome in policies):
+        found.append("no policy deletes anything in this period: try a shorter keep_for, or a longer period")
+    elif suggest(tuple(policies), asked.max_regret) is None:
         found.append(
             f"no policy deletes anything with a regret of at most {asked.max_regret:.2%}: try a longer keep_for, or keep rules for"
             " what is used again"

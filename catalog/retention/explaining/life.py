@@ -43,7 +43,7 @@ def made(clip: Row) -> str:
     emotion = f", {clip['emotion']}" if clip["emotion"] else ""
     begun = f"Clip {clip['id'][-8:]}{name} {how} on {date(clip['created'])}{by}{engine}{voice}{emotion}"
     if not clip["plays"] and not clip["reuses"]:
-        return f"{begun}, and has not been used since."
+        return f"{begun}, and has not been played, fetched or asked for since."
     uses = [f"was played, fetched or linked {times(clip['plays'])}"] if clip["plays"] else []
     uses += [f"answered a later request {times(clip['reuses'])}"] if clip["reuses"] else []
     return f"{begun}. It {' and '.join(uses)}, last on {date(clip['last_used'])}."

@@ -58,7 +58,7 @@ def verdict(row: Mapping[str, Any], cause: str, policy: Policy, clip: Mapping[st
         then = f" until {date(over)}; after that they decide" if over else ""
         yield f"{what} keeps it, whatever the rules say{then}."
     elif row["goes"] is None:
-        yield "It stays."
+        yield "It stays as long as no rule matches it and no budget asks for it."
     else:
         marked = row["goes"] - policy.grace
         yield f"It is marked from {date(marked)} on and goes {grace} after that, unless it is used ({row['reason']})."

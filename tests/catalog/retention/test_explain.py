@@ -39,7 +39,7 @@ def test_while_usage_is_unknown_it_says_so_and_that_nothing_goes(world: World) -
 def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> None:
     clip = world.clip(age=DAY, tags=("scratch",))
     text = told(world, clip[-8:], SCRATCH, ALL)
-    assert "has not been used since. Its audio is stored." in text
+    assert "has not been played, fetched or asked for since. Its audio is stored." in text
     assert "Rule 'scratch' (tag scratch) keeps it for 3d after its last use." in text
     assert "Rule 'all' (every clip) keeps it for 30d after its last use." in text
     assert "The first decides: 'scratch'." in text
@@ -49,7 +49,7 @@ def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> 
 
 
 def test_a_clip_without_a_rule_stays(world: World) -> None:
-    assert told(world, world.clip(), SCRATCH).endswith("No rule matches it. It stays.")
+    assert told(world, world.clip(), SCRATCH).endswith("No rule matches it. It stays as long as no rule matches it and no budget asks for it.")
 
 
 def test_the_whole_way_of_a_clip(world: World) -> None:
