@@ -49,7 +49,9 @@ def test_all_matching_rules_are_named_and_the_one_that_decides(world: World) -> 
 
 
 def test_a_clip_without_a_rule_stays(world: World) -> None:
-    assert told(world, world.clip(), SCRATCH).endswith("No rule matches it. It stays as long as no rule matches it and no budget asks for it.")
+    assert told(world, world.clip(), SCRATCH).endswith(
+        "No rule matches it. It stays as long as no rule matches it and no budget asks for it."
+    )
 
 
 def test_the_whole_way_of_a_clip(world: World) -> None:
