@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
@@ -33,6 +34,7 @@ from voxledger.catalog.retention.schedule import Due, Nightly, due, following
 STORE_SKEW = 300.0
 """Seconds that our clock and the store's may differ."""
 _FILE = "retention.json"
+_GUESS = re.compile(r"; did you mean .*?\?(?= \(or say|$)")
 _SQL = load("nights.sql", "voxledger.catalog.retention")
 _log = logging.getLogger(__name__)
 
@@ -248,7 +250,9 @@ class Nights:
         same = before is not None and (before.run, before.cause) == (run, error.cause)
         stops = noted.stops if same else {**noted.stops, error.cause: noted.stops.get(error.cause, 0) + 1}
         since = before.since if before is not None and same else now
-        stopped = Stopped(run=run, cause=error.cause, said=str(error), since=since)
+        # What was meant is guessed from the words of clips, which must not outlive them in a file: `retention check` guesses again.
+        said = _GUESS.sub("", str(error))
+        stopped = Stopped(run=run, cause=error.cause, said=said, since=since)
         self._write(msgspec.structs.replace(noted, stopped=stopped, stops=stops, last_stop=stopped))
 
     def _went_on(self) -> None:

@@ -281,6 +281,16 @@ def test_what_stops_a_run_is_said_and_counted_once_until_it_goes_on(world: World
     assert standing.next_run == datetime.combine(world.now.date() + DAY, time(), UTC)
 
 
+def test_no_word_of_a_clip_stays_behind_in_what_stopped_a_run(world: World) -> None:
+    world.clip(session="quillfeather")
+    retention = world.retention(ExpireRule(name="a", keep_for=1, session="quilfeather"), schedule="03:00")
+    with pytest.raises(RunStopped, match="did you mean 'quillfeather'"):
+        retention.run_due(world.now)
+    kept = (world.home.path / "retention.json").read_text()
+    assert "which no clip ever had (or say allow_unseen = true)" in kept
+    assert "quillfeather" not in kept
+
+
 def test_without_rules_a_run_stops(world: World) -> None:
     world.clip()
     with pytest.raises(RunStopped, match="there are no rules") as caught:
