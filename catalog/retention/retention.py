@@ -28,7 +28,8 @@ from voxledger.catalog.retention.doubts import another_home, forgiven
 from voxledger.catalog.retention.explaining import Explanation, explain
 from voxledger.catalog.retention.holds import Hold, Holds, Released
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
-from voxledger.catalog.retention.planning.planner import Plan, make, reached, unsure
+from voxledger.catalog.retention.planning.plan import Plan
+from voxledger.catalog.retention.planning.planner import make, reached, unsure
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.checking import Finding, checked, misread
 from voxledger.catalog.retention.policy.checking import found as placed

@@ -32,7 +32,7 @@ from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
 from voxledger.catalog.retention.applying.watch import UPLOADS, Watch
 from voxledger.catalog.retention.planning.amounts import FINISH, MARK, PURGE, UNMARK
-from voxledger.catalog.retention.planning.planner import Plan
+from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.vault import ActorKey
 
 BATCH = 1000

@@ -29,7 +29,6 @@ _CONSENT = """LEFT JOIN voices ON voices.sha256 = clips.voice_sha256
     LEFT JOIN voices AS lent ON lent.sha256 = clips.emotion_sha256"""
 _BRACED = re.compile(r"\{(\w+)\}")
 _AFTER_FACTS = "), /* facts */"
-_PRESENT = {"clips": "clips", "changes": "changes", "marks": "marks", "events": "events", "voices": "voices"}
 
 
 class Cuts(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +101,7 @@ class Deciding:
             f" {_member(budget)} AS group_{number}"
             for number, budget in enumerate(policy.budgets)
         )
-        filled: Mapping[str, str] = _PRESENT | {
+        filled = {
             "quality": QUALITY if "quality" in used else "NULL::DOUBLE",
             "consent": (
                 "voices.scope AS consent_scope, voices.withdrawn IS NOT NULL OR lent.withdrawn IS NOT NULL AS consent_withdrawn"

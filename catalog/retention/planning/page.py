@@ -12,7 +12,7 @@ from voxledger.catalog import terminal
 from voxledger.catalog.log import Reading
 from voxledger.catalog.retention.planning.amounts import KEEP, RuleSummary
 from voxledger.catalog.retention.planning.deciding import SQL
-from voxledger.catalog.retention.planning.planner import Plan
+from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.settings import format_span
 
 SHOWN = 500

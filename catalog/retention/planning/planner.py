@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import duckdb
-import msgspec
 import polars as pl
 
 from voxledger.catalog.errors import PolicyError, QueryError
@@ -26,15 +23,15 @@ from voxledger.catalog.retention.planning.amounts import (
     UNMARK,
     WAIT,
     Amount,
-    BudgetSummary,
     Fuse,
     KeepSummary,
     RuleSummary,
 )
-from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Cuts, Deciding
+from voxledger.catalog.retention.planning.budgets import cut, standing
+from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Deciding
 from voxledger.catalog.retention.planning.deciding import CONDEMNED as GUILTY
+from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.retention.planning.warnings import warned
-from voxledger.catalog.retention.planning.wording import explained
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.policy import WITHDRAWN
 from voxledger.catalog.settings import format_span
@@ -42,114 +39,6 @@ from voxledger.catalog.settings import format_span
 _DECISION = pl.Enum(DECISIONS)
 _CAUSE = pl.Enum(CAUSES)
 _TIME = pl.Datetime("us", "UTC")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Lack:
-    """In how many groups a budget was exceeded, and what is too much in the end."""
-
-    groups: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What retention would do at `now`, and why. `frame` has one row a clip that something happens to; `rows` puts it into words.
-
-    `id` names the condemned clips and their rules under this policy: an unchanged situation gives the same id, also
-    after the marks were set and while their grace runs. `unknown` says why usage is not known; nothing is condemned then.
-    `held` clips are kept by holds and pins. `problems` are in the way of applying it, `warnings` are not.
-    """
-
-    id: str
-    policy: Policy
-    position: int
-    now: datetime
-    frame: pl.DataFrame = field(repr=False)
-    amounts: Mapping[str, Amount]
-    held: int
-    rules: tuple[RuleSummary, ...]
-    keep: tuple[KeepSummary, ...]
-    budgets: tuple[BudgetSummary, ...]
-    fuses: tuple[Fuse, ...]
-    unknown: str | None
-    problems: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def live(self) -> int:
-        """Clips whose audio is there and not being deleted."""
-        return sum(amount.clips for name, amount in self.amounts.items() if name != FINISH)
-
-    @property
-    def condemned(self) -> Amount:
-        """What goes sooner or later: newly marked, waiting, purged now."""
-        return sum((self.amounts[name] for name in CONDEMNED), Amount())
-
-    @property
-    def cost_micro(self) -> int:
-        """What the condemned clips cost for 30 days, in millionths of the policy's currency."""
-        return self.policy.cost_micro(self.condemned.bytes)
-
-    @property
-    def idle(self) -> bool:
-        """Whether applying it now would change nothing."""
-        return not any(self.amounts[name].clips for name in (FINISH, PURGE, MARK, UNMARK))
-
-    def ids(self, decision: str) -> list[str]:
-        """The clips with this decision, in order of their ids."""
-        return self.frame.filter(pl.col("decision") == decision)["id"].sort().to_list()
-
-    def rows(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
-        """Clips with `id, decision, rule, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
-
-        Ordered by urgency of the decision, then by id; only the first `limit` of them, or those of `ids`, are put into
-        words. Kept clips are there only in a plan that was made with them.
-        """
-        wanted = decisions or tuple(name for name in DECISIONS if name != KEEP)
-        chosen = self.frame.filter(pl.col("decision").is_in(wanted))
-        if ids is not None:
-            chosen = chosen.filter(pl.col("id").is_in(ids))
-        chosen = chosen.sort("decision", "id")
-        return explained(chosen if limit is None else chosen.head(limit), self.policy, self.now)
-
-    def notable(self, column: str, count: int = 3) -> list[dict[str, Any]]:
-        """The condemned clips with the most of a column, `bytes` or `uses`, above 0: `id, by, bytes, uses`."""
-        condemned = self.frame.filter(pl.col("decision").is_in(CONDEMNED) & (pl.col(column) > 0))
-        first = condemned.select("id", "by", "bytes", "uses").sort([column, "id"], descending=[True, False]).head(count)
-        return first.to_dicts()
-
-    def as_dict(self, *, limit: int | None = None) -> dict[str, Any]:
-        """What `--json` prints: facts first, then the clips that the plan was made with."""
-        rows = self.rows(*DECISIONS, limit=limit)
-        return {
-            "plan": self.id,
-            "policy": self.policy.hash,
-            "position": self.position,
-            "now": self.now.isoformat(),
-            "live": self.live,
-            "grace": format_span(self.policy.grace.total_seconds()),
-            "cost_micro": self.cost_micro,
-            "currency": self.policy.currency,
-            "amounts": msgspec.to_builtins(self.amounts),
-            "rules": [
-                {**msgspec.to_builtins(rule), "keep_for": None if rule.keep_for is None else format_span(rule.keep_for)}
-                for rule in self.rules
-            ],
-            "keep": msgspec.to_builtins(self.keep),
-            "budgets": msgspec.to_builtins(self.budgets),
-            "fuses": [{**msgspec.to_builtins(fuse), "blown": fuse.blown} for fuse in self.fuses],
-            "largest": self.notable("bytes"),
-            "most_used": self.notable("uses"),
-            "unknown": self.unknown,
-            "problems": list(self.problems),
-            "warnings": list(self.warnings),
-            "clips": rows.with_columns(pl.col("goes").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts(),
-        }
-
-    def to_json(self, *, limit: int | None = None) -> str:
-        """`as_dict` as JSON text."""
-        return msgspec.json.encode(self.as_dict(limit=limit)).decode()
 
 
 def aware(now: datetime) -> datetime:
@@ -196,7 +85,7 @@ def _answered() -> Iterator[None]:
 
 def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, unknown: str | None) -> Plan:
     deciding = Deciding(policy, present, blind=unknown is not None)
-    lacks = _cut(reading, deciding, policy)
+    lacks = cut(reading, deciding, policy)
     grouped = reading.frame(deciding.sums(), deciding.values(every=every))
     sums = _judged(grouped.drop("condemned", "others"), present)
     frame = decided(_unfolded(grouped), policy, present)
@@ -212,7 +101,7 @@ def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, u
         held=_sum(sums.filter(pl.col("cause").is_in(["legal hold", "held", "pinned"]))).clips,
         rules=_rules(policy, sums),
         keep=_keepers(policy, sums),
-        budgets=_budgets(policy, sums, lacks),
+        budgets=standing(policy, sums, lacks),
         fuses=_fuses(policy, amounts),
         unknown=unknown,
         problems=problems,
@@ -235,7 +124,7 @@ def one(reading: Reading, policy: Policy, now: datetime, clip: str, *, blind: bo
 
 
 def _one(reading: Reading, deciding: Deciding, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
-    _cut(reading, deciding, policy)
+    cut(reading, deciding, policy)
     return decided(reading.frame(deciding.query("one"), deciding.values(id=clip)), policy, now)
 
 
@@ -310,61 +199,6 @@ def unsure(
         longest = format_span(policy.max_lag.total_seconds())
         return f"events have waited longer than retention.max_lag = {longest} to reach the tables"
     return None
-
-
-def _cut(reading: Reading, deciding: Deciding, policy: Policy) -> dict[int, _Lack]:
-    """Find out for each budget in its turn how far down the list of worth it has to go, and tell `deciding`.
-
-    Gives what the budgets that are above their limits lack in the end, by number.
-    """
-    if not policy.budgets:
-        return {}
-    bounds = reading.tuples(deciding.bounds(), {"now": deciding.parameters["now"]})[0]
-    lacks = {}
-    for number, budget in enumerate(policy.budgets):
-        if bounds[number] <= budget.max_bytes:
-            continue
-        # What budgets before this one have condemned is told by their cuts.
-        exceeded = reading.frame(deciding.exceeded(number), deciding.values(limit=budget.max_bytes))
-        groups = exceeded.select("member", excess=pl.col("stands") - budget.max_bytes)
-        goes = (
-            exceeded.select("member", "clips").drop_nulls().explode("clips").unnest("clips").join(groups, on="member")
-            .sort("member", "value", "position")
-            .filter(pl.col("bytes").cum_sum().over("member") - pl.col("bytes") < pl.col("excess"))
-        )  # fmt: skip
-        ends = (
-            goes.group_by("member").agg(pl.col("value", "position").last(), freed=pl.col("bytes").sum()).sort("member")
-        )
-        left = groups.join(ends, on="member", how="left").select(pl.col("excess") - pl.col("freed").fill_null(0))
-        lacks[number] = _Lack(groups=groups.height, bytes=int(left["excess"].clip(lower_bound=0).sum()))
-        if not ends.is_empty():
-            deciding.cuts[number] = Cuts(
-                groups=ends["member"].to_list(), worths=ends["value"].to_list(), positions=ends["position"].to_list()
-            )
-    return lacks
-
-
-def _budgets(policy: Policy, sums: pl.DataFrame, lacks: Mapping[int, _Lack]) -> tuple[BudgetSummary, ...]:
-    """How each budget stands once everything before it has gone."""
-    found = []
-    for number, budget in enumerate(policy.budgets):
-        mine = sums.filter((pl.col("cause") == "over budget") & (pl.col("budget") == number))
-        before = pl.col("cause").is_in(["purging", "withdrawn", "expired"]) | (
-            (pl.col("cause") == "over budget") & (pl.col("budget") < number)
-        )
-        stands = sums.filter(~before.fill_null(value=False))[f"scoped_{number}"].sum()
-        lack = lacks.get(number, _Lack())
-        found.append(
-            BudgetSummary(
-                name=budget.name,
-                limit=budget.max_bytes,
-                stands=int(stands),
-                goes=int(mine[f"scoped_{number}"].sum()),
-                lacks=lack.bytes,
-                groups=lack.groups if budget.per else None,
-            )
-        )
-    return tuple(found)
 
 
 def _sum(sums: pl.DataFrame) -> Amount:

@@ -3,23 +3,23 @@
 -- (planning/deciding.py). A use counts by its place in the log, not by its clock: what was recorded after the mark speaks for the
 -- clip. No link lives longer than 7 days, so older ones need not be read.
 WITH undone AS (
-    SELECT clip AS undone_clip, max(ended) AS undone FROM {marks} WHERE ending = 'undone' GROUP BY clip
+    SELECT clip AS undone_clip, max(ended) AS undone FROM marks WHERE ending = 'undone' GROUP BY clip
 ), facts AS NOT MATERIALIZED (
     SELECT clips.* REPLACE (
         clips.legal_holds > 0 OR clips.holds > 0 AND (clips.held_until IS NULL OR clips.held_until > $now) AS held,
         (CASE WHEN clips.pinned_until IS NULL THEN clips.pinned ELSE clips.pinned_until > $now END) AS pinned,
         greatest(clips.last_used, coalesce(clips.restored, clips.last_used), coalesce(undone, clips.last_used)) AS last_used),
         greatest(undone, clips.restored) AS spared, {quality} AS quality, {consent}
-    FROM {clips} AS clips LEFT JOIN undone ON undone_clip = clips.id {voices}
+    FROM clips LEFT JOIN undone ON undone_clip = clips.id {voices}
     WHERE clips.purged IS NULL
 ), /* facts */ {ranks}
 marking AS (
-    SELECT clip, arg_max(plays + reuses, position) AS uses FROM {changes}
-    WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM {clips} WHERE delete_after IS NOT NULL AND purged IS NULL)
+    SELECT clip, arg_max(plays + reuses, position) AS uses FROM changes
+    WHERE kind = 'ClipMarked' AND clip IN (SELECT id FROM clips WHERE delete_after IS NOT NULL AND purged IS NULL)
     GROUP BY clip
 ), linked AS (
-    SELECT TRY_CAST(subject AS UUID) AS clip, max(TRY_CAST(data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until FROM {events}
-    WHERE type = 'AudioAccessed' AND version >= 2 AND recorded >= (SELECT max(recorded) FROM {events}) - INTERVAL 7 DAYS
+    SELECT TRY_CAST(subject AS UUID) AS clip, max(TRY_CAST(data::JSON ->> 'expires' AS TIMESTAMPTZ)) AS until FROM events
+    WHERE type = 'AudioAccessed' AND version >= 2 AND recorded >= (SELECT max(recorded) FROM events) - INTERVAL 7 DAYS
         AND contains(data::VARCHAR, '"link"')
     GROUP BY ALL
 ), judged AS (
