@@ -132,8 +132,6 @@ def _tried(asked: Asked) -> list[tuple[Policy, str, float | None]]:
         if asked.family and not policy.rules and asked.family.rule is None:
             # Without rules of its own: the simplest family there is.
             policy = msgspec.structs.replace(policy, rules=(_every_clip(),))
-        if any(budget.per for budget in policy.budgets):
-            raise PolicyError(f"{name} has a budget with `per`, which a backtest cannot replay yet; try it without")
         if not policy.rules and not policy.budgets:
             raise PolicyError(
                 f"{name} has no rules: nothing could expire. Write [[retention.rules]], or give --family keep_for=7d:180d to try"

@@ -108,12 +108,13 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def asked(policies: Iterable[Policy]) -> frozenset[str]:
-    """The columns that the conditions of these policies look at."""
+    """The columns that the conditions of these policies look at, and those that budgets are counted by."""
     found: set[str] = set()
     for policy in policies:
         parts = [rule.condition for rule in policy.rules] + [keep.condition for keep in policy.keep]
         for condition in parts + [budget.condition for budget in policy.budgets]:
             found |= condition.columns
+        found |= {name for budget in policy.budgets for name in budget.per}
     return frozenset(found)
 
 

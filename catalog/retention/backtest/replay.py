@@ -84,16 +84,19 @@ class Replay:
         for night in range(0, self._history.nights, step):
             now = f"make_timestamptz(hour_of({night}))"
             for budget in policy.budgets:
-                columns = budget.condition.columns | budget.value.columns
+                columns = budget.condition.columns | budget.value.columns | {*budget.per}
                 scoped = SQL["scoped"].format(
                     value=at(budget.value, now),
                     condition=at(budget.condition, now),
                     exposed=exposed(columns),
+                    # A number in place of the words of a group.
+                    member=f"hash({', '.join(budget.per)})" if budget.per else "0",
                     night=night,
                     wait=wait,
                 )
                 run(scoped)
-                run(SQL["evict"].format(night=night, age=age, budget=budget.max_bytes))
+                group = "PARTITION BY member" if budget.per else ""
+                run(SQL["evict"].format(night=night, age=age, group=group, budget=budget.max_bytes))
         run(SQL["evicted"].format(wait=wait))
         return (
             (f"budgets were looked at every {step} nights, not every night: there are many clips",) if step > 1 else ()

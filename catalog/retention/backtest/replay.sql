@@ -145,9 +145,9 @@ SELECT id, found.bytes, hour_of(night) AS purged, ends AS wanted, uses - nth AS 
 JOIN clips USING (clip) ORDER BY uses DESC, ends - purged, id, ends;
 
 -- name: scoped
--- What a budget weighs in one night: what is in its scope and not condemned already.
+-- What a budget weighs in one night, in each of its groups: what is in its scope and not condemned already.
 CREATE OR REPLACE TEMP TABLE scoped AS
-SELECT k_clip AS clip, k_life AS life, k_created AS created, k_bytes AS bytes, ({value})::DOUBLE AS value FROM (
+SELECT k_clip AS clip, k_life AS life, k_created AS created, k_bytes AS bytes, ({value})::DOUBLE AS value, {member} AS member FROM (
     SELECT clip AS k_clip, life AS k_life, created AS k_created, bytes AS k_bytes{exposed} FROM spans
     WHERE begins <= hour_of({night}) AND ends > hour_of({night}))
 WHERE coalesce({condition}, false)
@@ -155,14 +155,15 @@ WHERE coalesce({condition}, false)
     AND (k_clip, k_life) NOT IN (SELECT (clip, life) FROM evicted);
 
 -- name: evict
--- What has to go so that the rest fits, the least valuable first.
+-- What has to go so that the rest of its group fits, the least valuable first.
 INSERT INTO evicted
 SELECT clip, life, {night} FROM (
-    SELECT clip, life, sum(bytes) OVER (ORDER BY value, created, clip ROWS UNBOUNDED PRECEDING) - bytes AS before
+    SELECT clip, life, member, sum(bytes) OVER ({group} ORDER BY value, created, clip ROWS UNBOUNDED PRECEDING) - bytes AS before
     FROM (FROM scoped WHERE value IS NOT NULL AND NOT isnan(value)) AS worth SEMI JOIN (
         FROM segments WHERE begins <= hour_of({night}) AND ends > hour_of({night}) AND greatest(floor, created + {age}) <= hour_of({night})
     ) AS free USING (clip, life))
-WHERE before < (SELECT sum(bytes) FROM scoped) - {budget};
+JOIN (SELECT member, sum(bytes) - {budget} AS excess FROM scoped GROUP BY member) USING (member)
+WHERE before < excess;
 
 -- name: evicted
 -- What budgets make of it: gone when the grace is over, unless it was used before, or a rule is faster.

@@ -284,6 +284,32 @@ def test_a_budget_weighs_what_it_may_not_take(tmp_path: Path) -> None:
     assert (outcome.purges, outcome.bytes) == (1, 100)
 
 
+def test_a_budget_of_each_group_lets_go_in_the_groups_that_are_too_large_only(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "home")
+    try:
+        ann = [parts.clip(time=START + hour * HOUR, bytes=100) for hour in range(3)]
+        for hour in range(2):
+            parts.clip(actor="bob", time=START + hour * HOUR, bytes=100)
+        for clip in ann:
+            parts.record(AudioAccessed(channel="python", purpose="play"), clip, time=START + 20 * DAY)
+        each = Budget(name="each", max_bytes=200, per=("actor",), value="epoch(created)")
+        asked = Asked(policies=(("each", policy(budgets=(each,))),), until=START + 30 * DAY, baselines=False)
+        outcome = backtest(parts.keeper, asked).policies[0]
+    finally:
+        parts.close()
+    # All five weigh 500: a budget for all of them would take more, and the clips of bob too.
+    assert [(regret.clip, regret.purged) for regret in outcome.worst] == [(ann[0], START + 2 * DAY)]
+    assert {outcome.clips, outcome.bytes} == {1, 100}
+
+
+def test_groups_of_a_trace_are_those_of_its_columns(tmp_path: Path) -> None:
+    lines = [("a", 0, 100), ("b", 1, 100), ("c", 2, 50), ("z", 240, 1)]
+    budget = Budget(name="each", max_bytes=100, per=("bytes",), value="epoch(created)")
+    assert on_trace(tmp_path, lines, policy(budgets=(budget,))).policies[0].bytes == 100
+    with pytest.raises(PolicyError, match="a trace has no voice"):
+        on_trace(tmp_path, lines, policy(budgets=(replace(budget, per=("voice",)),)))
+
+
 def test_the_suggestion_saves_most_with_the_regret_that_is_allowed(tmp_path: Path) -> None:
     lines = [
         (f"{number}", hours, 100) for number in range(20) for hours in (number, number + (5 if number % 2 else 12) * 24)
