@@ -30,6 +30,7 @@ VoxledgerError                 the root of everything that a user may see
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class VoxledgerError(Exception):
@@ -37,12 +38,25 @@ class VoxledgerError(Exception):
 
 
 class SettingsError(VoxledgerError):
-    """A setting is unknown, malformed or out of bounds; `name` is its dotted name, `place` leads to it in its file."""
+    """A setting is unknown, malformed or out of bounds; `name` is its dotted name, `place` leads to it in `file`.
 
-    def __init__(self, message: str, *, name: str | None = None, place: tuple[str | int, ...] = ()) -> None:
+    `at` is line and column of what is not TOML at all.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str | None = None,
+        place: tuple[str | int, ...] = (),
+        file: Path | None = None,
+        at: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__(message)
         self.name = name
         self.place = place
+        self.file = file
+        self.at = at
 
 
 class HomeError(VoxledgerError):

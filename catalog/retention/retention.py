@@ -121,7 +121,7 @@ class Retention:
         except SettingsError as error:
             if file is None or not error.place:
                 raise
-            return None, [misread(error, file)]
+            return None, [misread(error)]
         policy, found = checked(section, self._settings.general.time_zone, written)
         if policy is None:
             return None, found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -62,9 +63,10 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
         ("environment", _from_environment(known, os.environ if environ is None else environ)),
         ("call", _from_call(known, overrides or {})),
     ):
-        for name, value in found.items():
-            values[name] = _read(name, value, known[name], where)
-            origin[name] = variable(name) if where == "environment" else where
+        with _of(home / FILE_NAME if where == FILE_NAME else None):
+            for name, value in found.items():
+                values[name] = _read(name, value, known[name], where)
+                origin[name] = variable(name) if where == "environment" else where
     _add_policy(home, values, origin, known)
     for name, field in known.items():
         if _extra(field).get("unit") == "folder":
@@ -76,14 +78,20 @@ def load(home: Path, *, overrides: Mapping[str, Any] | None = None, environ: Map
     settings = Settings(
         **{section.name: section.type(**sections.get(section.name, {})) for section in msgspec.structs.fields(Settings)}
     )
-    _check(settings)
+    try:
+        _check(settings)
+    except SettingsError as error:
+        if origin.get(error.name or "") == FILE_NAME:
+            error.file = home / FILE_NAME
+        raise
     return Loaded(settings=settings, origin=origin)
 
 
 def read_policy(path: Path, base: Retention) -> Retention:
     """What a file with a section `[retention]` says, and nothing else, on top of `base`. Raises SettingsError."""
     known = names()
-    found = {name: _read(name, value, known[name], str(path)) for name, value in _policy_of(path).items()}
+    with _of(path):
+        found = {name: _read(name, value, known[name], str(path)) for name, value in _policy_of(path).items()}
     return msgspec.structs.replace(base, **{name.partition(".")[2]: value for name, value in found.items()})
 
 
@@ -93,12 +101,23 @@ def _add_policy(home: Path, values: dict[str, Any], origin: dict[str, str], know
     if not named:
         return
     path = home / Path(named).expanduser()
-    for name, value in _policy_of(path).items():
-        if origin[name] == FILE_NAME:
-            raise SettingsError(f"{name} stands in {FILE_NAME} and in {path}; write it into one of them", name=name)
-        if origin[name] == "default":
-            values[name] = _read(name, value, known[name], str(path))
-            origin[name] = named
+    with _of(path):
+        for name, value in _policy_of(path).items():
+            if origin[name] == FILE_NAME:
+                raise SettingsError(f"{name} stands in {FILE_NAME} and in {path}; write it into one of them", name=name)
+            if origin[name] == "default":
+                values[name] = _read(name, value, known[name], str(path))
+                origin[name] = named
+
+
+@contextmanager
+def _of(path: Path | None) -> Iterator[None]:
+    """What is wrong in this block stands in this file."""
+    try:
+        yield
+    except SettingsError as error:
+        error.file = path if error.file is None else error.file
+        raise
 
 
 def _policy_of(path: Path) -> dict[str, Any]:
@@ -125,18 +144,22 @@ def _from_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+        at = re.search(r"at line (\d+), column (\d+)", str(error))
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}", file=path, at=(int(at[1]), int(at[2])) if at else None
+        ) from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+        raise SettingsError(f"{path} cannot be read: {error.strerror}", file=path) from None
     found: dict[str, Any] = {}
-    for section, content in tree.items():
-        if not isinstance(content, dict):
-            raise SettingsError(f"{path}: {section!r} stands outside a section; {_hint(section)}", name=section)
-        for key, value in content.items():
-            name = f"{section}.{key}"
-            if name not in names():
-                raise SettingsError(f"{path}: unknown setting {name!r}; {_hint(name)}", name=name)
-            found[name] = value
+    with _of(path):
+        for section, content in tree.items():
+            if not isinstance(content, dict):
+                raise SettingsError(f"{path}: {section!r} stands outside a section; {_hint(section)}", name=section)
+            for key, value in content.items():
+                name = f"{section}.{key}"
+                if name not in names():
+                    raise SettingsError(f"{path}: unknown setting {name!r}; {_hint(name)}", name=name)
+                found[name] = value
     return found
 
 

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import platform, terminal
 from voxledger.catalog.commands.retention.door import Door
-from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.errors import PolicyError, SettingsError
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 
@@ -36,7 +36,7 @@ class PlanCommands:
     def check(self, file: Path | None = None, /, *, json: bool = False) -> int:
         """Look over the policy: everything that is wrong or doubtful, with line and column. Changes nothing.
 
-        The exit code is 1 when the policy cannot be applied.
+        The exit code is 1 when the policy cannot be applied, or the settings cannot be read.
 
         **Examples**
 
@@ -50,8 +50,13 @@ class PlanCommands:
         json
             Print one JSON document.
         """
-        with self._opened() as door:
-            policy, findings = door.retention.check(file)
+        try:
+            with self._opened() as door:
+                policy, findings = door.retention.check(file)
+        except SettingsError as error:  # what is not read yet is a problem like those of what is
+            from voxledger.catalog.retention.policy.checking import misread
+
+            policy, findings = None, [misread(error)]
         wrong = any(finding.level == "error" for finding in findings)
         if json:
             terminal.print_json(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,14 @@ from voxledger.catalog.settings import Retention
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong (`error`) or doubtful (`warning`), and where it stands when that is known."""
+    """One thing that is wrong (`error`) or doubtful (`warning`), and where it stands when that is known.
+
+    The message names thing, cause and remedy. `name` leads to the setting, such as `retention.rules[0].match`.
+    """
 
     level: str
     message: str
+    name: str | None = None
     file: str | None = None
     line: int | None = None
     column: int | None = None
@@ -40,19 +45,35 @@ def found(message: str, level: str, policy: Policy, file: Path | None) -> Findin
     for kind, words, names in named:
         for number, name in enumerate(names):
             if message.startswith(f"{words} {name!r} "):
-                return _placed(level, message, file, locate(text, ("retention", kind, number, "name")))
-    return _placed(level, message, file, None)
+                return _placed(level, message, file, ("retention", kind, number, "name"), text)
+    return _placed(level, message, file)
 
 
-def misread(error: SettingsError, file: Path) -> Finding:
-    """A record of the policy that is no record as it should be."""
-    return _placed("error", str(error), file, locate(file.read_text(encoding="utf-8"), error.place))
+def misread(error: SettingsError) -> Finding:
+    """Settings that are none as they should be, down to a file that is no TOML."""
+    file = error.file
+    text = ""
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # then that is what is wrong
+        text = file.read_text(encoding="utf-8") if file is not None else ""
+    place = error.place or tuple(error.name.split(".") if error.name else ())
+    finding = _placed("error", str(error), file, place, text)
+    return msgspec.structs.replace(finding, line=error.at[0], column=error.at[1]) if error.at else finding
 
 
 def _found(problem: Problem, file: Path | None, text: str) -> Finding:
-    return _placed("error", problem.message, file, locate(text, ("retention", *problem.place), problem.offset))
+    return _placed("error", problem.message, file, ("retention", *problem.place), text, problem.offset)
 
 
-def _placed(level: str, message: str, file: Path | None, at: tuple[int, int] | None) -> Finding:
-    line, column = at or (None, None)
-    return Finding(level=level, message=message, file=str(file) if file else None, line=line, column=column)
+def _placed(
+    level: str,
+    message: str,
+    file: Path | None,
+    place: tuple[str | int, ...] = (),
+    text: str = "",
+    offset: int | None = None,
+) -> Finding:
+    line, column = (locate(text, place, offset) if place else None) or (None, None)
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+    return Finding(
+        level=level, message=message, name=name or None, file=str(file) if file else None, line=line, column=column
+    )

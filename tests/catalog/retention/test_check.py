@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import pytest
 from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.retention.policy.locating import locate
 from voxledger.catalog.settings import KeepRule
+from voxledger.cli import main
 
 if TYPE_CHECKING:
     from conftest import World
@@ -124,3 +126,48 @@ def test_a_file_is_checked_for_itself(world: World) -> None:
     policy, findings = world.retention(keep=(KeepRule(name="home's", rated=5),)).check(file)
     assert policy is not None
     assert (len(policy.rules), policy.keep, findings) == (1, (), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "at", "said"),
+    [
+        ("[retention\n", None, (1, 11), "is not valid TOML"),
+        ('[retention]\n[[retention.rules]]\nname = "a"\nkeep_for = "soon"\n', "retention.rules[0].keep_for", (4, 12), "no time span"),
+        ('[retention]\nkeep_forever = true\n', "retention.keep_forever", (2, 16), "unknown setting"),
+        ('[general]\ntime_zone = "Mars"\n', "general.time_zone", (2, 13), "no IANA time zone"),
+        (
+            '[retention]\n[[retention.rules]]\nname = "a"\nmatch = "playz = 0"\nkeep_for = "1d"\n', "retention.rules[0].match",
+            (4, 10), "did you mean plays?",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("own", [False, True])
+def test_settings_that_cannot_be_read_are_told_in_json_like_any_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, name: str, at: tuple[int, int], said: str, own: bool
+) -> None:
+    file = tmp_path / "voxledger.toml"
+    if own and "general" not in text:
+        file.write_text('[retention]\npolicy = "own.toml"\n')
+        file = tmp_path / "own.toml"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["--home", str(tmp_path), "retention", "check", "--json"])
+    assert ended.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    [found] = told["findings"]
+    assert (told["valid"], told["policy"], found["level"]) == (False, None, "error")
+    assert (found["name"], found["line"], found["column"], found["file"]) == (name, *at, str(file))
+    assert said in found["message"]
+
+
+def test_a_policy_that_is_not_there_is_told_in_json_and_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for json_too in (True, False):
+        with pytest.raises(SystemExit) as ended:
+            main(
+                ["--home", str(tmp_path), "retention", "check", str(tmp_path / "nowhere.toml"), *["--json"][:json_too]]
+            )
+        assert ended.value.code == 1
+        out = capsys.readouterr().out
+        assert "is not there" in (json.loads(out)["findings"][0]["message"] if json_too else " ".join(out.split()))
