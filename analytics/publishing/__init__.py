@@ -1,0 +1,1 @@
+"""Publishing: a report goes to each channel once: folder, bucket, mail, webhook."""
