@@ -13,7 +13,7 @@ from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import ClipNotFound
 from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.queries import load
-from voxledger.catalog.retention.explaining.life import Label, Row, happened, made, said
+from voxledger.catalog.retention.explaining.life import Label, Row, told
 from voxledger.catalog.retention.explaining.verdict import doubtful, rules, saving, verdict
 from voxledger.catalog.retention.holds import Holds
 from voxledger.catalog.retention.planning.planner import aware, one
@@ -93,12 +93,12 @@ def explain(
         under = holds.of(reading, identity, present)
         unknown = doubt(reading, present)
         decided = one(reading, policy, present, identity, blind=unknown is not None)
-    told = [made(clip), *said(clip, under, label, present), *happened(clip, marks, purges, policy)]
+    life = told(clip, under, marks, purges, label, policy, present)
     held = _held(clip, under, label)
     if decided.is_empty():
         return Explanation(
             clip=identity, state=clip["state"], decision=None, cause=None, decides=None, goes=None, rules=(), keep=(),
-            held=held, unknown=None, sentences=(*told, _return(clip)),
+            held=held, unknown=None, sentences=(*life, _return(clip)),
         )  # fmt: skip
     row = explained(decided, policy, present).to_dicts()[0]
     cause, by = str(decided["cause"][0]), decided["by"][0]
@@ -127,7 +127,7 @@ def explain(
         held=held,
         unknown=unknown,
         sentences=(
-            *told, *rules(fits, keeping), *doubtful(unknown), *verdict(row, cause, policy, clip),
+            *life, *rules(fits, keeping), *doubtful(unknown), *verdict(row, cause, policy, clip),
             *saving(row["decision"], cause, fits, idle),
         ),
     )  # fmt: skip

@@ -5,7 +5,10 @@ SELECT id::VARCHAR FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), $en
 -- name: clip
 -- What is known of a clip.
 SELECT id::VARCHAR AS id, created, actor, session, name, voice, engine, language, emotion, adopted, bytes, key, plays, reuses, last_used,
-    rating, ratings, CASE WHEN pinned_until IS NULL THEN pinned ELSE pinned_until > $now END AS pinned, pin_reason, pinned_until,
+    rating, ratings, coalesce((SELECT max(time) FROM ratings WHERE clip = $clip::UUID), created) AS rated,
+    coalesce((SELECT time FROM events WHERE position = (
+        SELECT max(position) FROM changes WHERE clip = $clip::UUID AND kind = 'ClipPinned')), created) AS pinned_at,
+    CASE WHEN pinned_until IS NULL THEN pinned ELSE pinned_until > $now END AS pinned, pin_reason, pinned_until,
     pinned_by, state, mark_plan, mark_rule, delete_after, purge_started, purged, restored
 FROM clips WHERE id = $clip::UUID;
 

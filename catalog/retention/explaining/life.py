@@ -10,6 +10,8 @@ from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.policy import WITHDRAWN
 
 Row: TypeAlias = Mapping[str, Any]
+Step: TypeAlias = tuple[datetime, str]
+"""Something that happened, and when."""
 Label: TypeAlias = Callable[[str | None], str | None]
 """The name behind an opaque id; None when it was erased."""
 _MOST = 3
@@ -33,8 +35,26 @@ _SOURCES = {
 }
 
 
-def made(clip: Row) -> str:
-    """How it came to be, and how it was used."""
+def told(
+    clip: Row,
+    holds: Sequence[Row],
+    marks: Sequence[Row],
+    purges: Sequence[Row],
+    label: Label,
+    policy: Policy,
+    now: datetime,
+) -> list[str]:
+    """Its life up to now, in order of time; the making is the first and how its audio stands the last."""
+    steps = [*_used(clip), *_said(clip, holds, label, now), *_happened(clip, marks, purges, policy)]
+    steps.sort(key=lambda step: step[0])  # what has the same time stays in this order
+    sentences = [_made(clip), *(sentence for _, sentence in steps)]
+    if not clip["delete_after"] and not clip["purge_started"] and not clip["purged"]:
+        sentences.append(f"Its audio is {clip['state']}.")
+    return sentences
+
+
+def _made(clip: Row) -> str:
+    """How it came to be."""
     name = f" ({clip['name']})" if clip["name"] else ""
     how = "was found" if clip["adopted"] else "was made"
     by = f" for {clip['actor']}" if clip["actor"] else ""
@@ -42,63 +62,74 @@ def made(clip: Row) -> str:
     engine = f" with {clip['engine']}" if clip["engine"] and not clip["adopted"] else ""
     emotion = f", {clip['emotion']}" if clip["emotion"] else ""
     begun = f"Clip {clip['id'][-8:]}{name} {how} on {date(clip['created'])}{by}{engine}{voice}{emotion}"
-    if not clip["plays"] and not clip["reuses"]:
-        return f"{begun}, and has not been played, fetched or asked for since."
+    unused = "" if clip["plays"] or clip["reuses"] else ", and has not been played, fetched or asked for since"
+    return f"{begun}{unused}."
+
+
+def _used(clip: Row) -> Iterator[Step]:
+    """How it was used, at the time of the last use."""
     uses = [f"was played, fetched or linked {times(clip['plays'])}"] if clip["plays"] else []
     uses += [f"answered a later request {times(clip['reuses'])}"] if clip["reuses"] else []
-    return f"{begun}. It {' and '.join(uses)}, last on {date(clip['last_used'])}."
+    if uses:
+        yield clip["last_used"], f"It {' and '.join(uses)}, last on {date(clip['last_used'])}."
 
 
-def said(clip: Row, holds: Sequence[Row], label: Label, now: datetime) -> Iterator[str]:
+def _said(clip: Row, holds: Sequence[Row], label: Label, now: datetime) -> Iterator[Step]:
     """What people said of it: ratings, pins and holds."""
     if clip["ratings"]:
         often = "" if clip["ratings"] == 1 else f", the last of {clip['ratings']:,} ratings"
-        yield f"It is rated {clip['rating']} of 5{often}."
+        yield clip["rated"], f"It was rated {clip['rating']} of 5 on {date(clip['rated'])}{often}."
     if clip["pinned"]:
+        pin = f"{_who(label(clip['pinned_by']))} pinned it on {date(clip['pinned_at'])}"
         until = f" until {date(clip['pinned_until'])}" if clip["pinned_until"] else ""
-        yield f"{_who(label(clip['pinned_by']))} pinned it{until}{_because(clip['pin_reason'])}."
+        yield clip["pinned_at"], f"{pin}{until}{_because(clip['pin_reason'])}."
     elif clip["pinned_until"]:
-        yield f"The pin of {_whom(label(clip['pinned_by']))} ended on {date(clip['pinned_until'])}."
+        yield (
+            clip["pinned_until"],
+            f"The pin of {_whom(label(clip['pinned_by']))} ended on {date(clip['pinned_until'])}.",
+        )
     for hold in holds:
         if hold["stands"]:
-            yield _standing(hold, now)
+            yield hold["placed"], _standing(hold, now)
     over = [hold for hold in holds if not hold["stands"]]
     for hold in over[-_MOST:]:
+        whose = f"The {_kind(hold)} {hold['hold']} of {_whom(hold['owner'])}"
         if hold["released"]:
-            how = f"was released on {date(hold['released'])} by {_whom(hold['ended_by'])}{_because(hold['release_reason'])}"
+            by = f"by {_whom(hold['ended_by'])}{_because(hold['release_reason'])}"
+            yield hold["released"], f"{whose} was released on {date(hold['released'])} {by}."
         else:
-            how = f"ended on {date(hold['until'])}"
-        yield f"The {_kind(hold)} {hold['hold']} of {_whom(hold['owner'])} {how}."
+            yield hold["until"], f"{whose} ended on {date(hold['until'])}."
 
 
-def happened(clip: Row, marks: Sequence[Row], purges: Sequence[Row], policy: Policy) -> Iterator[str]:
+def _happened(clip: Row, marks: Sequence[Row], purges: Sequence[Row], policy: Policy) -> Iterator[Step]:
     """What retention did with it, up to where it stands now."""
     taken_back = [mark for mark in marks if mark["ended"] and mark["ending"] != "purge"]
     for mark in taken_back[-_MOST:]:
         why = _ENDINGS.get(mark["ending"] or "", "for a reason that is not known")
-        yield (
-            f"It was marked on {date(mark['marked'])} because of {_rule(mark, policy)}; the mark ended on {date(mark['ended'])}:"
-            f" {why}."
-        )
+        yield mark["marked"], f"It was marked on {date(mark['marked'])} because of {_rule(mark, policy)}."
+        yield mark["ended"], f"That mark ended on {date(mark['ended'])}: {why}."
     for purge in [purge for purge in purges if purge["restored"]][-_MOST:]:
+        gone = "Its audio was deleted" if purge["purged"] else "Its deletion began"
+        when = purge["purged"] or purge["started"]
+        yield when, f"{gone} on {date(when)} because of {_rule(purge, policy)}."
         source = _SOURCES.get(purge["restored_from"] or "", "")
-        gone = f"Its audio was deleted on {date(purge['purged'])}" if purge["purged"] else "Its deletion had begun"
-        yield (
-            f"{gone} because of {_rule(purge, policy)}; it came back on {date(purge['restored'])} {source}".rstrip()
-            + "."
-        )
+        yield purge["restored"], f"It came back on {date(purge['restored'])} {source}".rstrip() + "."
     marked = {"plan": clip["mark_plan"], "rule": clip["mark_rule"]}
     if clip["purged"]:
-        yield f"Its audio was deleted on {date(clip['purged'])} because of {_rule(marked, policy)}."
-        yield from _proof(clip, purges[-1] if purges else None)
+        yield clip["purged"], f"Its audio was deleted on {date(clip['purged'])} because of {_rule(marked, policy)}."
+        for sentence in _proof(clip, purges[-1] if purges else None):
+            yield clip["purged"], sentence
     elif clip["purge_started"]:
-        yield f"Its deletion began on {date(clip['purge_started'])} because of {_rule(marked, policy)}."
+        begun = clip["purge_started"]
+        yield begun, f"Its deletion began on {date(begun)} because of {_rule(marked, policy)}."
         if purges and purges[-1]["failures"]:
-            yield f"It failed {times(purges[-1]['failures'])} so far ({purges[-1]['failure']})."
+            yield begun, f"It failed {times(purges[-1]['failures'])} so far ({purges[-1]['failure']})."
     elif clip["delete_after"]:
-        yield f"It is marked because of {_rule(marked, policy)}; its grace ends on {date(clip['delete_after'])}."
-    else:
-        yield f"Its audio is {clip['state']}."
+        since, ends = marks[-1]["marked"], clip["delete_after"]
+        yield (
+            since,
+            f"It is marked since {date(since)} because of {_rule(marked, policy)}; its grace ends on {date(ends)}.",
+        )
 
 
 def _proof(clip: Row, purge: Row | None) -> Iterator[str]:

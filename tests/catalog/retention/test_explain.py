@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from voxledger.catalog.errors import ClipNotFound
-from voxledger.catalog.events import ClipPinned, ClipRated
+from voxledger.catalog.events import (
+    AudioAccessed,
+    ClipMarked,
+    ClipPinned,
+    ClipPurged,
+    ClipRated,
+    ClipRestored,
+    ClipUnmarked,
+    HoldPlaced,
+    HoldReleased,
+    PurgeStarted,
+)
 from voxledger.catalog.objects.elsewhere import Elsewhere, note
 from voxledger.catalog.settings import Budget, ExpireRule, KeepRule
 
@@ -59,7 +70,7 @@ def test_the_whole_way_of_a_clip(world: World) -> None:
     retention = world.retention(ALL)
     assert "Its time is over: the next run marks it, and it goes 7d after that." in told(world, clip, ALL)
     retention.apply(now=world.now)
-    assert "It is marked because of rule 'all'" in told(world, clip, ALL)
+    assert f"It is marked since {world.now:%Y-%m-%d %H:%M} UTC because of rule 'all'" in told(world, clip, ALL)
     assert "It goes at the first run after" in told(world, clip, ALL)
     assert "Its grace is over: the next run deletes it." in told(world, clip, ALL, after=8 * DAY)
     assert "The next run takes the mark back (no rule matches)." in told(world, clip, SCRATCH)
@@ -100,8 +111,9 @@ def test_what_people_said_of_it_is_told_with_their_reasons(world: World) -> None
     text = told(world, clip, ALL)
     assert f"Clip {clip[-8:]} (tide) was made on" in text
     assert "for ann with espeak in the voice bob, sad" in text
-    assert "It is rated 4 of 5." in text
-    assert f"ann pinned it until {world.now + DAY:%Y-%m-%d %H:%M} UTC (on air)." in text
+    assert "It was rated 4 of 5 on" in text
+    assert f"ann pinned it on {world.now:%Y-%m-%d}" in text
+    assert f" until {world.now + DAY:%Y-%m-%d %H:%M} UTC (on air)." in text
     assert f"voxledger put it under the hold {hold.id} on" in text
     assert f"(not heard) until {world.now + 2 * DAY:%Y-%m-%d %H:%M} UTC." in text
     assert f"(case 7); somebody has to look at it again by {world.now + 5 * DAY:%Y-%m-%d %H:%M} UTC." in text
@@ -131,8 +143,40 @@ def test_marks_that_were_taken_back_are_told_with_their_reasons(world: World) ->
     plan = retention.apply(now=world.now).plan
     retention.undo(plan)
     text = told(world, clip, ALL)
-    assert f"because of rule 'all' (plan {plan}); the mark ended on" in text
+    assert f"because of rule 'all' (plan {plan}). That mark ended on" in text
     assert ": the plan was undone." in text
+
+
+def test_a_life_is_told_in_the_order_in_which_it_happened(world: World) -> None:
+    def at(days: int) -> str:
+        return f"{world.now - days * DAY:%Y-%m-%d %H:%M} UTC"
+
+    clip = world.clip(age=100 * DAY)
+    ann, retention = world.recorder.vault.actor("ann"), world.retention(ALL)
+    for days, fact in (
+        (90, ClipRated(rating=4)),
+        (80, ClipMarked(plan="p1", rule="all", delete_after=world.now - 73 * DAY)),
+        (75, ClipPinned(reason="on air")),
+        (74, ClipUnmarked(plan="p1", reason="pinned")),
+        (60, HoldPlaced(hold="aaaa", kind="ordinary", until=None, review=None, reason="wait")),
+        (50, HoldReleased(hold="aaaa", kind="ordinary", reason="heard")),
+        (40, PurgeStarted(plan="p2", rule="all", bucket="b")),
+        (39, ClipPurged(plan="p2", rule="all", bucket="b", bytes=5, answer="Deleted")),
+        (30, ClipRestored(bucket="b", source="backup", plan="p2", bytes=5, key="k")),
+        (20, AudioAccessed(channel="python", purpose="play")),
+        (10, ClipMarked(plan="p3", rule="all", delete_after=world.now - 3 * DAY)),
+    ):
+        world.recorder.journal.emit(world.recorder.draft(fact, subject=clip, actor=ann, time=world.now - days * DAY))
+    sentences = retention.explain(clip, now=world.now).sentences
+    begins = (
+        "Clip", f"It was rated 4 of 5 on {at(90)}", f"It was marked on {at(80)}", f"ann pinned it on {at(75)} (on air)",
+        f"That mark ended on {at(74)}: it was pinned", f"The hold aaaa of ann was released on {at(50)}",
+        f"Its audio was deleted on {at(39)}", f"It came back on {at(30)} from a backup", "It was played, fetched or linked once, last",
+        f"It is marked since {at(10)}", "Rule 'all'",
+    )  # fmt: skip
+    assert [sentence.startswith(begin) for sentence, begin in zip(sentences, begins, strict=False)] == [True] * len(
+        begins
+    )
 
 
 def test_keep_rules_that_protect_and_that_would_are_told(world: World) -> None:
@@ -158,7 +202,7 @@ def test_a_budget_that_is_exceeded_is_told(world: World) -> None:
     assert (found.decision, found.cause, found.decides) == ("mark", "over budget", "small")
     assert "room in the budget" in found.sentences[-1]
     retention.apply(now=world.now)
-    assert "It is marked because of budget 'small'" in " ".join(retention.explain(clip, now=world.now))
+    assert "because of budget 'small'" in " ".join(retention.explain(clip, now=world.now))
 
 
 @pytest.mark.parametrize("reference", ["", "xyz", "12", "00000000", "0" * 40])
