@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.retention.policy.compiling import Problem, compiled
 from voxledger.catalog.retention.policy.locating import locate
-from voxledger.catalog.retention.policy.policy import Policy, Problem, compiled
+from voxledger.catalog.retention.policy.policy import Policy
 from voxledger.catalog.settings import Retention
 
 
