@@ -193,19 +193,24 @@ def _print_keep(plan: Plan) -> None:
 
 
 def _print_budgets(plan: Plan) -> None:
+    from voxledger.catalog.retention.planning.page import money  # brings Polars, like the plan itself
+
     if not plan.budgets:
         return
     made = terminal.table("", "budget", "limit", "holds", "goes", "lacks", right=("limit", "holds", "goes", "lacks"))
-    for budget in plan.budgets:
-        lacks = f"[red]{terminal.size(budget.lacks)}[/]" if budget.lacks else "–"
-        limit = terminal.size(budget.limit) + (" each" if budget.groups is not None else "")
-        made.add_row(
-            terminal.text(budget.name),
-            limit,
-            terminal.size(budget.stands),
-            terminal.size(budget.goes),
-            lacks,
+    for budget, given in zip(plan.budgets, plan.policy.budgets, strict=True):
+        limit, stands, goes, lacks = (
+            terminal.size(amount)
+            if given.max_cost_micro is None
+            else money(plan.policy.cost_micro(amount), plan.policy.currency)
+            for amount in (budget.limit, budget.stands, budget.goes, budget.lacks)
         )
+        if given.max_cost_micro is not None:
+            limit = money(given.max_cost_micro, plan.policy.currency)
+        each = " each" if budget.groups is not None else ""
+        told = terminal.text(lacks if budget.lacks else "–")
+        told.stylize("red" if budget.lacks else "")
+        made.add_row(*map(terminal.text, (budget.name, limit + each, stands, goes)), told)
     terminal.console.print(made)
 
 

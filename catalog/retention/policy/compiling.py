@@ -196,19 +196,22 @@ def _keep(rule: settings.KeepRule, _number: int) -> KeepRule:
 def _budget(budget: settings.Budget, number: int, price_micro: int) -> Budget:
     name = budget_name(budget, number)
     what = f"budget {name!r}"
-    limits = [budget.max_bytes] if budget.max_bytes else []
+    limit, in_money = budget.max_bytes, False
     if budget.max_cost:
         if not price_micro:
             raise _Wrong(f"{what} has max_cost, but retention.price_per_gb_month is 0", "max_cost")
-        limits.append(int(budget.max_cost * 1e6 * 1e9 / price_micro))
-    if not limits:
+        affordable = int(budget.max_cost * 1e6 * 1e9 / price_micro)
+        in_money = not limit or affordable < limit
+        limit = affordable if in_money else limit
+    if not limit:
         raise _Wrong(f"{what} has no limit; give it max_bytes or max_cost", "name")
     return Budget(
         name=name,
         words=_scope_words(budget) + (f", for each {' and '.join(budget.per)}" if budget.per else ""),
         condition=_condition(what, budget, []) or boolean("true"),
         per=_per(what, "per", budget.per),
-        max_bytes=min(limits),
+        max_bytes=limit,
+        max_cost_micro=round(budget.max_cost * 1e6) if in_money else None,
         value=_checked(what, "value", budget.value or VALUE, numeric),
         allow_unseen=budget.allow_unseen,
     )

@@ -71,12 +71,16 @@ class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What the clips that match may weigh together, in bytes, in each group if `per` names columns; the lowest `value` goes first."""
+    """What the clips that match may weigh together, in bytes, in each group if `per` names columns; the lowest `value` goes first.
+
+    `max_cost_micro` is the same limit in millionths of the currency for 30 days, where it was given in money.
+    """
 
     name: str
     words: str
     condition: Expression
     max_bytes: int
+    max_cost_micro: int | None = None
     value: Expression
     per: tuple[str, ...] = ()
     allow_unseen: bool = False

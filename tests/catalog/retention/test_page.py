@@ -3,6 +3,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
+from voxledger.catalog.commands.retention.planning import print_plan
 from voxledger.catalog.settings import Budget, ExpireRule, KeepRule, Newest
 
 if TYPE_CHECKING:
@@ -31,6 +34,22 @@ def test_a_plan_is_a_page_that_names_rules_budgets_and_the_largest_clips_first(w
     assert sorted(sizes) == sorted(shown)
     assert "<script" not in html
     assert "src=" not in html
+
+
+def test_a_budget_in_money_is_shown_in_money(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(4):
+        world.clip(bytes=10**9)
+    money = Budget(name="money", match="all", max_cost=5.0)
+    room = Budget(name="room", match="all", max_bytes=3_000_000_000, max_cost=50.0)
+    retention = world.retention(budgets=(money, room), price_per_gb_month=2.0, currency="EUR")
+    plan = retention.plan(now=world.now)
+    print_plan(plan, every=False, limit=5)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["money", "5.00", "EUR", "8.00", "EUR", "4.00", "EUR", "–"] in rows
+    # The tighter one of two limits is the one that is told.
+    assert ["room", "3.0", "GB", "2.0", "GB", "0", "B", "–"] in rows
+    cells = re.findall(r">([^<>]+)</td>", retention.page(plan))
+    assert [cells[cells.index("5.00 EUR") + step] for step in range(4)] == ["5.00 EUR", "8.00 EUR", "4.00 EUR", "–"]
 
 
 def test_an_empty_home_has_a_page_that_says_what_is_missing(world: World) -> None:
