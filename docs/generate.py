@@ -21,7 +21,6 @@ from voxledger.catalog.journal import Journal
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.projections import RELATIONS
 from voxledger.catalog.recorder import Recorder
-from voxledger.catalog.settings import sections
 from voxledger.catalog.vault import Vault
 from voxledger.cli import build
 
@@ -76,9 +75,10 @@ def sql_page() -> str:
 
 def settings_page() -> str:
     """Every setting with its default, its variable and what it means."""
-    tree = ast.parse(inspect.getsource(sections))
+    modules = {inspect.getmodule(section.type): None for section in msgspec.structs.fields(settings.Settings)}
+    trees = [ast.parse(inspect.getsource(module)) for module in modules if module]
     described: dict[tuple[str, str], str] = {}
-    for section in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+    for section in (node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)):
         for here, after in zip(section.body, section.body[1:], strict=False):
             if (
                 isinstance(here, ast.AnnAssign)

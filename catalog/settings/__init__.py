@@ -1,6 +1,7 @@
 """Settings: declared once, read from the call, the environment and `voxledger.toml`, each value with its origin."""
 
 from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, read_policy, variable
+from voxledger.catalog.settings.reports import Mail, Report, Webhook
 from voxledger.catalog.settings.sections import (
     Backup,
     Best,
@@ -15,7 +16,6 @@ from voxledger.catalog.settings.sections import (
     Newest,
     Remote,
     RemoteField,
-    Report,
     Retention,
     Schedule,
     Settings,
@@ -36,6 +36,7 @@ __all__ = [
     "IndexTts",
     "KeepRule",
     "Loaded",
+    "Mail",
     "Mixpanel",
     "Models",
     "Newest",
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "Store",
     "Synth",
+    "Webhook",
     "format_span",
     "is_secret",
     "load",

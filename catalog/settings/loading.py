@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.settings.reports import check_channels
 from voxledger.catalog.settings.sections import Retention, Settings
 from voxledger.catalog.settings.units import parse_size, parse_span
 
@@ -278,6 +279,7 @@ def _check(settings: Settings) -> None:
             )
     _check_endpoint("store", settings.store.endpoint)
     _check_endpoint("backup", settings.backup.endpoint)
+    check_channels(settings.mail, settings.webhook)
     if 0 < settings.retention.backstop < _DAY:
         raise SettingsError(
             f"retention.backstop = {settings.retention.backstop:g} s is less than a day, the shortest span of a lifecycle"

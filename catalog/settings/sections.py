@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-Rank = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Count = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-Size = Annotated[int, msgspec.Meta(ge=0, le=2**62, extra={"unit": "bytes"})]
-Span = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400.0, extra={"unit": "seconds"})]
-Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
-InHome = Annotated[str, msgspec.Meta(extra={"unit": "folder"})]
-"""A folder; one that is not absolute lies in HOME."""
+from voxledger.catalog.settings.kinds import Count, InHome, Positive, Rank, Secret, Section, Size, Span
+from voxledger.catalog.settings.reports import Mail, Report, Webhook
+
 RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector", "emo_audio", "emo_text"]
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    def __repr__(self) -> str:
-        """Secrets never show: settings are printed in tracebacks and by debuggers."""
-        shown = {
-            field.name: "(set)" if _is_secret(field.type) and getattr(self, field.name) else getattr(self, field.name)
-            for field in msgspec.structs.fields(self)
-        }
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
-
-
-def _is_secret(kind: Any) -> bool:
-    metas = [meta for meta in getattr(kind, "__metadata__", ()) if isinstance(meta, msgspec.Meta)]
-    return any((meta.extra or {}).get("secret") for meta in metas)
-
-
-class General(_Section, frozen=True, kw_only=True):
+class General(Section, frozen=True, kw_only=True):
     """What concerns the whole installation."""
 
     actor: str = ""
@@ -45,7 +25,7 @@ class General(_Section, frozen=True, kw_only=True):
     """Whether the spoken text is kept (sealed). Without it only its length and keyed hash are recorded."""
 
 
-class Synth(_Section, frozen=True, kw_only=True):
+class Synth(Section, frozen=True, kw_only=True):
     """How clips are made."""
 
     engine: str = "espeak"
@@ -70,7 +50,7 @@ class Synth(_Section, frozen=True, kw_only=True):
     """A sentence that was not used for this long leaves that cache; never longer than a clip is kept at least."""
 
 
-class Remote(_Section, frozen=True, kw_only=True):
+class Remote(Section, frozen=True, kw_only=True):
     """The engine `remote`: any server that answers `POST /v1/audio/speech`, OpenAI's or one of your own."""
 
     url: str = ""
@@ -109,7 +89,7 @@ class Remote(_Section, frozen=True, kw_only=True):
     """Time limit of one request with all its repetitions."""
 
 
-class IndexTts(_Section, frozen=True, kw_only=True):
+class IndexTts(Section, frozen=True, kw_only=True):
     """The engine `indextts`: IndexTTS-2.5 in worker processes, one a device."""
 
     model: str = ""
@@ -139,7 +119,7 @@ class IndexTts(_Section, frozen=True, kw_only=True):
     """Folder for the logs of the workers and the hashes of the checkpoint; a relative one lies in HOME."""
 
 
-class Store(_Section, frozen=True, kw_only=True):
+class Store(Section, frozen=True, kw_only=True):
     """The S3 store. Without an endpoint the embedded one serves HOME/store."""
 
     endpoint: str = ""
@@ -179,7 +159,7 @@ class Store(_Section, frozen=True, kw_only=True):
     """The embedded store stops after this long without a user."""
 
 
-class Cache(_Section, frozen=True, kw_only=True):
+class Cache(Section, frozen=True, kw_only=True):
     """Local copies of clips, in HOME/cache."""
 
     max_bytes: Size = 0
@@ -189,7 +169,7 @@ class Cache(_Section, frozen=True, kw_only=True):
     """A copy that was used within this time stays, whatever the limit."""
 
 
-class Models(_Section, frozen=True, kw_only=True):
+class Models(Section, frozen=True, kw_only=True):
     """Model versions: where they lie on this machine, and how they come here."""
 
     folder: InHome = "models"
@@ -200,7 +180,7 @@ class Models(_Section, frozen=True, kw_only=True):
     """`models gc` leaves alone what came into the store, or was removed there, within this time."""
 
 
-class Backup(_Section, frozen=True, kw_only=True):
+class Backup(Section, frozen=True, kw_only=True):
     """Backups: where they go, what seals them, which are kept."""
 
     key: Secret = ""
@@ -225,7 +205,7 @@ class Backup(_Section, frozen=True, kw_only=True):
     """The newest backup of each of so many months that have one."""
 
 
-class Mixpanel(_Section, frozen=True, kw_only=True):
+class Mixpanel(Section, frozen=True, kw_only=True):
     """Delivery to Mixpanel. Without a token events wait."""
 
     token: Secret = ""
@@ -246,7 +226,7 @@ class Mixpanel(_Section, frozen=True, kw_only=True):
     """Time limit of one request."""
 
 
-class _Scope(_Section, frozen=True, kw_only=True):
+class _Scope(Section, frozen=True, kw_only=True):
     """Which clips: all conditions that are given must hold."""
 
     match: str = ""
@@ -274,7 +254,7 @@ class ExpireRule(_Scope, frozen=True, kw_only=True):
     """How long a clip stays after it was last used."""
 
 
-class Newest(_Section, frozen=True, kw_only=True):
+class Newest(Section, frozen=True, kw_only=True):
     """The newest clips, those that were made last."""
 
     n: Rank
@@ -283,7 +263,7 @@ class Newest(_Section, frozen=True, kw_only=True):
     """Of each group that has the same values in these columns; empty = of all."""
 
 
-class Best(_Section, frozen=True, kw_only=True):
+class Best(Section, frozen=True, kw_only=True):
     """The best clips, those that come first in an order."""
 
     n: Rank
@@ -326,7 +306,7 @@ class Budget(_Scope, frozen=True, kw_only=True):
     """What a clip is worth, a number made of its columns; empty = uses and rating, halved every 30 days without a use, per byte."""
 
 
-class Retention(_Section, frozen=True, kw_only=True):
+class Retention(Section, frozen=True, kw_only=True):
     """Which audio may go, and how slowly."""
 
     policy: str = ""
@@ -369,16 +349,7 @@ class Retention(_Section, frozen=True, kw_only=True):
     """Budgets, `[[retention.budgets]]`: what clips may weigh or cost together."""
 
 
-class Report(_Section, frozen=True, kw_only=True):
-    """The weekly report."""
-
-    samples: Annotated[int, msgspec.Meta(ge=0, le=50)] = 8
-    """Playable clips in the page."""
-    folder: str = ""
-    """Where scheduled reports are written; empty = HOME/reports."""
-
-
-class Schedule(_Section, frozen=True, kw_only=True):
+class Schedule(Section, frozen=True, kw_only=True):
     """How often a serving process looks for work."""
 
     drain: Span = 1.0
@@ -387,13 +358,15 @@ class Schedule(_Section, frozen=True, kw_only=True):
     """Between two looks at what waits for Mixpanel."""
     report: Span = 600.0
     """Between two looks for closed weeks without a report."""
+    send: Span = 15.0
+    """Between two looks at what reports wait for their channels."""
     search: Span = 5.0
     """Between two looks for events that the search index lacks."""
     publish: Span = 86400.0
     """Between two heads of the chain that are put into the store, where the owner of HOME cannot change them."""
 
 
-class Settings(_Section, frozen=True, kw_only=True):
+class Settings(Section, frozen=True, kw_only=True):
     """All settings of one HOME."""
 
     general: General = General()
@@ -407,4 +380,6 @@ class Settings(_Section, frozen=True, kw_only=True):
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
     report: Report = Report()
+    mail: Mail = Mail()
+    webhook: Webhook = Webhook()
     schedule: Schedule = Schedule()

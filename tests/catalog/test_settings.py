@@ -43,6 +43,13 @@ def test_the_call_wins_over_the_environment_over_the_file_over_the_default(tmp_p
         ({"store.key": "{clip}/{secret}"}, "must hold {clip}"),
         ({"store.endpoint": "localhost"}, "is no URL"),
         ({"mixpanel.region": "moon"}, "mixpanel.region"),
+        ({"mail.to": ["ann"], "mail.host": "h"}, "mail.to: 'ann' is no address"),
+        ({"mail.to": ["ann@x.org\nBcc: all@x.org"], "mail.host": "h"}, "is no address"),
+        ({"mail.to": ["ann@x.org"]}, "mail.host names no server"),
+        ({"mail.password": "x"}, "mail.user says nobody"),
+        ({"mail.user": "ann", "mail.security": "none"}, "in the open"),
+        ({"webhook.url": "hooks.example.org"}, "webhook.url is no URL"),
+        ({"webhook.link": "8d"}, "longer than 7d"),
         ({"retention.rules": [{"name": "x"}]}, "keep_for"),
         ({"retention.rules": [{"name": "x", "keep_for": "3d", "colour": "red"}]}, "colour"),
     ],
@@ -73,22 +80,25 @@ def test_a_misspelt_variable_is_not_ignored(tmp_path: Path) -> None:
 
 
 def test_a_wrong_secret_is_never_repeated(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError) as caught:
-        load(tmp_path, overrides={"store.secret_key": ["hunter2"]}, environ={})
-    assert "hunter2" not in str(caught.value)
+    for name, value in (("store.secret_key", ["hunter2"]), ("webhook.url", "ftp://hooks/hunter2")):
+        with pytest.raises(SettingsError) as caught:
+            load(tmp_path, overrides={name: value}, environ={})
+        assert "hunter2" not in str(caught.value)
 
 
 def test_all_keys_and_tokens_are_secret() -> None:
     secret = {name for name in names() if is_secret(name)}
     assert secret == {
         "store.access_key", "store.secret_key", "mixpanel.token", "mixpanel.service_secret", "mixpanel.gdpr_token", "backup.key",
-        "backup.vault_key", "backup.access_key", "backup.secret_key",
+        "backup.vault_key", "backup.access_key", "backup.secret_key", "mail.password", "webhook.url",
     }  # fmt: skip
 
 
 def test_every_setting_says_what_it_means() -> None:
-    tree = ast.parse(files("voxledger.catalog").joinpath("settings", "sections.py").read_text(encoding="utf-8"))
-    for section in (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name != "Loaded"):
+    folder = files("voxledger.catalog").joinpath("settings")
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in folder.iterdir() if file.name.endswith(".py")]
+    classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    for section in (node for node in classes if node.name not in ("Loaded", "Section")):
         for here, after in zip(section.body, [*section.body[1:], None], strict=True):
             if isinstance(here, ast.AnnAssign) and section.name != "Settings":
                 assert isinstance(after, ast.Expr), f"{section.name}.{ast.unparse(here.target)} has no description"
