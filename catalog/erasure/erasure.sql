@@ -67,7 +67,7 @@ ORDER BY asked.time;
 -- name: holds
 -- The legal holds that keep clips of a subject: how many, and the next day on which somebody looks at one again.
 SELECT count(DISTINCT clip), count(DISTINCT hold), min(review) FROM holds
-WHERE kind = 'legal' AND released IS NULL AND clip IN (SELECT id FROM clips WHERE {subject} AND purged IS NULL);
+WHERE kind = 'legal' AND released IS NULL AND renewed IS NULL AND clip IN (SELECT id FROM clips WHERE {subject} AND purged IS NULL);
 
 -- name: first_of_actor
 -- When a subject first did anything.

@@ -1,5 +1,6 @@
 -- name: relation
--- Holds with their ends. The steps are kept as they came; a hold ends with the next step of the same hold on the same clip.
+-- Holds with their ends, one row for each time that one was placed. The steps are kept as they came; what one began ends with the next
+-- step of the same hold on the same clip: a release, or the same hold placed again.
 CREATE TABLE folded.hold_steps (
     position BIGINT NOT NULL,
     time TIMESTAMPTZ NOT NULL,
@@ -13,15 +14,18 @@ CREATE TABLE folded.hold_steps (
     reason VARCHAR
 );
 CREATE MACRO holds_at(p, moment := NULL::TIMESTAMPTZ) AS TABLE
-SELECT position, hold, clip, kind, placed, actor_id, until, review, reason, ended AS released, ended_by AS released_by,
-    ended_reason AS release_reason,
-    CASE WHEN ended IS NOT NULL THEN 'released' WHEN until <= coalesce(moment, now()) THEN 'ended' ELSE 'open' END AS state
+SELECT position, hold, clip, kind, placed, actor_id, until, review, reason,
+    CASE WHEN NOT again THEN ended END AS released, CASE WHEN NOT again THEN ended_by END AS released_by,
+    CASE WHEN NOT again THEN ended_reason END AS release_reason, CASE WHEN again THEN ended END AS renewed,
+    CASE WHEN again AND (until IS NULL OR until > ended) THEN 'renewed' WHEN NOT again AND ended IS NOT NULL THEN 'released'
+        WHEN until <= coalesce(moment, now()) THEN 'ended' ELSE 'open' END AS state
 FROM (
-    SELECT position, hold, clip, kind, step, time AS placed, actor_id, until, review, reason, lead(step) OVER life AS next,
-        lead(time) OVER life AS ended, lead(actor_id) OVER life AS ended_by, lead(reason) OVER life AS ended_reason
+    SELECT position, hold, clip, kind, step, time AS placed, actor_id, until, review, reason,
+        lead(step) OVER life IS NOT DISTINCT FROM 'HoldPlaced' AS again, lead(time) OVER life AS ended, lead(actor_id) OVER life AS ended_by,
+        lead(reason) OVER life AS ended_reason
     FROM folded.hold_steps WHERE position <= p
     WINDOW life AS (PARTITION BY clip, hold ORDER BY position))
-WHERE step = 'HoldPlaced' AND next IS DISTINCT FROM 'HoldPlaced';
+WHERE step = 'HoldPlaced';
 CREATE VIEW holds AS FROM holds_at(9223372036854775807);
 
 -- name: fold
@@ -43,7 +47,7 @@ FROM (
 WHERE clips.id = standing.clip;
 
 -- name: comments
-COMMENT ON VIEW holds IS 'One row a hold on a clip: who keeps it, why and for how long.';
+COMMENT ON VIEW holds IS 'One row a hold on a clip, and one more each time that it is renewed: who keeps it, why and for how long.';
 COMMENT ON COLUMN holds.position IS 'Place of the event in the log.';
 COMMENT ON COLUMN holds.hold IS 'Id of the hold; one hold may stand on many clips.';
 COMMENT ON COLUMN holds.clip IS 'Which clip.';
@@ -53,7 +57,8 @@ COMMENT ON COLUMN holds.actor_id IS 'Opaque id of who placed it.';
 COMMENT ON COLUMN holds.until IS 'When it ends by itself; NULL when it does not.';
 COMMENT ON COLUMN holds.review IS 'When someone has to look at it again.';
 COMMENT ON COLUMN holds.reason IS 'Why it was placed; NULL once erased.';
-COMMENT ON COLUMN holds.released IS 'When it was taken off; NULL while it stands.';
+COMMENT ON COLUMN holds.released IS 'When it was taken off; NULL while it stands, and when it was renewed.';
 COMMENT ON COLUMN holds.released_by IS 'Opaque id of who took it off.';
 COMMENT ON COLUMN holds.release_reason IS 'Why it was taken off.';
-COMMENT ON COLUMN holds.state IS 'open, ended by itself or released.';
+COMMENT ON COLUMN holds.renewed IS 'When the same hold was placed on the clip again, with another end: its next row goes on from there.';
+COMMENT ON COLUMN holds.state IS 'open, ended by itself, released, or renewed by its next row.';

@@ -15,7 +15,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.projections.stages import BEGINNINGS, CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
 from voxledger.catalog.queries import load
 
-VERSION = 7
+VERSION = 9
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
 SCHEMA = pa.schema(
@@ -38,7 +38,7 @@ opened (NULL where the key is gone).
 
 RELATIONS = (
     "clips", "passages", "generations", "plays", "ratings", "uploads", "holds", "marks", "purges", "plans", "policies", "voices",
-    "models", "deliveries", "reports", "changes", "events", "batches", "epochs", "projections", "unknown",
+    "models", "deliveries", "reports", "report_deliveries", "changes", "events", "batches", "epochs", "projections", "unknown",
 )  # fmt: skip
 """What SQL sees, in the order of docs/sql.md. `events`, `batches` and `epochs` are the log's own."""
 _WITH_CLOCK = frozenset({"clips", "holds", "voices"})

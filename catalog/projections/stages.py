@@ -89,6 +89,7 @@ STAGES = (
     _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored", "ModelRemoved", "ModelRolledBack"),
     _stage("deliveries", ["fold"], "DeliveryQuarantined"),
     _stage("reports", ["fold"], "ReportPublished"),
+    _stage("report_deliveries", ["fold"], "ReportDelivered", "ReportDeliveryFailed"),
     _stage("erasure", _ERASURE, "SubjectErased"),
 )
 """In the order in which they run: clips are there before anything happens to them."""

@@ -23,19 +23,20 @@ SELECT hold AS id, kind, arg_min(actor_id, position) AS actor_id, arg_max(reason
     max(until) AS until, max(review) AS review, max(released) AS released, arg_max(release_reason, released) AS release_reason,
     count(*)::BIGINT AS clips, count(*) FILTER (released IS NULL)::BIGINT AS unreleased,
     count(*) FILTER (released IS NULL AND (until IS NULL OR until > $now))::BIGINT AS standing
-FROM holds WHERE $id IS NULL OR ends_with(hold, $id)
+FROM holds WHERE renewed IS NULL AND ($id IS NULL OR ends_with(hold, $id))
 GROUP BY hold, kind ORDER BY min(position);
 
 -- name: on
 -- The clips that a hold was placed on and not taken off.
-SELECT clip::VARCHAR FROM holds WHERE hold = $hold AND released IS NULL ORDER BY clip;
+SELECT clip::VARCHAR FROM holds WHERE hold = $hold AND released IS NULL AND renewed IS NULL ORDER BY clip;
 
 -- name: overdue
 -- Legal holds that nobody looked at again in time: how many, and since when the oldest waits.
-SELECT count(DISTINCT hold)::BIGINT, min(review) FROM holds WHERE kind = 'legal' AND released IS NULL AND review <= $now;
+SELECT count(DISTINCT hold)::BIGINT, min(review) FROM holds WHERE kind = 'legal' AND released IS NULL AND renewed IS NULL AND review <= $now;
 
 -- name: of
--- The holds that a clip was ever under.
-SELECT hold, kind, actor_id, placed, until, review, reason, released, released_by, release_reason,
-    released IS NULL AND (until IS NULL OR until > $now) AS stands
+-- The holds that a clip was ever under, one row for each time that one was placed.
+SELECT hold, kind, actor_id, placed, until, review, reason, released, released_by, release_reason, renewed,
+    lag(renewed) OVER (PARTITION BY hold ORDER BY position) IS NOT NULL AS is_renewal,
+    released IS NULL AND renewed IS NULL AND (until IS NULL OR until > $now) AS stands
 FROM holds WHERE clip = $clip::UUID ORDER BY position;

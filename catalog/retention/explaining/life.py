@@ -90,11 +90,13 @@ def _said(clip: Row, holds: Sequence[Row], label: Label, now: datetime) -> Itera
         )
     for hold in holds:
         if hold["stands"]:
-            yield hold["placed"], _standing(hold, now)
+            yield hold["placed"], _placed(hold, now)
     over = [hold for hold in holds if not hold["stands"]]
     for hold in over[-_MOST:]:
         whose = f"The {_kind(hold)} {hold['hold']} of {_whom(hold['owner'])}"
-        if hold["released"]:
+        if hold["renewed"]:
+            yield hold["placed"], _placed(hold, now)
+        elif hold["released"]:
             by = f"by {_whom(hold['ended_by'])}{_because(hold['release_reason'])}"
             yield hold["released"], f"{whose} was released on {date(hold['released'])} {by}."
         else:
@@ -145,15 +147,13 @@ def _proof(clip: Row, purge: Row | None) -> Iterator[str]:
         yield f"Old versions in the store still hold {purge['kept_bytes']:,} bytes; each run asks again for them."
 
 
-def _standing(hold: Row, now: datetime) -> str:
+def _placed(hold: Row, now: datetime) -> str:
     ends = f" until {date(hold['until'])}" if hold["until"] else ""
     if hold["review"]:
-        overdue = ", which is overdue" if hold["review"] <= now else ""
+        overdue = ", which is overdue" if hold["stands"] and hold["review"] <= now else ""
         ends = f"; somebody has to look at it again by {date(hold['review'])}{overdue}"
-    return (
-        f"{_who(hold['owner'])} put it under the {_kind(hold)} {hold['hold']} on {date(hold['placed'])}{_because(hold['reason'])}"
-        f"{ends}."
-    )
+    did = "renewed" if hold["is_renewal"] else "put it under"
+    return f"{_who(hold['owner'])} {did} the {_kind(hold)} {hold['hold']} on {date(hold['placed'])}{_because(hold['reason'])}{ends}."
 
 
 def _rule(mark: Row, policy: Policy) -> str:

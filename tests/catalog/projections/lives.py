@@ -118,6 +118,8 @@ def _elsewhere(draw: Draw) -> tuple[Fact, str]:
         (events.PolicyChanged(policy="c", previous=draw.choice((None, "b")), keep_rules=1, expire_rules=1, budgets=0, grace_us=5,
                               minimum_age_us=5, max_clips=5, max_bytes=None, max_percent=10, text="[retention]"), "c"),
         (events.ReportPublished(week="2026-W10", revision=1, closed=True, through=3), "2026-W10"),
+        (events.ReportDelivered(week="2026-W10", revision=1, channel="mail", attempts=2, elapsed_us=9, waited_us=9), "2026-W10"),
+        (events.ReportDeliveryFailed(week="2026-W10", revision=1, channel="webhook", outcome="refused", failure="404", attempts=1), "2026-W10"),
         (events.DeliveryQuarantined(subscription="mixpanel", refused_type="ClipRated", field="time", reason="old"), new_id()),
         (events.GenerationFailed(channel="cli", engine="espeak", language=None, failure="timeout", stage="engine", emotion="sad",
                                  text_length=3, elapsed_us=9, actor_label="bob"), new_id()),

@@ -25,6 +25,8 @@ from voxledger.catalog.events import (
     ModelRolledBack,
     PurgeFailed,
     PurgeStarted,
+    ReportDelivered,
+    ReportDeliveryFailed,
     ReportPublished,
     SubjectErased,
     VoiceRegistered,
@@ -81,11 +83,28 @@ def test_a_hold_is_open_over_or_released() -> None:
         history.add(HoldPlaced(hold=hold, kind="ordinary", until=until, review=None, reason="why"), clip)
     history.add(HoldReleased(hold="off", kind="ordinary", reason="done"), clip, actor="bob")
     folded = Folded(history)
-    states = {row["hold"]: row["state"] for row in folded.rows("FROM holds")}
+    states = {row["hold"]: row["state"] for row in folded.rows("FROM holds WHERE renewed IS NULL")}
     assert states == {"open": "open", "over": "ended", "off": "released", "again": "open"}
-    assert len(folded.rows("FROM holds")) == 4
     row = folded.row("FROM holds WHERE hold = 'off'")
     assert (row["released"], row["released_by"], row["release_reason"], row["reason"]) == (at(6), "bob", "done", "why")
+
+
+def test_a_hold_that_is_placed_again_has_a_row_for_each_time() -> None:
+    clip, history = new_id(), History()
+    later = START + timedelta(days=1)
+    for until, reason in ((later, "first"), (START, "second"), (None, "third")):
+        history.add(HoldPlaced(hold="h", kind="ordinary", until=until, review=None, reason=reason), clip)
+    history.add(HoldReleased(hold="h", kind="ordinary", reason="done"), clip)
+    folded = Folded(history)
+    query = "SELECT placed, until, reason, renewed, released, state FROM holds ORDER BY position"
+    first, second, third = ([*row.values()] for row in folded.rows(query))
+    assert first == [at(1), later, "first", at(2), None, "renewed"]
+    # The second one was over before it was placed again.
+    assert second == [at(2), START, "second", at(3), None, "ended"]
+    assert third == [at(3), None, "third", None, at(4), "released"]
+    folded.as_of(2)
+    assert [row["state"] for row in folded.rows("FROM holds ORDER BY position")] == ["renewed", "ended"]
+    assert folded.rows("SELECT reason FROM holds WHERE renewed IS NULL") == [{"reason": "second"}]
 
 
 def test_a_hold_of_the_past_is_measured_by_the_clock_of_then() -> None:
@@ -195,6 +214,15 @@ def test_answers_of_other_sides_are_rows() -> None:
     history.add(
         ReportPublished(week="2026-W10", revision=2, closed=True, through=3, head=_SHA, head_position=3), "2026-W10"
     )
+    history.add(
+        ReportDelivered(week="2026-W10", revision=2, channel="mail", attempts=2, elapsed_us=7, waited_us=8), "2026-W10"
+    )
+    history.add(
+        ReportDeliveryFailed(
+            week="2026-W10", revision=2, channel="webhook", outcome="unknown", failure="ReadTimeout", attempts=1
+        ),
+        "2026-W10",
+    )
     folded = Folded(history)
     uploads = folded.rows("SELECT outcome, bytes, etag, failure, transfer_us FROM uploads ORDER BY position")
     assert [tuple(row.values()) for row in uploads] == [
@@ -205,3 +233,11 @@ def test_answers_of_other_sides_are_rows() -> None:
     assert (delivery["event"], delivery["refused_type"], delivery["reason"]) == (event, "ClipRated", "too old")
     report = folded.row("FROM reports")
     assert (report["week"], report["revision"], report["closed"], report["head"]) == ("2026-W10", 2, True, _SHA)
+    assert (report["by"], report["channels"]) == ("schedule", [])
+    sent = folded.rows(
+        "SELECT channel, outcome, failure, attempts, elapsed_us FROM report_deliveries ORDER BY position"
+    )
+    assert [tuple(row.values()) for row in sent] == [
+        ("mail", "delivered", None, 2, 7),
+        ("webhook", "unknown", "ReadTimeout", 1, None),
+    ]

@@ -131,6 +131,20 @@ def test_what_people_said_of_it_is_told_with_their_reasons(world: World) -> None
     assert retention.explain(clip, now=world.now + 6 * DAY).held == ()
 
 
+def test_a_hold_that_was_renewed_is_told_with_both_its_ends(world: World) -> None:
+    clip, retention = world.clip(), world.retention(ALL)
+    hold = retention.hold(clip, reason="not heard", until=world.now + DAY, now=world.now)
+    retention.renew(hold.id, reason="on holiday", until=world.now + 9 * DAY, now=world.now)
+    text = told(world, clip, ALL)
+    first, second = (f"until {world.now + days * DAY:%Y-%m-%d %H:%M} UTC" for days in (1, 9))
+    assert text.index(f"(not heard) {first}.") < text.index(f"voxledger renewed the hold {hold.id} on")
+    assert f"(on holiday) {second}." in text
+    assert retention.explain(clip, now=world.now).held[0].reason == "on holiday"
+    [found] = retention.holds()
+    assert (found.clips, found.standing, found.state) == (1, 1, "open")
+    assert retention.release(hold.id).clips == 1
+
+
 def test_an_overdue_review_is_told(world: World) -> None:
     clip = world.clip()
     world.retention(ALL).hold(clip, reason="case 7", legal=True, review=world.now + DAY, now=world.now)
