@@ -38,6 +38,9 @@ from voxledger.catalog.events.objects import ObjectMissing, ObjectOrphaned, Obje
 from voxledger.catalog.events.operations import (
     BackupCompleted,
     DeliveryQuarantined,
+    ReportChannel,
+    ReportDelivered,
+    ReportDeliveryFailed,
     ReportPublished,
     RestoreCompleted,
 )
@@ -100,6 +103,9 @@ __all__ = [
     "PolicyChanged",
     "PurgeFailed",
     "PurgeStarted",
+    "ReportChannel",
+    "ReportDelivered",
+    "ReportDeliveryFailed",
     "ReportPublished",
     "RestoreCompleted",
     "RetentionPlanned",

@@ -51,6 +51,12 @@ def _report_without_head(data: Data, personal: Data | None) -> tuple[Data, Data 
     return {**data, "head": None, "head_position": None}, personal
 
 
+@lifts(ReportPublished, 2)
+def _report_of_the_schedule(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    """What for a report was written is known since version 3; before, each counted as the week's."""
+    return {**data, "by": "schedule", "channels": []}, personal
+
+
 @lifts(GenerationCompleted, 1)
 def _completed_without_measures(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     """Measures beyond loudness and peak, streaming and timings came with version 2: of older clips they are not known."""

@@ -112,7 +112,11 @@ EXAMPLES: list[Fact] = [
     events.ModelRestored(**_MODEL, place="store", source="node"),
     events.ModelRolledBack(model="indextts", model_version="2.5", former_version="2.6"),
     events.ModelRemoved(model="indextts", model_version="2.6", place="store", forced=False, freed_bytes=0),
-    events.ReportPublished(week="2026-W47", revision=1, closed=True, through=1200, head=_SHA, head_position=1200),
+    events.ReportPublished(
+        week="2026-W47", revision=1, closed=True, through=1200, head=_SHA, head_position=1200, by="send", channels=("bucket", "mail"),
+    ),
+    events.ReportDelivered(week="2026-W47", revision=1, channel="mail", attempts=2, elapsed_us=410_000, waited_us=65_000_000),
+    events.ReportDeliveryFailed(week="2026-W47", revision=1, channel="webhook", outcome="unknown", failure="ReadTimeout", attempts=1),
     events.DeliveryQuarantined(
         subscription="mixpanel", refused_type="GenerationCompleted", field="time", reason="must be within 5 years",
     ),

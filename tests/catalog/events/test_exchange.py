@@ -232,7 +232,7 @@ def test_types_counts_what_the_log_holds(line: Line, parts: Parts) -> None:
     take_in(lines(_SUNG), parts.recorder, parts.keeper, actor="x")
     parts.record(AudioAccessed(channel="web", purpose="play"), new_id())
     rows = {row["type"]: row for row in map(json.loads, line.run("types", "--json").splitlines())}
-    assert (rows["AudioAccessed"]["events"], rows["ReportPublished"]["version"]) == (2, 2)
+    assert (rows["AudioAccessed"]["events"], rows["ReportPublished"]["version"]) == (2, 3)
     assert rows["com.example.sung"]["about"] is None
     assert "unknown to this version" in line.run("types")
 

@@ -39,6 +39,9 @@ GOLDEN = Path(__file__).with_name("golden")
 VERSIONS = [(name, version) for name, kind in REGISTRY.items() for version in range(1, kind.version + 1)]
 OLD: dict[tuple[str, int], Fact] = {
     ("ReportPublished", 1): ReportPublished(week="2026-W46", revision=2, closed=True, through=900),
+    ("ReportPublished", 2): ReportPublished(
+        week="2026-W47", revision=1, closed=True, through=1200, head="5f" * 32, head_position=1200
+    ),
     ("GenerationCompleted", 1): completed(tags=("on-air",), sampling={"top_p": 0.8}, seed=7),
     ("GenerationCompleted", 2): completed(
         tags=("on-air",),
@@ -154,16 +157,16 @@ def test_the_present_version_writes_the_bytes_of_its_golden_file(name: str, kind
 def test_a_report_of_version_1_has_no_head() -> None:
     old = {"week": "2026-W46", "revision": 2, "closed": True, "through": 900}
     lifted, personal = upcast("ReportPublished", 1, old, {})
-    assert lifted == {**old, "head": None, "head_position": None}
+    assert lifted == {**old, "head": None, "head_position": None, "by": "schedule", "channels": []}
     assert personal == {}
     assert set(old) == {"week", "revision", "closed", "through"}
     assert outdated() == set(OLD)
 
 
 def test_what_is_not_understood_is_kept_as_it_is() -> None:
-    assert is_understood("ReportPublished", 2)
+    assert is_understood("ReportPublished", 3)
     assert is_understood("ReportPublished", 1)
-    for name, version in (("ReportPublished", 3), ("ReportPublished", 0), ("com.example.Sung", 1)):
+    for name, version in (("ReportPublished", 4), ("ReportPublished", 0), ("com.example.Sung", 1)):
         assert not is_understood(name, version)
         assert upcast(name, version, {"a": 1}, None) == ({"a": 1}, None)
         assert decode_fact(event_of(name, version, {"a": 1}), None) == Unknown(
