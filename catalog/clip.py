@@ -54,8 +54,9 @@ class Access(Protocol):
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """One generated piece of audio. `path` is where it lies in the cache; `fetch` brings it back when it is not
-    there.
+    """One generated piece of audio. `path` is where it lies in the cache; `fetch` brings it back when it is not there.
+
+    `pinned_until` is when its pin ends, or ended, by itself; None for a pin without an end, and without one.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     path: Path | None
     state: str = "local"
     pinned: bool = False
+    pinned_until: datetime | None = None
     voice_sha256: str | None = None
     true_peak_dbtp: float | None = None
     silence_share: float | None = None
@@ -174,8 +176,10 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "format": self.format, "sample_rate": self.sample_rate, "duration": self.duration, "bytes": self.bytes,
             "sha256": self.sha256, "loudness_lufs": self.loudness_lufs, "take": self.take, "dropped": list(self.dropped),
             "tags": list(self.tags), "bucket": self.bucket, "key": self.key, "path": str(self.path) if self.path else None,
-            "state": self.state, "pinned": self.pinned, "voice_sha256": self.voice_sha256, "true_peak_dbtp": self.true_peak_dbtp,
-            "silence_share": self.silence_share, "speech_rate": self.speech_rate, "suspect": list(self.suspect),
+            "state": self.state, "pinned": self.pinned,
+            "pinned_until": self.pinned_until.isoformat() if self.pinned_until else None,
+            "voice_sha256": self.voice_sha256, "true_peak_dbtp": self.true_peak_dbtp, "silence_share": self.silence_share,
+            "speech_rate": self.speech_rate, "suspect": list(self.suspect),
             "reused": self.reused,
         }  # fmt: skip
 

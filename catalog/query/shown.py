@@ -104,6 +104,7 @@ def _told(clip: Clip) -> dict[str, object]:
     facts: dict[str, object] = {
         **clip.as_dict(),
         "created": terminal.moment(clip.created),
+        "pinned_until": terminal.moment(clip.pinned_until) if clip.pinned and clip.pinned_until else None,
         "duration": f"{clip.duration:.2f} s",
         "bytes": terminal.size(clip.bytes),
         "sample_rate": f"{clip.sample_rate:,} Hz",

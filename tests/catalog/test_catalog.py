@@ -85,7 +85,12 @@ def test_reads_see_what_was_just_written(parts: Parts, catalog: Catalog) -> None
     assert catalog.untag(clip, "b").tags == ("a",)
     assert catalog.pin(clip, reason="why").pinned
     assert not catalog.unpin(clip).pinned
-    assert catalog.pin(clip, until=datetime.now(UTC) + timedelta(days=1)).pinned
+    until = datetime.now(UTC) + timedelta(days=1)
+    pinned = catalog.pin(clip, until=until)
+    assert (pinned.pinned, pinned.pinned_until) == (True, until)
+    assert pinned.as_dict()["pinned_until"] == until.isoformat()
+    assert catalog.pin(clip).pinned_until is None
+    assert catalog.pin(clip, until=until).pinned
     with pytest.raises(QueryError, match="is over already"):
         catalog.pin(clip, until=datetime.now(UTC))
     with pytest.raises(QueryError, match="has no time zone"):

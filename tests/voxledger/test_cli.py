@@ -264,7 +264,12 @@ def test_a_clip_is_pinned_tagged_and_shown(run: Run) -> None:
         {},
         1,
     )
+    assert shown["pinned_until"] is None
+    assert "pinned until" not in " ".join(run("show", short)[1].split())
+    run("clips", "pin", short, "--until", "2099-06-30T12:00:00Z")
+    assert json.loads(run("show", short, "--json")[1])["pinned_until"] == "2099-06-30T12:00:00+00:00"
     told = " ".join(run("show", short)[1].split())
+    assert "pinned until 2099-06-30" in told
     assert f"engine espeak {shown['made']['engine_version']}" in told
     assert "the same request gives the same bytes" in told
     assert "speaking" in told
