@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from voxledger.catalog.events import (
     ClipTagged,
     ClipUnpinned,
     ClipUntagged,
+    Event,
     Fact,
     GenerationCompleted,
 )
@@ -205,6 +206,27 @@ class Catalog:
         check_target(target, force=force)
         with asking(self.keeper, explain="DuckDB refused: {}".format, as_of=as_of) as reading:
             return export(reading, target, storage_version=storage_version, force=force, progress=progress)
+
+    def events(
+        self,
+        *,
+        since: datetime | int | None = None,
+        types: Collection[str] = (),
+        follow: bool = False,
+        name: str | None = None,
+    ) -> Generator[Event, None, None]:
+        """Events in the order of the log, from a position on or from what was recorded at a moment (aware) or later.
+
+        `follow` goes on with each new one and waits for it. With a `name` the place is remembered: an event has been dealt
+        with when the next one is asked for, and the next iteration under this name goes on there, at least once. Without
+        a place to begin, one that follows begins at the end, and others at the beginning. `to_cloudevent` makes CloudEvents.
+        Raises QueryError for a place that is not there yet, or an unknown type; CatalogBusy while another one has the name.
+        """
+        from voxledger.catalog.exchange import check_types
+        from voxledger.catalog.feed import Feed
+
+        check_types(types, self.keeper)
+        return Feed(self.keeper, since=since, types=types, name=name, follow=follow).each()
 
     def totals(self) -> dict[str, int]:
         """Clips whose audio is there, its length (µs) and size (bytes); of them stored, missing, pinned, marked;

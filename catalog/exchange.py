@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from voxledger.catalog.errors import EventRejected, VaultError
-from voxledger.catalog.events import Draft, Event, decode_fact, from_cloudevent, to_cloudevent
+from voxledger.catalog.errors import EventRejected, QueryError, VaultError
+from voxledger.catalog.events import REGISTRY, Draft, Event, decode_fact, from_cloudevent, to_cloudevent
 from voxledger.catalog.events.cloudevent_files import entries
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
@@ -58,7 +59,7 @@ def exported(
             end = after + size if found is None else int(found)
             rows = reading.rows(_SQL["page"], {**wanted, "after": after, "end": end})
         for row in rows:
-            yield to_cloudevent(_event(row))
+            yield to_cloudevent(logged(row))
         after = end
         if progress:
             progress(after, head)
@@ -71,13 +72,25 @@ def find(keeper: Keeper, reference: str) -> Event | None:
             rows = reading.rows(_SQL["by_position"], {"position": int(reference)}) if len(reference) < 19 else []
         else:
             rows = reading.rows(_SQL["by_id"], {"id": reference})
-    return _event(rows[0]) if rows else None
+    return logged(rows[0]) if rows else None
 
 
 def counts(keeper: Keeper) -> dict[tuple[str, int], int]:
     """How many events of each type and version the log holds, also of types that this code does not know."""
     with keeper.reading() as reading:
         return {(name, version): count for name, version, count in reading.tuples(_SQL["counts"])}
+
+
+def check_types(names: Collection[str], keeper: Keeper) -> None:
+    """Raises QueryError for a name that is neither a type of ours nor one of the log's: it is a slip."""
+    known = set(REGISTRY)
+    if any(name not in known for name in names):
+        known |= {name for name, _ in counts(keeper)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; `voxledger events types` lists them"
+            raise QueryError(f"{name!r} is no type of event{hint}")
 
 
 def take_in(
@@ -168,7 +181,8 @@ def _placed(draft: Draft) -> Event:
     )
 
 
-def _event(row: dict[str, Any]) -> Event:
+def logged(row: dict[str, Any]) -> Event:
+    """The event of a row of the log, its times in µs since 1970."""
     times = {name: _EPOCH + timedelta(microseconds=row[name]) for name in ("time", "recorded")}
     return Event(**{**row, **times, "data": msgspec.Raw(row["data"].encode())})
 

@@ -1,8 +1,7 @@
-"""Commands about events: `events export | import | show | types`."""
+"""Commands about events: `events export | import | show | types`, and `events stream` of its own module."""
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal, Protocol
 from cyclopts import App, Parameter, validators
 
 from voxledger.catalog import terminal
+from voxledger.catalog.commands.streaming import Streaming
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.terminal import Opener
 
@@ -48,6 +48,7 @@ class Commands:
         events = App(name="events", help="The log itself: read an event, or carry events to other systems and back.")
         for command in (self.export, self.show, self.types):
             events.command(command)
+        events.command(Streaming(self._opened).stream)
         events.command(self.import_, name="import")
         app.command(events)
 
@@ -93,7 +94,7 @@ class Commands:
 
         with self._opened() as door, terminal.progress() as bar, _target(out) as file:
             zone = door.loaded.settings.general.time_zone
-            _check_types(type, door.keeper)
+            exchange.check_types(type, door.keeper)
             task = bar.add_task("exporting", total=None)
             events = _Counted(
                 exchange.exported(
@@ -243,21 +244,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {inner}" for name, inner in value.items())
     return "·" if value in (None, "") else str(value)
-
-
-def _check_types(names: tuple[str, ...], keeper: Keeper) -> None:
-    """A name that is neither a type of ours nor one of the log's is a slip."""
-    from voxledger.catalog import exchange
-    from voxledger.catalog.events import REGISTRY
-
-    known = set(REGISTRY)
-    if any(name not in known for name in names):
-        known |= {name for name, _ in exchange.counts(keeper)}
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; `voxledger events types` lists them"
-            raise VoxledgerError(f"--type {name!r} is no type of event{hint}")
 
 
 @contextmanager
