@@ -1,7 +1,9 @@
 """The weekly report: built from the log, rendered as one HTML page, as Markdown and as JSON."""
 
 from voxledger.analytics.report.build import build
+from voxledger.analytics.report.changes import Change, changes
 from voxledger.analytics.report.errors import InvalidWeek, ReportError, ReportNotWritten
+from voxledger.analytics.report.mail import MailParts, mail_parts
 from voxledger.analytics.report.render import render_html, render_json, render_markdown
 from voxledger.analytics.report.samples import load_audio
 from voxledger.analytics.report.week import Week
@@ -9,13 +11,17 @@ from voxledger.analytics.report.weekly import WeeklyReport
 from voxledger.analytics.report.write import write
 
 __all__ = [
+    "Change",
     "InvalidWeek",
+    "MailParts",
     "ReportError",
     "ReportNotWritten",
     "Week",
     "WeeklyReport",
     "build",
+    "changes",
     "load_audio",
+    "mail_parts",
     "render_html",
     "render_json",
     "render_markdown",

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from voxledger.analytics.metrics import Unit, Value
+from voxledger.analytics.report.changes import Change
 
 SCHEMA = "voxledger.weekly-report/1"
 """Raised with every change that takes a field away or gives it another meaning; new fields do not raise it."""
@@ -237,7 +238,8 @@ class WeeklyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     The week goes from `start` to `end`; the numbers go to `through`, which is earlier while the week runs. They are
     compared with the same stretch of the week before, from `compared_start` to `compared_end`; None in the catalog's
-    first week.
+    first week. A report that was published has a `revision`; one that takes the place of another names that (`revises`), and says
+    what it says differently (`changes`).
     """
 
     schema: str = SCHEMA
@@ -268,6 +270,9 @@ class WeeklyReport(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality
     provenance: Provenance
     definitions: tuple[Definition, ...]
+    revision: int | None = None
+    revises: int | None = None
+    changes: tuple[Change, ...] = ()
 
     @property
     def empty(self) -> bool:

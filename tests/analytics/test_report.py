@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.building import Parts
-from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport, build
+from voxledger.analytics.report import Change, InvalidWeek, Week, WeeklyReport, build, changes
 from voxledger.analytics.report.build import change
 from voxledger.analytics.report.samples import choose
 from voxledger.catalog.events import (
@@ -93,6 +93,25 @@ def test_headlines_count_the_week_and_compare_it_with_the_one_before(fortnight: 
     assert moved["reuse_rate"] == pytest.approx(1 / 3), "shares move by points"
     assert report.compared_week == "2026-W44"
     assert report.closed
+
+
+def test_changes_are_the_numbers_of_the_week_that_differ_and_nothing_of_the_moment(fortnight: Parts):
+    before = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+    fortnight.clip(time=MONDAY + timedelta(days=15))
+    again = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER + timedelta(days=40))
+    assert changes(before, again) == (), "what else came since does not change the week"
+    assert changes(None, again) == ()
+    fortnight.clip(actor="dot", time=MONDAY + timedelta(days=1), duration_us=1_000_000, emotion="calm")
+    after = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+    found = changes(before, after)
+    assert found[0] == Change(section="headlines", row="clips", field="value", before=2, after=3)
+    assert Change(section="emotions", row="calm", field="emotions.clips", before=None, after=1) in found
+    assert Change(section="days", row="2026-11-03", field="completed", before=0, after=1) in found
+    assert not {change.section for change in found} & {"quality", "provenance", "retention", "samples"}
+    back = changes(after, before)
+    assert {(change.before, change.after) for change in back} == {(change.after, change.before) for change in found}
+    read = msgspec.json.decode(msgspec.json.encode(before), type=WeeklyReport)
+    assert changes(read, before) == (), "a report that was written and read again is the same"
 
 
 def test_history_has_eight_weeks_and_nothing_before_the_first(fortnight: Parts):
