@@ -23,7 +23,9 @@ COEFFICIENT_STEP = 2.0**-COEFFICIENT_BITS
 _NOTHING = 1e-150
 """A peak this low is none: its reciprocal, on the way to the grid, could overflow."""
 CHUNK_OUTPUTS = 1 << 16
-"""Outputs computed at a time: keeps the working set in the cache and the memory of long clips bounded."""
+"""Outputs of a row computed at a time: keeps the working set in the cache and the memory of long clips bounded."""
+_CHUNK_ON_ACCELERATOR = 1 << 24
+"""There, starting so small a product takes longer than the product."""
 
 
 class Gridded(NamedTuple):
@@ -78,5 +80,6 @@ def filtered(windows: Tensor, kernel: Tensor) -> Iterator[Tensor]:
     times `COEFFICIENT_STEP`.
     """
     kernel = kernel.to(windows.device)
-    for chunk in windows.chunk(max(1, math.ceil(windows.shape[-2] * kernel.shape[-1] / CHUNK_OUTPUTS)), dim=-2):
+    at_once = CHUNK_OUTPUTS if windows.device.type == "cpu" else _CHUNK_ON_ACCELERATOR
+    for chunk in windows.chunk(max(1, math.ceil(windows.shape[-2] * kernel.shape[-1] / at_once)), dim=-2):
         yield torch.matmul(chunk, kernel)

@@ -48,7 +48,7 @@ def level_rows(
     No row is shorter than `SHORTEST_S`. Raises AudioFailed if nothing audible is in one.
     """
     with torch.inference_mode():
-        rows = _Rows(samples, torch.tensor(counts, device=samples.device), sample_rate)
+        rows = _Rows(samples, list(counts), sample_rate)
         weighted = rows.weighted()
         loudness = rows.loudness(weighted)
         nominal = [nominal_gain(*pair) for pair in zip(loudness, targets, strict=True)]
@@ -70,15 +70,19 @@ def level_rows(
 class _Rows:
     """Clips as rows, shape (clips, n), of so many samples each, shape (clips,)."""
 
-    def __init__(self, samples: Tensor, counts: Tensor, rate: int) -> None:
-        self.samples, self.counts, self.rate = samples, counts, rate
+    def __init__(self, samples: Tensor, lengths: list[int], rate: int) -> None:
+        # Known here as well: to ask an accelerator for a number takes as long as a step of the chain.
+        self.samples, self.lengths, self.rate = samples, lengths, rate
+        self.counts = torch.tensor(lengths, device=samples.device)
 
     def only(self, rows: list[int]) -> _Rows:
-        return self if len(rows) == len(self.samples) else _Rows(self.samples[rows], self.counts[rows], self.rate)
+        if len(rows) == len(self.samples):
+            return self
+        return _Rows(self.samples[rows], [self.lengths[row] for row in rows], self.rate)
 
     def clip(self, row: int, samples: Tensor | None = None) -> Tensor:
         """One of the clips, or the same stretch of other samples of that row."""
-        return (self.samples[row] if samples is None else samples)[: int(self.counts[row])]
+        return (self.samples[row] if samples is None else samples)[: self.lengths[row]]
 
     def weighted(self) -> Tensor:
         weighted = k_weighted(self.samples, self.rate)
@@ -135,7 +139,7 @@ class _Limited:
         factors = self._rows.column([10 ** (gain / 20) for gain in gains])
         curve = gain_curve(self._envelope * factors, self._rows.rate, aim_of(self._ceiling))
         sound, peaks = plain_rows(apply_curve(self._rows.samples * factors, curve), 1.0)
-        loudness = self._rows.loudness(_Rows(sound, self._rows.counts, self._rows.rate).weighted())
+        loudness = self._rows.loudness(_Rows(sound, self._rows.lengths, self._rows.rate).weighted())
         return [
             Levelled(
                 samples=self._rows.clip(row, sound[row]),

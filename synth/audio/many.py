@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from voxledger.synth.audio.chain import (
     CEILING_DBTP,
@@ -18,7 +20,7 @@ from voxledger.synth.audio.chain import (
     prepare,
     wanted_lufs,
 )
-from voxledger.synth.audio.level import level
+from voxledger.synth.audio.level import Levelled, level
 from voxledger.synth.audio.level_many import SHORTEST_S, level_rows
 from voxledger.synth.audio.one_core import on_all_cores
 from voxledger.synth.audio.resample import resample
@@ -100,15 +102,42 @@ def _made(
 ) -> list[Processed]:
     with torch.inference_mode():
         counts = [-(-len(each.full_scale) * rates[1] // rates[0]) for each in ready]
-        rows = torch.nn.utils.rnn.pad_sequence([each.full_scale for each in ready], batch_first=True).to(device)
-        samples = resample(rows, *rates)
+        samples = resample(_rows([each.full_scale for each in ready], device), *rates)
         for row, count in zip(samples, counts, strict=True):
             row[count:] = 0  # what the resampler rings on into the padding
         if len(ready) == 1:
             made = [level(samples[0], rates[1], target_lufs=targets[0], ceiling_dbtp=ceiling_dbtp)]
         else:
             made = level_rows(samples, counts, rates[1], targets=targets, ceiling_dbtp=ceiling_dbtp)
+        here = made if device.type == "cpu" else _fetched(made)
         return [
             delivered(clip, levelled, rates[1], target)
-            for clip, levelled, target in zip(ready, made, targets, strict=True)
+            for clip, levelled, target in zip(ready, here, targets, strict=True)
         ]
+
+
+def _rows(clips: list[Tensor], device: torch.device) -> Tensor:
+    """Clips as rows of float64, padded with zeros.
+
+    They travel as float32, which holds their 22 bits exactly, from memory that an accelerator reads by itself.
+    """
+    if device.type == "cpu":
+        return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
+    width = max(len(clip) for clip in clips)
+    rows = torch.empty(len(clips), width, dtype=torch.float32, pin_memory=device.type == "cuda")
+    for row, clip in zip(rows, clips, strict=True):
+        row[: len(clip)] = clip
+        row[len(clip) :] = 0
+    return rows.to(device, non_blocking=True).to(torch.float64)
+
+
+def _fetched(made: list[Levelled]) -> list[Levelled]:
+    """The same with their samples in this machine's memory. One copy for all, since each copy has a price of its own;
+    as float32, which holds 16-bit steps exactly.
+    """
+    lengths = [len(each.samples) for each in made]
+    there = torch.cat([each.samples.to(torch.float32) for each in made])
+    here = torch.empty(there.shape, dtype=there.dtype, pin_memory=there.is_cuda)
+    here.copy_(there)
+    # Copies: a view of one clip would keep all of them in memory.
+    return [replace(each, samples=part.clone()) for each, part in zip(made, here.split(lengths), strict=True)]

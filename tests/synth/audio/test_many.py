@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,17 @@ def test_clips_that_need_the_limiter_more_than_once_are_the_same(kinds, rate, of
     clips = [amplitude * make[kind](count) for kind, count, amplitude in kinds]
     made = process_many(clips, rate, target_rate=24_000, level_offsets_db=offset)
     assert_same(made, [process(clip, rate, target_rate=24_000, level_offset_db=offset) for clip in clips])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("offset", [-4.0, 4.0])
+def test_on_a_gpu_they_are_what_they_are_alone_but_for_a_rounding_border(clips, offset):
+    made = process_many(clips, RATE, target_rate=24_000, level_offsets_db=offset, device="cuda")
+    for one, clip in zip(made, clips, strict=True):
+        other = process(clip, RATE, target_rate=24_000, level_offset_db=offset)
+        assert (one.offsets, one.limited) == (other.offsets, other.limited)
+        assert one.gain_db == pytest.approx(other.gain_db, abs=0.0011)
+        assert one.samples == pytest.approx(other.samples, abs=5e-4)
 
 
 def test_segments_and_silences_are_joined_as_for_one(clips):
