@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from voxledger.catalog.events import Draft, Event
 from voxledger.catalog.journal import Cursor
 from voxledger.catalog.log import PATIENCE, Keeper, Reading
 from voxledger.catalog.queries import load
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_BYTES = 64_000_000
 """Most bytes of `data` in one batch; a single larger event still comes, alone."""
@@ -51,6 +54,28 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[LoggedEvent, ...]
 
 
+class RawEvent(NamedTuple):
+    """The same as the log holds it, for those who read millions: `data` is JSON, None for a type that was not asked for."""
+
+    position: int
+    id: str
+    type: str
+    subject: str
+    time_us: int
+    """Microseconds since 1970."""
+    actor: str
+    version: int
+    data: bytes | None
+
+
+class RawBatch(NamedTuple):
+    """A batch of them."""
+
+    after: int
+    through: int
+    events: Sequence[RawEvent]
+
+
 class Subscription:
     """A named cursor over the log. Any number of processes may look; one at a time delivers, inside `exclusively`."""
 
@@ -59,7 +84,7 @@ class Subscription:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a subscription: use up to 64 of a-z, 0-9, '-' and '_'")
         self.name = name
-        self._keeper = keeper
+        self.keeper = keeper
         self._journal = keeper.journal
 
     @property
@@ -79,7 +104,7 @@ class Subscription:
     @contextlib.contextmanager
     def exclusively(self) -> Iterator[bool]:
         """The right to deliver; yields False at once when another process or thread has it. Ends with the process."""
-        with platform.locked(self._keeper.home.path / f"subscription-{self.name}.lock", blocking=False) as held:
+        with platform.locked(self.keeper.home.path / f"subscription-{self.name}.lock", blocking=False) as held:
             yield held
 
     def batch(self, limit: int, *, max_bytes: int = BATCH_BYTES, patience: float = PATIENCE) -> Batch:
@@ -89,18 +114,43 @@ class Subscription:
         the log for longer than `patience` (s), LogCorrupt when an event is missing.
         """
         after = self.cursor
+        through, found = self._next(after, limit, _SQL["batch"], {"bytes": max_bytes}, patience)
+        rows = _tuples(found) if found is not None else ()
+        return Batch(after=after, through=through, events=tuple(_event(row) for row in rows))
+
+    def raw(
+        self,
+        limit: int,
+        types: Collection[str],
+        *,
+        after: int | None = None,
+        max_bytes: int = BATCH_BYTES,
+        patience: float = PATIENCE,
+    ) -> RawBatch:
+        """The same as `batch`, with `data` of these types only, and not decoded. `after` reads on ahead of the cursor."""
+        start = self.cursor if after is None else after
+        values = {"bytes": max_bytes, "types": sorted(types)}
+        through, found = self._next(start, limit, _SQL["raw"], values, patience)
+        return RawBatch(start, through, [] if found is None else raw_events(found))
+
+    def _next(
+        self, after: int, limit: int, query: str, values: dict[str, Any], patience: float
+    ) -> tuple[int, pa.Table | None]:
+        """Where the next events end, and they as a table; None when there are none."""
         if limit < 1 or self._journal.head() <= after:
-            return Batch(after=after, through=after, events=())
-        with self._keeper.reading(patience=patience) as reading:
+            return after, None
+        with self.keeper.reading(patience=patience) as reading:
             start = self._start(reading, after)
-            rows = reading.tuples(_SQL["batch"], {"after": start, "last": start + limit, "bytes": max_bytes})
-            lost = reading.tuples(_SQL["lost"], {"after": start, "last": rows[-1][0] if rows else start})[0][0]
-        if not rows or rows[0][0] != start + 1 or rows[-1][0] != start + len(rows) + lost:
+            found = reading.table(query, {"after": start, "last": start + limit, **values})
+            count = found.num_rows
+            first, last = (found["position"][0].as_py(), found["position"][-1].as_py()) if count else (0, start)
+            lost = reading.tuples(_SQL["lost"], {"after": start, "last": last})[0][0]
+        if not count or first != start + 1 or last != start + count + lost:
             raise LogCorrupt(
                 f"the log misses events after position {after}, where {self.name!r} stands; see `voxledger verify`",
                 position=after + 1,
             )
-        return Batch(after=after, through=rows[-1][0], events=tuple(_event(row) for row in rows))
+        return last, found
 
     def _start(self, reading: Reading, after: int) -> int:
         """Where the next events begin: positions that are known to be lost are passed over."""
@@ -125,6 +175,19 @@ class Subscription:
     def remark(self, note: str | None) -> None:
         """Leave a note for `status`, such as why nothing moves; the cursor stays."""
         self.advance(0, note=note)
+
+
+def raw_events(table: pa.Table) -> list[RawEvent]:
+    """A table of the query `raw` as events, without decoding anything."""
+    columns = [
+        column.cast("binary") if name == "data" else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return list(map(RawEvent._make, zip(*(column.to_pylist() for column in columns), strict=True)))
+
+
+def _tuples(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _event(row: tuple[Any, ...]) -> LoggedEvent:

@@ -300,6 +300,7 @@ class Ledger:
     def _targets(self) -> Sequence[Target]:
         """What floors above the catalog hold about people."""
         from voxledger.analytics.mixpanel.deletions import Deletions
+        from voxledger.analytics.mixpanel.told_names import ToldNames
         from voxledger.analytics.reports import Reports
         from voxledger.analytics.stored import StoredReports
         from voxledger.catalog.recorder import SYSTEM
@@ -307,7 +308,7 @@ class Ledger:
         reports = Reports(self.home, self.settings, self.recorder, self.keeper, actor=SYSTEM)
         return (
             StoredReports(self.home, self.settings, self.keeper, lambda: reports),
-            Deletions(self.settings.mixpanel, self.recorder),
+            Deletions(self.settings.mixpanel, self.recorder, ToldNames(self.home.path)),
         )
 
     @_once
@@ -317,7 +318,11 @@ class Ledger:
         from voxledger.catalog.erasure import Exporter
 
         return Exporter(
-            self.home, self.recorder, self.keeper, lambda: self.store, lambda actor: sent(self.keeper, actor)
+            self.home,
+            self.recorder,
+            self.keeper,
+            lambda: self.store,
+            lambda actor: sent(self.keeper, self.settings.mixpanel, actor),
         )
 
     @_once
@@ -330,12 +335,20 @@ class Ledger:
 
     def status(self) -> Status:
         """What is there, what waits, and why."""
+        from voxledger.catalog.feed import PREFIX
         from voxledger.catalog.status import Behind, status
 
         reason = None if self.settings.mixpanel.token else "mixpanel.token is not set, so nothing is sent"
         subscriptions = [
             Behind(name="mixpanel", waiting=self.journal.head() - self.journal.cursor("mixpanel"), note=reason),
             Behind(name="search", waiting=self.search.waiting(), note="the next search catches up"),
+        ]
+        subscriptions += [
+            Behind(
+                name=cursor.name, waiting=self.journal.head() - cursor.position, note=f"`events stream --name {name}`"
+            )
+            for cursor in self.journal.cursors()
+            if (name := cursor.name.removeprefix(PREFIX)) != cursor.name
         ]
         return status(
             self.home, self.journal, self.catalog, self.settings, subscriptions=subscriptions,

@@ -15,7 +15,8 @@ import msgspec
 import requests
 
 from voxledger.analytics.mixpanel.answers import readable
-from voxledger.analytics.mixpanel.delivery import NAME
+from voxledger.analytics.mixpanel.names import NAME
+from voxledger.analytics.mixpanel.told_names import ToldNames
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.erasure.subject import Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
@@ -55,8 +56,9 @@ class Deletions:
 
     name = NAME
 
-    def __init__(self, settings: catalog_settings.Mixpanel, recorder: Recorder) -> None:
+    def __init__(self, settings: catalog_settings.Mixpanel, recorder: Recorder, told: ToldNames) -> None:
         self._settings = settings
+        self._told = told
         self._recorder = recorder
         self._journal = recorder.journal
 
@@ -64,10 +66,12 @@ class Deletions:
         """Whether Mixpanel can know the person."""
         if subject.scope != "actor" or not self._journal.cursor(NAME):
             return ""
-        return "Mixpanel is asked to delete the events of one opaque id, which takes up to 30 days"
+        names = len(self._told.of(subject.target))
+        called = f" and {'a name' if names == 1 else f'{names} names'}" if names else ""
+        return f"Mixpanel is asked to delete the events of one opaque id{called}, which takes up to 30 days"
 
     def erase(self, request: str, subject: Subject, progress: Progress) -> Done:
-        """Put the task up, once, and do of it what can be done now. Voices are never told to Mixpanel."""
+        """Put a task up for each id that Mixpanel has heard, once, and do of it what can be done now. Voices are never told to Mixpanel."""
         if subject.scope != "actor" or not self._journal.cursor(NAME):
             return NOTHING
         progress("asking Mixpanel", 0, 1)
@@ -75,24 +79,29 @@ class Deletions:
             self._put_up(request, subject.target)
             failpoint("mixpanel.after_queued")
         self._journal.hurry(KIND)
-        note = "another process is asking Mixpanel right now"
+        notes: list[str] = []
+        mine = 0
         for task in self._journal.lease(KIND, limit=1000, seconds=_LEASE):
             if task.subject != request:
                 with self._journal.transaction() as write:
                     write.release_task(task)
                 continue
+            mine += 1
             answer = self._ask(task)
             self._settle(task, answer)
-            if answer.state == "done":
-                return Done(outcome="done", count=1)
-            note = answer.note
-        return Done(outcome="waiting", note=note)
+            if answer.state != "done":
+                notes.append(answer.note)
+        if notes or not mine:
+            return Done(outcome="waiting", note=notes[0] if notes else "another process is asking Mixpanel right now")
+        self._told.forget(subject.target)
+        return Done(outcome="done", count=1)
 
     def _put_up(self, request: str, distinct_id: str) -> None:
         with self._journal.transaction() as write:
             system = self._recorder.vault.actor(SYSTEM)
-            payload = self._sealed(_Asked(distinct_id=distinct_id), request)
-            write.add_task(KIND, subject=request, actor=system.id, payload=payload)
+            for name in (distinct_id, *self._told.of(distinct_id)):
+                payload = self._sealed(_Asked(distinct_id=name), request)
+                write.add_task(KIND, subject=request, actor=system.id, payload=payload)
 
     def _sealed(self, asked: _Asked, request: str) -> bytes:
         system = self._recorder.vault.actor(SYSTEM)
@@ -106,7 +115,7 @@ class Deletions:
                 write.retry_task(task, due=time.time() + _AGAIN, error=answer.note)
             elif write.finish_task(task):  # a payload never changes: the task is put up anew with what is known now
                 asked = self._asked(task)
-                payload = self._sealed(_Asked(distinct_id=asked.distinct_id, tracking=answer.tracking), task.subject)
+                payload = self._sealed(msgspec.structs.replace(asked, tracking=answer.tracking), task.subject)
                 due = time.time() + _AGAIN
                 write.add_task(KIND, subject=task.subject, actor=task.actor, payload=payload, due=due)
 

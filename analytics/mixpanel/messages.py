@@ -5,28 +5,24 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from typing import NamedTuple
 
-import mixpanel
-
-from voxledger.analytics.mixpanel.vocabulary import translate
-from voxledger.catalog.subscriptions import LoggedEvent
+from voxledger.analytics.mixpanel.audience import Audience
+from voxledger.analytics.mixpanel.lines import encode, lines
+from voxledger.analytics.mixpanel.vocabulary import VOCABULARY, cut
+from voxledger.catalog.subscriptions import RawEvent
 
 MOST_EVENTS = 2000
 """Most events of one request (https://developer.mixpanel.com/reference/import-events)."""
 MOST_BYTES = 1_900_000
 """Most uncompressed bytes of one request: under the 2,097,152 that its 413 answer names."""
 SOURCE = "voxledger"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_LEVEL = 3
-"""gzip level: on these lines 6 saves a seventh of the bytes for twice the time."""
+_LEVEL = 1
+"""gzip level: on these lines 3 saves a tenth of the bytes for half as much time again."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One event as Mixpanel reads it."""
 
     position: int
@@ -39,7 +35,7 @@ class Message:
 class Parcel:
     """The messages of one request. Once they are in, everything up to `through` is dealt with."""
 
-    messages: tuple[Message, ...]
+    messages: Sequence[Message]
     through: int
 
     def halves(self) -> tuple[Parcel, Parcel]:
@@ -50,52 +46,39 @@ class Parcel:
 
     def body(self) -> bytes:
         """NDJSON under gzip; equal parcels give equal bytes."""
-        return gzip.compress(b"\n".join(message.line for message in self.messages), _LEVEL, mtime=0)
-
-
-class _Collector:
-    """A consumer that keeps the last message instead of sending it."""
-
-    line = ""
-
-    def send(self, endpoint: str, json_message: str, api_key: object = None, api_secret: object = None) -> None:  # noqa: ARG002  # the library's consumer protocol
-        self.line = json_message
+        return gzip.compress(b"\n".join([message.line for message in self.messages]), _LEVEL, mtime=0)
 
 
 class Composer:
-    """Writes messages with the Mixpanel library's own vocabulary. Not thread-safe.
+    """Writes the messages that the Mixpanel library would write, ten times as fast. Not thread-safe."""
 
-    `nobody` is the actor whose events belong to no user: they carry an empty `distinct_id`, which Mixpanel counts but
-    ties to no profile, and which no hot shard comes of
-    (https://docs.mixpanel.com/troubleshooting/errors/server-side-events-without-a-user).
-    """
+    def __init__(self, token: str, audience: Audience, *, node: str) -> None:
+        """`node` is the group that every event belongs to: the opaque id of this installation."""
+        self._audience = audience
+        self._start = b'","properties":{"token":%s,"ip":0,"$source":"%s","mp_lib":"%s","$lib_version":%s,"node":%s' % (
+            encode(token), SOURCE.encode(), SOURCE.encode(), encode(version("voxledger")), encode(node),
+        )  # fmt: skip
 
-    def __init__(self, token: str, *, nobody: str) -> None:
-        self._collector = _Collector()
-        self._library = mixpanel.Mixpanel(token, consumer=self._collector)
-        self._nobody = nobody
-        self._version = version("voxledger")
+    def compose(self, event: RawEvent) -> Message | None:
+        """An event as a message; None when Mixpanel does not hear of its type, or of its actor.
 
-    def compose(self, event: LoggedEvent) -> Message | None:
-        """An event as a message; None when Mixpanel does not hear of its type.
-
-        Event name, `time` (ms), `distinct_id` and `$insert_id` follow from the event alone: Mixpanel recognizes a
-        repeat by these four (https://developer.mixpanel.com/reference/event-deduplication).
+        Event name, `time` (ms), `distinct_id` and `$insert_id` follow from the event and the settings alone: Mixpanel
+        recognizes a repeat by these four (https://developer.mixpanel.com/reference/event-deduplication).
         """
-        translated = translate(event)
-        if translated is None:
+        entry = VOCABULARY.get(event.type)
+        who = self._audience.name(event.actor)
+        if entry is None or event.data is None or who is None:
             return None
-        name, properties = translated
-        properties |= {
-            "$insert_id": event.id,
-            "ip": 0,
-            "$source": SOURCE,
-            "mp_lib": SOURCE,
-            "$lib_version": self._version,
-        }
-        distinct_id = "" if event.actor == self._nobody else event.actor
-        self._library.import_data(None, distinct_id, name, (event.time - _EPOCH) // _MILLISECOND, properties)
-        return Message(position=event.position, id=event.id, type=event.type, line=self._collector.line.encode("ascii"))
+        told = lines(event.type).told(event.data)
+        if not entry.by_user or told.channel == b'"batch"':
+            ids = b',"distinct_id":"","actor":' + who if who != b'""' else b',"distinct_id":""'
+        else:
+            ids = b',"distinct_id":' + who
+        clip = b',"clip":' + encode(cut(event.subject)) if entry.about_clip else b""
+        line = b'{"event":"%s%s%s,"time":%d,"$insert_id":%s,"event_version":%d%s%s}}' % (
+            told.name.encode(), self._start, ids, event.time_us // 1000, encode(event.id), event.version, clip, told.properties,
+        )  # fmt: skip
+        return Message(event.position, event.id, event.type, line)
 
 
 def parcels(messages: Sequence[Message], through: int) -> Iterator[Parcel]:
@@ -104,7 +87,7 @@ def parcels(messages: Sequence[Message], through: int) -> Iterator[Parcel]:
     for place, message in enumerate(messages):
         size += len(message.line) + 1
         if place > start and (place - start == MOST_EVENTS or size > MOST_BYTES):
-            yield Parcel(messages=tuple(messages[start:place]), through=message.position - 1)
+            yield Parcel(messages=messages[start:place], through=message.position - 1)
             start, size = place, len(message.line) + 1
     if start < len(messages):
-        yield Parcel(messages=tuple(messages[start:]), through=through)
+        yield Parcel(messages=messages[start:], through=through)

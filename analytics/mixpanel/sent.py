@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from voxledger.analytics.mixpanel.delivery import NAME
-from voxledger.analytics.mixpanel.vocabulary import VOCABULARY, translate
+from voxledger.analytics.mixpanel.audience import opted_out
+from voxledger.analytics.mixpanel.lines import lines
+from voxledger.analytics.mixpanel.names import NAME
+from voxledger.analytics.mixpanel.told_names import ToldNames
+from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
+from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.queries import load
-from voxledger.catalog.subscriptions import LoggedEvent
+from voxledger.catalog.subscriptions import raw_events
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
 
 _PAGE = 10_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SQL = load("sent.sql", "voxledger.analytics.mixpanel")
 
 
-def sent(keeper: Keeper, actor: str) -> dict[str, Any]:
-    """Up to where delivery has come: how many events of each name, and the properties that they had."""
+def sent(keeper: Keeper, settings: catalog_settings.Mixpanel, actor: str) -> dict[str, Any]:
+    """Up to where delivery has come: how many events of each name, and the properties that they had.
+
+    `analytics` is `off` where the settings leave this person out; what was told before that is not known apart any more.
+    """
     after, cursor = 0, keeper.journal.cursor(NAME)
+    key = keeper.recorder.vault.key(actor)
+    off = {actor, key.label if key else None} & set(opted_out(settings))
     counts: dict[str, int] = defaultdict(int)
     properties: dict[str, set[str]] = defaultdict(set)
-    while True:
+    while not off:
         with keeper.reading(fresh=False) as reading:
             values = {"actor": actor, "after": after, "last": cursor, "types": sorted(VOCABULARY), "limit": _PAGE}
-            rows = reading.tuples(_SQL["of_actor"], values)
-        if not rows:
+            events = raw_events(reading.table(_SQL["of_actor"], values))
+        if not events:
             break
-        after = rows[-1][0]
-        for position, identity, kind, subject, time_us, version, data in rows:
-            event = LoggedEvent(
-                position=position, id=identity, type=kind, subject=subject, time=_EPOCH + timedelta(microseconds=time_us),
-                actor=actor, version=version, data=msgspec.json.decode(data),
-            )  # fmt: skip
-            if told := translate(event):
-                counts[told[0]] += 1
-                properties[told[0]].update(told[1])
+        after = events[-1].position
+        for event in events:
+            told = lines(event.type).told(event.data or b"{}")
+            counts[told.name] += 1
+            properties[told.name].update(msgspec.json.decode(b"{" + told.properties[1:] + b"}"))
     return {
         "distinct_id": actor,
+        "names": list(ToldNames(keeper.home.path).of(actor)),
+        "analytics": "off" if off else "on",
         "delivered_through": cursor,
         "events": {name: {"count": counts[name], "properties": sorted(properties[name])} for name in sorted(counts)},
     }

@@ -53,6 +53,10 @@ class Transport:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent."""
         self._session.close()
 
     def post(self, body: bytes) -> Answer:

@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxledger.catalog.events import EMOTIONS
-from voxledger.catalog.subscriptions import LoggedEvent
-
 LONGEST_STRING = 255
 """Bytes of UTF-8 that Mixpanel keeps of a string."""
 _MOST_ITEMS = 100
@@ -45,6 +42,8 @@ UNSENT = frozenset(
         "ObjectOrphaned",
         "ObjectVerified",
         "PolicyChanged",
+        "ReportDelivered",
+        "ReportDeliveryFailed",
         "RestoreCompleted",
         "RetentionPlanned",
         "SubjectErased",
@@ -71,6 +70,8 @@ class Entry:
     """One event type: its name at Mixpanel, and the fields that go there.
 
     `variants` gives other names by the value of the field `variant_of`. `about_clip`: the subject is a clip's id.
+    `by_user`: somebody did it; what Voxledger did for somebody belongs to no user, or a batch of 200,000 clips would make
+    its author a hot shard. Such events name the author in the property `actor`.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Entry:
     variant_of: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     about_clip: bool = True
+    by_user: bool = True
     weights: str = ""
     """The field that holds an emotion vector, `""` when there is none."""
 
@@ -89,7 +91,7 @@ class Entry:
 def plain(value: Any, depth: int = 0) -> Any:
     """A value as Mixpanel takes it: strings up to 255 bytes, 100 items, 3 levels; None for what cannot be sent."""
     if isinstance(value, str):
-        return _cut(value)
+        return cut(value)
     if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _DEEPEST:
@@ -97,12 +99,13 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [found for item in value[:_MOST_ITEMS] if (found := plain(item, depth + 1)) is not None]
     if isinstance(value, dict):
-        items = ((_cut(str(key)), plain(item, depth + 1)) for key, item in list(value.items())[:_MOST_ITEMS])
+        items = ((cut(str(key)), plain(item, depth + 1)) for key, item in list(value.items())[:_MOST_ITEMS])
         return {key: item for key, item in items if item is not None}
     return None
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A text as long as Mixpanel keeps it."""
     encoded = text.encode()
     # A cut inside a character would leave bytes that are no UTF-8.
     return text if len(encoded) <= LONGEST_STRING else encoded[:LONGEST_STRING].decode(errors="ignore")
@@ -162,9 +165,11 @@ VOCABULARY: Mapping[str, Entry] = {
         ),
     ),
     "AudioStored": Entry(
-        name="Audio Stored", rules=(*_same("bytes", "attempts"), *_seconds("transfer_us", "waited_us"))
+        name="Audio Stored",
+        rules=(*_same("bytes", "attempts"), *_seconds("transfer_us", "waited_us")),
+        by_user=False,
     ),
-    "AudioUploadFailed": Entry(name="Audio Upload Failed", rules=_same("failure", "attempts")),
+    "AudioUploadFailed": Entry(name="Audio Upload Failed", rules=_same("failure", "attempts"), by_user=False),
     "AudioAccessed": Entry(
         name="Audio Played",
         rules=_same("channel", "purpose"),
@@ -182,24 +187,3 @@ VOCABULARY: Mapping[str, Entry] = {
     "ReportPublished": Entry(name="Report Published", rules=_same("week", "revision", "closed"), about_clip=False),
 }
 """Every event type that Mixpanel hears of."""
-
-
-def translate(event: LoggedEvent) -> tuple[str, dict[str, Any]] | None:
-    """An event's name and properties at Mixpanel; None when it stays at home. Equal events give equal answers."""
-    entry = VOCABULARY.get(event.type)
-    if entry is None:
-        return None
-    name = entry.variants.get(event.data.get(entry.variant_of, ""), entry.name)
-    properties: dict[str, Any] = {"event_version": event.version}
-    if entry.about_clip:
-        properties["clip"] = _cut(event.subject)
-    for rule in entry.rules:
-        if rule.field in event.data:
-            value = rule.convert(event.data[rule.field])
-            if value is not None:
-                properties[rule.name] = value
-    weights = event.data.get(entry.weights)
-    if isinstance(weights, list) and len(weights) == len(EMOTIONS):
-        for emotion, weight in zip(EMOTIONS, weights, strict=True):
-            properties[f"emotion_{emotion}"] = round(weight, 4)
-    return name, properties

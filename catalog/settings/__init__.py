@@ -1,6 +1,7 @@
 """Settings: declared once, read from the call, the environment and `voxledger.toml`, each value with its origin."""
 
 from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, read_policy, variable
+from voxledger.catalog.settings.mixpanel import Mixpanel, MixpanelActor
 from voxledger.catalog.settings.reports import Mail, Report, Webhook
 from voxledger.catalog.settings.sections import (
     Backup,
@@ -11,7 +12,6 @@ from voxledger.catalog.settings.sections import (
     General,
     IndexTts,
     KeepRule,
-    Mixpanel,
     Models,
     Newest,
     Remote,
@@ -38,6 +38,7 @@ __all__ = [
     "Loaded",
     "Mail",
     "Mixpanel",
+    "MixpanelActor",
     "Models",
     "Newest",
     "Remote",

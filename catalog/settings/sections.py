@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from voxledger.catalog.settings.kinds import Count, InHome, Positive, Rank, Secret, Section, Size, Span
+from voxledger.catalog.settings.mixpanel import Mixpanel
 from voxledger.catalog.settings.reports import Mail, Report, Webhook
 
 RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector", "emo_audio", "emo_text"]
@@ -203,27 +204,6 @@ class Backup(Section, frozen=True, kw_only=True):
     """The newest backup of each of so many weeks that have one; weeks begin on Monday."""
     keep_monthly: Count = 12
     """The newest backup of each of so many months that have one."""
-
-
-class Mixpanel(Section, frozen=True, kw_only=True):
-    """Delivery to Mixpanel. Without a token events wait."""
-
-    token: Secret = ""
-    """Project token; empty = nothing is sent."""
-    service_account: str = ""
-    """User name of a service account; empty = the token authenticates."""
-    service_secret: Secret = ""
-    """Secret of the service account."""
-    project_id: str = ""
-    """Project id, needed with a service account."""
-    region: Literal["us", "eu", "in"] = "us"
-    """Where the project lives."""
-    gdpr_token: Secret = ""
-    """OAuth token with which erasing somebody asks Mixpanel to delete; empty = that request waits."""
-    endpoint: str = ""
-    """Full URL in place of the region's host, for a proxy."""
-    timeout: Span = 30.0
-    """Time limit of one request."""
 
 
 class _Scope(Section, frozen=True, kw_only=True):

@@ -162,6 +162,25 @@ def test_mixpanel_is_asked_until_it_has_forgotten(world: World) -> None:
             assert vox.erasure.requests()[0].outcomes["mixpanel"] == "done"
 
 
+def test_a_name_that_mixpanel_has_heard_is_forgotten_there_too(world: World) -> None:
+    with MixpanelServer(token="token", gdpr_token="oauth") as server:
+        world.settings |= {
+            "mixpanel_token": "token", "mixpanel_endpoint": server.url, "mixpanel_gdpr_token": "oauth", "mixpanel_actor_ids": "label",
+        }  # fmt: skip
+        world.live()
+        with world.open() as vox:
+            vox.mixpanel.deliver()
+            plan = vox.erasure.plan(actor=GONE)
+            assert any("one opaque id and a name" in words for words in plan.elsewhere)
+            vox.erasure.apply(plan)
+            assert server.deletions == {plan.subject.target: "PENDING", GONE: "PENDING"}
+            server.deletions[plan.subject.target] = "SUCCESS"
+            assert not vox.erasure.resume()[0].finished
+            server.deletions[GONE] = "SUCCESS"
+            assert vox.erasure.resume()[0].finished
+            assert GONE not in (vox.home.path / "mixpanel-names.json").read_text()
+
+
 def test_what_is_made_while_its_actor_is_erased_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with world.open(GONE) as vox:
         vox.speak("First.", engine="espeak", language="en")
