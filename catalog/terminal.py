@@ -29,6 +29,8 @@ Door = TypeVar("Door")
 Opener: TypeAlias = Callable[..., Door]
 """Opens the HOME that the command line names; keyword arguments are settings. Used in a `with` block."""
 
+WAITS = 3
+"""The exit status of a command that did nothing of what was asked: all of it has to wait, or came too late."""
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 

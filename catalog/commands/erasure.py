@@ -66,6 +66,9 @@ class Commands:
 
         Without --plan it shows what would go, and the id of that plan. What a legal hold keeps stays, and the erasure waits.
 
+        The exit status is 1 when the store refused something, and 3 when nothing went, because all of it waits. It is 0 when
+        some went and the rest waits: `voxledger erasures` says for what.
+
         **Examples**
 
             voxledger erase --actor ann
@@ -115,7 +118,9 @@ class Commands:
         else:
             for each in done:
                 _print_outcomes(each)
-        return 0 if all("failed" not in each.outcomes.values() for each in done) else 1
+        if any("failed" in each.outcomes.values() for each in done):
+            return 1
+        return terminal.WAITS if done and not any(each.advanced or each.finished for each in done) else 0
 
     def erasures(self, *, every: bool = False, json: bool = False) -> None:
         """Say which erasures wait, and for what.

@@ -124,7 +124,8 @@ class Audio:
                 self._failed.setdefault(wrong.code, wrong.reason)
             else:
                 gone.append(clip)
-                self.objects += sum(max(1, len(answer.versions)) for answer in mine[:1]) + len(mine[1].versions)
+                least = 0 if clip.purged else 1  # it was counted then
+                self.objects += max(least, len(mine[0].versions)) + len(mine[1].versions)
             if clip.purged:
                 continue
             fact: Fact = (

@@ -34,12 +34,16 @@ PATIENCE = 60.0
 
 
 class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a request has come. `notes` say what a target waits for, or what a person should know of it."""
+    """How far a request has come. `notes` say what a target waits for, or what a person should know of it.
+
+    `advanced` is whether this time anything went, or came to its end; else all of it still waits.
+    """
 
     request: str
     scope: str
     target: str
     finished: bool
+    advanced: bool
     clips: int
     voices: int
     objects: int
@@ -167,6 +171,7 @@ class Erasure:
         )
 
     def _run(self, request: Request, patience: float, progress: Progress) -> Outcomes:
+        before = _reached(Progressing.of(self._home, request))
         run = Run(
             request,
             self._home,
@@ -180,7 +185,8 @@ class Erasure:
             patience=patience,
             progress=progress,
         )
-        return _told(request, run.go())
+        state = run.go()
+        return _told(request, state, advanced=_reached(state) != before)
 
     def _require_new(self, found: Subject) -> None:
         for request in self.waiting():
@@ -200,11 +206,18 @@ class Erasure:
             yield
 
 
-def _told(request: Request, state: Progressing) -> Outcomes:
+def _reached(state: Progressing) -> object:
+    """What changes when a request gets further. That there is nothing at a place is nothing that was done."""
+    ended = {name for name, outcome in state.outcomes.items() if outcome == "done"}
+    return state.clips, state.objects, state.voices, state.reports, state.key_destroyed, ended
+
+
+def _told(request: Request, state: Progressing, *, advanced: bool) -> Outcomes:
     return Outcomes(
         request=state.request,
         scope=request.scope,
         target=request.target,
+        advanced=advanced,
         finished=bool(state.outcomes.get("key"))
         and all(each in ("done", "nothing") for each in state.outcomes.values()),
         clips=state.clips,

@@ -16,7 +16,7 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.catalog.retention import Applied, Note, Plan, Restored
+    from voxledger.catalog.retention import Applied, Note, Plan, Restored, Undone
 
 
 class ApplyCommands:
@@ -32,6 +32,8 @@ class ApplyCommands:
 
     def apply(self, *, plan: str | None = None, yes: bool = False, json: bool = False) -> int:
         """Carry a plan out: mark what is condemned, purge what was marked and whose grace is over.
+
+        The exit status is 1 when something failed, and 3 when nothing was done because all purges wait for the purge window.
 
         **Examples**
 
@@ -69,10 +71,14 @@ class ApplyCommands:
             terminal.print_json(done.as_dict())
         else:
             _print_applied(done)
-        return 1 if done.failed else 0
+        if done.failed:
+            return 1
+        return terminal.WAITS if done.waiting and not (done.marked or done.unmarked or done.purged) else 0
 
-    def undo(self, plan: str, /, *, json: bool = False) -> None:
+    def undo(self, plan: str, /, *, json: bool = False) -> int:
         """Take back every mark of a plan that still stands. What is purged already is named: `retention restore` may help.
+
+        The exit status is 1 when it came too late for some clips, and 3 when it came too late for all.
 
         **Examples**
 
@@ -90,16 +96,11 @@ class ApplyCommands:
             done = door.retention.undo(plan, progress=lambda at, end: bar.update(task, completed=at, total=end))
         if json:
             terminal.print_json(done.as_dict())
-            return
-        terminal.console.print(f"[bold]{terminal.count(done.unmarked, 'mark')} taken back[/]")
-        if done.gone:
-            few = ", ".join(clip[-8:] for clip in done.gone[:SHOWN])
-            more = f" and {len(done.gone) - SHOWN:,} more" if len(done.gone) > SHOWN else ""
-            terminal.console.print(
-                f"too late for {terminal.count(len(done.gone), 'clip')} ({few}{more}):"
-                f" voxledger retention restore --plan {done.plan}",
-                soft_wrap=True,
-            )
+        else:
+            _print_undone(done)
+        if not done.gone:
+            return 0
+        return 1 if done.unmarked else terminal.WAITS
 
     def restore(self, *clips: str, plan: str | None = None, json: bool = False) -> int:
         """Bring clips back: in grace by taking the mark back, after it from wherever the same bytes still are.
@@ -152,6 +153,18 @@ def _print_applied(done: Applied) -> None:
             f"{done.waiting:,} purges wait: the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}"
         )
     _print_notes(("skipped", done.skipped), ("[yellow]kept[/]", done.kept), ("[red]failed[/]", done.failed))
+
+
+def _print_undone(done: Undone) -> None:
+    terminal.console.print(f"[bold]{terminal.count(done.unmarked, 'mark')} taken back[/]")
+    if done.gone:
+        few = ", ".join(clip[-8:] for clip in done.gone[:SHOWN])
+        more = f" and {len(done.gone) - SHOWN:,} more" if len(done.gone) > SHOWN else ""
+        terminal.console.print(
+            f"too late for {terminal.count(len(done.gone), 'clip')} ({few}{more}):"
+            f" voxledger retention restore --plan {done.plan}",
+            soft_wrap=True,
+        )
 
 
 def _print_restored(done: Restored) -> None:

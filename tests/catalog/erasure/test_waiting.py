@@ -20,6 +20,7 @@ from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.objects import ranged
 from voxledger.catalog.retention.applying import restoring
 from voxledger.catalog.vault import Vault
+from voxledger.cli import main
 from voxledger.synth.errors import ConsentEnded, SynthesisError
 from voxledger.synth.studio import attempt
 
@@ -57,6 +58,38 @@ def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_a
             .as_py()
         )
         assert past == 3  # of the other one: erased words do not come back with the past
+
+
+def test_an_erasure_that_can_only_wait_ends_with_a_status_that_says_so(
+    small_world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _stored(small_world)
+    small_world.hold(first)
+
+    def status(*arguments: str) -> object:
+        with pytest.raises(SystemExit) as ended:
+            main(["--home", str(small_world.path), *arguments])
+        return ended.value.code
+
+    def erase() -> object:
+        with small_world.open() as vox:
+            plan = vox.erasure.plan(actor=GONE).id
+        return status("erase", "--actor", GONE, "--plan", plan, "--yes")
+
+    assert erase() == 3
+    assert status("erase", "--resume") == 3
+    small_world.release(first)
+    assert status("erase", "--resume", "--json") == 0
+    assert status("erase", "--resume") == 0  # nothing waits
+    # Where some went and a hold keeps the rest, that is a beginning; the next time nothing more can be done.
+    with small_world.open(GONE) as vox:
+        held, _ = (vox.speak(f"Zanzibar {number}.", engine="espeak", language="en") for number in range(2))
+        assert not vox.uploader.flush(timeout=60)
+    small_world.hold(held.id)
+    assert erase() == 0
+    capsys.readouterr()
+    assert status("erase", "--resume") == 3
+    assert "1 clip, 1 object," in capsys.readouterr().out  # what went before is not counted again
 
 
 def _serve_until_finished(world: World) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.events import PurgeStarted
 from voxledger.catalog.settings import ExpireRule
 from voxledger.cli import main
 
@@ -100,3 +101,36 @@ def test_the_commands_take_marks_back_and_say_what_came_back(world: World, capsy
     assert "1 clip had never gone" in capsys.readouterr().out
     assert command(["retention", "restore", "--home", home]) != 0
     assert "nothing was named" in capsys.readouterr().err
+
+
+def test_an_undo_that_came_too_late_ends_with_a_status_that_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, home = world.clip(), str(world.home.path)
+    plan = world.retention(ALL).apply(now=world.now).plan
+    world.retention(ALL).apply(now=world.now + 8 * DAY)
+    assert world.types(clip)[-1] == "ClipPurged"
+    for form in ((), ("--json",)):
+        assert command(["retention", "undo", plan, *form, "--home", home]) == 3
+    assert f"too late for 1 clip ({clip[-8:]}): voxledger retention restore --plan {plan}" in capsys.readouterr().out
+
+
+def test_an_undo_that_came_too_late_for_some_ends_like_a_restore_that_brings_back_some(world: World) -> None:
+    late, _, home = world.clip(), world.clip(), str(world.home.path)
+    plan = world.retention(ALL).apply(now=world.now).plan
+    world.record(PurgeStarted(plan=plan, rule="all", bucket="b"), late)
+    assert command(["retention", "undo", plan, "--home", home]) == 1
+    assert command(["retention", "undo", plan, "--home", home]) == 3
+
+
+def test_an_apply_whose_purges_all_wait_for_the_window_ends_with_a_status_that_says_so(world: World) -> None:
+    world.clip()
+    hour = datetime.now(UTC).hour
+    shut = f"{(hour + 3) % 24:02d}:00-{(hour + 4) % 24:02d}:00"
+    (world.home.path / "voxledger.toml").write_text(
+        f'[retention]\ngrace = "0s"\nmax_percent = 100\npurge_window = "{shut}"\n'
+        '[[retention.rules]]\nname = "all"\nmatch = "all"\nkeep_for = "5d"\n[general]\ntime_zone = "UTC"\n'
+    )
+    home = str(world.home.path)
+    assert command(["retention", "apply", "--yes", "--home", home]) == 0  # sets the mark
+    assert command(["retention", "apply", "--yes", "--home", home]) == 3
