@@ -120,7 +120,7 @@ def speak_in_turn(
             made.append(way(seed))
             if seed >= warm:
                 times[way].append(time.perf_counter() - begun)
-        same, done = same + np.array_equal(*made), done + 1
+        same, done = same + np.array_equal(made[0], made[1]), done + 1
         length = len(made[0]) / RATE
     return Turns(times[here], times[ours], length, same, done)
 

@@ -140,4 +140,6 @@ def _fetched(made: list[Levelled]) -> list[Levelled]:
     here = torch.empty(there.shape, dtype=there.dtype, pin_memory=there.is_cuda)
     here.copy_(there)
     # Copies: a view of one clip would keep all of them in memory.
-    return [replace(each, samples=part.clone()) for each, part in zip(made, here.split(lengths), strict=True)]
+    return [
+        replace(each, samples=part.clone()) for each, part in zip(made, here.split_with_sizes(lengths), strict=True)
+    ]
