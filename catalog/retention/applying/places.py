@@ -32,6 +32,18 @@ class Places:
         self._cache = cache.resolve()
         self._twins = twins
 
+    def holds(self, clip: Clip, key: str) -> bool:
+        """Whether the store is seen to have it where it belongs, as far as its size tells. Raises StoreUnavailable."""
+        try:
+            found = patiently(lambda: self._store.head(clip.bucket, key))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            if error.code not in _NOT_TOLD:
+                raise
+            return False  # `find` says why
+        return found is not None and found.bytes == clip.bytes
+
     def find(self, clip: Clip, key: str, path: Path) -> tuple[Source | None, Path, list[str]]:
         """Where it was found, a file with its bytes (`path`, or the one in the cache), and what each place said.
 

@@ -56,7 +56,7 @@ class Back(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What restoring did. The clips in `there` had never gone."""
+    """What restoring did. The clips in `there` had never gone: the store was seen to have them, or has not had them yet."""
 
     time: datetime
     restored: tuple[Back, ...] = ()
@@ -96,7 +96,7 @@ def chosen(keeper: Keeper, references: Sequence[str | Clip], plan: str | None) -
 
 class _Wanted(NamedTuple):
     """A clip to be brought back, where its event stands, the recordings it was made with, its event unless
-    nothing has to be fetched, and whose it is.
+    nothing has to be fetched, and whose it is. One that is `believed` to be in the store may be there.
     """
 
     clip: Clip
@@ -107,15 +107,17 @@ class _Wanted(NamedTuple):
     event: Event | None
     channels: int | None
     owner: ActorKey
+    believed: bool = False
 
 
 class _Looked(NamedTuple):
-    """What the places said about a clip: where its bytes are, or not."""
+    """What the places said about a clip: where its bytes are, or not; or that it is `there`."""
 
     wanted: _Wanted
     source: Source | None
     path: Path
     said: list[str]
+    there: bool = False
 
 
 class Restorer:
@@ -170,10 +172,16 @@ class Restorer:
         places = Places(self._store(), self._cache, self._twins)
 
         def look(one: _Wanted) -> _Looked:
-            return _Looked(one, *places.find(one.clip, one.key, self._folder / one.clip.id))
+            path = self._folder / one.clip.id
+            if one.believed and places.holds(one.clip, one.key):
+                return _Looked(one, None, path, [], there=True)
+            return _Looked(one, *places.find(one.clip, one.key, path))
 
         for _, looked in in_parallel(look, wanted, threads=_THREADS, name="restore"):
-            if looked.source is None:
+            if looked.there:
+                self._there.append(looked.wanted.clip.id)
+                self._tell()
+            elif looked.source is None:
                 yield looked
             else:
                 self._put_back(looked.wanted, looked.source, looked.path)
@@ -228,11 +236,13 @@ class Restorer:
                         self._note(Back(clip=identity, source="grace", bytes=clip.bytes))
                     else:
                         self._fail(identity, _ERASED)
-                elif not row["purging"] and not row["lost"]:
-                    self._there.append(identity)
-                else:
-                    begun = reading.rows(_SQL["begun"], {"position": row["position"]})[0]
-                    wanted.append(found._replace(event=_event(begun)))
+                    continue
+                believed = not row["purging"] and not row["lost"]
+                if believed and not row["was_stored"]:
+                    self._there.append(identity)  # only this machine ever had it
+                    continue
+                begun = reading.rows(_SQL["begun"], {"position": row["position"]})[0]
+                wanted.append(found._replace(event=_event(begun), believed=believed))
         return wanted
 
     def _twins(self, clip: Clip) -> Sequence[tuple[str, str]]:

@@ -85,7 +85,31 @@ def test_in_grace_the_mark_is_taken_back_without_asking_the_store(world: World, 
     assert restored(world, clip) == [{"bucket": "indextts-audio", "source": "grace", "plan": plan, "bytes": 5}]
     with world.keeper.reading() as reading:
         assert reading.tuples("SELECT state, mark_plan FROM clips") == [("stored", None)]
+    assert retention(world, store).restore(clip).there == (clip,)
+
+
+def test_what_somebody_else_deleted_comes_back_although_nobody_had_noticed(world: World, store: Store) -> None:
+    (clip, key), (other, _), local = stored(world, store), stored(world, store), world.clip(stored=False)
+    store.delete("indextts-audio", key)
+    done = retention(world, store).restore(clip, other, local)
+    assert [(back.clip, back.source) for back in done.restored] == [(clip, "cache")]
+    assert set(done.there) == {other, local}
+    assert store.get("indextts-audio", key) == b"audio"
+
+
+def test_a_clip_that_a_delete_marker_hides_comes_back_from_its_old_version(
+    world: World, ceph: Store, bucket: str
+) -> None:
+    ceph.request("V", lambda s3: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}))
+    clip, key = stored(world, ceph, bucket)
+    (world.home.cache / key).unlink()
+    ceph.delete(bucket, key)
+    mine = retention(world, ceph)
+    done = mine.restore(clip)
+    assert [(back.clip, back.source) for back in done.restored] == [(clip, "versioning")]
+    assert (done.there, ceph.get(bucket, key)) == ((), b"audio")
     assert mine.restore(clip).there == (clip,)
+    assert [data["source"] for data in restored(world, clip)] == ["versioning"]
 
 
 def test_old_versions_that_a_purge_left_come_back_with_metadata_and_tags(
