@@ -1,27 +1,26 @@
 """Metrics of use: what is counted, how, and in which unit."""
 
-from voxledger.analytics.metrics.definitions import METRICS, Metric, Unit
-from voxledger.analytics.metrics.measure import (
-    Value,
-    attempts,
-    breakdown,
-    first_seen,
-    measure,
-    rollup,
-    totals,
-    with_newcomers,
-)
+from voxledger.analytics.metrics.definitions import METRICS, metric
+from voxledger.analytics.metrics.dimensions import DIMENSIONS, Dimension, dimensions_of
+from voxledger.analytics.metrics.errors import MetricError, UnknownMetric
+from voxledger.analytics.metrics.measure import Every, Value, breakdown, explain, first_seen, measure, series
+from voxledger.analytics.metrics.metric import Metric, Unit
 
 __all__ = [
+    "DIMENSIONS",
     "METRICS",
+    "Dimension",
+    "Every",
     "Metric",
+    "MetricError",
     "Unit",
+    "UnknownMetric",
     "Value",
-    "attempts",
     "breakdown",
+    "dimensions_of",
+    "explain",
     "first_seen",
     "measure",
-    "rollup",
-    "totals",
-    "with_newcomers",
+    "metric",
+    "series",
 ]

@@ -1,81 +1,148 @@
-"""Measuring: metrics over a period, whole or by group."""
+"""Measuring: metrics over a period, by group, or day by day and week by week. DuckDB counts; only answers are fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from voxledger.analytics.metrics.definitions import METRICS
+from voxledger.analytics.metrics.definitions import METRICS, metric
+from voxledger.analytics.metrics.errors import MetricError
+from voxledger.analytics.metrics.metric import Metric
+from voxledger.analytics.metrics.question import Period, Stretch, filled, grouped, load_query, moment, stretched, whole
 from voxledger.catalog.log import Reading
-from voxledger.catalog.queries import load
 
 Value: TypeAlias = int | float | None
-
-_SQL = load("metrics.sql", "voxledger.analytics.metrics")
-
-
-def attempts(reading: Reading, start: datetime, stop: datetime) -> pl.DataFrame:
-    """The generations of `start` <= time < `stop`, one row each, oldest first."""
-    return _period(reading, "attempts", start, stop)
+Every: TypeAlias = Literal["day", "week"]
+MOST = 800
+"""Most stretches of a series."""
 
 
-def rollup(reading: Reading, start: datetime, stop: datetime) -> pl.DataFrame:
-    """The same summed by outcome and actor, for metrics that need no single rows."""
-    return _period(reading, "rollup", start, stop)
+def measure(
+    reading: Reading, names: Sequence[str], start: datetime, stop: datetime, *, before: datetime | None = None
+) -> Mapping[str, Value]:
+    """Metrics over `start` <= time < `stop` (aware), each by name. What cannot be told (a share of nothing) is None.
+
+    Users are retained or lost against the period from `before` to `start`, by default one as long. Raises UnknownMetric.
+    """
+    period = Period.of(start, stop, before)
+    found: dict[str, Value] = {}
+    for metrics in _by_source(names):
+        found.update(reading.frame(whole(metrics, period)).row(0, named=True))
+    return {name: found[name] for name in names}
+
+
+def breakdown(
+    reading: Reading,
+    names: Sequence[str],
+    start: datetime,
+    stop: datetime,
+    *,
+    by: Sequence[str],
+    limit: int | None = None,
+    known: bool = False,
+) -> pl.DataFrame:
+    """Metrics for each group, sorted by the first metric downwards, then by the group: columns `by`, then `names`.
+
+    All names are of one source. Shares are of all rows; with `known`, rows that do not tell their group (a failure before the
+    language was known) count nowhere. Raises MetricError for a way in which these metrics cannot be told.
+    """
+    metrics = [metric(name) for name in names]
+    return reading.frame(grouped(metrics, by, Period.of(start, stop), limit=limit, known=known))
+
+
+def series(
+    reading: Reading,
+    names: Sequence[str],
+    start: datetime,
+    stop: datetime,
+    *,
+    every: Every,
+    zone: str = "UTC",
+    by: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Metrics for each day or week of a zone: columns `stretch` (its first day, a date), `by` and `names`, in order of time.
+
+    Without `by` each stretch has a row, quiet ones with zeros (None for what is no count). Weeks begin on Monday; the first and
+    the last stretch are cut at `start` and `stop`. One scan for metrics of one source. Raises MetricError.
+    """
+    stretches = stretches_of(start, stop, every, zone)
+    before = _midnight(_previous(stretches[0].label, every), zone)
+    found = pl.DataFrame({"stretch": [one.label for one in stretches]}) if not by else None
+    for metrics in _by_source(names):
+        frame = reading.frame(stretched(metrics, by, stretches, before))
+        if found is None:
+            found = frame
+        elif by:
+            raise MetricError(f"{', '.join(names)} are counted from different rows; ask for them one after the other")
+        else:
+            found = found.join(frame, on="stretch", how="left", maintain_order="left")
+    assert found is not None  # a frame of stretches, or one of the first source
+    zeros = [pl.col(name).fill_null(0) for name in names if METRICS[name].empty == 0]
+    return found.with_columns(zeros).select("stretch", *by, *names)
+
+
+def explain(
+    name: str,
+    start: datetime,
+    stop: datetime,
+    *,
+    by: Sequence[str] = (),
+    before: datetime | None = None,
+    every: Every | None = None,
+    zone: str = "UTC",
+) -> str:
+    """The very query that tells a metric, with its moments written out: `voxledger sql` answers it as it stands."""
+    metrics = [metric(name)]
+    if every is not None:
+        stretches = stretches_of(start, stop, every, zone)
+        return stretched(metrics, by, stretches, _midnight(_previous(stretches[0].label, every), zone))
+    period = Period.of(start, stop, before)
+    return grouped(metrics, by, period) if by else whole(metrics, period)
 
 
 def first_seen(reading: Reading, stop: datetime) -> pl.DataFrame:
     """Each actor with the time of the first generation of all, as far as it lies before `stop`."""
-    return reading.frame(_SQL["first_seen"], {"stop": stop.astimezone(UTC)})
+    return reading.frame(filled(load_query("first_seen"), {"stop": moment(stop)}))
 
 
-def with_newcomers(frame: pl.DataFrame, seen: pl.DataFrame, start: datetime) -> pl.DataFrame:
-    """The frame of a period with `seen_before`: whether the actor had a generation before `start`."""
-    known = seen.select("actor_id", seen_before=pl.col("first_seen") < start)
-    return frame.join(known, on="actor_id", how="left", maintain_order="left").with_columns(
-        pl.col("seen_before").fill_null(value=False)
-    )
-
-
-def totals(reading: Reading, query: str, **moments: datetime) -> dict[str, Any]:
-    """The one row of a named query of `metrics.sql`, such as `storage_flow`; moments become its parameters."""
-    values = {name: moment.astimezone(UTC) for name, moment in moments.items()}
-    found: pl.DataFrame = reading.frame(_SQL[query], values)
-    return found.row(0, named=True)
-
-
-def measure(frame: pl.DataFrame, names: Sequence[str]) -> Mapping[str, Value]:
-    """Metrics over all rows of a frame. What cannot be told (a share of nothing) is None."""
-    return {} if not names else frame.select(**{name: _expression(name) for name in names}).row(0, named=True)
-
-
-def breakdown(
-    frame: pl.DataFrame, by: Sequence[str], names: Sequence[str], *, whole: pl.DataFrame | None = None
-) -> pl.DataFrame:
-    """Metrics for each group, sorted by the first metric downwards, then by the group's name.
-
-    Shares are of `whole`, which is the frame itself unless the frame was unnested (a row a feature) or filtered.
-    """
-    shares = {name: of for name in names if (of := METRICS[name].of)}
-    needed = dict.fromkeys([*(name for name in names if name not in shares), *shares.values()])
-    base = measure(frame if whole is None else whole, list(shares.values()))
-    groups = frame.group_by(by).agg(**{name: _expression(name) for name in needed})
-    for name, of in shares.items():
-        divisor = base[of] or None
-        groups = groups.with_columns((pl.col(of) / pl.lit(divisor, pl.Float64)).alias(name))
-    return groups.sort([names[0], *by], descending=[True, *(False for _ in by)], nulls_last=True).select(*by, *names)
-
-
-def _expression(name: str) -> pl.Expr:
-    found = METRICS[name].expression
-    if found is None:
-        raise ValueError(f"{name} is not computed from generations alone")
+def stretches_of(start: datetime, stop: datetime, every: Every, zone: str) -> list[Stretch]:
+    """The days or weeks of a zone between two moments, cut at both. Raises MetricError for none, and for too many."""
+    period = Period.of(start, stop)
+    day = period.start.astimezone(ZoneInfo(zone)).date()
+    label = day - timedelta(days=day.weekday()) if every == "week" else day
+    found: list[Stretch] = []
+    while (begins := _midnight(label, zone)) < period.stop:
+        following = label + timedelta(days=7 if every == "week" else 1)
+        ends = _midnight(following, zone)
+        found.append(Stretch(label=label, start=max(begins, period.start), stop=min(ends, period.stop)))
+        label = following
+        if len(found) > MOST:
+            raise MetricError(
+                f"from {start.date()} to {stop.date()} there are more than {MOST} {every}s; ask for fewer"
+            )
+    if not found:
+        raise MetricError(
+            f"the period from {start.isoformat()} to {stop.isoformat()} holds nothing: it must begin before it ends"
+        )
     return found
 
 
-def _period(reading: Reading, query: str, start: datetime, stop: datetime) -> pl.DataFrame:
-    period = {"start": start.astimezone(UTC), "stop": stop.astimezone(UTC)}
-    return reading.frame(_SQL[query], period)
+def _by_source(names: Sequence[str]) -> list[list[Metric]]:
+    """The metrics, those of one source together."""
+    found: dict[str, list[Metric]] = {}
+    for name in names:
+        one = metric(name)
+        found.setdefault(one.source, []).append(one)
+    return list(found.values())
+
+
+def _previous(label: date, every: Every) -> date:
+    return label - timedelta(days=7 if every == "week" else 1)
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Building the weekly report: reads the week's rows once, measures them, gives records."""
+"""Building the weekly report: the week measured where its rows lie, as records."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ HEADLINES = (
     "rtf_p95", "queue_p95_us",
 )  # fmt: skip
 
+_PRESENT = (
+    "stored_clips",
+    "stored_bytes",
+    "waiting_clips",
+    "waiting_bytes",
+    "refused_clips",
+    "marked_clips",
+    "marked_bytes",
+)
+_FLOW = ("added_clips", "added_bytes", "purged_clips", "purged_bytes", "net_bytes")
+_NO_SPARKLINE = frozenset({"rtf_p95", "queue_p95_us"})
 _SQL = load("report.sql", "voxledger.analytics.report")
 
 
@@ -87,14 +98,10 @@ def _period(week: Week, now: datetime) -> _Period:
 
 def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -> WeeklyReport:
     week = period.week
-    seen = metrics.first_seen(reading, period.stop)
-    frame = metrics.with_newcomers(metrics.attempts(reading, period.start, period.stop), seen, period.start)
-    before = metrics.with_newcomers(
-        metrics.attempts(reading, period.before_start, period.before_stop), seen, period.before_start
-    )
-    earliest: datetime | None = seen["first_seen"].min()  # type: ignore[assignment]  # a column of moments
+    now, before = (period.start, period.stop), (period.before_start, period.before_stop)
+    earliest: datetime | None = reading.frame(_SQL["earliest"], {"stop": period.stop}).item()
     first = earliest is None or earliest >= period.start
-    totals = metrics.totals(reading, "storage_present")
+    present: Mapping[str, Any] = metrics.measure(reading, _PRESENT, *now)
     origin = reading.frame(_SQL["provenance"]).row(0, named=True)
     return WeeklyReport(
         week=str(week),
@@ -106,25 +113,25 @@ def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -
         compared_week=None if first else str(week.previous()),
         compared_start=None if first else week.previous().start,
         compared_end=None if first else period.before_stop.astimezone(week.start.tzinfo),
-        headlines=_headlines(reading, period, frame, None if first else before, seen, earliest),
+        headlines=_headlines(reading, period, earliest, first=first),
         history_weeks=tuple(str(week.previous(back)) for back in range(HISTORY - 1, -1, -1)),
-        days=sections.days(frame, week),
-        emotions=sections.emotions(frame, before),
-        users=sections.users(frame),
-        features=sections.features(frame, before),
-        languages=sections.groups(frame, before, "language"),
-        channels=sections.groups(frame, before, "channel"),
+        days=sections.days(reading, week, now),
+        emotions=sections.emotions(reading, now, before),
+        users=sections.users(reading, now),
+        features=sections.features(reading, now, before),
+        languages=sections.groups(reading, now, before, "language"),
+        channels=sections.groups(reading, now, before, "channel"),
         voices=sections.voices(_rows(reading, "voices", period), _rows(reading, "voices", period, before=True)),
-        engines=sections.engines(frame),
-        failures=sections.failures(frame),
+        engines=sections.engines(reading, now),
+        failures=sections.failures(reading, now),
         loudness=msgspec.convert(_rows(reading, "loudness", period), tuple[LoudnessBin, ...]),
-        storage=_storage(reading, period, totals),
-        retention=_retention(reading, period, totals),
+        storage=_storage(reading, period, present),
+        retention=_retention(reading, period, present),
         samples=read_samples(reading, period.start, period.stop, settings.report.samples, cache),
         quality=Quality(
             position=origin["position"],
-            waiting_clips=totals["waiting_clips"],
-            refused_clips=totals["refused_clips"],
+            waiting_clips=present["waiting_clips"],
+            refused_clips=present["refused_clips"],
             recorded_late=_rows(reading, "recorded_late", period)[0]["recorded_late"],
         ),
         provenance=_provenance(origin, period),
@@ -135,27 +142,18 @@ def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -
     )
 
 
-def _headlines(
-    reading: Reading,
-    period: _Period,
-    frame: pl.DataFrame,
-    before: pl.DataFrame | None,
-    seen: pl.DataFrame,
-    earliest: datetime | None,
-) -> tuple[Headline, ...]:
-    """Single rows are read for this week and the one before; the weeks of the sparkline come summed."""
-    summed = [name for name in HEADLINES if not metrics.METRICS[name].rows]
-    history: list[Mapping[str, metrics.Value]] = []
-    for back in range(HISTORY - 1, 0, -1):
-        week = period.week.previous(back)
-        start, stop = week.start.astimezone(UTC), week.end.astimezone(UTC)
-        if earliest is None or stop <= earliest:
-            history.append({})
-            continue
-        past = metrics.with_newcomers(metrics.rollup(reading, start, stop), seen, start)
-        history.append(metrics.measure(past, summed))
-    present = metrics.measure(frame, HEADLINES)
-    previous = metrics.measure(before, HEADLINES) if before is not None else {}
+def _headlines(reading: Reading, period: _Period, earliest: datetime | None, *, first: bool) -> tuple[Headline, ...]:
+    """The weeks of the sparkline in one scan; what is compared may be only a part of the week before."""
+    week = period.week
+    history = metrics.series(
+        reading, HEADLINES, week.previous(HISTORY - 1).start, period.stop, every="week", zone=week.zone
+    ).to_dicts()
+    begun = [
+        earliest is not None and week.previous(back - 1).start.astimezone(UTC) > earliest
+        for back in range(HISTORY - 1, 0, -1)
+    ]
+    present = history[-1]
+    previous = {} if first else metrics.measure(reading, HEADLINES, period.before_start, period.before_stop)
     return tuple(
         Headline(
             metric=name,
@@ -165,7 +163,9 @@ def _headlines(
             value=present[name],
             previous=previous.get(name),
             change=change(present[name], previous.get(name), share=metrics.METRICS[name].unit == "share"),
-            history=() if metrics.METRICS[name].rows else (*(past.get(name) for past in history), present[name]),
+            history=()
+            if name in _NO_SPARKLINE
+            else (*(past[name] if known else None for past, known in zip(history, begun, strict=False)), present[name]),
         )
         for name in HEADLINES
     )
@@ -181,8 +181,8 @@ def change(value: metrics.Value, previous: metrics.Value, *, share: bool = False
 
 
 def _storage(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Storage:
-    flow = metrics.totals(reading, "storage_flow", start=period.start, stop=period.stop)
-    both = {**flow, **present}
+    waiting = reading.frame(_SQL["waiting_since"]).row(0, named=True)
+    both = {**metrics.measure(reading, _FLOW, period.start, period.stop), **present, **waiting}
     return Storage(**{name: both[name] for name in Storage.__struct_fields__})
 
 

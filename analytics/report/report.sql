@@ -1,3 +1,25 @@
+-- name: earliest
+-- When the first generation of all was, as far as it lies before a moment.
+SELECT min(time) AS earliest FROM generations WHERE time < $stop;
+
+-- name: effective_mean
+-- The mean of the applied weights over the new clips of a period.
+SELECT avg(emotion_effective[1]) AS happy, avg(emotion_effective[2]) AS angry, avg(emotion_effective[3]) AS sad,
+    avg(emotion_effective[4]) AS afraid, avg(emotion_effective[5]) AS disgusted, avg(emotion_effective[6]) AS melancholic,
+    avg(emotion_effective[7]) AS surprised, avg(emotion_effective[8]) AS calm
+FROM generations WHERE time >= $start AND time < $stop AND outcome = 'completed';
+
+-- name: actors
+-- How some actors were called last in a period, and whether they had no generation before it.
+SELECT actor_id, arg_max(actor, position) FILTER (time >= $start) AS actor, min(time) >= $start AS new
+FROM generations WHERE time < $stop AND actor_id IN (SELECT unnest($chosen::VARCHAR[]))
+GROUP BY actor_id;
+
+-- name: waiting_since
+-- Since when clips wait for upload.
+SELECT min(created) AS waiting_since FROM clips
+WHERE stored IS NULL AND upload_failure IS NULL AND purge_started IS NULL AND purged IS NULL;
+
 -- name: provenance
 -- How far the tables have come, and the newest link of the chain.
 SELECT (SELECT position FROM projections WHERE name = 'catalog') AS position,

@@ -1,14 +1,14 @@
-"""The report's sections: from the frame of a week's generations to records."""
+"""The report's sections: a week's metrics by day, emotion, user and so on, as records."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 
 import polars as pl
 
-from voxledger.analytics.metrics import breakdown, measure
-from voxledger.analytics.palette import EMOTIONS
+from voxledger.analytics.metrics import breakdown, measure, series
 from voxledger.analytics.report.week import Week
 from voxledger.analytics.report.weekly import (
     Day,
@@ -20,20 +20,23 @@ from voxledger.analytics.report.weekly import (
     Group,
     User,
     Users,
-    Vector,
 )
+from voxledger.catalog.log import Reading
+from voxledger.catalog.queries import load
 
 TOP = 10
 """Most users, voices, languages, … that are listed."""
-_OUTCOMES = ("completed", "reused", "failed", "cancelled")
+Span: TypeAlias = tuple[datetime, datetime]
+"""From a moment up to, and without, another."""
+_SQL = load("report.sql", "voxledger.analytics.report")
 
 
-def days(frame: pl.DataFrame, week: Week) -> tuple[Day, ...]:
+def days(reading: Reading, week: Week, now: Span) -> tuple[Day, ...]:
     """All seven days of the week in its zone, quiet ones with zeros."""
-    local = frame.with_columns(date=pl.col("time").dt.convert_time_zone(week.zone).dt.date())
-    found = breakdown(local, ["date"], ["clips", "reused", "failed", "cancelled", "audio_us"])
-    rows = {row["date"]: row for row in found.to_dicts()}
-    nothing = dict.fromkeys(("clips", "reused", "failed", "cancelled", "audio_us"), 0)
+    names = ["clips", "reused", "failed", "cancelled", "audio_us"]
+    found = series(reading, names, *now, every="day", zone=week.zone).to_dicts() if now[0] < now[1] else []
+    rows = {row["stretch"]: row for row in found}
+    nothing = dict.fromkeys(names, 0)
     return tuple(
         Day(
             date=day.isoformat(),
@@ -45,26 +48,32 @@ def days(frame: pl.DataFrame, week: Week) -> tuple[Day, ...]:
     )
 
 
-def emotions(frame: pl.DataFrame, before: pl.DataFrame) -> EmotionMix:
+def emotions(reading: Reading, now: Span, before: Span) -> EmotionMix:
     """The mix of this week and of the one before, most frequent first."""
-    done, earlier = _completed(frame), _completed(before)
-    was = {row["emotion"]: row["clip_share"] for row in breakdown(earlier, ["emotion"], ["clip_share"]).to_dicts()}
-    found = breakdown(done, ["emotion"], ["clips", "clip_share", "audio_us", "audio_share"])
+    earlier = breakdown(reading, ["clips", "clip_share"], *before, by=["emotion"]).filter(pl.col("clips") > 0)
+    was = {row["emotion"]: row["clip_share"] for row in earlier.to_dicts()}
+    found = breakdown(reading, ["clips", "clip_share", "audio_us", "audio_share"], *now, by=["emotion"])
+    weights = reading.frame(_SQL["effective_mean"], {"start": now[0], "stop": now[1]}).row(0)
+    # Threads add in any order; six digits are the same whichever came first.
+    mean: Any = None if weights[0] is None else tuple(round(float(weight), 6) for weight in weights)
     return EmotionMix(
         emotions=tuple(
             EmotionShare(**row, clip_share_before=was.get(row["emotion"], 0.0) if was else None)
-            for row in found.to_dicts()
+            for row in found.filter(pl.col("clips") > 0).to_dicts()
         ),
-        effective_mean=_mean(done),
+        effective_mean=mean,
     )
 
 
-def users(frame: pl.DataFrame) -> Users:
+def users(reading: Reading, now: Span) -> Users:
     """Who was there."""
-    counts = measure(frame, ["active_users", "new_users", "returning_users"])
-    named = frame.group_by("actor_id").agg(pl.col("actor").drop_nulls().last(), new=~pl.col("seen_before").first())
-    found = breakdown(frame, ["actor_id"], ["generations", "clips", "reused", "failed", "audio_us"]).head(TOP)
-    rows = found.join(named, on="actor_id", how="left", maintain_order="left").to_dicts()
+    counts = measure(reading, ["active_users", "new_users", "returning_users"], *now)
+    names = ["generations", "clips", "reused", "failed", "audio_us"]
+    found = breakdown(reading, names, *now, by=["actor_id"], limit=TOP)
+    chosen = {"start": now[0], "stop": now[1], "chosen": found["actor_id"].to_list()}
+    rows = found.join(
+        reading.frame(_SQL["actors"], chosen), on="actor_id", how="left", maintain_order="left"
+    ).to_dicts()
     return Users(
         active=int(counts["active_users"] or 0),
         new=int(counts["new_users"] or 0),
@@ -73,29 +82,31 @@ def users(frame: pl.DataFrame) -> Users:
     )
 
 
-def features(frame: pl.DataFrame, before: pl.DataFrame) -> tuple[FeatureUse, ...]:
+def features(reading: Reading, now: Span, before: Span) -> tuple[FeatureUse, ...]:
     """How far each feature has spread, over the requests that were answered: others do not say what they used."""
-    names = ["generations", "generation_share", "active_users", "user_share"]
-    answered = pl.col("outcome").is_in(["completed", "reused"])
-    was = {row["features"]: row["generation_share"] for row in _unnested(before.filter(answered), names[:2])}
+    names = ["answered", "answer_share", "answered_users", "answered_user_share"]
+    earlier = breakdown(reading, names[:2], *before, by=["feature"]).to_dicts()
+    any_before = bool(measure(reading, ["generations"], *before)["generations"])
+    was = {row["feature"]: row["answer_share"] for row in earlier if row["answered"]}
+    found = breakdown(reading, names, *now, by=["feature"]).filter(pl.col("answered") > 0)
     return tuple(
         FeatureUse(
-            feature=row["features"],
-            generations=row["generations"],
-            generation_share=row["generation_share"],
-            generation_share_before=was.get(row["features"], 0.0) if before.height else None,
-            users=row["active_users"],
-            user_share=row["user_share"],
+            feature=row["feature"],
+            generations=row["answered"],
+            generation_share=row["answer_share"],
+            generation_share_before=was.get(row["feature"], 0.0) if any_before else None,
+            users=row["answered_users"],
+            user_share=row["answered_user_share"],
         )
-        for row in _unnested(frame.filter(answered), names)
+        for row in found.to_dicts()
     )
 
 
-def groups(frame: pl.DataFrame, before: pl.DataFrame, by: str) -> tuple[Group, ...]:
+def groups(reading: Reading, now: Span, before: Span, by: str) -> tuple[Group, ...]:
     """Generations by a column; those that do not know it (a failure before the language was known) are left out."""
-    known, earlier = frame.filter(pl.col(by).is_not_null()), before.filter(pl.col(by).is_not_null())
-    was = {row[by]: row["generation_share"] for row in breakdown(earlier, [by], ["generation_share"]).to_dicts()}
     names = ["generations", "clips", "audio_us", "active_users", "generation_share"]
+    earlier = breakdown(reading, ["generation_share"], *before, by=[by], known=True).to_dicts()
+    was = {row[by]: row["generation_share"] for row in earlier}
     return tuple(
         Group(
             name=row[by],
@@ -106,7 +117,7 @@ def groups(frame: pl.DataFrame, before: pl.DataFrame, by: str) -> tuple[Group, .
             share=row["generation_share"],
             share_before=was.get(row[by], 0.0) if was else None,
         )
-        for row in breakdown(known, [by], names).to_dicts()
+        for row in breakdown(reading, names, *now, by=[by], known=True).to_dicts()
     )
 
 
@@ -118,35 +129,16 @@ def voices(rows: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]
     )
 
 
-def engines(frame: pl.DataFrame) -> tuple[EngineUse, ...]:
+def engines(reading: Reading, now: Span) -> tuple[EngineUse, ...]:
     """Use and speed by engine."""
     names = ["generations", "clips", "failed", "audio_us", "rtf_p50", "rtf_p95", "queue_p95_us"]
-    return tuple(EngineUse(**row) for row in breakdown(frame, ["engine"], names).to_dicts())
+    return tuple(EngineUse(**row) for row in breakdown(reading, names, *now, by=["engine"]).to_dicts())
 
 
-def failures(frame: pl.DataFrame) -> tuple[Failure, ...]:
+def failures(reading: Reading, now: Span) -> tuple[Failure, ...]:
     """Failed generations by class and stage."""
-    failed = frame.filter(pl.col("outcome") == "failed")
-    found = breakdown(failed, ["failure", "stage"], ["failed", "active_users"])
+    found = breakdown(reading, ["failed", "active_users"], *now, by=["failure", "stage"], known=True)
     return tuple(
         Failure(failure=row["failure"], stage=row["stage"], count=row["failed"], users=row["active_users"])
         for row in found.to_dicts()
     )
-
-
-def _completed(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.filter(pl.col("outcome") == "completed")
-
-
-def _unnested(frame: pl.DataFrame, names: Sequence[str]) -> list[dict[str, Any]]:
-    rows = frame.explode("features").filter(pl.col("features").is_not_null())
-    return breakdown(rows, ["features"], names, whole=frame).to_dicts()
-
-
-def _mean(done: pl.DataFrame) -> Vector | None:
-    if done.is_empty():
-        return None
-    weights = [pl.col("emotion_effective").arr.get(place).cast(pl.Float64).mean().alias(name)
-               for place, name in enumerate(list(EMOTIONS)[:8])]  # fmt: skip
-    # Threads add in any order; six digits are the same whichever came first.
-    return tuple(round(float(value), 6) for value in done.select(weights).row(0))  # type: ignore[return-value]  # eight

@@ -1,175 +1,345 @@
-from datetime import UTC, datetime, timedelta
+"""The metrics, counted by DuckDB from events that were really recorded."""
 
-import polars as pl
+import random
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.building import Parts
 from voxledger.analytics import metrics
-from voxledger.analytics.metrics import METRICS, breakdown, measure
-from voxledger.catalog.events import AudioStored, ClipPurged, GenerationFailed, GenerationReused, PurgeStarted, new_id
+from voxledger.analytics.metrics import METRICS, MetricError, UnknownMetric, breakdown, explain, measure, series
+from voxledger.catalog.catalog import Catalog
+from voxledger.catalog.events import (
+    AudioAccessed,
+    AudioStored,
+    ClipPurged,
+    GenerationCancelled,
+    GenerationFailed,
+    GenerationReused,
+    PurgeStarted,
+    new_id,
+)
+from voxledger.catalog.log import Reading
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 STOP = START + timedelta(days=7)
-OUTCOMES = ("completed", "reused", "failed", "cancelled")
-SCHEMA = {
-    "outcome": pl.String,
-    "actor_id": pl.String,
-    "duration_us": pl.Int64,
-    "saved_us": pl.Int64,
-    "synthesis_us": pl.Int64,
-    "queue_us": pl.Int64,
-    "emotion": pl.String,
-    "attempts": pl.Int64,
-    "seen_before": pl.Boolean,
-}
+EMOTIONS = ("happy", "sad", "neutral")
+GROUPED = [(name, way) for name, one in METRICS.items() for way in metrics.dimensions_of(one.source)]
 
 
-def frame(*rows):
-    defaults = {"actor_id": "ann", "emotion": "happy", "attempts": 1, "seen_before": False, "duration_us": 1_000_000}
-    full = [{**dict.fromkeys(SCHEMA), **defaults, **row} for row in rows]
-    return pl.DataFrame(full, schema=SCHEMA)
+def reused(**changes: Any) -> GenerationReused:
+    facts = {
+        "channel": "api", "features": ("emotion", "tags"), "engine": "espeak", "language": "en", "emotion": "happy",
+        "text_length": 3, "duration_us": 2_000_000, "saved_us": 77, "actor_label": "ben",
+    }  # fmt: skip
+    return GenerationReused(**{**facts, **changes})
 
 
-generations = st.lists(
-    st.fixed_dictionaries(
-        {
-            "outcome": st.sampled_from(OUTCOMES),
-            "actor_id": st.sampled_from(["ann", "ben", "cyd"]),
-            "duration_us": st.integers(0, 2**40),
-            "saved_us": st.integers(0, 2**40),
-            "emotion": st.sampled_from(["happy", "sad", "neutral"]),
-        }
-    ),
-    max_size=40,
+def failed(**changes: Any) -> GenerationFailed:
+    facts = {
+        "channel": "api", "engine": "espeak", "language": None, "failure": "timeout", "stage": "queue", "emotion": "neutral",
+        "text_length": 3, "elapsed_us": 5, "actor_label": "ben",
+    }  # fmt: skip
+    return GenerationFailed(**{**facts, **changes})
+
+
+def stored(size: int = 1000) -> AudioStored:
+    return AudioStored(bucket="b", bytes=size, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k")
+
+
+def purge(parts: Parts, clip: str, when: datetime, size: int) -> None:
+    parts.record(PurgeStarted(plan="p", rule="r", bucket="b"), clip, time=when - timedelta(hours=1))
+    parts.record(ClipPurged(plan="p", rule="r", bucket="b", bytes=size), clip, time=when)
+
+
+def told(parts: Parts, *names: str, **more: Any) -> dict[str, metrics.Value]:
+    with parts.keeper.reading() as reading:
+        return dict(measure(reading, names, START, STOP, **more))
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """Five weeks of a studio, the same each time: four actors, all outcomes, plays, uploads and purges."""
+    parts = Parts(tmp_path_factory.mktemp("studio") / "home")
+    chance = random.Random(5)
+    for _ in range(150):
+        when = START - timedelta(weeks=4) + timedelta(seconds=chance.randrange(5 * 7 * 86400))
+        actor = chance.choice(["ann", "ben", "cyd", "dee"])
+        clip = parts.clip(
+            actor=actor, time=when, emotion=chance.choice(EMOTIONS), language=chance.choice(["en", "de"]),
+            engine=chance.choice(["espeak", "indextts"]), device=chance.choice(["cpu", "cuda:0"]), channel=chance.choice(["api", "cli"]),
+            features=tuple(chance.sample(["emotion", "voice", "tags"], chance.randrange(4))), duration_us=chance.randrange(10**7),
+            bytes=chance.randrange(10**6), queue_us=chance.randrange(1000), suspect=chance.choice([(), (), ("clipped",)]),
+            voice_name=chance.choice([None, "Ines"]), tags=tuple(chance.sample(["a", "b"], chance.randrange(3))),
+        )  # fmt: skip
+        later = when + timedelta(hours=chance.randrange(1, 300))
+        if chance.random() < 0.7:
+            parts.record(stored(), clip, time=when + timedelta(minutes=1))
+        if chance.random() < 0.3:
+            parts.record(AudioAccessed(channel="api", purpose="play"), clip, actor="dee", time=later)
+        if chance.random() < 0.2:
+            purge(parts, clip, later + timedelta(hours=2), 10)
+        if chance.random() < 0.3:
+            parts.record(reused(actor_label=actor), clip, actor=actor, time=later)
+        if chance.random() < 0.2:
+            parts.record(failed(actor_label=actor), new_id(), actor=actor, time=later)
+        if chance.random() < 0.1:
+            fact = GenerationCancelled(channel="api", engine="espeak", text_length=9, elapsed_us=5, actor_label=actor)
+            parts.record(fact, new_id(), actor=actor, time=later)
+    yield parts
+    parts.close()
+
+
+@pytest.fixture(scope="module")
+def reading(studio: Parts) -> Iterator[Reading]:
+    with studio.keeper.reading() as reading:
+        yield reading
+
+
+some = settings(max_examples=15, deadline=None)
+"""Each example asks a real catalog, some milliseconds a question."""
+periods = st.tuples(st.integers(0, 5 * 7 * 24), st.integers(0, 5 * 7 * 24)).map(
+    lambda hours: tuple(START - timedelta(weeks=4) + timedelta(hours=hour) for hour in sorted(hours))
 )
+"""Two moments of the studio's five weeks, in order."""
 
 
 def test_every_metric_is_defined_in_one_sentence_and_in_one_way():
     for metric in METRICS.values():
         assert metric.definition.endswith(".")
         assert ". " not in metric.definition
-        assert sum(way is not None for way in (metric.expression, metric.query, metric.of)) == 1, metric.name
+        assert bool(metric.aggregate) != bool(metric.of), metric.name
 
 
-def test_nothing_gives_zeros_and_no_shares():
-    found = measure(frame(), [name for name, metric in METRICS.items() if metric.expression is not None])
-    assert found["generations"] == found["audio_us"] == found["active_users"] == 0
-    assert found["reuse_rate"] is found["failure_rate"] is found["rtf_p50"] is found["queue_p95_us"] is None
+def test_nothing_gives_zeros_and_no_rates(parts: Parts):
+    with parts.keeper.reading() as reading:
+        found = measure(reading, list(METRICS), START, STOP)
+        days = series(reading, ["clips", "reuse_rate", "lost_users"], START, STOP, every="day").rows()
+        assert breakdown(reading, ["clips", "clip_share"], START, STOP, by=["emotion"]).is_empty()
+    assert found == {name: metric.empty for name, metric in METRICS.items()}
+    assert days == [(START.date() + timedelta(days=day), 0, None, 0) for day in range(7)]
 
 
-def test_rates_leave_out_what_was_never_answered():
-    found = measure(
-        frame(*({"outcome": outcome} for outcome in ("completed", "completed", "reused", "failed", "cancelled"))),
-        ["reuse_rate", "failure_rate", "generations"],
-    )
-    assert found == {"reuse_rate": pytest.approx(1 / 3), "failure_rate": pytest.approx(1 / 4), "generations": 5}
+def test_rates_leave_out_what_was_never_answered(parts: Parts):
+    clip = parts.clip(time=START)
+    parts.clip(time=START)
+    parts.record(reused(), clip, time=START)
+    parts.record(failed(), new_id(), time=START)
+    cancelled = GenerationCancelled(channel="api", engine="espeak", text_length=9, elapsed_us=5, actor_label="ann")
+    parts.record(cancelled, new_id(), time=START)
+    assert told(parts, "reuse_rate", "failure_rate", "generations", "answered") == {
+        "reuse_rate": pytest.approx(1 / 3),
+        "failure_rate": pytest.approx(1 / 4),
+        "generations": 5,
+        "answered": 3,
+    }
 
 
-def test_percentiles_interpolate_over_new_clips_only():
-    rows = [{"outcome": "completed", "synthesis_us": tenth * 100_000, "queue_us": tenth * 100} for tenth in range(11)]
-    rows += [{"outcome": "completed", "synthesis_us": 9, "duration_us": 0, "queue_us": 500}, {"outcome": "reused"}]
-    found = measure(frame(*rows), ["rtf_p50", "rtf_p95", "queue_p95_us"])
-    assert found == {"rtf_p50": pytest.approx(0.5), "rtf_p95": pytest.approx(0.95), "queue_p95_us": 945}
-
-
-@given(generations)
-def test_outcomes_add_up_and_sums_stay_whole(rows):
-    found = measure(frame(*rows), ["generations", "clips", "reused", "failed", "cancelled", "audio_us", "saved_us"])
-    assert found["generations"] == len(rows) == sum(found[name] for name in ("clips", "reused", "failed", "cancelled"))
-    assert found["audio_us"] == sum(row["duration_us"] for row in rows if row["outcome"] == "completed")
-    assert found["saved_us"] == sum(row["saved_us"] for row in rows if row["outcome"] == "reused")
-    assert all(isinstance(value, int) for value in found.values())
-
-
-@given(generations)
-def test_groups_add_up_to_the_whole(rows):
-    groups = breakdown(frame(*rows), ["emotion"], ["generations", "clips", "generation_share", "clip_share"])
-    whole = measure(frame(*rows), ["generations", "clips"])
-    assert groups["generations"].sum() == whole["generations"]
-    assert groups["generation_share"].sum() == pytest.approx(1 if rows else 0)
-    assert groups["clip_share"].sum() == pytest.approx(1 if whole["clips"] else 0)
-    assert groups["generations"].is_sorted(descending=True)
-
-
-@given(generations)
-def test_summed_rows_give_the_same_metrics(rows):
-    single = frame(*rows)
-    summed = single.group_by("outcome", "actor_id", "seen_before").agg(
-        pl.col("attempts", "duration_us", "saved_us").sum(), pl.col("emotion").first()
-    )
-    names = [name for name, metric in METRICS.items() if metric.expression is not None and not metric.rows]
-    assert measure(summed, names) == measure(single, names)
+def test_percentiles_interpolate_over_new_clips_only(parts: Parts):
+    for tenth in range(11):
+        parts.clip(time=START, synthesis_us=tenth * 100_000, duration_us=1_000_000, queue_us=tenth * 100)
+    silent = parts.clip(time=START, synthesis_us=9, duration_us=0, queue_us=500)
+    parts.record(reused(), silent, time=START)
+    assert told(parts, "rtf_p50", "rtf_p95", "queue_p95_us") == {
+        "rtf_p50": pytest.approx(0.5),
+        "rtf_p95": pytest.approx(0.95),
+        "queue_p95_us": 945,
+    }
 
 
 def test_a_period_holds_its_start_and_not_its_end(parts: Parts):
     for moment in (START - timedelta(microseconds=1), START, STOP - timedelta(microseconds=1), STOP):
         parts.clip(time=moment)
-    with parts.keeper.reading() as reading:
-        assert metrics.attempts(reading, START, STOP)["time"].to_list() == [START, STOP - timedelta(microseconds=1)]
-        assert metrics.rollup(reading, START, STOP)["attempts"].to_list() == [2]
+    assert told(parts, "clips", "added_clips", "funnel_made") == {"clips": 2, "added_clips": 2, "funnel_made": 2}
 
 
-def test_who_was_there_before_returns(parts: Parts):
-    parts.clip(actor="ann", time=START - timedelta(days=30))
-    parts.clip(actor="ann", time=START)
-    parts.clip(actor="ben", time=START)
-    parts.clip(actor="ben", time=STOP - timedelta(hours=1))
-    parts.clip(actor="cyd", time=STOP)
-    with parts.keeper.reading() as reading:
-        found = metrics.with_newcomers(metrics.attempts(reading, START, STOP), metrics.first_seen(reading, STOP), START)
-    assert measure(found, ["active_users", "new_users", "returning_users"]) == {
-        "active_users": 2,
-        "new_users": 1,
-        "returning_users": 1,
+def test_users_come_return_stay_and_leave(parts: Parts):
+    for actor, weeks in {"ann": (-4, 0), "ben": (0,), "cyd": (-1, 0), "dee": (-1,), "eve": (-4,), "fay": (1,)}.items():
+        for week in weeks:
+            parts.clip(actor=actor, time=START + timedelta(weeks=week, hours=1))
+    names = (
+        "active_users",
+        "new_users",
+        "returning_users",
+        "retained_users",
+        "resurrected_users",
+        "lost_users",
+        "retention_rate",
+    )
+    assert tuple(told(parts, *names).values()) == (3, 1, 2, 1, 1, 1, 0.5)
+    assert told(parts, "retained_users", "lost_users", before=START - timedelta(weeks=5)) == {
+        "retained_users": 2,
+        "lost_users": 2,
     }
-
-
-def test_rolled_up_generations_agree_with_their_rows(parts: Parts):
-    clip = parts.clip(time=START, duration_us=2_000_000)
-    reused = GenerationReused(
-        channel="api", features=(), engine="espeak", language="en", emotion="happy", text_length=3,
-        duration_us=2_000_000, saved_us=77, actor_label="ben",
-    )  # fmt: skip
-    failed = GenerationFailed(
-        channel="api", engine="espeak", language=None, failure="timeout", stage="queue", emotion="neutral",
-        text_length=3, elapsed_us=5, actor_label="ben",
-    )  # fmt: skip
-    parts.record(reused, clip, actor="ben", time=START)
-    parts.record(failed, new_id(), actor="ben", time=START)
-    names = [name for name, metric in METRICS.items() if metric.expression is not None and not metric.rows]
     with parts.keeper.reading() as reading:
-        seen = metrics.first_seen(reading, STOP)
-        rows, summed = (
-            measure(metrics.with_newcomers(read(reading, START, STOP), seen, START), names)
-            for read in (metrics.attempts, metrics.rollup)
-        )
-    assert rows == summed
-    assert (rows["saved_us"], rows["audio_us"], rows["failed"]) == (77, 2_000_000, 1)
+        weeks = series(reading, names[:-1], START - timedelta(weeks=1), STOP + timedelta(weeks=1), every="week")
+        assert metrics.first_seen(reading, STOP).height == 5
+    assert weeks.rows() == [
+        (date(2026, 10, 26), 2, 2, 0, 0, 0, 0),
+        (date(2026, 11, 2), 3, 1, 2, 1, 1, 1),
+        (date(2026, 11, 9), 1, 1, 0, 0, 0, 3),
+    ]
+
+
+def test_one_user_alone_has_all_shares(parts: Parts):
+    parts.clip(time=START)
+    with parts.keeper.reading() as reading:
+        found = breakdown(reading, ["clips", "clip_share", "user_share"], START, STOP, by=["actor"])
+    assert found.rows() == [("ann", 1, 1.0, 1.0)]
 
 
 def test_storage_tells_what_came_what_went_and_what_waits(parts: Parts):
-    stored = parts.clip(time=START - timedelta(days=9), bytes=1000)
+    old = parts.clip(time=START - timedelta(days=9), bytes=1000)
     gone = parts.clip(time=START, bytes=30)
     parts.clip(time=START, bytes=200)
-    parts.record(AudioStored(bucket="b", bytes=1000, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k"), stored)
-    parts.record(PurgeStarted(plan="p", rule="r", bucket="b"), gone, time=START + timedelta(hours=1))
-    parts.record(ClipPurged(plan="p", rule="r", bucket="b", bytes=30), gone, time=START + timedelta(hours=2))
-    with parts.keeper.reading() as reading:
-        flow = metrics.totals(reading, "storage_flow", start=START, stop=STOP)
-        present = metrics.totals(reading, "storage_present")
-    assert flow == {"added_clips": 2, "added_bytes": 230, "purged_clips": 1, "purged_bytes": 30, "net_bytes": 200}
-    assert (present["stored_bytes"], present["waiting_bytes"], present["waiting_clips"]) == (1000, 200, 1)
-    assert present["waiting_since"] == START
+    parts.record(stored(), old)
+    purge(parts, gone, START + timedelta(hours=2), 30)
+    assert told(
+        parts, "added_clips", "added_bytes", "purged_clips", "purged_bytes", "net_bytes", "stored_bytes", "waiting_bytes", "waiting_clips"
+    ) == {
+        "added_clips": 2, "added_bytes": 230, "purged_clips": 1, "purged_bytes": 30, "net_bytes": 200,
+        "stored_bytes": 1000, "waiting_bytes": 200, "waiting_clips": 1,
+    }  # fmt: skip
 
 
-def test_the_named_queries_give_every_metric_they_promise(parts: Parts):
+def test_a_funnel_never_widens(reading: Reading):
+    steps = ("funnel_made", "funnel_stored", "funnel_played", "funnel_kept")
+    found = measure(reading, steps, START - timedelta(weeks=4), STOP)
+    counts = [found[name] or 0 for name in steps]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[1] > counts[2] > counts[3] > 0
+
+
+@some
+@given(periods)
+def test_outcomes_add_up_and_sums_stay_whole(reading: Reading, period):
+    found = measure(reading, list(METRICS), *period)
+    assert found["generations"] == sum(found[name] for name in ("clips", "reused", "failed", "cancelled"))
+    assert found["active_users"] == found["new_users"] + found["returning_users"]
+    assert found["returning_users"] == found["retained_users"] + found["resurrected_users"]
+    for name, value in found.items():
+        if METRICS[name].unit in ("count", "us", "bytes", "micro"):
+            assert value is None or isinstance(value, int), name
+        if METRICS[name].unit == "share":
+            assert value is None or 0 <= value <= 1, name
+
+
+@some
+@given(periods, st.sampled_from(GROUPED))
+def test_groups_add_up_to_the_whole(reading: Reading, period, grouped):
+    name, way = grouped
+    groups = breakdown(reading, [name], *period, by=[way])
+    if METRICS[name].of is not None and METRICS[name].additive and not metrics.DIMENSIONS[way].several:
+        whole = measure(reading, [METRICS[name].of], *period)[METRICS[name].of]
+        assert groups[name].sum() == pytest.approx(1 if whole else 0)
+    elif METRICS[name].additive and not metrics.DIMENSIONS[way].several:
+        assert groups[name].sum() == measure(reading, [name], *period)[name]
+    assert groups[name].drop_nulls().is_sorted(descending=True)
+
+
+@some
+@given(
+    periods,
+    st.sampled_from([name for name, one in METRICS.items() if one.additive and one.source not in ("present", "users")]),
+)
+def test_days_add_up_to_the_whole_in_any_zone(reading: Reading, period, name):
+    if period[0] < period[1] and METRICS[name].of is None:
+        days = series(reading, [name], *period, every="day", zone="America/New_York")
+        assert days[name].sum() == measure(reading, [name], *period)[name]
+
+
+@some
+@given(periods, st.sampled_from(EMOTIONS))
+def test_known_groups_leave_out_what_does_not_tell(reading: Reading, period, emotion):
+    found = breakdown(reading, ["generations", "generation_share"], *period, by=["language"], known=True)
+    assert found["language"].null_count() == 0
+    assert found["generation_share"].sum() == pytest.approx(1 if found.height else 0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_explained_query_gives_the_very_number(studio: Parts, reading: Reading, name):
+    catalog = Catalog(
+        studio.home, studio.recorder, studio.keeper, lambda: pytest.fail("no store"), actor="ann", channel="python"
+    )
+
+    def asked(**more):
+        return catalog.sql(explain(name, START, STOP, **more), fresh=False).pl()
+
+    assert asked().rows() == [(measure(reading, [name], START, STOP)[name],)]
+    ways = metrics.dimensions_of(METRICS[name].source)
+    for way in ways[list(METRICS).index(name) % len(ways) :][:1] if ways else ():  # all of them over all metrics
+        assert asked(by=[way]).equals(breakdown(reading, [name], START, STOP, by=[way]))
+        if METRICS[name].source != "present":
+            days = series(reading, [name], START, STOP, every="day", by=[way])
+            assert asked(every="day", by=[way]).rows() == days.rows()
+
+
+def test_weeks_are_those_of_the_zone_across_a_clock_change(parts: Parts):
+    zone = ZoneInfo("America/New_York")
+    for moment in (
+        datetime(2026, 11, 1, 23, 59, tzinfo=zone),
+        datetime(2026, 11, 2, tzinfo=zone),
+        datetime(2026, 11, 8, 23, 59, tzinfo=zone),
+    ):
+        parts.clip(time=moment)
     with parts.keeper.reading() as reading:
-        columns = {
-            "storage_flow": metrics.totals(reading, "storage_flow", start=START, stop=STOP),
-            "storage_present": metrics.totals(reading, "storage_present"),
-        }
-    for metric in METRICS.values():
-        if metric.query:
-            assert metric.name in columns[metric.query]
+        found = series(
+            reading,
+            ["clips"],
+            datetime(2026, 10, 26, tzinfo=zone),
+            datetime(2026, 11, 9, tzinfo=zone),
+            every="week",
+            zone=str(zone),
+        )
+    assert found.rows() == [(date(2026, 10, 26), 1), (date(2026, 11, 2), 2)]
+
+
+def test_shares_of_a_week_are_of_that_week(parts: Parts):
+    parts.clip(time=START - timedelta(weeks=1), features=("emotion",))
+    parts.clip(time=START, features=("emotion", "tags"))
+    parts.clip(time=START, features=())
+    with parts.keeper.reading() as reading:
+        found = series(reading, ["clip_share"], START - timedelta(weeks=1), STOP, every="week", by=["feature"])
+    assert found.rows() == [
+        (date(2026, 10, 26), "emotion", 1.0),
+        (date(2026, 11, 2), "emotion", 0.5),
+        (date(2026, 11, 2), "tags", 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda reading: measure(reading, ["clpis"], START, STOP), "no metric 'clpis'; did you mean 'clips'"),
+        (lambda reading: breakdown(reading, ["clips"], START, STOP, by=["emotoin"]), "did you mean 'emotion'"),
+        (lambda reading: breakdown(reading, ["new_users"], START, STOP, by=["emotion"]), "only told as a whole"),
+        (
+            lambda reading: breakdown(reading, ["plays"], START, STOP, by=["emotion"]),
+            "it can be by actor_id, channel, purpose",
+        ),
+        (
+            lambda reading: breakdown(reading, ["clips", "plays"], START, STOP, by=["channel"]),
+            "counted from different rows",
+        ),
+        (lambda reading: series(reading, ["stored_bytes"], START, STOP, every="day"), "only known for now"),
+        (lambda reading: series(reading, ["clips"], STOP, START, every="day"), "must begin before it ends"),
+        (
+            lambda reading: series(reading, ["clips"], START - timedelta(days=9000), STOP, every="day"),
+            "more than 800 days",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_a_reason(reading: Reading, ask, said):
+    with pytest.raises(MetricError, match=said):
+        ask(reading)
+    assert issubclass(UnknownMetric, MetricError)
+
+
+def test_a_naive_moment_is_refused(reading: Reading):
+    with pytest.raises(ValueError, match="has no time zone"):
+        measure(reading, ["clips"], START.replace(tzinfo=None), STOP)

@@ -1,0 +1,147 @@
+"""The SQL of metrics: one SELECT for some metrics of one source, with its moments written out, so that anybody can ask it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from voxledger.analytics.metrics.definitions import METRICS
+from voxledger.analytics.metrics.dimensions import Dimension, dimension
+from voxledger.analytics.metrics.errors import MetricError
+from voxledger.analytics.metrics.metric import Metric, Source
+from voxledger.catalog.queries import load
+
+_SQL = load("metrics.sql", "voxledger.analytics.metrics")
+_PLACE = re.compile(r"\$(\w+)")
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """From `start` up to, and without, `stop`; `before` begins the period that users are compared with. All aware."""
+
+    start: datetime
+    stop: datetime
+    before: datetime
+
+    @classmethod
+    def of(cls, start: datetime, stop: datetime, before: datetime | None = None) -> Period:
+        """The period before is as long as this one unless `before` says otherwise. Raises ValueError for a naive moment."""
+        for moment in (start, stop, *([before] if before else [])):
+            if moment.tzinfo is None:
+                raise ValueError(f"{moment.isoformat()} has no time zone")
+        start, stop = start.astimezone(UTC), stop.astimezone(UTC)
+        return cls(start=start, stop=stop, before=before.astimezone(UTC) if before else start - (stop - start))
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A day or a week: `label` is its first day; it holds `start` <= time < `stop`."""
+
+    label: date
+    start: datetime
+    stop: datetime
+
+
+def whole(metrics: Sequence[Metric], period: Period) -> str:
+    """One row: metrics of one source over the period."""
+    return _select(metrics, (), _rows(metrics[0].source, period, [period.before, period.start, period.stop]))
+
+
+def grouped(
+    metrics: Sequence[Metric], by: Sequence[str], period: Period, *, limit: int | None = None, known: bool = False
+) -> str:
+    """One row a group, the largest of the first metric first. `known` leaves out rows that do not tell what group they are in."""
+    ways = _ways(metrics, by)
+    rows = _rows(metrics[0].source, period, [period.before, period.start, period.stop])
+    if known:
+        singles = [way for way in ways if not way.several]
+        if singles:
+            rows = f"SELECT * FROM ({rows})\nWHERE {' AND '.join(f'{way.expression} IS NOT NULL' for way in singles)}"  # noqa: S608  # our own words
+    order = f"ORDER BY {len(ways) + 1} DESC NULLS LAST, {', '.join(str(place + 1) for place in range(len(ways)))}"
+    return _select(metrics, ways, rows) + f"\n{order}" + (f"\nLIMIT {int(limit)}" if limit is not None else "")
+
+
+def stretched(metrics: Sequence[Metric], by: Sequence[str], stretches: Sequence[Stretch], before: datetime) -> str:
+    """One row a stretch of time, or a group in one; stretches in which nothing was are left out."""
+    if metrics[0].source == "present":
+        raise MetricError(f"{metrics[0].name} is only known for now, not week by week")
+    ways = _ways(metrics, by)
+    period = Period(start=stretches[0].start, stop=stretches[-1].stop, before=before)
+    rows = _rows(metrics[0].source, period, [before, *(one.start for one in stretches), stretches[-1].stop])
+    labels = "\n".join(
+        f"        WHEN time >= {moment(one.start)} THEN DATE '{one.label.isoformat()}'" for one in reversed(stretches)
+    )
+    binned = f"SELECT *, CASE\n{labels}\n    END AS stretch FROM (\n{rows})"  # noqa: S608  # our own words
+    return _select(metrics, ways, binned, stretched=True) + "\nORDER BY ALL"
+
+
+def _ways(metrics: Sequence[Metric], by: Sequence[str]) -> tuple[Dimension, ...]:
+    first = metrics[0]
+    for metric in metrics[1:]:
+        if metric.source != first.source:
+            raise MetricError(
+                f"{metric.name} and {first.name} are counted from different rows; ask for them one after the other"
+            )
+    return tuple(dimension(name, first.source, first.name) for name in by)
+
+
+def _select(metrics: Sequence[Metric], ways: Sequence[Dimension], rows: str, *, stretched: bool = False) -> str:
+    """Metrics over rows. A share is of all rows, before those of several groups are told apart, and of one stretch of time."""
+    table = "period"
+    if several := [way for way in ways if way.several]:
+        table = f"(SELECT *, {', '.join(f'{way.expression} AS its_{way.name}' for way in several)} FROM period)"  # noqa: S608  # our own words
+    tables = [f"period AS NOT MATERIALIZED (\n{_indented(rows)}\n)"]
+    wholes = dict.fromkeys(metric.of for metric in metrics if metric.of)
+    if stretched and wholes:
+        sums = ", ".join(f"{METRICS[name].aggregate} AS all_{name}" for name in wholes)
+        tables.append(f"whole AS (\n    SELECT stretch, {sums} FROM period GROUP BY stretch\n)")  # noqa: S608  # our own words
+        table += " JOIN whole USING (stretch)"
+    keys = [f"{f'its_{way.name}' if way.several else way.expression} AS {way.name}" for way in ways]
+    values = [f"{_value(metric, stretched=stretched)} AS {metric.name}" for metric in metrics]
+    wanted = ",\n    ".join([*(["stretch"] if stretched else []), *keys, *values])
+    groups = "\nGROUP BY ALL" if ways or stretched else ""
+    return f"WITH {', '.join(tables)}\nSELECT {wanted}\nFROM {table}{groups}"
+
+
+def _value(metric: Metric, *, stretched: bool) -> str:
+    if metric.of is None:
+        return metric.aggregate
+    part = METRICS[metric.of].aggregate
+    whole = f"any_value(all_{metric.of})" if stretched else f"(SELECT {part} FROM period)"  # noqa: S608  # our own words
+    return f"{part} / nullif({whole}, 0)"
+
+
+def _rows(source: Source, period: Period, bounds: Sequence[datetime]) -> str:
+    """The rows of a source; `bounds` are where the stretches of time begin, and where the last one ends."""
+    values = {
+        "start": moment(period.start),
+        "stop": moment(period.stop),
+        "bounds": f"[{', '.join(moment(bound) for bound in bounds[:-1])}]",
+        "stretch": "CASE "
+        + " ".join(
+            f"WHEN time >= {moment(bound)} THEN {place}" for place, bound in reversed(list(enumerate(bounds[:-1], 1)))
+        )
+        + " ELSE 0 END",
+    }
+    return filled(_SQL[source], values)
+
+
+def load_query(name: str) -> str:
+    """A named query of `metrics.sql`."""
+    return _SQL[name]
+
+
+def filled(query: str, values: dict[str, str]) -> str:
+    """A named query with SQL in place of its `$name`s, without the comments above it and the semicolon."""
+    text = "\n".join(line for line in query.split("\n") if not line.startswith("--")).strip().removesuffix(";")
+    return _PLACE.sub(lambda found: values[found[1]], text)
+
+
+def moment(when: datetime) -> str:
+    """A moment as SQL writes it."""
+    return f"TIMESTAMPTZ '{when.astimezone(UTC).isoformat()}'"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.split("\n"))
