@@ -24,6 +24,7 @@ UNSENT = frozenset(
         # Telling Mixpanel what it refused would never end; the rest is housekeeping and nobody's use of the studio.
         "PurgeStarted",
         "DeliveryQuarantined",
+        "DeliveryRetried",
         "AccessDenied",
         "AudioAdopted",
         "BackupCompleted",

@@ -38,6 +38,7 @@ from voxledger.catalog.events.objects import ObjectMissing, ObjectOrphaned, Obje
 from voxledger.catalog.events.operations import (
     BackupCompleted,
     DeliveryQuarantined,
+    DeliveryRetried,
     ReportChannel,
     ReportDelivered,
     ReportDeliveryFailed,
@@ -82,6 +83,7 @@ __all__ = [
     "ClipUnpinned",
     "ClipUntagged",
     "DeliveryQuarantined",
+    "DeliveryRetried",
     "Draft",
     "ErasureRequested",
     "Event",

@@ -75,6 +75,15 @@ class DeliveryQuarantined(Fact, frozen=True, kw_only=True):
     reason: str
 
 
+class DeliveryRetried(Fact, frozen=True, kw_only=True):
+    """An event that the other side had refused was sent again and taken. The subject is that event's id."""
+
+    about: ClassVar[About] = "event"
+
+    subscription: str
+    refused_type: str
+
+
 class BackupCompleted(Fact, frozen=True, kw_only=True):
     """A backup is whole: every object of it was seen to lie there as it was sent, and its manifest was read back. The subject
     is the backup's id.

@@ -87,7 +87,7 @@ STAGES = (
     _stage("policies", ["fold"], "PolicyChanged"),
     _stage("voices", ["fold"], "VoiceRegistered", "VoiceWithdrawn"),
     _stage("models", ["fold"], "ModelPushed", "ModelPulled", "ModelRestored", "ModelRemoved", "ModelRolledBack"),
-    _stage("deliveries", ["fold"], "DeliveryQuarantined"),
+    _stage("deliveries", ["fold"], "DeliveryQuarantined", "DeliveryRetried"),
     _stage("reports", ["fold"], "ReportPublished"),
     _stage("report_deliveries", ["fold"], "ReportDelivered", "ReportDeliveryFailed"),
     _stage("erasure", _ERASURE, "SubjectErased"),

@@ -120,6 +120,7 @@ EXAMPLES: list[Fact] = [
     events.DeliveryQuarantined(
         subscription="mixpanel", refused_type="GenerationCompleted", field="time", reason="must be within 5 years",
     ),
+    events.DeliveryRetried(subscription="mixpanel", refused_type="GenerationCompleted"),
     events.BackupCompleted(**_BACKUP, sent_bytes=40_000, encrypted=True),
     events.RestoreCompleted(**_BACKUP),
     events.ErasureRequested(**_ERASURE, plan="3f9c2e10aa51b7d4", held=2, reason="asked by letter"),

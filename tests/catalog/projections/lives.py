@@ -122,6 +122,7 @@ def _elsewhere(draw: Draw) -> tuple[Fact, str]:
         (events.ReportDeliveryFailed(week="2026-W10", revision=1, channel="webhook", outcome="refused", failure="404",
                                      attempts=1), "2026-W10"),
         (events.DeliveryQuarantined(subscription="mixpanel", refused_type="ClipRated", field="time", reason="old"), new_id()),
+        (events.DeliveryRetried(subscription="mixpanel", refused_type="ClipRated"), new_id()),
         (events.GenerationFailed(channel="cli", engine="espeak", language=None, failure="timeout", stage="engine", emotion="sad",
                                  text_length=3, elapsed_us=9, actor_label="bob"), new_id()),
         (events.GenerationCancelled(channel="cli", engine="espeak", text_length=3, elapsed_us=9, actor_label="bob"), new_id()),

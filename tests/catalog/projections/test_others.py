@@ -17,6 +17,7 @@ from voxledger.catalog.events import (
     ClipRestored,
     ClipUnmarked,
     DeliveryQuarantined,
+    DeliveryRetried,
     HoldPlaced,
     HoldReleased,
     ModelPulled,
@@ -202,6 +203,19 @@ def test_a_model_version_is_one_row_with_its_ways() -> None:
     row = Folded(history).row("FROM models")
     assert (row["rolled_back"], row["removed"], row["removed_here"]) == (at(4), at(5), at(6))
     assert (row["manifest"], row["bytes"]) == (_SHA, 8)
+
+
+def test_what_was_refused_and_taken_later_says_when() -> None:
+    first, second, history = new_id(), new_id(), History()
+    for event in (first, second):
+        history.add(
+            DeliveryQuarantined(subscription="mixpanel", refused_type="ClipRated", field="time", reason="early"), event
+        )
+    history.add(DeliveryRetried(subscription="mixpanel", refused_type="ClipRated"), first)
+    folded = Folded(history)
+    rows = folded.rows("SELECT event, retried FROM deliveries ORDER BY position")
+    assert [tuple(row.values()) for row in rows] == [(first, at(3)), (second, None)]
+    assert folded.rows("SELECT count(*) AS open FROM deliveries_at(2) WHERE retried IS NULL") == [{"open": 2}]
 
 
 def test_answers_of_other_sides_are_rows() -> None:
