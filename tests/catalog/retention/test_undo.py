@@ -97,7 +97,8 @@ def test_the_commands_take_marks_back_and_say_what_came_back(world: World, capsy
     assert command(["retention", "undo", plan, "--json", "--home", home]) == 0
     assert json.loads(capsys.readouterr().out)["unmarked"] == 0
     assert world.types(third) == ["ClipMarked", "ClipUnmarked"]
-    assert command(["retention", "restore", third, "--home", home]) == 0
+    never = world.clip(stored=False)
+    assert command(["retention", "restore", never, "--home", home]) == 0
     assert "1 clip had never gone" in capsys.readouterr().out
     assert command(["retention", "restore", "--home", home]) != 0
     assert "nothing was named" in capsys.readouterr().err
