@@ -50,8 +50,8 @@ _ALL = (
     _dimension("device", "Device it ran on; not known of what was not made anew.", "device", "generations", "clips"),
     _dimension("language", "BCP 47 tag of what was spoken.", "language", "generations", "clips", "storage", "present"),
     _dimension(
-        "voice", "Voice by name, a recording without one by its digits; empty for the engine's own.",
-        "coalesce(voice, left(voice_sha256, 12), '')", "clips", "storage", "present",
+        "voice", "Voice by name, a recording without one by its digits; empty for the engine's own, also of what is no new clip.",
+        "coalesce(voice, left(voice_sha256, 12), '')", "generations", "clips", "storage", "present",
     ),
     _dimension("emotion", "Dominant emotion, or neutral.", "emotion", "generations", "clips", "storage", "present"),
     _dimension(

@@ -24,7 +24,7 @@ CREATE TABLE folded.attempts (
 CREATE MACRO generations_at(p) AS TABLE
 SELECT *, duration_us / 1e6 AS duration_s, synthesis_us / nullif(duration_us, 0) AS real_time_factor FROM (
     SELECT position, created AS time, 'completed' AS outcome, id AS clip, actor, actor_id, channel, features, engine, engine_version,
-        model, model_revision, device, determinism, language, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
+        model, model_revision, device, determinism, language, voice, voice_sha256, emotion_mode, emotion, emotion_asked, emotion_effective,
         emotion_strength, dropped, text_length, take, seed, sampling, format, sample_rate, segments, duration_us, bytes, queue_us, load_us,
         synthesis_us, audio_us, encode_us, queue_us + coalesce(load_us, 0) + synthesis_us + audio_us + encode_us AS elapsed_us, NULL::BIGINT AS saved_us,
         first_us, streamed, segments_cached, suspect,
@@ -64,6 +64,7 @@ COMMENT ON COLUMN generations.model_revision IS 'Hash or version of the model''s
 COMMENT ON COLUMN generations.device IS 'Device it ran on.';
 COMMENT ON COLUMN generations.determinism IS 'Whether the same request sounds the same again: bytes, seeded (with the same seed) or none.';
 COMMENT ON COLUMN generations.language IS 'BCP 47 tag; NULL when it failed before that was known.';
+COMMENT ON COLUMN generations.voice IS 'Name of the voice of a new clip, NULL = the engine''s own; NULL once erased.';
 COMMENT ON COLUMN generations.voice_sha256 IS 'SHA-256 of the reference recording.';
 COMMENT ON COLUMN generations.emotion_mode IS 'none, vector, reference or words.';
 COMMENT ON COLUMN generations.emotion IS 'Dominant emotion, or neutral.';

@@ -15,7 +15,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.projections.stages import BEGINNINGS, CHANGED, SEVERAL, STAGES, STEPS, USED, USES, WAITED
 from voxledger.catalog.queries import load
 
-VERSION = 10
+VERSION = 11
 """Raise it with every change of a table or a fold: catalogs of another version are rebuilt."""
 
 SCHEMA = pa.schema(
