@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxledger.catalog.progress import Heard, unheard
 
-_PIECE = 1 << 20
+_PIECE = 256 << 10
 
 
 def sha256_of(path: Path, heard: Heard = unheard, *, unnoticed: bool = False) -> str:

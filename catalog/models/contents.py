@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, ModelError, StoreError
@@ -14,13 +14,17 @@ from voxledger.catalog.models.manifest import Manifest, ModelFile
 from voxledger.catalog.models.names import Reference
 from voxledger.catalog.models.progress import Meter
 from voxledger.catalog.objects.client import MISSING
+from voxledger.catalog.objects.lines import Lines
 from voxledger.catalog.objects.part_file import PartFile
+from voxledger.catalog.objects.range_reader import Stopped
 from voxledger.catalog.objects.ranged import fetch_object
-from voxledger.catalog.parallel import in_parallel
+from voxledger.catalog.parallel import Crew, in_parallel
 from voxledger.catalog.progress import Progress, unheard
 
 LARGE = 64 << 20
-"""Files from here on travel one after another, each over all connections; smaller ones side by side."""
+"""Files from here on travel two at a time, over all connections; smaller ones side by side, over one each."""
+_LANES = 2
+"""Large files at a time: while the end of one is hashed and forced onto the disk, the other uses the network."""
 
 
 def present(local: Local, manifest: Manifest, progress: Progress) -> tuple[list[ModelFile], list[ModelFile]]:
@@ -50,9 +54,11 @@ def fetch(
     """
     _require_room(local, reference, files, room)
     meter, came = Meter("pulling", sum(file.bytes for file in files), progress), 0
-    # Here, not in a thread of their own, so that Ctrl-C ends them at once; each uses all connections.
-    for file in sorted((file for file in files if file.bytes >= LARGE), key=lambda file: -file.bytes):
-        came += _fetch(bucket, local, reference, file, threads, meter)
+    large = sorted((file for file in files if file.bytes >= LARGE), key=lambda file: -file.bytes)
+    for size in _side_by_side(
+        lambda file, lines: _fetch(bucket, local, reference, file, threads, meter, lines), large, threads
+    ):
+        came += size
         failpoint("models.after_pulled_file")
     small = [file for file in files if file.bytes < LARGE]
     for _, size in in_parallel(
@@ -61,6 +67,29 @@ def fetch(
         came += size
         failpoint("models.after_pulled_file")
     return came
+
+
+def _side_by_side(bring: Callable[[ModelFile, Lines], int], files: list[ModelFile], connections: int) -> Iterator[int]:
+    """What `bring` gives for each file. The first error, and Ctrl-C, end all of them within moments."""
+    lines = Lines(connections)
+
+    def one(file: ModelFile) -> int:
+        try:
+            return bring(file, lines)
+        except BaseException as error:
+            lines.end(error)
+            raise
+
+    with Crew(_LANES, name="pull") as crew:
+        try:
+            for coming in [crew.submit(one, file) for file in files]:
+                yield coming.result()
+        except Stopped:
+            assert lines.error is not None
+            raise lines.error from None
+        except BaseException as error:
+            lines.end(error)
+            raise
 
 
 class _Arrivals:
@@ -81,7 +110,15 @@ class _Arrivals:
         self._meter.add(size)
 
 
-def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, threads: int, meter: Meter) -> int:
+def _fetch(
+    bucket: Bucket,
+    local: Local,
+    reference: Reference,
+    file: ModelFile,
+    threads: int,
+    meter: Meter,
+    lines: Lines | None = None,
+) -> int:
     path, arrivals = local.prepare(file.sha256), _Arrivals(meter)
     if not file.bytes:
         path.touch()
@@ -89,7 +126,7 @@ def _fetch(bucket: Bucket, local: Local, reference: Reference, file: ModelFile, 
     try:
         fetch_object(
             bucket.store, bucket.name, blob_key(file.sha256), path, bytes=file.bytes, sha256=file.sha256, threads=threads,
-            progress=arrivals, called=f"{file.path} of {reference}",
+            progress=arrivals, called=f"{file.path} of {reference}", lines=lines,
         )  # fmt: skip
     except StoreError as error:
         if error.code in MISSING:

@@ -191,6 +191,10 @@ class _Run:
             self._wait(count)
         except FileNotFoundError as error:
             raise LocalFileError("the file is gone", code="LocalFileMissing") from error
+        except KeyboardInterrupt:
+            # A part on a slow line takes as long as it takes; what has come is remembered.
+            self._sending.break_off()
+            raise
         finally:
             with self._changed:
                 self._ended = True

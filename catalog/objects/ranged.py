@@ -17,6 +17,7 @@ from voxledger.catalog.errors import DiskFull, StoreError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects.lines import LOOK, Lines
 from voxledger.catalog.objects.part_file import PartFile
 from voxledger.catalog.objects.range_reader import RangeReader, Stopped, Taken, Unranged
 
@@ -29,6 +30,8 @@ THREADS = 8
 ATTEMPTS = 6
 """Requests in a row that bring nothing, until a fetch is given up; together they wait about 4 s."""
 _LONGEST_PAUSE = 2.0
+_FLUSHED = 16
+"""Ranges that arrive before they are brought onto the disk, 128 MB."""
 _FAREWELL = 5.0
 """Seconds that the end of a fetch waits for its threads; one that hangs in a dead connection ends by itself."""
 
@@ -44,14 +47,15 @@ def fetch_object(
     threads: int = THREADS,
     progress: Arrived | None = None,
     called: str = "",
+    lines: Lines | None = None,
 ) -> Path:
     """Write an object into `path`, which appears whole and checked (`bytes`, `sha256` in hex) or not at all.
 
     `path` is replaced when it is there; its folder must be there. Objects of more than 8 MB come in ranges over as many
-    as `threads` connections, with about 1 MB of memory each. What has arrived lies in a file beside `path` and stays
+    as `threads` connections, with less than 1 MB of memory each. What has arrived lies in a file beside `path` and stays
     there when this ends early, by an error, Ctrl-C or SIGKILL: the next call for the same content fetches the rest only.
     A damaged range is fetched again, and named in the log. Processes and threads that want the same content in the same place wait
-    for one another, and fetch it once.
+    for one another, and fetch it once. With `lines` it shares connections with other fetches, and raises Stopped when they end.
 
     Raises StoreError with the code `NoSuchKey` where nothing lies, `Changed` where another object lies, `Damaged` where the
     bytes in the store are not those of `sha256`; StoreUnavailable when the store falls silent for longer than a few
@@ -59,17 +63,20 @@ def fetch_object(
     fails.
     """
     part = PartFile(path, size=bytes, sha256=sha256)
+    lines = lines or Lines(max(1, threads))
     heard = progress or _unheard
     try:
         before = _identity(path)
         with part.held():
+            if lines.ended:
+                raise Stopped
             if _identity(path) != before and _holds(path, bytes, sha256):  # somebody else fetched it meanwhile
                 heard(bytes)
                 return path
             _require_room(part)
             try:
                 part.open()
-                _fetch(part, RangeReader(store, bucket, key, size=bytes), threads, heard)
+                _fetch(part, RangeReader(store, bucket, key, size=bytes), threads, heard, lines)
             except StoreError as error:
                 if error.code in seam.MISSING | {"Changed"}:
                     part.crcs.clear()  # nobody will ever ask for the rest
@@ -83,21 +90,22 @@ def fetch_object(
     return path
 
 
-def _fetch(part: PartFile, reader: RangeReader, threads: int, heard: Arrived) -> None:
+def _fetch(part: PartFile, reader: RangeReader, threads: int, heard: Arrived, lines: Lines) -> None:
     try:
-        _Fetch(part, reader, threads, heard).run()
+        _Fetch(part, reader, threads, heard, lines).run()
     except Unranged:
         part.in_one_piece()
-        _Fetch(part, reader, 1, heard).run()
+        _Fetch(part, reader, 1, heard, lines).run()
 
 
 class _Fetch:
     """One run over the ranges that are missing: threads fetch them, and the caller's own hashes what is there in order."""
 
-    def __init__(self, part: PartFile, reader: RangeReader, threads: int, heard: Arrived) -> None:
+    def __init__(self, part: PartFile, reader: RangeReader, threads: int, heard: Arrived, lines: Lines) -> None:
         self._part = part
         self._reader = reader
         self._heard = heard
+        self._lines = lines
         self._changed = threading.Condition()
         self._todo = deque(number for number in range(part.count) if number not in part.crcs)
         self._error: BaseException | None = None
@@ -107,9 +115,10 @@ class _Fetch:
     def run(self) -> None:
         """Fetch, check, publish."""
         self._heard(sum(self._length(number) for number in self._part.crcs))
+        steps = [self._work] * self._threads + [self._flush] * (len(self._todo) > _FLUSHED)
         crew = [
-            threading.Thread(target=self._work, name=f"voxledger-fetch-{number}", daemon=True)
-            for number in range(self._threads)
+            threading.Thread(target=self._guarded, args=(step,), name=f"voxledger-fetch-{number}", daemon=True)
+            for number, step in enumerate(steps)
         ]
         try:
             for thread in crew:
@@ -170,19 +179,39 @@ class _Fetch:
             with self._changed:
                 if self._error is not None:
                     raise self._error
+                if self._halted():
+                    raise Stopped
                 if number not in self._part.crcs:
-                    self._changed.wait(1.0)
+                    self._changed.wait(LOOK)
+
+    def _halted(self) -> bool:
+        return self._stopped or self._lines.ended
 
     def _work(self) -> None:
+        while True:
+            with self._changed:
+                if self._halted() or not self._todo:
+                    return
+                number = self._todo.popleft()
+            self._fetch_range(number)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _flush(self) -> None:
+        """Let the disk be at work while the rest still arrives."""
+        flushed = len(self._part.crcs)
+        while True:
+            with self._changed:
+                while not self._halted() and len(self._part.crcs) < flushed + _FLUSHED:
+                    self._changed.wait(LOOK)
+                if self._halted():
+                    return
+                flushed = len(self._part.crcs)
+            self._part.flush()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
         try:
-            while True:
-                with self._changed:
-                    if self._stopped or not self._todo:
-                        return
-                    number = self._todo.popleft()
-                self._fetch_range(number)
-                with self._changed:
-                    self._changed.notify_all()
+            step()
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001  # it is raised where the fetch was asked for
@@ -198,7 +227,8 @@ class _Fetch:
             while not taken.complete:
                 had = taken.got
                 try:
-                    self._reader.read(taken, file, self._heard, lambda: self._stopped)
+                    with self._lines.one(self._halted):
+                        self._reader.read(taken, file, self._heard, self._halted)
                 except StoreError as error:
                     vain = 0 if taken.got > had else vain + 1
                     if not seam.is_transient(error) or vain >= ATTEMPTS:
@@ -212,9 +242,9 @@ class _Fetch:
         seconds = min(_LONGEST_PAUSE, 0.1 * 2.0**vain) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
         deadline = time.monotonic() + seconds
         with self._changed:
-            while not self._stopped and (left := deadline - time.monotonic()) > 0:
-                self._changed.wait(left)
-        if self._stopped:
+            while not self._halted() and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(min(left, LOOK))
+        if self._halted():
             raise Stopped
 
 

@@ -65,12 +65,21 @@ class Sending:
     ) -> None:
         self.sent = sent
         self.closing = closing
-        self.stopped = stopped
+        self._asked_to_stop = stopped
+        self._broken_off = False
         self.slots = slots
         self.memory = memory
         self.sha256 = sha256
         self.parts_etag: str | None = None
         """After a multipart upload: the ETag that its parts make, where the store computes ETags as S3 documents it."""
+
+    def stopped(self) -> bool:
+        """Whether what is going out is to end at once."""
+        return self._broken_off or self._asked_to_stop()
+
+    def break_off(self) -> None:
+        """Whoever waited for it was interrupted."""
+        self._broken_off = True
 
 
 class Body:

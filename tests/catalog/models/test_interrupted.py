@@ -16,6 +16,10 @@ from tests.catalog.models.conftest import MakeMachine
 from tests.catalog.models.machines import Machine, contents, made_folder
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server, wait_for
+from voxledger.catalog.errors import ModelError
+from voxledger.catalog.models import contents as contents_of_models
+from voxledger.catalog.models.bucket import blob_key
+from voxledger.catalog.objects import part_file, ranged
 
 PLACES = ["models.after_pulled_file", "models.after_pulled_file:3", "models.before_folder", "models.after_folder"]
 
@@ -29,6 +33,11 @@ def check_clean(machine: Machine) -> None:
     """Nothing but whole versions and their contents."""
     left = [path for path in machine.folder.rglob("*") if ".part" in path.name or path.parent.name == ".staging"]
     assert [path for path in left if path.suffix != ".lock"] == []
+
+
+def ranges_on_the_list(machine: Machine) -> int:
+    """How many ranges of a content a killed pull would find again."""
+    return sum(path.read_bytes().count(b"\n") - 1 for path in machine.folder.rglob("*.ranges"))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -73,6 +82,83 @@ def test_a_killed_pull_of_a_large_file_goes_on_within_it(
     assert contents(pulled.path) == contents(folder)
     assert again <= 8 - 2  # 3 small files and 5 ranges in all
     check_clean(other)
+
+
+@pytest.mark.parametrize("what", ["push", "pull"])
+def test_ctrl_c_does_not_wait_for_the_parts_under_way_and_the_next_run_goes_on(
+    machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path, what: str
+) -> None:
+    made_folder(folder, large=b"l" * (65 << 20))
+    if what == "pull":
+        machine.models.push(folder, "indextts@2.5")
+    method, path = ("PUT", "partNumber") if what == "push" else ("GET", "/blobs/")
+    held = threading.Event()
+    with FaultProxy(rclone_store.port) as proxy:
+        other = machine_on(rclone_store, "other", url=proxy.url)
+        proxy.faults = [Fault(method=method, path=path)] * 3 + [Fault(method=method, path=path, hold=held)] * 20
+        argument = [str(folder)] if what == "push" else []
+        child = subprocess.Popen(**other.child(what, *argument, "indextts@2.5", url=proxy.url))
+        wait_for(lambda: proxy.count(method, path) >= 3, "parts went")
+        if what == "pull":
+            wait_for(lambda: ranges_on_the_list(other) >= 2, "two ranges are on the list")
+        child.send_signal(signal.SIGINT)
+        try:
+            child.communicate(timeout=20)  # the parts under way would never end
+        finally:
+            child.kill()
+        proxy.faults = []
+        held.set()
+        if what == "push":
+            other.models.push(folder, "indextts@2.5")
+            assert proxy.count("POST", "uploads") == 1
+        else:
+            pulled = other.models.pull("indextts@2.5")
+            assert pulled.fetched_bytes < pulled.manifest.size - (8 << 20)
+    assert contents(machine.models.pull("indextts@2.5").path) == contents(folder)
+
+
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that little data is fetched as gigabytes are."""
+    monkeypatch.setattr(contents_of_models, "LARGE", 10_000)
+    monkeypatch.setattr(part_file, "RANGE", 4_000)
+    monkeypatch.setattr(ranged, "_FAREWELL", 0.1)
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_while_one_large_file_is_slow_another_arrives(
+    machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path
+) -> None:
+    manifest = machine.models.push(folder, "indextts@2.5").manifest
+    slow, other_file = (f for f in sorted(manifest.files, key=lambda file: -file.bytes) if f.bytes > 10_000)
+    held = threading.Event()
+    with FaultProxy(rclone_store.port) as proxy:
+        other = machine_on(rclone_store, "other", url=proxy.url, **{"models.threads": 4})
+        proxy.faults = [Fault(method="GET", path=slow.sha256, hold=held)]
+        pulling = threading.Thread(target=lambda: other.models.pull("indextts@2.5"))
+        pulling.start()
+        wait_for(lambda: other.models.local.blob(other_file.sha256).exists(), "the other file arrived")
+        assert not other.models.local.blob(slow.sha256).exists()
+        held.set()
+        pulling.join()
+    assert contents(other.models.path("indextts@2.5") or folder / "none") == contents(folder)
+    check_clean(other)
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_a_large_file_that_the_store_lacks_ends_those_beside_it(
+    machine: Machine, machine_on: MakeMachine, rclone_store: S3Server, folder: Path
+) -> None:
+    manifest = machine.models.push(folder, "indextts@2.5").manifest
+    slow, lost = (f for f in sorted(manifest.files, key=lambda file: -file.bytes) if f.bytes > 10_000)
+    machine.store.delete(machine.bucket_name, blob_key(lost.sha256))
+    held = threading.Event()
+    with FaultProxy(rclone_store.port) as proxy:
+        other = machine_on(rclone_store, "other", url=proxy.url, **{"models.threads": 4})
+        proxy.faults = [Fault(method="GET", path=slow.sha256, hold=held)] * 4
+        with pytest.raises(ModelError, match=f"lacks {lost.path}"):
+            other.models.pull("indextts@2.5")
+        held.set()
 
 
 def test_removing_a_version_leaves_what_an_interrupted_pull_of_another_brought(
