@@ -59,6 +59,7 @@ class Commands:
         plan: str | None = None,
         reason: str | None = None,
         resume: bool = False,
+        trust_store: bool = False,
         yes: bool = False,
         json: bool = False,
     ) -> int:
@@ -88,6 +89,8 @@ class Commands:
             Kept, sealed, with the request; write no names of people into it.
         resume
             Go on with what was asked for before: after a release of a hold, an outage, or a kill.
+        trust_store
+            The store is the right one, and what it does not have is gone: it was emptied or replaced, or a bucket was deleted, on purpose.
         yes
             Do not ask.
         json
@@ -99,7 +102,7 @@ class Commands:
             raise ErasureError("say who is to be forgotten: --actor NAME or --voice NAME (or --resume)")
         with self._opened() as door, terminal.steps(quiet=json) as show:
             if resume:
-                done = door.erasure.resume(progress=show)
+                done = door.erasure.resume(trust_store=trust_store, progress=show)
             elif plan is None:
                 found = door.erasure.plan(actor=actor, voice=voice, progress=show)
                 if json:
@@ -110,7 +113,11 @@ class Commands:
             else:
                 if not yes:
                     _confirm(actor or voice or "")
-                done = (door.erasure.apply(plan, actor=actor, voice=voice, reason=reason, progress=show),)
+                done = (
+                    door.erasure.apply(
+                        plan, actor=actor, voice=voice, reason=reason, trust_store=trust_store, progress=show
+                    ),
+                )
         if json:
             terminal.print_json([each.as_dict() for each in done])
         elif not done:

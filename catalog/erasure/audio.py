@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from voxledger.catalog.erasure.recognising import TRUST
 from voxledger.catalog.erasure.subject import SQL, Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
 from voxledger.catalog.events import ClipPurged, Draft, Fact, HoldPlaced, PurgeFailed, PurgeStarted, decode
@@ -44,21 +45,33 @@ class _Clip(NamedTuple):
     purged: bool
     stored: bool
 
-    def is_gone(self, answer: Answer) -> bool:
-        """Whether nothing of it is left. Without a bucket that is known of what was never stored, or was seen to be gone before."""
-        return answer.gone or (answer.nowhere and (self.purged or not self.stored))
+    def is_gone(self, answer: Answer, *, trusted: bool) -> bool:
+        """Whether nothing of it is left. Without a bucket that is known of what was never stored, or was seen to be gone before, and
+        where an operator said so.
+        """
+        return answer.gone or (answer.nowhere and (trusted or self.purged or not self.stored))
 
 
 class Audio:
     """Takes the clips of a subject away, except those that a legal hold keeps. Repeating is safe."""
 
-    def __init__(self, home: Home, recorder: Recorder, keeper: Keeper, deleter: Deleter, *, patience: float) -> None:
-        """`patience`: seconds to wait for uploads that are running."""
+    def __init__(
+        self,
+        home: Home,
+        recorder: Recorder,
+        keeper: Keeper,
+        deleter: Deleter,
+        *,
+        patience: float,
+        trusted: bool = False,
+    ) -> None:
+        """`patience`: seconds to wait for uploads that are running; `trusted`: without its bucket a clip is gone, too."""
         self._home = home
         self._recorder = recorder
         self._keeper = keeper
         self._deleter = deleter
         self._patience = patience
+        self._trusted = trusted
         self._failed: dict[str, str] = {}
         self._busy = 0
         self._held = 0
@@ -97,7 +110,9 @@ class Audio:
             if code == "StoreUnavailable":
                 return Done(outcome="waiting", note=f"the store has gone away: {reason}", **found)
             if code == "NoSuchBucket":
-                return Done(outcome="failed", note=f"nobody knows whether clips are gone: {reason}", **found)
+                return Done(
+                    outcome="failed", note=f"nobody knows whether clips are gone: {reason}; or {TRUST}", **found
+                )
             return Done(outcome="failed", note=f"the store keeps what it should delete: {code} ({reason})", **found)
         if self._held:
             note = f"a legal hold keeps {_clips(self._held)}; release it, then the next run goes on"
@@ -119,7 +134,7 @@ class Audio:
         drafts, gone = list[Draft](), list[_Clip]()
         for clip in clips:
             mine = [answers[clip.bucket, key] for key in (clip.key, record_key(clip.key))]
-            wrong = next((answer for answer in mine if not clip.is_gone(answer)), None)
+            wrong = next((answer for answer in mine if not clip.is_gone(answer, trusted=self._trusted)), None)
             if wrong is not None:
                 self._failed.setdefault(wrong.code, wrong.reason)
             else:

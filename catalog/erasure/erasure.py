@@ -111,9 +111,13 @@ class Erasure:
         voice: str | None = None,
         reason: str | None = None,
         patience: float = PATIENCE,
+        trust_store: bool = False,
         progress: Progress = silent,
     ) -> Outcomes:
         """Ask for it and carry it out as far as it goes now: a plan that was looked at, or its id together with the name.
+
+        A store that has nothing of what was put into it, or lacks the bucket, may be another one than it was: the request stays open
+        then, unless `trust_store` says that it is the right one.
 
         There is no way back. Killed anywhere, `resume` goes on. Raises ErasureError when the plan is stale, another erasure runs, or
         clips are still being made; StoreUnavailable when the store goes away. The request stands then, and nothing is lost.
@@ -131,14 +135,18 @@ class Erasure:
                     " `voxledger erase` again"
                 )
             request = self._ask(found, expected, reason)
-            return self._run(request, patience, progress)
+            return self._run(request, patience, progress, trusted=trust_store)
 
-    def resume(self, *, patience: float = PATIENCE, progress: Progress = silent) -> tuple[Outcomes, ...]:
-        """Go on with every request that is open: what waited for a legal hold, the store, or Mixpanel. Raises as `apply` does."""
+    def resume(
+        self, *, patience: float = PATIENCE, trust_store: bool = False, progress: Progress = silent
+    ) -> tuple[Outcomes, ...]:
+        """Go on with every request that is open: what waited for a legal hold, the store, or Mixpanel. Takes and raises what `apply`
+        does.
+        """
         if not self.waiting():
             return ()
         with self._alone():
-            return tuple(self._run(request, patience, progress) for request in self.waiting())
+            return tuple(self._run(request, patience, progress, trusted=trust_store) for request in self.waiting())
 
     def requests(self) -> list[Request]:
         """Every erasure that was ever asked for, the oldest first."""
@@ -170,7 +178,7 @@ class Erasure:
             outcomes={},
         )
 
-    def _run(self, request: Request, patience: float, progress: Progress) -> Outcomes:
+    def _run(self, request: Request, patience: float, progress: Progress, *, trusted: bool) -> Outcomes:
         before = _reached(Progressing.of(self._home, request))
         run = Run(
             request,
@@ -183,6 +191,7 @@ class Erasure:
             search=self._search(),
             targets=self._targets(),
             patience=patience,
+            trusted=trusted,
             progress=progress,
         )
         state = run.go()

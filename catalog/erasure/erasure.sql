@@ -19,6 +19,22 @@ SELECT id::VARCHAR AS id, bucket, key, bytes, purge_started IS NOT NULL AS start
     legal_holds > 0 AS held, stored IS NOT NULL AS stored
 FROM clips WHERE {subject} AND key IS NOT NULL AND id > $after::UUID ORDER BY id LIMIT $limit;
 
+-- name: believed
+-- Clips of a subject that the store should have, at most so many, spread over the time in which they came there.
+SELECT bucket, key, stored FROM (
+    SELECT bucket, key, stored, row_number() OVER (ORDER BY stored, id) - 1 AS place, count(*) OVER () AS every FROM clips
+    WHERE {subject} AND key IS NOT NULL AND stored IS NOT NULL AND missing IS NULL AND purge_started IS NULL AND purged IS NULL)
+WHERE place = 0 OR place * $most // every > (place - 1) * $most // every ORDER BY stored;
+
+-- name: neighbours
+-- Other clips that the store should have, those first that came there at nearly the same time: of others, and of the subject.
+SELECT bucket, key FROM (
+    SELECT bucket, key, row_number() OVER (
+        PARTITION BY ({subject}) IS TRUE ORDER BY abs(epoch_us(stored) - epoch_us($stored::TIMESTAMPTZ)), id) AS place
+    FROM clips WHERE bucket = $bucket AND key IS NOT NULL AND key <> $key AND stored IS NOT NULL AND missing IS NULL
+        AND purge_started IS NULL AND purged IS NULL)
+WHERE place <= 8;
+
 -- name: ids
 -- The next ids of a subject's clips, also of those that are gone.
 SELECT id::VARCHAR FROM clips WHERE {subject} AND id > $after::UUID ORDER BY id LIMIT $limit;

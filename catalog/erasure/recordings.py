@@ -6,9 +6,11 @@ import shutil
 import time
 from collections.abc import Iterable
 
+from voxledger.catalog.erasure.recognising import TRUST, has_bucket, place
 from voxledger.catalog.erasure.subject import SQL, Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
 from voxledger.catalog.home import Home
+from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.objects.deleting import Deleter
 from voxledger.catalog.objects.store import Store
@@ -43,11 +45,23 @@ def erase(
     deleter: Deleter,
     *,
     patience: float,
+    trusted: bool = False,
 ) -> Done:
-    """Delete them here and in the store, in all versions; uploads of them that wait are cancelled."""
+    """Delete them here and in the store, in all versions; uploads of them that wait are cancelled.
+
+    Where their bucket is not there, what was stored may lie elsewhere, unless an operator said that it is gone (`trusted`).
+    """
     wanted = tuple(which)
     if not wanted:
         return NOTHING
+    stored = any(not recorder.journal.open_tasks(UPLOAD, [sha256]) for sha256 in wanted)
+    there = has_bucket(store, bucket)
+    if stored and not there and not trusted:
+        return Done(
+            outcome="failed",
+            note=f"nobody knows whether recordings are gone: bucket {bucket} is not {place(store)}; did the endpoint or the bucket's name"
+            f" change? Set it right and run this again, or {TRUST}",
+        )
     deadline = time.monotonic() + patience
     recorder.journal.take_back()
     while True:
@@ -65,6 +79,8 @@ def erase(
         for sha256 in wanted:
             for path in folder.glob(f"{sha256}.*"):
                 path.unlink(missing_ok=True)
+    if not there:
+        return Done(outcome="done", count=len(wanted))
     size, keys = 0, list[str]()
     for sha256 in wanted:
         for prefix in (sha256, f"{DOCUMENTS}/{sha256}"):

@@ -16,11 +16,13 @@ told           SubjectErased, with what became of each
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,15 +30,16 @@ import msgspec
 from voxledger.catalog import platform, tombstones
 from voxledger.catalog.backup.audio import VOICES
 from voxledger.catalog.backup.erasing import erase as erase_from_backups
-from voxledger.catalog.erasure import recordings, words
+from voxledger.catalog.erasure import recognising, recordings, words
 from voxledger.catalog.erasure.audio import Audio
 from voxledger.catalog.erasure.requests import Progressing, Request
 from voxledger.catalog.erasure.targets import NOTHING, Done, Target
-from voxledger.catalog.errors import BackupError, StoreUnavailable, VoxledgerError
+from voxledger.catalog.errors import BackupError, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import SubjectErased, new_id
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import Keeper
+from voxledger.catalog.objects.begun import uploads
 from voxledger.catalog.objects.deleting import Deleter
 from voxledger.catalog.objects.uploads.unfinished import Unfinished
 from voxledger.catalog.progress import Progress
@@ -75,8 +78,10 @@ class Run:
         search: SearchIndex,
         targets: Sequence[Target],
         patience: float,
+        trusted: bool,
         progress: Progress,
     ) -> None:
+        """`trusted`: an operator said that what the store does not have is gone."""
         self._request = request
         self._subject = request.subject
         self._home = home
@@ -88,6 +93,7 @@ class Run:
         self._search = search
         self._targets = targets
         self._patience = patience
+        self._trusted = trusted
         self._progress = progress
         self._deleter = Deleter(store, threads=settings.store.upload_threads)
         self._state = Progressing.of(home, request)
@@ -153,32 +159,49 @@ class Run:
     def _take_audio(self) -> bool:
         """Whether everything is gone that only the key can find."""
         state = self._state
-        audio = Audio(self._home, self._recorder, self._keeper, self._deleter, patience=self._patience)
+        reason = None if self._trusted else recognising.doubt(self._store, self._keeper, self._subject)
+        if reason is not None:
+            self._note("audio", Done(outcome="failed", note=f"nobody knows whether clips are gone: {reason}"))
+            return False
+        audio = self._audio()
         done = audio.erase(state.request, self._subject, self._progress)
         state.clips, state.bytes = done.count, done.bytes
         state.objects += audio.objects
         self._note("audio", done)
         if done.outcome not in _ENDED:
+            with contextlib.suppress(StoreError):  # the next run tries again
+                self._give_up_parts()
             return False
         state.hashes = hashes = recordings.hashes(self._subject, self._keeper)
         bucket = self._settings.store.voices
         done = recordings.erase(
-            hashes, self._home, self._recorder, self._store, bucket, self._deleter, patience=self._patience
-        )
+            hashes, self._home, self._recorder, self._store, bucket, self._deleter, patience=self._patience,
+            trusted=self._trusted,
+        )  # fmt: skip
         state.voices = len(hashes)
         state.bytes += done.bytes
         self._note("recordings", done)
         if done.outcome not in _ENDED:
             return False
         self._note("speech", recordings.forget_speech(self._home, self._subject))
-        parts = Unfinished(self._home.uploads, self._recorder).sweep(self._store)
-        self._note("parts", Done(outcome="done", count=parts) if parts else NOTHING)
+        self._give_up_parts()
         return True
+
+    def _audio(self) -> Audio:
+        return Audio(
+            self._home, self._recorder, self._keeper, self._deleter, patience=self._patience, trusted=self._trusted
+        )
+
+    def _give_up_parts(self) -> None:
+        """Of large uploads that were begun and will never be finished the store holds parts, which no listing shows."""
+        parts = Unfinished(self._home.uploads, self._recorder).sweep(self._store)
+        if parts or "parts" not in self._state.outcomes:
+            self._note("parts", Done(outcome="done", count=parts) if parts else NOTHING)
 
     def _take_late(self) -> bool:
         """What was just being spoken with the voice when its clips were taken: nobody can tell that beforehand."""
         state = self._state
-        audio = Audio(self._home, self._recorder, self._keeper, self._deleter, patience=self._patience)
+        audio = self._audio()
         with self._without_retention() as alone:
             done = audio.erase(state.request, self._subject, self._progress) if alone else _AT_WORK
         if done.outcome in _ENDED:
@@ -214,6 +237,8 @@ class Run:
                 "files of the vault that were saved with backups still hold the key, and nobody can reach them from here: save the vault"
                 " again over them"
             )
+        with uploads(self._home.path / "uploads" / "backup") as begun:  # a backup that was killed has begun some
+            begun.sweep(bucket.store, before=datetime.now(UTC))
         self._state.objects += gone.objects
         return Done(outcome="done", count=gone.backups, note=note)
 

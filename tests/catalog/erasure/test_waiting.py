@@ -13,7 +13,7 @@ import pytest
 from tests.building import NOBODY, completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
-from tests.s3 import wait_for
+from tests.s3 import empty_bucket, wait_for
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
 from voxledger.catalog.events import ObjectMissing, new_id
 from voxledger.catalog.journal import UPLOAD
@@ -389,3 +389,79 @@ def test_an_endpoint_without_the_bucket_is_no_proof_that_clips_are_gone(world: W
         assert vox.store.exists(clip.bucket, clip.key or "")
         assert vox.erasure.resume()[0].finished
         assert not vox.store.exists(clip.bucket, clip.key or "")
+
+
+def test_another_store_with_a_bucket_of_the_same_name_is_no_proof_that_clips_are_gone(world: World) -> None:
+    with world.open(GONE) as vox:
+        clips = [vox.speak(f"Zanzibar {number}.", engine="espeak", language="en") for number in range(2)]
+        assert not vox.uploader.flush(timeout=60)
+    endpoint, world.settings["store_endpoint"] = world.settings["store_endpoint"], ""
+    with world.open() as vox:
+        vox.store.ensure_bucket(clips[0].bucket)
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert (done.finished, done.advanced, done.outcomes["audio"], done.clips) == (False, False, "failed", 0)
+        assert f"clips that were stored in {clips[0].bucket} are not in the embedded store" in done.notes["audio"]
+        assert "--trust-store" in done.notes["audio"]
+        assert {vox.catalog.clip(clip.id).state for clip in clips} == {"stored"}
+        assert vox.store.embedded
+        vox.store.embedded.stop()
+    world.settings["store_endpoint"] = endpoint
+    with world.open() as vox:
+        # Of what is in the right store one was deleted by hand: the other one of that time is there.
+        vox.store.delete(clips[0].bucket, clips[0].key or "")
+        assert vox.erasure.resume()[0].finished
+        assert not vox.store.exists(clips[1].bucket, clips[1].key or "")
+
+
+def test_who_knows_that_the_store_was_emptied_says_so(small_world: World) -> None:
+    clip = _stored(small_world)
+    with small_world.open() as vox:
+        vox.store.delete(vox.catalog.clip(clip).bucket, vox.catalog.clip(clip).key or "")
+        plan = vox.erasure.plan(actor=GONE).id
+    for arguments, status in (
+        (["--actor", GONE, "--plan", plan, "--yes"], 1),
+        (["--resume"], 1),
+        (["--resume", "--trust-store"], 0),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["--home", str(small_world.path), "erase", *arguments])
+        assert ended.value.code == status
+    with small_world.open() as vox:
+        assert not vox.erasure.waiting()
+        assert vox.catalog.clip(clip).state == "purged"
+
+
+def test_a_voices_bucket_that_is_not_there_is_no_proof_that_recordings_are_gone(world: World) -> None:
+    with world.open(GONE) as vox:
+        clip = vox.speak("Zanzibar marmalade, and some more of it for the recording.", engine="espeak", language="en")
+        assert clip.path
+        vox.voices.add("Vellichor", clip.path, own=True, force=True)
+        assert not vox.uploader.flush(timeout=60)
+    right, world.settings["store_voices"] = world.settings["store_voices"], f"{world.bucket}-elsewhere"
+    with world.open() as vox:
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert (done.finished, done.key_destroyed, done.outcomes["recordings"]) == (False, False, "failed")
+        assert (
+            f"bucket {world.bucket}-elsewhere is not at {world.settings['store_endpoint']}" in done.notes["recordings"]
+        )
+    world.settings["store_voices"] = right
+    with world.open() as vox:
+        assert len(list(vox.store.list(right))) == 1
+        assert vox.erasure.resume()[0].finished
+        assert list(vox.store.list(right)) == []
+
+
+def test_buckets_that_were_deleted_on_purpose_are_gone_for_whoever_says_so(world: World) -> None:
+    with world.open(GONE) as vox:
+        clip = vox.speak("Zanzibar marmalade, and some more of it for the recording.", engine="espeak", language="en")
+        assert clip.path
+        vox.voices.add("Vellichor", clip.path, own=True, force=True)
+        assert not vox.uploader.flush(timeout=60)
+        empty_bucket(vox.store, world.settings["store_audio"])
+        empty_bucket(vox.store, world.settings["store_voices"])
+    with world.open() as vox:
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert done.outcomes["audio"] == "failed"
+        (done,) = vox.erasure.resume(trust_store=True)
+        assert done.finished, done
+    assert world.found(GONE_WORDS) == {}
