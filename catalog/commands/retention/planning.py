@@ -139,7 +139,7 @@ def print_plan(plan: Plan, *, every: bool, limit: int) -> None:
     _print_budgets(plan)
     _print_notable(plan)
     rows = plan.rows(*(WORDS if every else ()), limit=limit)
-    total = plan.frame.height if every else sum(amount.clips for name, amount in plan.amounts.items() if name != "keep")
+    total = plan.decisions.height if every else plan.affected
     if rows.height:
         clips = terminal.table("", "clip", "decision", "why")
         for row in rows.iter_rows(named=True):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-import polars as pl
 
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import (
@@ -244,7 +243,7 @@ class Executor:
         A run of the schedule that `ends_here` is done with that. Of one that has to purge yet, nothing says so before it has:
         killed in between, it is due again.
         """
-        changes = self._plan.frame.filter(pl.col("decision").is_in([UNMARK, MARK])).sort("id")
+        changes = self._plan.decisions.frame(UNMARK, MARK)
         after = self._plan.now + self._plan.policy.grace
         drafts: dict[str, list[Draft]] = {UNMARK: [], MARK: []}
         run = self._run if ends_here else None

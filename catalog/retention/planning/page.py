@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import jinja2
-import polars as pl
 
 from voxledger.catalog import terminal
 from voxledger.catalog.log import Reading
-from voxledger.catalog.retention.planning.amounts import KEEP, RuleSummary
+from voxledger.catalog.retention.planning.amounts import DECISIONS, KEEP, RuleSummary
 from voxledger.catalog.retention.planning.deciding import SQL
 from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.settings import format_span
@@ -30,14 +29,13 @@ WORDS = {
 
 def page(plan: Plan, reading: Reading) -> str:
     """The plan as HTML. It names actors, sessions and clips: it is for those who may see them."""
-    chosen = plan.frame.filter(pl.col("decision").cast(pl.String) != KEEP)
-    first = chosen.sort(["bytes", "id"], descending=[True, False])["id"].head(SHOWN).to_list()
+    first = plan.decisions.most("bytes", SHOWN, *(name for name in DECISIONS if name != KEEP))["id"].to_list()
     named = {row["id"]: row for row in reading.rows(SQL["named"], {"ids": first})}
     rows = plan.rows(ids=first).to_dicts()
     told = {row["id"]: row for row in rows}
     clips = [named.get(clip, {}) | told[clip] for clip in first]
     return _template().render(
-        plan=plan, clips=clips, total=chosen.height, blown=[fuse for fuse in plan.fuses if fuse.blown], words=WORDS, day=_day,
+        plan=plan, clips=clips, total=plan.affected, blown=[fuse for fuse in plan.fuses if fuse.blown], words=WORDS, day=_day,
         count=_count, size=terminal.size, money=money, moment=_moment, span=format_span, matches=_matches,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from voxledger.catalog.retention.planning.amounts import (
     KeepSummary,
     RuleSummary,
 )
+from voxledger.catalog.retention.planning.decisions import Decisions
 from voxledger.catalog.retention.planning.wording import explained
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.settings import format_span
@@ -31,7 +32,7 @@ from voxledger.catalog.settings import format_span
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What retention would do at `now`, and why. `frame` has one row a clip that something happens to; `rows` puts it into words.
+    """What retention would do at `now`, and why. `decisions` tell of the clips that something happens to; `rows` puts them into words.
 
     `id` names the condemned clips and their rules under this policy: an unchanged situation gives the same id, also
     after the marks were set and while their grace runs. `unknown` says why usage is not known; nothing is condemned then.
@@ -42,7 +43,7 @@ class Plan:
     policy: Policy
     position: int
     now: datetime
-    frame: pl.DataFrame = field(repr=False)
+    decisions: Decisions = field(repr=False)
     amounts: Mapping[str, Amount]
     held: int
     rules: tuple[RuleSummary, ...]
@@ -64,6 +65,11 @@ class Plan:
         return sum((self.amounts[name] for name in CONDEMNED), Amount())
 
     @property
+    def affected(self) -> int:
+        """Clips that something happens to."""
+        return sum(amount.clips for name, amount in self.amounts.items() if name != KEEP)
+
+    @property
     def cost_micro(self) -> int:
         """What the condemned clips cost for 30 days, in millionths of the policy's currency."""
         return self.policy.cost_micro(self.condemned.bytes)
@@ -75,7 +81,7 @@ class Plan:
 
     def ids(self, decision: str) -> list[str]:
         """The clips with this decision, in order of their ids."""
-        return self.frame.filter(pl.col("decision") == decision)["id"].sort().to_list()
+        return self.decisions.frame(decision)["id"].to_list()
 
     def rows(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
         """Clips with `id, decision, rule, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
@@ -84,17 +90,12 @@ class Plan:
         words. Kept clips are there only in a plan that was made with them.
         """
         wanted = decisions or tuple(name for name in DECISIONS if name != KEEP)
-        chosen = self.frame.filter(pl.col("decision").is_in(wanted))
-        if ids is not None:
-            chosen = chosen.filter(pl.col("id").is_in(ids))
-        chosen = chosen.sort("decision", "id")
-        return explained(chosen if limit is None else chosen.head(limit), self.policy, self.now)
+        return explained(self.decisions.frame(*wanted, limit=limit, ids=ids), self.policy, self.now)
 
     def notable(self, column: str, count: int = 3) -> list[dict[str, Any]]:
         """The condemned clips with the most of a column, `bytes` or `uses`, above 0: `id, by, bytes, uses`."""
-        condemned = self.frame.filter(pl.col("decision").is_in(CONDEMNED) & (pl.col(column) > 0))
-        first = condemned.select("id", "by", "bytes", "uses").sort([column, "id"], descending=[True, False]).head(count)
-        return first.to_dicts()
+        most = self.decisions.most(column, count, *CONDEMNED).filter(pl.col(column) > 0)
+        return most.select("id", "by", "bytes", "uses").to_dicts()
 
     def as_dict(self, *, limit: int | None = None) -> dict[str, Any]:
         """What `--json` prints: facts first, then the clips that the plan was made with."""

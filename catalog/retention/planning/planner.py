@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import duckdb
@@ -14,7 +13,6 @@ from voxledger.catalog.errors import PolicyError, QueryError
 from voxledger.catalog.log import Reading
 from voxledger.catalog.retention.doubts import wrong_clock
 from voxledger.catalog.retention.planning.amounts import (
-    CONDEMNED,
     DECISIONS,
     FINISH,
     KEEP,
@@ -30,6 +28,7 @@ from voxledger.catalog.retention.planning.amounts import (
 from voxledger.catalog.retention.planning.budgets import cut, standing
 from voxledger.catalog.retention.planning.deciding import CAUSES, SQL, Deciding
 from voxledger.catalog.retention.planning.deciding import CONDEMNED as GUILTY
+from voxledger.catalog.retention.planning.decisions import Decisions, by
 from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.retention.planning.warnings import warned
 from voxledger.catalog.retention.policy import Policy
@@ -86,17 +85,17 @@ def _answered() -> Iterator[None]:
 def _made(reading: Reading, policy: Policy, present: datetime, *, every: bool, unknown: str | None) -> Plan:
     deciding = Deciding(policy, present, blind=unknown is not None)
     lacks = cut(reading, deciding, policy)
-    grouped = reading.frame(deciding.sums(), deciding.values(every=every))
-    sums = _judged(grouped.drop("condemned", "others"), present)
-    frame = decided(_unfolded(grouped), policy, present)
+    grouped = _judged(reading.frame(deciding.sums(), deciding.values(every=every)), present)
+    sums = grouped.drop("condemned", "others")
+    decisions = Decisions(policy, _unfolded(grouped, "condemned"), _timed(_unfolded(grouped, "others")))
     amounts = _amounts(sums)
     problems, warnings = warned(reading, policy, sums)
     return Plan(
-        id=_identity(policy, frame),
+        id=decisions.digest(),
         policy=policy,
         position=reached(reading),
         now=present,
-        frame=frame,
+        decisions=decisions,
         amounts=amounts,
         held=_sum(sums.filter(pl.col("cause").is_in(["legal hold", "held", "pinned"]))).clips,
         rules=_rules(policy, sums),
@@ -125,38 +124,26 @@ def one(reading: Reading, policy: Policy, now: datetime, clip: str, *, blind: bo
 
 def _one(reading: Reading, deciding: Deciding, policy: Policy, now: datetime, clip: str) -> pl.DataFrame:
     cut(reading, deciding, policy)
-    return decided(reading.frame(deciding.query("one"), deciding.values(id=clip)), policy, now)
+    rows = reading.frame(deciding.query("one"), deciding.values(id=clip))
+    return _judged(_timed(rows), now).with_columns(by=by(policy))
 
 
-def _unfolded(grouped: pl.DataFrame) -> pl.DataFrame:
-    """The clips that stand in lists beside what they have in common, one row each."""
-    parts = []
-    for column in ("condemned", "others"):
-        listed = grouped.select("cause", "rule", "keeper", "budget", column).drop_nulls(column)
-        parts.append(listed.explode(column).unnest(column))
-    return pl.concat(parts, how="diagonal_relaxed")
+def _unfolded(grouped: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The clips that stand in a list beside what they have in common, one row each."""
+    listed = grouped.select("decision", "cause", "rule", "keeper", "budget", column).drop_nulls(column)
+    return listed.explode(column).unnest(column)
 
 
-def decided(rows: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
-    """Rows of the planner's query with `decision`, `cause` in words, and `by`, the name of the rule that decides."""
-    causes = dict(enumerate(CAUSES))
-    named = rows.with_columns(
-        pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE),
-        *(
-            pl.col(name).cast(_TIME)
-            for name in ("created", "used", "expires", "mature", "linked_until", "delete_after", "spared")
-        ),
-    )
-    return _judged(named, now).with_columns(by=_by(policy))
+def _timed(rows: pl.DataFrame) -> pl.DataFrame:
+    names = ("created", "used", "expires", "mature", "linked_until", "delete_after", "spared")
+    return rows.with_columns(pl.col(name).cast(_TIME) for name in names)
 
 
 def _judged(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
-    """With the decision that follows from cause and mark."""
+    """With the cause in words, and the decision that follows from cause and mark."""
+    causes = dict(enumerate(CAUSES))
+    rows = rows.with_columns(pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE))
     if "marked" in rows.columns:
-        causes = dict(enumerate(CAUSES))
-        rows = rows.with_columns(
-            pl.col("cause").replace_strict(list(causes), list(causes.values()), return_dtype=_CAUSE)
-        )
         marked, graced = pl.col("marked"), pl.col("graced").fill_null(value=False)
     else:
         marked = pl.col("delete_after").is_not_null()
@@ -171,21 +158,6 @@ def _judged(rows: pl.DataFrame, now: datetime) -> pl.DataFrame:
         .when(~marked).then(pl.lit(MARK, _DECISION))
         .when(graced).then(pl.lit(WAIT, _DECISION))
         .otherwise(pl.lit(PURGE, _DECISION))
-    )  # fmt: skip
-
-
-def _by(policy: Policy) -> pl.Expr:
-    """The name of what decides about a clip: a keep rule, a budget, the withdrawal, or the first expire rule that matches."""
-    names = [[rule.name for rule in part] for part in (policy.keep, policy.budgets, policy.rules)]
-    keeper, budget, rule = (
-        pl.col(column).replace_strict(list(range(len(texts))), texts, default=None, return_dtype=pl.String)
-        for column, texts in zip(("keeper", "budget", "rule"), names, strict=True)
-    )
-    return (
-        pl.when(pl.col("cause") == "protected").then(keeper)
-        .when(pl.col("cause") == "over budget").then(budget)
-        .when(pl.col("cause") == "withdrawn").then(pl.lit(WITHDRAWN))
-        .otherwise(rule)
     )  # fmt: skip
 
 
@@ -257,17 +229,3 @@ def _fuses(policy: Policy, amounts: Mapping[str, Amount]) -> tuple[Fuse, ...]:
         if policy.max_bytes:
             fuses.append(Fuse(setting="retention.max_bytes", step=step, limit=policy.max_bytes, value=amount.bytes))
     return tuple(fuses)
-
-
-def _identity(policy: Policy, frame: pl.DataFrame) -> str:
-    condemned = frame.filter(pl.col("decision").is_in(CONDEMNED)).select("id", "by").sort("id")
-    digest = hashlib.sha256(f"{policy.hash}\n".encode())
-    for part in _lines(condemned):
-        digest.update(part)
-    return digest.hexdigest()[:16]
-
-
-def _lines(condemned: pl.DataFrame) -> Iterable[bytes]:
-    """One line a clip, some at a time: a plan may condemn millions."""
-    for part in condemned.iter_slices(100_000):
-        yield part.select(pl.format("{} {}\n", "id", pl.col("by").fill_null("")).str.join("")).item().encode()

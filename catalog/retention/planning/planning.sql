@@ -32,7 +32,8 @@ marking AS (
     FROM facts LEFT JOIN linked ON linked.clip = facts.id LEFT JOIN marking ON marking.clip = facts.id
         {rank_joins}
 ), timed AS (
-    SELECT *, used + to_microseconds({spans}) AS expires, created + to_microseconds($minimum_age) AS mature FROM judged
+    -- In microseconds: adding an interval to a time asks the calendar, for every clip.
+    SELECT *, epoch_us(used) + {spans} AS expires, epoch_us(created) + $minimum_age AS mature FROM judged
 ), weighed AS (
     SELECT *, CASE
         WHEN purge_started IS NOT NULL THEN 0
@@ -43,15 +44,15 @@ marking AS (
         WHEN used_since THEN 5
         WHEN keeper IS NOT NULL THEN 6
         WHEN rule IS NULL THEN 7
-        WHEN expires > $now THEN 8
+        WHEN expires > epoch_us($now) THEN 8
         WHEN linked_until > $now THEN 9
-        WHEN mature > $now THEN 10
+        WHEN mature > epoch_us($now) THEN 10
         ELSE 11 END::UTINYINT AS ground
     FROM timed
 ), {cuts} freed AS (
     -- Who was spared by hand is as young to a budget as if it had been made then.
-    SELECT *, ground IN (7, 8) AND mature <= $now AND (linked_until IS NULL OR linked_until <= $now)
-        AND (spared IS NULL OR spared + to_microseconds($minimum_age) <= $now) AS evictable FROM weighed
+    SELECT *, ground IN (7, 8) AND mature <= epoch_us($now) AND (linked_until IS NULL OR linked_until <= $now)
+        AND (spared IS NULL OR epoch_us(spared) + $minimum_age <= epoch_us($now)) AS evictable FROM weighed
 ), decided AS (
     SELECT *, ({budget})::UTINYINT AS budget, CASE WHEN $blind AND ground IN (2, 11) THEN 13 WHEN NOT $blind AND ({budget}) IS NOT NULL THEN 12
         ELSE ground END::UTINYINT AS cause
@@ -60,14 +61,18 @@ marking AS (
 
 -- name: sums
 -- How much of what, by everything that a plan tells apart; with it the clips that something happens to, so that all clips are looked at
--- once. Of one that is condemned for the first time little is asked: there may be millions.
+-- once. Of one that is condemned for the first time little is asked, and ids come as two numbers: there may be millions.
 SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_after > $now AS graced, count(*)::BIGINT AS clips,
     sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us{scoped},
-    list({id: id, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL) AS condemned,
-    list({id: id, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires, mature: mature,
-        linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan, pin_reason: pin_reason,
-        spared: spared}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12)) AS others
-FROM decided GROUP BY ALL
+    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL)
+        AS condemned,
+    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires,
+        mature: mature, linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan,
+        pin_reason: pin_reason, spared: spared}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12))
+        AS others
+FROM (
+    SELECT *, (id::UHUGEINT >> 64)::UBIGINT AS high, (id::UHUGEINT & 18446744073709551615)::UBIGINT AS low FROM decided
+) GROUP BY ALL
 
 -- name: one
 -- One clip, whatever becomes of it.

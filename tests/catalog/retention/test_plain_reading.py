@@ -133,4 +133,4 @@ def test_the_plan_is_what_a_plain_reading_of_the_policy_says(
         minimum_age=MINIMUM / timedelta(seconds=1),
     )  # fmt: skip
     made = make(TABLES.reading, Policy.of(section), NOW, every=True)
-    assert dict(made.frame.select("id", "decision").iter_rows()) == read(clips, rules, keep, limits)
+    assert dict(made.decisions.frame().select("id", "decision").iter_rows()) == read(clips, rules, keep, limits)
