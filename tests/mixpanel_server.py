@@ -1,10 +1,19 @@
-"""A stand-in for Mixpanel's `/import`, and for the deletions of its GDPR API, on loopback, as strict as the documented contract.
+"""A stand-in for Mixpanel's `/import`, `/engage`, `/groups`, raw export and GDPR deletions, on loopback, as strict as documented.
 
 Rules are cited by the page that states them:
 [import]     https://developer.mixpanel.com/reference/import-events
 [dedup]      https://developer.mixpanel.com/reference/event-deduplication
+[engage]     https://developer.mixpanel.com/reference/profile-set
+[engage max] https://developer.mixpanel.com/reference/user-profile-limits
+[groups]     https://developer.mixpanel.com/reference/group-batch-update
+[groups max] https://developer.mixpanel.com/reference/limits-1
+[export]     https://developer.mixpanel.com/reference/raw-event-export
+[export all] https://docs.mixpanel.com/reference/raw-data-export-api
+[lexicon]    https://developer.mixpanel.com/reference/upload-schemas-for-project
 [gdpr]       https://developer.mixpanel.com/reference/gdpr-api
 [no user]    https://docs.mixpanel.com/troubleshooting/errors/server-side-events-without-a-user
+
+`python -m tests.mixpanel_server [TOKEN]` serves one on its own, until it is told to stop, and prints its address.
 """
 
 from __future__ import annotations
@@ -13,6 +22,7 @@ import base64
 import gzip
 import json
 import re
+import sys
 import threading
 import time
 import zlib
@@ -27,6 +37,8 @@ MOST_EVENTS = 2000
 MOST_BYTES = 2_097_152
 MOST_EVENT_BYTES = 1_000_000
 MOST_PROPERTIES = 255
+MOST_UPDATES = 2000
+MOST_UPDATE_BYTES = 1_000_000
 DEEPEST = 3
 LONGEST_STRING = 255
 EARLIEST = 365 * 86_400
@@ -94,6 +106,13 @@ class MixpanelServer:
         self.requests: list[Request] = []
         self.events: dict[tuple[str, str, float, str], dict[str, Any]] = {}
         """What analysts see: one event per (event, distinct_id, time, $insert_id) [dedup]."""
+        self.arrivals: list[dict[str, Any]] = []
+        """The same with repeats, as the raw export has it [export all]; kept when `keep_arrivals` is set."""
+        self.keep_arrivals = True
+        self.profiles: dict[str, dict[str, Any]] = {}
+        """Properties of each user profile by distinct id [engage]."""
+        self.groups: dict[tuple[str, str], dict[str, Any]] = {}
+        """Properties of each group by key and id [groups]."""
         self.received = 0
         """Events taken in, repeats included."""
         self.holding = threading.Event()
@@ -143,6 +162,77 @@ class MixpanelServer:
                 )
             )
         return status or 200, answer, headers, fault
+
+    def export(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+        """The raw export: one event a line, by whole days in UTC, `time` in seconds, not deduplicated [export] [export all]."""
+        first, last = query.get("from_date", ""), query.get("to_date", "")
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", first) or not re.fullmatch(r"\d{4}-\d\d-\d\d", last):
+            return 400, b"from_date and to_date are required, as yyyy-mm-dd"
+        lines = []
+        with self._lock:
+            arrivals = list(self.arrivals)
+        for event in arrivals:
+            seconds = int(_milliseconds(event["properties"]["time"]) // 1000)
+            if first <= time.strftime("%Y-%m-%d", time.gmtime(seconds)) <= last:
+                properties = {name: value for name, value in event["properties"].items() if name != "token"}
+                lines.append(json.dumps({"event": event["event"], "properties": {**properties, "time": seconds}}))
+        return 200, "".join(f"{line}\n" for line in lines).encode()
+
+    def update(self, handler: _Handler, raw: bytes) -> tuple[int, dict[str, Any]]:
+        """`/engage` and `/groups`: a JSON array of updates, not compressed; 200 also for what is not valid [engage] [groups].
+
+        `$ip` and `$time` may stand in an update. With `strict=1` the answer lists what is not valid; the reference does not show
+        how, so it is done here as `/import` does it.
+        """
+        target = urlsplit(handler.path)
+        query = {name: values[-1] for name, values in parse_qs(target.query).items()}
+        with self._lock:
+            fault = self.faults.popleft() if self.faults else Fault()
+        try:
+            updates = json.loads(raw) if handler.headers.get("Content-Encoding", "") != "gzip" else None
+        except ValueError:
+            updates = None
+        status, content = 200, {"status": 0, "error": "data, missing or empty"}
+        if fault.status:
+            status, content = fault.status, {"error": "unavailable", "status": "error"}
+        elif isinstance(updates, list) and updates and len(updates) <= MOST_UPDATES:
+            status, content = self._update(target.path, updates, strict=query.get("strict") == "1")
+        with self._lock:
+            self.requests.append(
+                Request(
+                    path=handler.path,
+                    headers=dict(handler.headers),
+                    body=raw,
+                    events=tuple(updates or ()),
+                    status=status,
+                )
+            )
+        return status, content
+
+    def _update(self, path: str, updates: list[Any], *, strict: bool) -> tuple[int, dict[str, Any]]:
+        failed = []
+        for index, update in enumerate(updates):
+            if found := invalid_update(path, update):
+                failed.append({"index": index, "field": found[0], "message": found[1]})
+                continue
+            if update["$token"] != self.token:  # a token that is nobody's is not told [engage]
+                continue
+            with self._lock:
+                if path == "/engage":
+                    place = self.profiles.setdefault(update["$distinct_id"], {})
+                else:
+                    place = self.groups.setdefault((update["$group_key"], update["$group_id"]), {})
+                place |= _cut(update["$set"])
+        if failed and strict:
+            return 200, {
+                "status": 0,
+                "error": "some data points in the request failed validation",
+                "failed_records": failed,
+            }
+        return 200, {
+            "status": int(len(failed) < len(updates)),
+            "error": None if len(failed) < len(updates) else "invalid",
+        }
 
     def delete(self, handler: _Handler, raw: bytes | None) -> tuple[int, dict[str, Any]]:
         """`data-deletions/v3.0`: a POST asks to delete distinct ids, a GET with a tracking id says how far it is [gdpr]."""
@@ -209,7 +299,9 @@ class MixpanelServer:
                     _milliseconds(properties["time"]),
                     properties["$insert_id"],
                 )
-                self.events[key] = _cut(event)
+                kept = self.events[key] = _cut(event)
+                if self.keep_arrivals:
+                    self.arrivals.append(kept)
                 self.received += 1
         imported = len(events) - len(failed)
         if failed and strict:
@@ -241,6 +333,48 @@ def invalid(event: Any) -> tuple[str, str] | None:
     if not isinstance(properties, dict):
         return "properties", "'properties' must be an object"
     return _invalid_required(properties) or _invalid_shape(event, properties)
+
+
+def invalid_update(path: str, update: Any) -> tuple[str, str] | None:
+    """The field and the complaint for an update of a profile [engage] or a group [groups]; None for a good one."""
+    if not isinstance(update, dict):
+        return "", "must be an object"
+    if len(json.dumps(update).encode()) > MOST_UPDATE_BYTES:  # [engage max] [groups max]
+        return "", "the update is larger than 1 MB"
+    for name in ("$token", "$distinct_id") if path == "/engage" else ("$token", "$group_key", "$group_id"):
+        if not isinstance(update.get(name), str) or not update[name]:
+            return name, f"'{name}' must be a string that is not empty"
+    if not isinstance(update.get("$set"), dict):
+        return "$set", "'$set' must be an object"
+    return None
+
+
+def invalid_lexicon(content: Any) -> str:
+    """What is wrong with a list of schemas for upload [lexicon]; empty when nothing is."""
+    if not isinstance(content, dict) or set(content) - {"entries", "truncate"} or "entries" not in content:
+        return "it is an object with `entries` and `truncate` only"
+    for entry in content["entries"]:
+        name = entry.get("name")
+        if (
+            set(entry) - {"entityType", "name", "schemaJson"}
+            or entry.get("entityType") not in ("event", "profile")
+            or not name
+        ):
+            return f"{name}: an entry has an entityType (event, profile), a name and a schemaJson"
+        if entry["entityType"] == "profile" and name != "$user":
+            return f"{name}: the schema of user profiles is called $user"
+        schema = entry["schemaJson"]
+        if set(schema) - {"$schema", "description", "required", "additionalProperties", "properties", "metadata"}:
+            return f"{name}: a schema has no such key"
+        for called, given in schema["properties"].items():
+            if given.get("type") not in ("array", "boolean", "integer", "null", "number", "object", "string"):
+                return f"{name}.{called}: no such type"
+            if set(given) - {"type", "description", "metadata"}:
+                return f"{name}.{called}: a property has type, description and metadata only"
+        known = {"$source", "displayName", "tags", "hidden", "dropped", "contacts", "teamContacts"}
+        if set(schema.get("metadata", {}).get("com.mixpanel", {})) - known:
+            return f"{name}: metadata has no such key"
+    return ""
 
 
 def _invalid_required(properties: dict[str, Any]) -> tuple[str, str] | None:
@@ -345,6 +479,9 @@ class _Handler(BaseHTTPRequestHandler):
         if urlsplit(self.path).path.startswith(DELETIONS):
             self._answer(*self.server.mixpanel.delete(self, raw))
             return
+        if urlsplit(self.path).path in ("/engage", "/groups"):
+            self._answer(*self.server.mixpanel.update(self, raw))
+            return
         status, body, headers, fault = self.server.mixpanel.answer(self, raw)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -363,6 +500,16 @@ class _Handler(BaseHTTPRequestHandler):
         if urlsplit(self.path).path.startswith(DELETIONS):
             self._answer(*self.server.mixpanel.delete(self, None))
             return
+        target = urlsplit(self.path)
+        if target.path == "/api/2.0/export":
+            query = {name: values[-1] for name, values in parse_qs(target.query).items()}
+            status, body = self.server.mixpanel.export(query)
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
         self.send_error(405)
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
@@ -375,3 +522,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
+
+
+def main() -> None:
+    """Serve until the end of standard input, or a signal."""
+    with MixpanelServer(token=sys.argv[1] if len(sys.argv) > 1 else "token") as server:
+        server.keep_arrivals = "--keep" in sys.argv
+        print(server.url, flush=True)
+        for line in sys.stdin:
+            if line.strip() == "count":
+                print(json.dumps({"received": server.received, "events": len(server.events)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

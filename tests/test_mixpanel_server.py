@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.mixpanel_server import Fault, MixpanelServer, invalid
+from tests.mixpanel_server import Fault, MixpanelServer, invalid, invalid_lexicon
 
 IDENTITY = "01a20533-d2e5-73ad-b78e-d4c77bb9b23e"
 
@@ -145,3 +145,61 @@ def test_faults_replace_an_answer_once_and_may_take_the_events_in(server: Mixpan
         assert server.received == received
     assert post(server, [event()]).status_code == 200
     assert [request.status for request in server.requests] == [429, 0, 0, 200]
+
+
+def _update(server: MixpanelServer, path: str, updates: Any, **changes: Any) -> Any:
+    options: dict[str, Any] = {"params": {"strict": "1", "verbose": "1"}, "json": updates, "timeout": 10}
+    return requests.post(f"{server.url}{path}", **(options | changes)).json()
+
+
+def test_a_profile_is_set_and_set_again(server: MixpanelServer) -> None:
+    ann = {"$token": "token", "$distinct_id": "ann"}
+    assert _update(server, "/engage", [ann | {"$set": {"clips": 1, "last": "a"}}]) == {"status": 1, "error": None}
+    _update(server, "/engage", [ann | {"$set": {"clips": 2}}])
+    assert server.profiles == {"ann": {"clips": 2, "last": "a"}}
+    _update(server, "/groups", [{"$token": "token", "$group_key": "node", "$group_id": "n1", "$set": {"clips": 3}}])
+    assert server.groups == {("node", "n1"): {"clips": 3}}
+
+
+def test_updates_that_are_not_valid_are_listed_and_the_others_are_taken(server: MixpanelServer) -> None:
+    good = {"$token": "token", "$distinct_id": "ann", "$set": {"a": 1}}
+    answer = _update(server, "/engage", [good | {"$set": 7}, good, good | {"$distinct_id": ""}])
+    assert [row["index"] for row in answer["failed_records"]] == [0, 2]
+    assert set(server.profiles) == {"ann"}
+    assert _update(server, "/groups", [good])["status"] == 0
+
+
+def test_profiles_travel_uncompressed_and_by_two_thousand(server: MixpanelServer) -> None:
+    good = {"$token": "token", "$distinct_id": "ann", "$set": {"a": 1}}
+    body, headers = gzip.compress(json.dumps([good]).encode()), {"Content-Encoding": "gzip"}
+    assert _update(server, "/engage", None, json=None, data=body, headers=headers)["status"] == 0
+    assert _update(server, "/engage", [good] * 2001)["status"] == 0
+    assert _update(server, "/engage", [good | {"$set": {"fat": "x" * 1_000_000}}])["status"] == 0
+    assert server.profiles == {}
+
+
+def test_a_token_that_is_nobodys_is_not_told(server: MixpanelServer) -> None:
+    assert _update(server, "/engage", [{"$token": "wrong", "$distinct_id": "ann", "$set": {"a": 1}}])["status"] == 1
+    assert server.profiles == {}
+
+
+def test_the_raw_export_has_whole_days_and_repeats(server: MixpanelServer) -> None:
+    post(server, [event(), event(), event({"time": 1_700_100_000, "$insert_id": "later"})])
+    found = requests.get(
+        f"{server.url}/api/2.0/export", params={"from_date": "2023-11-14", "to_date": "2023-11-14"}, timeout=10
+    )
+    lines = [json.loads(line) for line in found.text.splitlines()]
+    assert [line["properties"]["$insert_id"] for line in lines] == [IDENTITY, IDENTITY], "nothing is deduplicated"
+    assert (lines[0]["event"], lines[0]["properties"]["time"]) == ("Audio Generated", 1_700_000_000)
+    assert requests.get(f"{server.url}/api/2.0/export", timeout=10).status_code == 400
+
+
+def test_a_lexicon_is_checked_as_it_would_be_on_upload() -> None:
+    schema: dict[str, Any] = {"description": "d", "properties": {"bytes": {"type": "integer"}}, "metadata": {}}
+    good = {"entityType": "event", "name": "Audio Generated", "schemaJson": schema}
+    assert invalid_lexicon({"entries": [good], "truncate": False}) == ""
+    assert invalid_lexicon([good])
+    assert invalid_lexicon({"entries": [good | {"entityType": "group"}]})
+    assert invalid_lexicon({"entries": [good | {"entityType": "profile"}]})
+    assert invalid_lexicon({"entries": [good | {"schemaJson": schema | {"properties": {"bytes": {"type": "int"}}}}]})
+    assert invalid_lexicon({"entries": [good | {"schemaJson": schema | {"title": "no"}}]})

@@ -1,7 +1,21 @@
 """Delivery to Mixpanel: a subscription over the log that posts to `/import`."""
 
+from voxledger.analytics.mixpanel.backfill import Backfilled
 from voxledger.analytics.mixpanel.delivery import Delivered
-from voxledger.analytics.mixpanel.project import Mixpanel, Status
+from voxledger.analytics.mixpanel.profiles import Profiled
+from voxledger.analytics.mixpanel.project import Mixpanel, Status, Waiting
+from voxledger.analytics.mixpanel.quarantine import Quarantined, Reason, Retried
 from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 
-__all__ = ["VOCABULARY", "Delivered", "Mixpanel", "Status"]
+__all__ = [
+    "VOCABULARY",
+    "Backfilled",
+    "Delivered",
+    "Mixpanel",
+    "Profiled",
+    "Quarantined",
+    "Reason",
+    "Retried",
+    "Status",
+    "Waiting",
+]

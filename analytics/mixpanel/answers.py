@@ -87,6 +87,31 @@ def judge(answer: Answer, ids: Sequence[str], *, now: datetime) -> Verdict:
     return Refused(reason=_said(content) or "this is not Mixpanel's /import", status=status)
 
 
+def judge_profiles(answer: Answer, count: int, *, now: datetime) -> Verdict:
+    """What an answer of `/engage` or `/groups` means for a request with so many updates.
+
+    These say 200 also of what they do not take: `1` or `{"status": 1}` when one or more updates are valid, `0` or
+    `{"status": 0, "error": …}` when none is, and with `strict=1` which ones are not
+    (https://developer.mixpanel.com/reference/profile-set).
+    """
+    if answer.status not in (200, 400):
+        return judge(answer, [], now=now)
+    said = answer.body.strip()
+    content = _content(said)
+    records = content.get("failed_records")
+    if isinstance(records, list) and records:
+        listed = (record.get("index") if isinstance(record, dict) else None for record in records)
+        places = {place for place in listed if isinstance(place, int) and 0 <= place < count}
+        return Accepted(refused=tuple(RefusedRow(index=place, field="", reason="") for place in sorted(places)))
+    if said == b"1" or content.get("status") in (1, "OK"):
+        return Accepted()
+    if said == b"0" or content.get("status") == 0 or answer.status == 400:
+        return Accepted(
+            refused=tuple(RefusedRow(index=place, field="", reason=_said(content)) for place in range(count))
+        )
+    return Later(reason="its answer is not one that Mixpanel gives", status=answer.status)
+
+
 def retry_after(header: str | None, *, now: datetime) -> float | None:
     """Seconds to wait by a `Retry-After` header, a number or a date (RFC 9110, 10.2.3); None for anything else."""
     if not header:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
-from voxledger.analytics.mixpanel.audience import Audience
+from voxledger.analytics.mixpanel.audience import Audience, opted_out
+from voxledger.analytics.mixpanel.backfill import Backfill, Backfilled, Unfinished
 from voxledger.analytics.mixpanel.delivery import Delivered, Delivery
-from voxledger.analytics.mixpanel.insisting import Pause
+from voxledger.analytics.mixpanel.insisting import Insistence, Pause, Stopped
+from voxledger.analytics.mixpanel.names import BACKFILL, PROFILES
+from voxledger.analytics.mixpanel.profiles import Profiled, Profiles
+from voxledger.analytics.mixpanel.quarantine import Quarantine, Retried, Retry, query
 from voxledger.analytics.mixpanel.told_names import ToldNames
 from voxledger.analytics.mixpanel.transport import address
+from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import settings as catalog_settings
+from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.subscriptions import Subscription
 
@@ -21,7 +29,7 @@ from voxledger.catalog.subscriptions import Subscription
 class Status:
     """Where delivery stands. `updated` is s since the epoch, 0 = never; `note` says what went wrong last.
 
-    `unknown` are names in the settings of which nothing is to be sent, and which nobody has here.
+    `unknown` are names in the settings of which nothing is to be sent, and which nobody has here; `backfill` is one that was broken off.
     """
 
     configured: bool
@@ -32,6 +40,16 @@ class Status:
     note: str | None
     opted_out: Sequence[str] = ()
     unknown: Sequence[str] = ()
+    backfill: Unfinished | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Events of one name that wait, and when the oldest happened."""
+
+    name: str
+    events: int
+    oldest: datetime
 
 
 class Mixpanel:
@@ -71,6 +89,70 @@ class Mixpanel:
             )
             return run.go(limit)
 
+    def update_profiles(self, *, force: bool = False, stop: threading.Event | None = None) -> Profiled:
+        """Bring user profiles and the node's group up to date: every `mixpanel.profiles`, with `force` now.
+
+        A wrong token is not told here, because these doors say 200 all the same: deliver events first. Raises DeliveryError.
+        """
+        subscription = Subscription(PROFILES, self._keeper)
+        if not self._settings.token or not self._settings.profiles or not subscription.waiting():
+            return Profiled()
+        with subscription.exclusively() as held:
+            profiles = Profiles(
+                self._settings,
+                self._keeper,
+                subscription,
+                self._audience(),
+                lambda host: Insistence(self._settings, host, pause=self._pause, stop=stop),
+            )
+            if not held or not (force or profiles.is_due()):
+                return Profiled()
+            with contextlib.suppress(Stopped):
+                return profiles.update()
+            return Profiled()
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """What Mixpanel refused for good."""
+        return Quarantine(self._keeper)
+
+    def retry(
+        self, *, limit: int | None = None, stop: threading.Event | None = None, progress: Progress = silent
+    ) -> Retried:
+        """Send what lies in quarantine again, at most `limit` events. Raises DeliveryError, SettingsError."""
+        with self._subscription.exclusively() as held:
+            if not held:
+                return Retried(busy=True)
+            run = Retry(self._settings, self._keeper, self._audience(), pause=self._pause, stop=stop, progress=progress)
+            return run.go(limit)
+
+    def backfill(
+        self, since: datetime | None = None, *, stop: threading.Event | None = None, progress: Progress = silent
+    ) -> Backfilled:
+        """Send what was delivered since then again; without a moment, the rest of what was broken off. Raises DeliveryError."""
+        with Subscription(BACKFILL, self._keeper).exclusively() as held:
+            if not held:
+                return Backfilled(state="busy")
+            run = Backfill(
+                self._settings, self._keeper, self._audience(), pause=self._pause, stop=stop, progress=progress
+            )
+            return run.go(since)
+
+    def waiting(self) -> Sequence[Waiting]:
+        """What waits, by the name that Mixpanel hears, and what it does not hear of under an empty name. Opens the log."""
+        with self._keeper.reading() as reading:
+            rows = reading.tuples(query("waiting"), {"after": self._subscription.cursor})
+        found: dict[str, Waiting] = {}
+        for kind, events, oldest in rows:
+            name = VOCABULARY[kind].name if kind in VOCABULARY else ""
+            before = found.get(name)
+            found[name] = Waiting(
+                name=name,
+                events=events + (before.events if before else 0),
+                oldest=min(oldest, before.oldest) if before else oldest,
+            )
+        return list(found.values())
+
     def status(self) -> Status:
         """Where delivery stands; sends nothing and does not open the log. Raises SettingsError."""
         state = self._subscription.state()
@@ -82,6 +164,7 @@ class Mixpanel:
             waiting=self._subscription.waiting(),
             updated=state.updated,
             note=state.note,
-            opted_out=[each.name for each in self._settings.actors if each.analytics == "off"],
+            opted_out=opted_out(self._settings),
             unknown=audience.unknown(),
+            backfill=Unfinished.of(self._keeper.home.path),
         )

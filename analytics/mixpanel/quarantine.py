@@ -1,17 +1,179 @@
-"""Quarantine: events that Mixpanel refused for good. They are in the log, with the reason, and can be sent again after a fix."""
+"""Quarantine: events that Mixpanel refused for good. They are in the log, with the reason, and can be sent again after a fix.
+
+A fix is a newer Voxledger that writes the event otherwise, another project, or time itself: an event that a wrong clock dated
+ahead is taken once its moment has come.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 from voxledger.analytics.mixpanel.answers import Accepted
-from voxledger.analytics.mixpanel.insisting import Censor
-from voxledger.analytics.mixpanel.messages import Parcel
+from voxledger.analytics.mixpanel.audience import Audience
+from voxledger.analytics.mixpanel.courier import Courier
+from voxledger.analytics.mixpanel.insisting import Censor, Pause, Stopped
+from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME
-from voxledger.catalog.events import DeliveryQuarantined, Draft
+from voxledger.catalog import settings as catalog_settings
+from voxledger.catalog.events import DeliveryQuarantined, DeliveryRetried, Draft, now
+from voxledger.catalog.progress import Progress, silent
+from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.subscriptions import raw_events
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log import Keeper
+
+AHEAD_S = 3600
+"""Mixpanel refuses events dated further ahead (https://developer.mixpanel.com/reference/import-events)."""
+_RAW = ["position", "id", "type", "subject", "time_us", "actor", "version", "data"]
+_QUERIES = load("again.sql", "voxledger.analytics.mixpanel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """How many events Mixpanel refused for one reason; `first` and `last` are when it said so."""
+
+    type: str
+    field: str
+    reason: str
+    events: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined:
+    """One event in quarantine. `time` is the event's own, `since` when Mixpanel refused it."""
+
+    event: str
+    type: str
+    time: datetime
+    since: datetime
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retried:
+    """What became of those in quarantine: taken, refused again, dated too far ahead still, or not told any more.
+
+    `remaining` are in quarantine afterwards.
+    """
+
+    taken: int = 0
+    refused: int = 0
+    ahead: int = 0
+    silent: int = 0
+    remaining: int = 0
+    busy: bool = False
+
+
+class Quarantine:
+    """What lies in quarantine in one HOME."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def count(self) -> int:
+        """How many events."""
+        with self._keeper.reading() as reading:
+            return int(reading.tuples(query("count"), {"name": NAME})[0][0])
+
+    def reasons(self) -> Sequence[Reason]:
+        """Why, the most frequent first."""
+        with self._keeper.reading() as reading:
+            return [Reason(**row) for row in reading.rows(query("reasons"), {"name": NAME})]
+
+    def newest(self, limit: int = 20) -> Sequence[Quarantined]:
+        """The newest events."""
+        with self._keeper.reading() as reading:
+            return [Quarantined(**row) for row in reading.rows(query("quarantined"), {"name": NAME, "limit": limit})]
+
+
+class Retry:
+    """Sends what lies in quarantine again, once."""
+
+    def __init__(
+        self,
+        settings: catalog_settings.Mixpanel,
+        keeper: Keeper,
+        audience: Audience,
+        *,
+        pause: Pause,
+        stop: threading.Event | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._keeper = keeper
+        self._recorder = keeper.recorder
+        self._audience = audience
+        self._composer = Composer(settings.token, audience, node=keeper.journal.node)
+        self._courier = Courier(settings, pause=pause, stop=stop)
+        self._progress = progress
+        self._said: dict[str, tuple[str, str]] = {}
+        self._counts = {"taken": 0, "refused": 0, "ahead": 0, "silent": 0}
+        self._total = 0
+
+    def go(self, limit: int | None) -> Retried:
+        """At most `limit` events. Raises DeliveryError; what was taken before it is recorded."""
+        quarantine = Quarantine(self._keeper)
+        self._total = min(quarantine.count(), limit or 2**62)
+        with self._courier, contextlib.suppress(Stopped):
+            self._courier.carry(self._parcels(limit or 2**62), self._settle)
+        return Retried(**self._counts, remaining=quarantine.count())
+
+    def _parcels(self, limit: int) -> Iterator[Parcel]:
+        after = 0
+        while limit > 0:
+            self._audience.refresh()
+            with self._keeper.reading() as reading:
+                values = {"name": NAME, "after": after, "limit": min(limit, MOST_EVENTS)}
+                table = reading.table(query("retry"), values)
+            events = raw_events(table.select(_RAW))
+            if not events:
+                return
+            said = table.select(["id", "field", "reason"]).to_pylist()
+            self._said |= {row["id"]: (row["field"], row["reason"]) for row in said}
+            limit -= len(events)
+            after = events[-1].position
+            latest = int((now().timestamp() + AHEAD_S) * 1e6)
+            due = [event for event in events if event.time_us <= latest]
+            messages = [message for event in due if (message := self._composer.compose(event))]
+            self._counts["ahead"] += len(events) - len(due)
+            self._counts["silent"] += len(due) - len(messages)
+            yield from parcels(messages, after)
+
+    def _settle(self, parcel: Parcel, verdict: Accepted) -> None:
+        """What was taken is recorded; what was refused again only when something else is said of it."""
+        drafts = [
+            draft
+            for row, draft in zip(
+                verdict.refused, refusals(self._recorder, parcel, verdict, self._courier.safe), strict=True
+            )
+            if self._said.pop(draft.subject, None) != (self._courier.safe(row.field), self._courier.safe(row.reason))
+        ]
+        refused = {row.index for row in verdict.refused}
+        system = self._recorder.vault.actor(SYSTEM)
+        drafts += [
+            self._recorder.draft(
+                DeliveryRetried(subscription=NAME, refused_type=message.type), subject=message.id, actor=system
+            )
+            for index, message in enumerate(parcel.messages)
+            if index not in refused
+        ]
+        self._recorder.journal.emit(*drafts)
+        self._counts["taken"] += len(parcel.messages) - len(refused)
+        self._counts["refused"] += len(refused)
+        self._progress("sending again", sum(self._counts.values()), self._total)
 
 
 def refusals(recorder: Recorder, parcel: Parcel, verdict: Accepted, safe: Censor) -> list[Draft]:
-    """What to record of the rows that Mixpanel refused."""
+    """What to record of the rows that Mixpanel refused, in their order."""
     system = recorder.vault.actor(SYSTEM)
     return [
         recorder.draft(
@@ -26,3 +188,8 @@ def refusals(recorder: Recorder, parcel: Parcel, verdict: Accepted, safe: Censor
         )
         for row in verdict.refused
     ]
+
+
+def query(name: str) -> str:
+    """One of the queries about what is sent again."""
+    return _QUERIES[name].replace("{open}", _QUERIES["open"])

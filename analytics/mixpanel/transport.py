@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from importlib.metadata import version
+from typing import Literal
 from urllib.parse import urlsplit
 
 import mixpanel
@@ -15,6 +16,7 @@ from voxledger.analytics.mixpanel.answers import Answer
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.errors import SettingsError
 
+Path = Literal["/import", "/engage", "/groups"]
 HOSTS = {
     "us": "https://api.mixpanel.com",
     "eu": "https://api-eu.mixpanel.com",
@@ -31,22 +33,25 @@ class NoAnswer(Exception):
 
 
 class Transport:
-    """A keep-alive connection to one project's `/import`. Close it, or use it in a `with`."""
+    """A keep-alive connection to one door of a project. Safe from several threads. Close it, or use it in a `with`."""
 
-    def __init__(self, settings: catalog_settings.Mixpanel) -> None:
-        """Raises SettingsError for an endpoint or credentials that cannot be."""
-        self.url = address(settings)
+    def __init__(self, settings: catalog_settings.Mixpanel, path: Path = "/import") -> None:
+        """`/import` takes gzipped NDJSON; `/engage` and `/groups` a JSON array, neither gzip nor credentials: the token is in
+        each message (https://developer.mixpanel.com/reference/profile-set). Raises SettingsError for an endpoint or credentials
+        that cannot be.
+        """
+        self.url = address(settings, path)
         self.host = urlsplit(self.url).hostname or ""
         self._auth, self._parameters = _credentials(settings)
+        headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+        if path != "/import":
+            # `ip` would give everybody the place of this machine; `verbose` says why nothing was taken.
+            self._auth, self._parameters = None, {"strict": "1", "verbose": "1", "ip": "0"}
+            headers = {"Content-Type": "application/json"}
         self._timeout = settings.timeout
         self._session = requests.Session()
         self._session.headers.update(
-            {
-                "Content-Type": "application/x-ndjson",
-                "Content-Encoding": "gzip",
-                "Accept": "application/json",
-                "User-Agent": f"voxledger/{version('voxledger')}",
-            }
+            headers | {"Accept": "application/json", "User-Agent": f"voxledger/{version('voxledger')}"}
         )
 
     def __enter__(self) -> Transport:
@@ -60,7 +65,7 @@ class Transport:
         self._session.close()
 
     def post(self, body: bytes) -> Answer:
-        """Send one gzipped NDJSON body. Raises NoAnswer when nobody answers, not in time, or not to the end."""
+        """Send one body. Raises NoAnswer when nobody answers, not in time, or not to the end."""
         deadline = time.monotonic() + self._timeout
         try:
             with self._session.post(
@@ -81,7 +86,7 @@ class Transport:
         except requests.Timeout:
             raise NoAnswer(f"{self.host} did not answer within {self._timeout:g} s") from None
         except requests.exceptions.SSLError:
-            raise NoAnswer(f"{self.host} has no certificate that this machine trusts") from None
+            raise NoAnswer(f"{self.host} has no certificate that this machine trusts, or its clock is wrong") from None
         except requests.RequestException as error:
             raise NoAnswer(f"{self.host} could not be reached ({type(error).__name__})") from None
 
@@ -100,8 +105,8 @@ class Transport:
         return bytes(content)
 
 
-def address(settings: catalog_settings.Mixpanel) -> str:
-    """The URL of `/import` for these settings. Raises SettingsError."""
+def address(settings: catalog_settings.Mixpanel, path: Path = "/import") -> str:
+    """The URL of a door for these settings. Raises SettingsError."""
     base = settings.endpoint.rstrip("/") or HOSTS[settings.region]
     try:
         parts = urlsplit(base)
@@ -115,10 +120,10 @@ def address(settings: catalog_settings.Mixpanel) -> str:
             " mixpanel.token or mixpanel.service_account",
             name="mixpanel.endpoint",
         )
-    return base if parts.path.endswith("/import") else f"{base}/import"
+    return f"{base.removesuffix('/import')}{path}"
 
 
-def _credentials(settings: catalog_settings.Mixpanel) -> tuple[HTTPBasicAuth, dict[str, str]]:
+def _credentials(settings: catalog_settings.Mixpanel) -> tuple[HTTPBasicAuth | None, dict[str, str]]:
     """Basic auth and query: a service account with its project, or the project token without a password."""
     parameters = {"strict": "1"} | ({"project_id": settings.project_id} if settings.project_id else {})
     if not settings.service_account:
