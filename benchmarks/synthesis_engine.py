@@ -110,6 +110,7 @@ def speak_in_turn(
         return np.concatenate([segment.samples for segment in engine.synthesize(request)])
 
     times: dict[Any, list[float]] = {here: [], ours: []}
+    here(0)  # hears the recording, which may draw numbers: a worker undoes that
     length, same, done = 0.0, 0, 0
     for seed in track(range(rounds + warm), description="speaking", transient=True):
         if times[ours] and time.perf_counter() > until:

@@ -6,6 +6,7 @@ prints what is installed, as JSON, without importing any of it.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -65,6 +66,7 @@ def load(options: dict[str, Any]) -> Model:
     warnings.simplefilter("ignore", FutureWarning)
     from indextts25 import IndexTTS25
 
+    _hear_without_draws()
     folder = Path(options["model_dir"])
     try:
         with tempfile.TemporaryDirectory() as own:
@@ -161,6 +163,25 @@ class Model:
         if found.duration < SHORTEST_VOICE_S:
             raise Problem(f"the recording lasts {found.duration:.2f} s; {SHORTEST_VOICE_S} s is the least", kind)
         self._seen.add(known)
+
+
+def _hear_without_draws() -> None:
+    """Hearing a recording, which is done once, must not move the numbers that are drawn afterwards.
+
+    Up to transformers 5.17 at least it draws one in each layer, for a dropout that is only there in training: what is
+    spoken first with a recording would sound otherwise than the same spoken again.
+    """
+    import torch
+    from transformers import Wav2Vec2BertModel
+
+    hear = Wav2Vec2BertModel.forward
+
+    @functools.wraps(hear)
+    def forward(*arguments: Any, **options: Any) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            return hear(*arguments, **options)
+
+    Wav2Vec2BertModel.forward = forward  # type: ignore[method-assign]  # in this process, which is the model's own
 
 
 def _seed(seed: int) -> None:
