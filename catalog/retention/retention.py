@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import Store
     from voxledger.catalog.retention.applying.restoring import Restored
     from voxledger.catalog.retention.backtest import Backtest
+
+_log = logging.getLogger(__name__)
 
 
 class Retention:
@@ -209,7 +212,24 @@ class Retention:
         executor = Executor(
             plan, self._recorder, self._keeper, actor, took=took, run=run, first=changed, progress=progress
         )
-        return executor.run(self._purger)
+        done = executor.run(self._purger)
+        if done.purged:
+            self._give_up_parts()
+        return done
+
+    def _give_up_parts(self) -> None:
+        """Of uploads that a purge cancelled the store may hold parts, which no listing shows; what is left of them, the next uploader
+        gives up.
+        """
+        from voxledger.catalog.objects import Store
+        from voxledger.catalog.objects.uploads.unfinished import Unfinished
+
+        store = self._store()
+        if isinstance(store, Store):
+            try:
+                Unfinished(self._home.uploads, self._recorder).sweep(store)
+            except StoreError as error:
+                _log.info("parts of unfinished uploads are given up later: the store said %s", error.code)
 
     def undo(self, plan_id: str, now: datetime | None = None, *, progress: Counting | None = None) -> Undone:
         """Take back every mark of a plan that still stands; those whose deletion has begun are named.

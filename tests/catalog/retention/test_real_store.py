@@ -12,8 +12,12 @@ import pytest
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server
 from voxledger.catalog.errors import StoreUnavailable
+from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.objects.records import record_key
+from voxledger.catalog.objects.sending import Begun
 from voxledger.catalog.objects.store import Store
+from voxledger.catalog.objects.uploads.unfinished import Unfinished
+from voxledger.catalog.objects.uploads.upload import Upload
 from voxledger.catalog.retention import Retention
 from voxledger.catalog.settings import ExpireRule, Settings
 from voxledger.catalog.settings import Retention as Section
@@ -79,6 +83,29 @@ def test_in_a_bucket_with_versions_all_of_them_go_and_the_log_names_them(
             "SELECT clip::VARCHAR, answer, versions, kept_bytes FROM purges"
         )
     assert (purged, answer, len(versions), kept) == (clip, "Deleted", 3, 0)
+    store.close()
+
+
+def test_parts_of_an_upload_that_was_never_finished_go_with_the_clip(
+    world: World, ceph_store: S3Server, bucket: str
+) -> None:
+    store = Store(world.home, ceph_store.settings(audio=bucket))
+    store.ensure_bucket(bucket)
+    key = "ann/default/one.wav"
+    clip = world.clip(stored=False, task=True, bucket=bucket, key=key)
+    begun = store.request("BEGIN", lambda s3: s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"])
+    store.request("PART", lambda s3: s3.upload_part(Bucket=bucket, Key=key, UploadId=begun, PartNumber=1, Body=b"a"))
+    [task] = world.recorder.journal.lease(UPLOAD, limit=1, seconds=60)
+    upload = Upload(bucket=bucket, key=key, path="", content_type="audio/wav", sha256="ab", bytes=1)
+    Unfinished(world.home.uploads, world.recorder).of(task, upload).remember(Begun(begun, 1))
+    with world.recorder.journal.transaction() as write:
+        write.release_task(task)
+    mine = retention(world, store)
+    mine.apply(now=world.now)
+    assert mine.apply(now=world.now + 7 * DAY).purged == 1
+    assert "Uploads" not in store.request("UPLOADS", lambda s3: s3.list_multipart_uploads(Bucket=bucket))
+    assert world.types(clip)[-1] == "ClipPurged"
+    assert list(world.home.uploads.glob("*.begun")) == []
     store.close()
 
 
