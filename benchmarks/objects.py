@@ -40,6 +40,8 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.objects import Store, Uploader, object_key
 from voxledger.catalog.objects.embedded.rclone import find_rclone
+from voxledger.catalog.objects.features import keep_features
+from voxledger.catalog.objects.probing import probe
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import Vault
 
@@ -140,7 +142,7 @@ class Bench:
                 sealed = self.recorder.seal(payload, actor=actor, about=key)
                 write.add_task("upload", subject=key, actor=actor.id, payload=sealed)
 
-    def uploader(self, confirm: Literal["head", "answer"] = "head") -> None:
+    def uploader(self, confirm: Literal["head", "auto"] = "head") -> None:
         """Until everything that waits is stored, verified and recorded."""
         settings = msgspec.structs.replace(self.settings, confirm=confirm)
         store = Store(self.home, settings)
@@ -183,13 +185,14 @@ def uploads(folder: Path, name: str, server: S3Server, count: int, threads: int)
     """Clips of 100 kB, in rounds that are interleaved: what else the machine does meets all ways alike."""
     bench = Bench(folder, server, threads)
     bench.store.put(BUCKET, "ann/first", b"")
+    keep_features(bench.home, probe(bench.store))  # as `voxledger doctor` does
     ways: dict[str, Callable[[list[tuple[str, Path]]], Callable[[], object]]] = {
         "bare boto3: PUT": lambda clips: lambda: bench.bare(clips, checked=False),
         "bare boto3: PUT and HEAD": lambda clips: lambda: bench.bare(clips, checked=True),
         "voxledger": lambda clips: (bench.queued(clips), bench.uploader)[1],
-        'voxledger, store.confirm = "answer"': lambda clips: (
+        'voxledger, store.confirm = "auto"': lambda clips: (
             bench.queued(clips),
-            lambda: bench.uploader("answer"),
+            lambda: bench.uploader("auto"),
         )[1],
         "rclone copy": lambda clips: lambda: bench.run(
             find_rclone(), "copy", str(clips[0][1].parent), f"bench:{BUCKET}/copied/{bench.rounds}", "--transfers",

@@ -8,6 +8,7 @@ import msgspec
 
 from voxledger.catalog.settings.kinds import Count, InHome, Positive, Rank, Secret, Section, Size, Span
 from voxledger.catalog.settings.mixpanel import Mixpanel
+from voxledger.catalog.settings.prices import Prices
 from voxledger.catalog.settings.reports import Mail, Report, Webhook
 
 RemoteField = Literal["stream_format", "seed", "lang", "ref_audio", "emo_vector", "emo_audio", "emo_text"]
@@ -147,9 +148,9 @@ class Store(Section, frozen=True, kw_only=True):
     """Template of an audio key; must hold {clip}."""
     records: Literal["auto", "always", "never"] = "auto"
     """Whether a small sealed record is put beside each object; auto = where the store forgets metadata."""
-    confirm: Literal["head", "answer"] = "head"
+    confirm: Literal["head", "auto", "answer"] = "head"
     """How an upload is verified: head = each object is looked at afterwards; answer = the answer to the PUT is enough where its ETag is
-    the MD5 of the file, which saves a request a clip."""
+    the MD5 of the file, which saves a request a clip; auto = as answer where `doctor` saw that the store refuses damage, else as head."""
     upload_threads: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
     """Concurrent uploads of one process, and parts of large files that are under way at a time."""
     upload_limit: Size = 0
@@ -359,6 +360,7 @@ class Settings(Section, frozen=True, kw_only=True):
     backup: Backup = Backup()
     mixpanel: Mixpanel = Mixpanel()
     retention: Retention = Retention()
+    prices: Prices = Prices()
     report: Report = Report()
     mail: Mail = Mail()
     webhook: Webhook = Webhook()

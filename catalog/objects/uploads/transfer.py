@@ -11,6 +11,7 @@ from voxledger.catalog.errors import StoreError
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.objects import records
 from voxledger.catalog.objects.client import REFUSED, TAKEN
+from voxledger.catalog.objects.features import store_features
 from voxledger.catalog.objects.hashing import hash_object
 from voxledger.catalog.objects.object_info import ObjectInfo
 from voxledger.catalog.objects.sending import LocalFileError, Sending
@@ -95,12 +96,12 @@ class _Transfer:
         )
 
     def _confirmed(self, file: LocalFile, sent: str) -> str:
-        """The ETag as the store tells it now, or with `store.confirm = "answer"` as it answered the PUT, where that is the MD5.
+        """The ETag as the store tells it now, or as it answered the PUT, where that is the MD5 and `store.confirm` has it so.
 
         A key that may write but not read, as an uploader's should, is refused a look. Then what the PUT was answered
         stands: a store that was sent the MD5 has compared it.
         """
-        if self._store.settings.confirm == "answer" and self._sending.parts_etag is None and sent == file.md5:
+        if self._answer_is_enough() and self._sending.parts_etag is None and sent == file.md5:
             return sent
         try:
             found = self._store.head(self._upload.bucket, self._upload.key)
@@ -113,6 +114,13 @@ class _Transfer:
                 f"the store accepted {self._what}, but does not have it as it was sent", code="NotConfirmed"
             )
         return found.etag
+
+    def _answer_is_enough(self) -> bool:
+        confirm = self._store.settings.confirm
+        if confirm == "auto":
+            # It was sent a wrong MD5 and refused it: one that it accepts, it has compared.
+            return store_features(self._store.home, self._store.settings).md5_refused is True
+        return confirm == "answer"
 
     def _whose(self, file: LocalFile, refusal: StoreError, *, tried: bool) -> str:
         """The key is taken: by ourselves, in a try whose answer was lost, or by others.

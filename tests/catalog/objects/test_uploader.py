@@ -23,6 +23,8 @@ from tests.s3 import S3Server, wait_for
 from voxledger.catalog.events import AudioUploadFailed
 from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import Store, Uploader, client, record_key
+from voxledger.catalog.objects.features import keep_features
+from voxledger.catalog.objects.probing import probe
 from voxledger.catalog.objects.uploads import uploader
 from voxledger.catalog.objects.uploads.outcomes import Outcomes
 from voxledger.catalog.objects.uploads.transfer import Sent
@@ -460,6 +462,30 @@ def test_the_answer_to_a_put_is_enough_where_that_is_wanted(
     assert stored(parts) == sorted(clip.clip for clip in clips)
     store = Store(parts.home, settings)
     assert [store.get(bucket, clip.key) for clip in clips] == [clip.content for clip in clips]
+
+
+@pytest.mark.every_server
+def test_nobody_looks_after_uploads_where_the_store_was_seen_to_refuse_damage(
+    parts: Parts, s3: S3Server, bucket: str
+) -> None:
+    with FaultProxy(s3.port) as proxy:
+        settings = msgspec.structs.replace(s3.settings(url=proxy.url), confirm="auto", audio=bucket)
+        store = Store(parts.home, settings)
+        store.ensure_bucket(bucket)
+
+        def looks() -> int:
+            before = proxy.count("HEAD", f"/{bucket}/")
+            clip = add_clip(parts, bucket)
+            with Uploading(parts, settings) as uploads:
+                assert uploads.flush() == 0
+            assert store.get(bucket, clip.key) == clip.content
+            return proxy.count("HEAD", f"/{bucket}/") - before
+
+        assert looks() == 1  # nobody has tried what the store does with damage
+        found = keep_features(parts.home, probe(store))
+        assert looks() == 0
+        keep_features(parts.home, msgspec.structs.replace(found, md5_refused=False))
+        assert looks() == 1
 
 
 def test_what_arrives_together_is_recorded_together_and_each_for_itself(parts: Parts, bucket: str) -> None:
