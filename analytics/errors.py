@@ -5,6 +5,7 @@ VoxledgerError                 (voxledger.catalog.errors) the root of everything
     ├── ReportError                    (voxledger.analytics.report) a report cannot be made
     │   ├── InvalidWeek                    no such week, or one that has not begun
     │   └── ReportNotWritten               its folder cannot be written
+    ├── ExportUnreadable               a file of Mixpanel's to compare with is not one
     └── DeliveryError                  the other side did not take events; they wait, nothing is lost
         ├── DeliveryRefused                it will not take them as things are: wrong token, wrong endpoint, …
         └── DeliveryUnavailable            it cannot take them now: down, too slow, rate limited
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 class AnalyticsError(VoxledgerError):
     """The root of this floor."""
+
+
+class ExportUnreadable(AnalyticsError):
+    """A file of Mixpanel's to compare with cannot be read; the message names the line."""
 
 
 class DeliveryError(AnalyticsError):

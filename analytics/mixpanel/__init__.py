@@ -1,7 +1,9 @@
 """Delivery to Mixpanel: a subscription over the log that posts to `/import`."""
 
 from voxledger.analytics.mixpanel.backfill import Backfilled
+from voxledger.analytics.mixpanel.comparing import Comparison, Difference
 from voxledger.analytics.mixpanel.delivery import Delivered
+from voxledger.analytics.mixpanel.lexicon import lexicon
 from voxledger.analytics.mixpanel.profiles import Profiled
 from voxledger.analytics.mixpanel.project import Mixpanel, Status, Waiting
 from voxledger.analytics.mixpanel.quarantine import Quarantined, Reason, Retried
@@ -10,7 +12,9 @@ from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 __all__ = [
     "VOCABULARY",
     "Backfilled",
+    "Comparison",
     "Delivered",
+    "Difference",
     "Mixpanel",
     "Profiled",
     "Quarantined",
@@ -18,4 +22,5 @@ __all__ = [
     "Retried",
     "Status",
     "Waiting",
+    "lexicon",
 ]

@@ -73,7 +73,8 @@ class Lines:
     def _name(self, values: Sequence[bytes]) -> str:
         if self._variant is None or values[self._variant] in _NULL:
             return self._entry.name
-        return self._entry.variants.get(_decode(values[self._variant]), self._entry.name)
+        variant = self._entry.variants.get(_decode(values[self._variant]))
+        return variant.name if variant else self._entry.name
 
 
 @cache

@@ -6,11 +6,13 @@ import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from voxledger.analytics.mixpanel.audience import Audience, opted_out
 from voxledger.analytics.mixpanel.backfill import Backfill, Backfilled, Unfinished
+from voxledger.analytics.mixpanel.comparing import Comparison, compare
 from voxledger.analytics.mixpanel.delivery import Delivered, Delivery
 from voxledger.analytics.mixpanel.insisting import Insistence, Pause, Stopped
 from voxledger.analytics.mixpanel.names import BACKFILL, PROFILES
@@ -137,6 +139,10 @@ class Mixpanel:
                 self._settings, self._keeper, self._audience(), pause=self._pause, stop=stop, progress=progress
             )
             return run.go(since)
+
+    def compare(self, file: Path, *, first: date | None = None, last: date | None = None) -> Comparison:
+        """What this HOME has against a file of Mixpanel's, by day and event. Raises ExportUnreadable."""
+        return compare(self._keeper, self._audience(), file, first=first, last=last)
 
     def waiting(self) -> Sequence[Waiting]:
         """What waits, by the name that Mixpanel hears, and what it does not hear of under an empty name. Opens the log."""

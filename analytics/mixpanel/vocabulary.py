@@ -67,6 +67,14 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Another name for some events of a type, and what it means."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One event type: its name at Mixpanel, and the fields that go there.
 
@@ -76,9 +84,11 @@ class Entry:
     """
 
     name: str
+    text: str
+    """What it means, for people who look at Mixpanel's Lexicon."""
     rules: tuple[Rule, ...] = ()
     variant_of: str = ""
-    variants: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, Variant] = field(default_factory=dict)
     about_clip: bool = True
     by_user: bool = True
     weights: str = ""
@@ -86,7 +96,11 @@ class Entry:
 
     def names(self) -> set[str]:
         """All names this type can have at Mixpanel."""
-        return {self.name, *self.variants.values()}
+        return set(self.texts())
+
+    def texts(self) -> dict[str, str]:
+        """The same, each with what it means."""
+        return {self.name: self.text} | {variant.name: variant.text for variant in self.variants.values()}
 
 
 def plain(value: Any, depth: int = 0) -> Any:
@@ -131,6 +145,7 @@ def _seconds(*fields: str) -> tuple[Rule, ...]:
 VOCABULARY: Mapping[str, Entry] = {
     "GenerationCompleted": Entry(
         name="Audio Generated",
+        text="A clip was made.",
         rules=(
             *_same(
                 "channel", "features", "engine", "engine_version", "model", "device", "language", "language_detected"
@@ -146,6 +161,7 @@ VOCABULARY: Mapping[str, Entry] = {
     ),
     "GenerationFailed": Entry(
         name="Generation Failed",
+        text="An attempt to make a clip failed.",
         rules=(
             *_same("channel", "engine", "language", "failure", "stage", "emotion", "text_length"),
             *_seconds("elapsed_us", "delivered_us"),
@@ -153,6 +169,7 @@ VOCABULARY: Mapping[str, Entry] = {
     ),
     "GenerationCancelled": Entry(
         name="Generation Cancelled",
+        text="Whoever asked for a clip went away before it was there.",
         rules=(
             *_same("channel", "engine", "language", "emotion", "text_length", "segments"),
             *_seconds("elapsed_us", "delivered_us"),
@@ -160,6 +177,7 @@ VOCABULARY: Mapping[str, Entry] = {
     ),
     "GenerationReused": Entry(
         name="Audio Reused",
+        text="A request was answered by a clip that was there already, without the engine.",
         rules=(
             *_same("channel", "features", "engine", "language", "emotion", "text_length"),
             *_seconds("duration_us", "saved_us"),
@@ -167,24 +185,51 @@ VOCABULARY: Mapping[str, Entry] = {
     ),
     "AudioStored": Entry(
         name="Audio Stored",
+        text="The store has confirmed a clip's audio.",
         rules=(*_same("bytes", "attempts"), *_seconds("transfer_us", "waited_us")),
         by_user=False,
     ),
-    "AudioUploadFailed": Entry(name="Audio Upload Failed", rules=_same("failure", "attempts"), by_user=False),
+    "AudioUploadFailed": Entry(
+        name="Audio Upload Failed",
+        text="The store refused a clip's audio.",
+        rules=_same("failure", "attempts"),
+        by_user=False,
+    ),
     "AudioAccessed": Entry(
         name="Audio Played",
+        text="Somebody played a clip.",
         rules=_same("channel", "purpose"),
         variant_of="purpose",
-        variants={"fetch": "Audio Fetched", "link": "Audio Link Made"},
+        variants={
+            "fetch": Variant(name="Audio Fetched", text="Somebody fetched a clip's file."),
+            "link": Variant(name="Audio Link Made", text="Somebody made a link to a clip's file."),
+        },
     ),
-    "ClipTagged": Entry(name="Clip Tagged"),
-    "ClipUntagged": Entry(name="Clip Untagged"),
-    "ClipPinned": Entry(name="Clip Pinned"),
-    "ClipUnpinned": Entry(name="Clip Unpinned"),
-    "ClipMarked": Entry(name="Clip Marked For Deletion"),
-    "ClipUnmarked": Entry(name="Clip Mark Removed", rules=_same("reason")),
-    "ClipPurged": Entry(name="Clip Purged", rules=_same("bytes")),
-    "PurgeFailed": Entry(name="Clip Purge Failed", rules=_same("failure")),
-    "ReportPublished": Entry(name="Report Published", rules=_same("week", "revision", "closed"), about_clip=False),
+    "ClipTagged": Entry(name="Clip Tagged", text="A clip was given a tag. Which one is not told."),
+    "ClipUntagged": Entry(name="Clip Untagged", text="A tag was taken from a clip."),
+    "ClipPinned": Entry(name="Clip Pinned", text="Somebody wants to keep a clip."),
+    "ClipUnpinned": Entry(name="Clip Unpinned", text="A clip's pin was taken away."),
+    "ClipMarked": Entry(
+        name="Clip Marked For Deletion", text="Retention has condemned a clip; its audio goes after a time of grace."
+    ),
+    "ClipUnmarked": Entry(
+        name="Clip Mark Removed",
+        text="A condemned clip was spared.",
+        rules=_same("reason"),
+    ),
+    "ClipPurged": Entry(
+        name="Clip Purged",
+        text="A clip's audio was deleted by retention.",
+        rules=_same("bytes"),
+    ),
+    "PurgeFailed": Entry(
+        name="Clip Purge Failed", text="The store did not delete a clip's audio.", rules=_same("failure")
+    ),
+    "ReportPublished": Entry(
+        name="Report Published",
+        text="A weekly report was written.",
+        rules=_same("week", "revision", "closed"),
+        about_clip=False,
+    ),
 }
 """Every event type that Mixpanel hears of."""

@@ -55,27 +55,30 @@ class _Library:
         who = event.actor
         if not entry.by_user or data.get("channel") == "batch":
             who, properties["actor"] = "", who
-        name = entry.variants.get(data.get(entry.variant_of, ""), entry.name)
+        variant = entry.variants.get(data.get(entry.variant_of, ""))
+        name = variant.name if variant else entry.name
         mixpanel.Mixpanel("token", consumer=self).import_data(None, who, name, event.time_us // 1000, properties)
         return self.said[-1]
 
 
-def _raw(fact: Fact, actor: str) -> RawEvent:
+def raw(fact: Fact, actor: str) -> RawEvent:
+    """A fact as the log holds it."""
     return RawEvent(1, new_id(), type(fact).__name__, new_id(), _TIME_US, actor, type(fact).version, split(fact)[0])
 
 
-def _composer(world: World, **changes: Any) -> Composer:
+def composer(world: World, **changes: Any) -> Composer:
+    """Writes messages of this HOME."""
     audience = Audience(settings.Mixpanel(**changes), world.recorder.vault, ToldNames(world.home.path))
     return Composer("token", audience, node="node-1")
 
 
 @pytest.mark.parametrize("kind", sorted(VOCABULARY))
 def test_lines_are_what_the_library_would_write(world: World, kind: str) -> None:
-    composer, library = _composer(world), _Library()
+    writer, library = composer(world), _Library()
     examples = [fact for fact in EXAMPLES if type(fact).__name__ == kind]
     assert examples
     for fact in examples:
-        _same(composer, library, fact, world.ann.id)
+        _same(writer, library, fact, world.ann.id)
 
 
 @given(facts().filter(lambda fact: type(fact).__name__ in VOCABULARY))
@@ -85,12 +88,12 @@ def test_lines_are_what_the_library_would_write(world: World, kind: str) -> None
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
 def test_lines_are_what_the_library_would_write_of_anything(world: World, fact: Fact) -> None:
-    _same(_composer(world), _Library(), fact, world.ann.id)
+    _same(composer(world), _Library(), fact, world.ann.id)
 
 
-def _same(composer: Composer, library: _Library, fact: Fact, actor: str) -> None:
-    event = _raw(fact, actor)
-    message = composer.compose(event)
+def _same(writer: Composer, library: _Library, fact: Fact, actor: str) -> None:
+    event = raw(fact, actor)
+    message = writer.compose(event)
     assert message is not None
     wanted = library.message(event, msgspec.json.decode(event.data or b""))
     found = json.loads(message.line)
@@ -100,8 +103,8 @@ def _same(composer: Composer, library: _Library, fact: Fact, actor: str) -> None
 
 def test_long_values_are_cut_like_any_other(world: World) -> None:
     fact = generated(engine="ü" * 200, features=tuple(f"f{number}" for number in range(150)), model='"' * 255)
-    _same(_composer(world), _Library(), fact, world.ann.id)
-    message = _composer(world).compose(_raw(fact, world.ann.id))
+    _same(composer(world), _Library(), fact, world.ann.id)
+    message = composer(world).compose(raw(fact, world.ann.id))
     assert message is not None
     told = json.loads(message.line)["properties"]
     assert (told["engine"], len(told["features"]), told["model"]) == ("ü" * 127, 100, '"' * 255)
