@@ -53,6 +53,8 @@ KNOWN = frozenset(
         "models.after_pulled_file",
         "models.before_folder",
         "models.after_folder",
+        "reconcile.after_prepared",
+        "reconcile.before_adopting",
         "reconcile.before_commit",
         "reconcile.after_commit",
         "adopt.after_copy",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from voxledger.catalog.errors import EventRejected, VaultError
 from voxledger.catalog.events import Draft, ObjectOrphaned
+from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.reconcile.around import Around
@@ -86,12 +87,11 @@ class Orphans:
         return left
 
     def _revived(self, orphan: _Orphan, told: Told) -> tuple[list[Draft], str]:
-        vault = self._around.recorder.vault
         known = dict(self._scratch.execute("clips_by_id", {"clips": [told.description.clip]}))
         if known:
             gone = known[told.description.clip]
             return [], "its clip was purged or erased" if gone else "a copy of a clip that is where it should be"
-        if told.description.actor and vault.key(told.description.actor) is None:
+        if told.description.actor and self._is_erased(told.description.actor):
             return [], "its person was erased"
         try:
             return revive(
@@ -105,13 +105,21 @@ class Orphans:
             _log.warning("an orphan could not be adopted (%s)", type(error).__name__)
             return [], "it says what cannot be"
 
+    def _is_erased(self, actor: str) -> bool:
+        """Whether its key was destroyed, or it is being erased: then it has no name any more."""
+        key = self._around.recorder.vault.key(actor)
+        return key is None or key.label is None
+
     def _commit(self, ready: list[tuple[_Orphan, Told, list[Draft]]]) -> None:
         if not ready:
             return
         adopted = []
+        failpoint("reconcile.before_adopting")
         with self._around.recorder.journal.transaction() as write:
             for orphan, told, drafts in ready:
-                if self._since.touched(told.description.clip):
+                # An erasure takes the name away in a transaction of its own: before this one, or after it.
+                erased = any(self._is_erased(draft.actor) for draft in drafts)
+                if erased or self._since.touched(told.description.clip):
                     self._report.unsure += 1
                     continue
                 for draft in drafts:

@@ -127,6 +127,7 @@ class _Run:
     def _settle(self, batch: Sequence[tuple[dict[str, Any], Seen]], since: Since, repairs: Repairs | None) -> None:
         """Record what is new about a batch of clips, and queue their repair, in one transaction."""
         ready = repairs.prepare([row for row, seen in batch if seen.state == "absent"]) if repairs else {}
+        failpoint("reconcile.after_prepared")
         outcomes: list[tuple[dict[str, Any], Seen, bool]] = []
         drafts: list[Draft] = []
         unsure = 0

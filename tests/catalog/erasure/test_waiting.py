@@ -16,8 +16,13 @@ from tests.mixpanel_server import MixpanelServer
 from tests.s3 import empty_bucket, wait_for
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
 from voxledger.catalog.events import ObjectMissing, new_id
-from voxledger.catalog.journal import UPLOAD
+from voxledger.catalog.journal import UPLOAD, Task
 from voxledger.catalog.objects import ranged
+from voxledger.catalog.objects.begun import uploads
+from voxledger.catalog.objects.sending import Begun
+from voxledger.catalog.objects.uploads.unfinished import Unfinished
+from voxledger.catalog.objects.uploads.upload import Upload
+from voxledger.catalog.reconcile import Around, reconciler
 from voxledger.catalog.retention.applying import restoring
 from voxledger.catalog.vault import Vault
 from voxledger.cli import main
@@ -363,6 +368,31 @@ def test_a_legal_hold_placed_meanwhile_counts_even_if_the_journal_was_pruned_sin
         assert vox.store.exists(vox.catalog.clip(clip).bucket, vox.catalog.clip(clip).key or "")
 
 
+def test_a_repair_that_runs_beside_it_brings_nothing_back(small_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_world.open(GONE) as vox:
+        lost = vox.speak("Zanzibar marmalade.", engine="espeak", language="en")
+        other = vox.speak("Zanzibar again.", engine="espeak", language="en")
+        assert not vox.uploader.flush(timeout=60)
+        vox.store.delete(lost.bucket, lost.key or "")
+    done = list[bool]()
+
+    def meanwhile(place: str) -> None:
+        if place == "reconcile.after_prepared" and not done:
+            done.append(small_world.erase().finished)
+
+    monkeypatch.setattr(reconciler, "failpoint", meanwhile)
+    with small_world.open(KEPT) as vox:
+        around = Around(
+            home=vox.home, settings=vox.settings, recorder=vox.recorder, keeper=vox.keeper, store=vox.store, actor=KEPT
+        )
+        found = reconciler.reconcile(around, repair=True, grace=0.0, accept_loss=True)
+        assert (done, found.queued) == ([True], 0)
+        assert not vox.journal.open_tasks(UPLOAD, [lost.id, other.id])
+        assert not vox.uploader.flush(timeout=60)
+    assert _left(small_world) == []
+    assert small_world.found(GONE_WORDS) == {}
+
+
 def test_what_a_killed_restore_had_fetched_is_erased(small_world: World) -> None:
     clip = _stored(small_world, missing=True)
     command = [sys.executable, "-m", "voxledger", "--home", str(small_world.path), "retention", "restore", clip]
@@ -465,3 +495,41 @@ def test_buckets_that_were_deleted_on_purpose_are_gone_for_whoever_says_so(world
         (done,) = vox.erasure.resume(trust_store=True)
         assert done.finished, done
     assert world.found(GONE_WORDS) == {}
+
+
+def test_parts_of_uploads_that_were_never_finished_go_too(ceph_world: World) -> None:
+    world = ceph_world
+    with world.open(GONE) as vox:
+        held, gone = (vox.speak(f"Zanzibar {number}.", engine="espeak", language="en") for number in range(2))
+        assert not vox.uploader.flush(timeout=60)
+        actor = vox.vault.actor(GONE)
+    world.hold(held.id)
+    world.back_up()
+    audio, backup = (world.settings[f"store_{name}"] for name in ("audio", "backup"))
+    with world.open() as vox:
+        # Somebody was killed while he uploaded a large clip, and while he backed one up.
+        ids = {
+            bucket: vox.store.request(
+                "BEGIN",
+                lambda s3: s3.create_multipart_upload(Bucket=bucket, Key=gone.key or "")["UploadId"],  # noqa: B023
+            )
+            for bucket in (audio, backup)
+        }
+        upload = Upload(bucket=audio, key=gone.key or "", path="", content_type="audio/wav", sha256="ab", bytes=1)
+        task = Task(id=10**6, kind=UPLOAD, subject=gone.id, actor=actor.id, payload=b"", attempts=1, created=0.0)
+        Unfinished(vox.home.uploads, vox.recorder).of(task, upload).remember(Begun(ids[audio], 1))
+        with uploads(vox.home.uploads / "backup") as begun:
+            memory = begun.of(vox.store, backup, gone.key or "")
+            assert memory
+            memory.remember(Begun(ids[backup], 1))
+
+        def unfinished(bucket: str) -> bool:
+            return "Uploads" in vox.store.request("PARTS", lambda s3: s3.list_multipart_uploads(Bucket=bucket))
+
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert (done.outcomes["audio"], done.outcomes["parts"]) == ("waiting", "done")
+        assert (unfinished(audio), unfinished(backup)) == (False, True)
+    world.release(held.id)
+    with world.open() as vox:
+        assert vox.erasure.resume()[0].finished
+        assert not unfinished(backup)

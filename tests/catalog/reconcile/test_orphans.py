@@ -11,6 +11,8 @@ import pytest
 from tests.catalog.reconcile.worlds import World, sound
 from tests.s3 import S3Server
 from voxledger.catalog.events import SubjectErased
+from voxledger.catalog.reconcile import orphans
+from voxledger.catalog.vault import Vault
 
 
 def forget(world: World, path: Path, *, vault: bool = True, node: bool = True) -> World:
@@ -77,6 +79,29 @@ def test_an_object_of_an_erased_person_is_never_adopted(world: World, tmp_path: 
     assert (found.adopted, found.orphans, found.open) == (0, 1, 1)
     assert other.parts.rows("FROM clips") == []
     assert clip in found.findings[0].key
+    other.close()
+
+
+@pytest.mark.parametrize("step", ["detach", "destroy"])
+def test_whoever_is_erased_while_an_object_is_looked_at_is_not_adopted(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world.stored()
+    actor = world.parts.vault.actor("ann").id
+    other = forget(world, tmp_path / "other")
+
+    def meanwhile(place: str) -> None:
+        if place == "reconcile.before_adopting":
+            vault = Vault(other.parts.home.vault)
+            getattr(vault, step)(actor)
+            vault.close()
+
+    monkeypatch.setattr(orphans, "failpoint", meanwhile)
+    found = other.reconcile(repair=True)
+    assert (found.adopted, found.unsure) == (0, 1)
+    assert other.parts.rows("FROM clips") == []
+    again = other.reconcile(repair=True)
+    assert (again.adopted, again.unsure) == (0, 0)
     other.close()
 
 
