@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: sql.md, settings.md, events.md and commands.md.
+"""Writes the pages that are made from the code: sql.md, settings.md, events.md, metrics.md and commands.md.
 
 `make docs` runs it; a test fails when a page is not what it would write.
 """
@@ -14,6 +14,7 @@ from typing import get_type_hints
 
 import msgspec
 
+from voxledger.analytics import metrics
 from voxledger.catalog import settings
 from voxledger.catalog.events import REGISTRY, personal_fields
 from voxledger.catalog.home import Home
@@ -174,6 +175,93 @@ def _type(hint: object) -> str:
     return "eight floats" if shown.count("float") == 8 else shown
 
 
+_THEMES = {
+    "generations": "Use and speed",
+    "users": "Users",
+    "adopters": "Features taken up and dropped",
+    "reuses": "What reuse saves",
+    "plays": "Plays",
+    "clips": "How far clips get",
+    "storage": "What came and went",
+    "present": "What is there now",
+    "uploads": "Uploads",
+    "costs": "Cost",
+}
+_UNITS = {"us": "µs", "ratio": "ratio", "share": "0 to 1", "micro": "millionths of the currency"}
+
+
+def metrics_page() -> str:
+    """Every metric with its unit and what it means, and by what it can be told apart."""
+    lines = [
+        "# Metrics",
+        "",
+        "Each metric is defined once, as an SQL aggregate over the relations of [sql.md](sql.md), and used by the weekly report, the",
+        "pages, and `voxledger metrics`. `voxledger metrics NAME --sql` prints the very query behind a number; `voxledger sql` answers it",
+        "as it stands.",
+        "",
+        "```",
+        "voxledger metrics clips --week 2026-W47 --by emotion",
+        "voxledger metrics reuse_rate saved_gpu_us --since 2026-10-01 --every week",
+        "voxledger metrics cost_micro --by part --by item --sql",
+        "```",
+        "",
+        "```python",
+        "from voxledger.analytics import metrics",
+        "",
+        "with vox.catalog.keeper.reading() as reading:",
+        '    metrics.measure(reading, ["clips", "reuse_rate"], start, stop)  # {"clips": 412, "reuse_rate": 0.31}',
+        '    metrics.breakdown(reading, ["clips", "clip_share"], start, stop, by=["emotion"])  # the largest group first',
+        '    metrics.series(reading, ["clips"], start, stop, every="week", zone="Europe/Berlin")  # a row a week, from one scan',
+        '    metrics.explain("clips", start, stop, by=["emotion"])  # the SQL of it',
+        "    metrics.cohorts(reading, stop), metrics.funnel(reading, start, stop), metrics.forecast(reading, stop)",
+        "```",
+        "",
+        "A period holds its start and not its end. What cannot be told, such as a share of nothing, is `None`; what is counted or",
+        "summed is a whole number. Shares are told by group: of all groups together they are 1, unless one thing may be in several.",
+        "Prices are settings: `retention.price_per_gb_month`, `retention.currency`, `prices.uploads` and `[[prices.devices]]`",
+        "([settings.md](settings.md)).",
+    ]
+    for source, theme in _THEMES.items():
+        ways = metrics.dimensions_of(source)
+        lines += ["", f"## {theme}", ""]
+        lines += [
+            f"By {', '.join(f'`{way}`' for way in ways)}."
+            if ways
+            else "Only as a whole, or day by day and week by week.",
+            "",
+        ]
+        lines += ["| metric | unit | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"| `{one.name}` | {_UNITS.get(one.unit, one.unit)} | {one.definition} |"
+            for one in metrics.METRICS.values()
+            if one.source == source
+        ]
+    lines += ["", "## Dimensions", "", "| dimension | meaning |", "| --- | --- |"]
+    lines += [f"| `{one.name}` | {one.definition} |" for one in metrics.DIMENSIONS.values()]
+    lines += [
+        "",
+        "## Tables",
+        "",
+        "| table | what it tells |",
+        "| --- | --- |",
+    ]
+    lines += [
+        f"| `{table.__name__}` | {' '.join((inspect.getdoc(table) or '').split(chr(10) * 2)[0].split())} |"
+        for table in (metrics.cohorts, metrics.funnel, metrics.forecast)
+    ]
+    lines += [
+        "",
+        "## When a number says something",
+        "",
+        "`voxledger.analytics.statistics` decides, and a report claims nothing without it: proportions are compared by the two-proportion",
+        "test, with Newcombe's interval made of Wilson's; a week's number with the eight weeks before it by a robust z (median and median",
+        "absolute deviation), whose p is that of few values and not of the normal distribution; many findings at once by Benjamini and",
+        "Hochberg; trends by Theil and Sen. Under 30 observations, eight weeks or four points it says",
+        '"insufficient data". Tests hold each of them against SciPy and statsmodels.',
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def commands_page() -> str:
     """Every command with its first sentence and its examples."""
     app = build()
@@ -199,6 +287,7 @@ def pages() -> dict[Path, str]:
         HERE / "sql.md": sql_page(),
         HERE / "settings.md": settings_page(),
         HERE / "events.md": events_page(),
+        HERE / "metrics.md": metrics_page(),
         HERE / "commands.md": commands_page(),
     }
 

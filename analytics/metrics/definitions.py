@@ -8,11 +8,12 @@ from types import MappingProxyType
 
 from voxledger.analytics.metrics.errors import UnknownMetric
 from voxledger.analytics.metrics.metric import Metric
+from voxledger.analytics.metrics.money import MONEY
 from voxledger.analytics.metrics.speed import SPEED
 from voxledger.analytics.metrics.storage import STORAGE
 from voxledger.analytics.metrics.usage import USAGE
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in (*USAGE, *SPEED, *STORAGE)})
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in (*USAGE, *SPEED, *STORAGE, *MONEY)})
 """All metrics by name, in the order in which they are explained."""
 
 

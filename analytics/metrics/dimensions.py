@@ -33,27 +33,27 @@ def _dimension(name: str, definition: str, expression: str, *sources: Source, se
 
 _ALL = (
     _dimension(
-        "actor", "Who asked, by name; by opaque id once erased.", "coalesce(actor, actor_id)", "generations", "clips",
+        "actor", "Who asked, by name; by opaque id once erased.", "coalesce(actor, actor_id)", "generations", "reuses", "clips",
         "storage", "present",
     ),
     _dimension(
-        "actor_id", "Opaque id of who asked.", "actor_id", "generations", "clips", "storage", "present", "plays",
+        "actor_id", "Opaque id of who asked.", "actor_id", "generations", "reuses", "clips", "storage", "present", "plays",
         "uploads",
     ),
     _dimension(
-        "channel", "Door it came through: python, cli, api, web or batch.", "channel", "generations", "clips",
+        "channel", "Door it came through: python, cli, api, web or batch.", "channel", "generations", "reuses", "clips",
         "plays",
     ),
-    _dimension("feature", "Feature that the request used.", "unnest(features)", "generations", "clips", several=True),
-    _dimension("engine", "Engine that was asked.", "engine", "generations", "clips", "storage", "present"),
-    _dimension("model", "Model of the engine.", "model", "generations", "clips", "storage", "present"),
-    _dimension("device", "Device it ran on; not known of what was not made anew.", "device", "generations", "clips"),
-    _dimension("language", "BCP 47 tag of what was spoken.", "language", "generations", "clips", "storage", "present"),
+    _dimension("feature", "Feature that the request used.", "unnest(features)", "generations", "adopters", "clips", several=True),
+    _dimension("engine", "Engine that was asked.", "engine", "generations", "reuses", "clips", "storage", "present"),
+    _dimension("model", "Model of the engine.", "model", "generations", "reuses", "clips", "storage", "present"),
+    _dimension("device", "Device it ran on; not known of what was not made anew.", "device", "generations", "reuses", "clips"),
+    _dimension("language", "BCP 47 tag of what was spoken.", "language", "generations", "reuses", "clips", "storage", "present"),
     _dimension(
         "voice", "Voice by name, a recording without one by its digits; empty for the engine's own, also of what is no new clip.",
         "coalesce(voice, left(voice_sha256, 12), '')", "generations", "clips", "storage", "present",
     ),
-    _dimension("emotion", "Dominant emotion, or neutral.", "emotion", "generations", "clips", "storage", "present"),
+    _dimension("emotion", "Dominant emotion, or neutral.", "emotion", "generations", "reuses", "clips", "storage", "present"),
     _dimension(
         "emotion_mode", "How the emotion was given: none, vector, reference or words.", "emotion_mode", "generations",
         "clips",
@@ -70,6 +70,8 @@ _ALL = (
     _dimension("bucket", "Bucket of the store.", "bucket", "clips", "storage", "present", "uploads"),
     _dimension("rule", "Retention rule that condemned it.", "mark_rule", "storage", "present"),
     _dimension("state", "State of the clip: local, stored, marked and so on.", "state", "clips", "present"),
+    _dimension("part", "Part of the cost: room, uploads or engine.", "part", "costs"),
+    _dimension("item", "What was paid for: a bucket's room or uploads, or a device's time.", "item", "costs"),
     _dimension("purpose", "play, fetch or link.", "purpose", "plays"),
 )  # fmt: skip
 DIMENSIONS: Mapping[str, Dimension] = MappingProxyType({one.name: one for one in _ALL})

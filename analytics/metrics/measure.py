@@ -12,7 +12,8 @@ import polars as pl
 from voxledger.analytics.metrics.definitions import METRICS, metric
 from voxledger.analytics.metrics.errors import MetricError
 from voxledger.analytics.metrics.metric import Metric
-from voxledger.analytics.metrics.question import Period, Stretch, filled, grouped, load_query, moment, stretched, whole
+from voxledger.analytics.metrics.prices import Prices
+from voxledger.analytics.metrics.question import Period, Stretch, grouped, stretched, whole
 from voxledger.catalog.log import Reading
 
 Value: TypeAlias = int | float | None
@@ -22,13 +23,20 @@ MOST = 800
 
 
 def measure(
-    reading: Reading, names: Sequence[str], start: datetime, stop: datetime, *, before: datetime | None = None
+    reading: Reading,
+    names: Sequence[str],
+    start: datetime,
+    stop: datetime,
+    *,
+    before: datetime | None = None,
+    prices: Prices | None = None,
 ) -> Mapping[str, Value]:
     """Metrics over `start` <= time < `stop` (aware), each by name. What cannot be told (a share of nothing) is None.
 
-    Users are retained or lost against the period from `before` to `start`, by default one as long. Raises UnknownMetric.
+    Users are retained or lost against the period from `before` to `start`, by default one as long. Costs are counted with `prices`,
+    by default those of the settings' defaults. Raises UnknownMetric.
     """
-    period = Period.of(start, stop, before)
+    period = Period.of(start, stop, before, prices)
     found: dict[str, Value] = {}
     for metrics in _by_source(names):
         found.update(reading.frame(whole(metrics, period)).row(0, named=True))
@@ -44,6 +52,8 @@ def breakdown(
     by: Sequence[str],
     limit: int | None = None,
     known: bool = False,
+    before: datetime | None = None,
+    prices: Prices | None = None,
 ) -> pl.DataFrame:
     """Metrics for each group, sorted by the first metric downwards, then by the group: columns `by`, then `names`.
 
@@ -51,7 +61,8 @@ def breakdown(
     language was known) count nowhere. Raises MetricError for a way in which these metrics cannot be told.
     """
     metrics = [metric(name) for name in names]
-    return reading.frame(grouped(metrics, by, Period.of(start, stop), limit=limit, known=known))
+    period = Period.of(start, stop, before, prices)
+    return reading.frame(grouped(metrics, by, period, limit=limit, known=known))
 
 
 def series(
@@ -63,6 +74,7 @@ def series(
     every: Every,
     zone: str = "UTC",
     by: Sequence[str] = (),
+    prices: Prices | None = None,
 ) -> pl.DataFrame:
     """Metrics for each day or week of a zone: columns `stretch` (its first day, a date), `by` and `names`, in order of time.
 
@@ -70,10 +82,10 @@ def series(
     the last stretch are cut at `start` and `stop`. One scan for metrics of one source. Raises MetricError.
     """
     stretches = stretches_of(start, stop, every, zone)
-    before = _midnight(_previous(stretches[0].label, every), zone)
+    period = Period.of(start, stop, _before(stretches[0], every, zone), prices)
     found = pl.DataFrame({"stretch": [one.label for one in stretches]}) if not by else None
     for metrics in _by_source(names):
-        frame = reading.frame(stretched(metrics, by, stretches, before))
+        frame = reading.frame(stretched(metrics, by, stretches, period))
         if found is None:
             found = frame
         elif by:
@@ -94,19 +106,16 @@ def explain(
     before: datetime | None = None,
     every: Every | None = None,
     zone: str = "UTC",
+    prices: Prices | None = None,
 ) -> str:
     """The very query that tells a metric, with its moments written out: `voxledger sql` answers it as it stands."""
     metrics = [metric(name)]
     if every is not None:
         stretches = stretches_of(start, stop, every, zone)
-        return stretched(metrics, by, stretches, _midnight(_previous(stretches[0].label, every), zone))
-    period = Period.of(start, stop, before)
+        period = Period.of(start, stop, _before(stretches[0], every, zone), prices)
+        return stretched(metrics, by, stretches, period)
+    period = Period.of(start, stop, before, prices)
     return grouped(metrics, by, period) if by else whole(metrics, period)
-
-
-def first_seen(reading: Reading, stop: datetime) -> pl.DataFrame:
-    """Each actor with the time of the first generation of all, as far as it lies before `stop`."""
-    return reading.frame(filled(load_query("first_seen"), {"stop": moment(stop)}))
 
 
 def stretches_of(start: datetime, stop: datetime, every: Every, zone: str) -> list[Stretch]:
@@ -115,9 +124,9 @@ def stretches_of(start: datetime, stop: datetime, every: Every, zone: str) -> li
     day = period.start.astimezone(ZoneInfo(zone)).date()
     label = day - timedelta(days=day.weekday()) if every == "week" else day
     found: list[Stretch] = []
-    while (begins := _midnight(label, zone)) < period.stop:
+    while (begins := midnight(label, zone)) < period.stop:
         following = label + timedelta(days=7 if every == "week" else 1)
-        ends = _midnight(following, zone)
+        ends = midnight(following, zone)
         found.append(Stretch(label=label, start=max(begins, period.start), stop=min(ends, period.stop)))
         label = following
         if len(found) > MOST:
@@ -140,9 +149,11 @@ def _by_source(names: Sequence[str]) -> list[list[Metric]]:
     return list(found.values())
 
 
-def _previous(label: date, every: Every) -> date:
-    return label - timedelta(days=7 if every == "week" else 1)
+def _before(first: Stretch, every: Every, zone: str) -> datetime:
+    """Where the stretch before the first one begins."""
+    return midnight(first.label - timedelta(days=7 if every == "week" else 1), zone)
 
 
-def _midnight(day: date, zone: str) -> datetime:
+def midnight(day: date, zone: str) -> datetime:
+    """When a day begins in a zone, in UTC."""
     return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

@@ -7,9 +7,13 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Unit: TypeAlias = Literal["count", "us", "bytes", "share", "ratio", "micro"]
-"""`us` = microseconds, `share` = 0..1, `ratio` = a quotient without a unit, `micro` = millionths of `prices.currency`."""
-Source: TypeAlias = Literal["generations", "users", "clips", "plays", "uploads", "storage", "present"]
+"""`us` = microseconds, `share` = 0..1, `ratio` = a quotient without a unit, `micro` = millionths of `retention.currency`."""
+Source: TypeAlias = Literal[
+    "generations", "users", "adopters", "reuses", "clips", "plays", "uploads", "storage", "present", "costs"
+]  # fmt: skip
 """Which rows are counted: a named query of `metrics.sql`."""
+WHOLE_ONLY: frozenset[Source] = frozenset({"present", "adopters", "costs"})
+"""Sources that tell of a period as a whole, not day by day."""
 Better: TypeAlias = Literal["more", "less", "neither"]
 
 

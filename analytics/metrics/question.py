@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
 from voxledger.analytics.metrics.definitions import METRICS
 from voxledger.analytics.metrics.dimensions import Dimension, dimension
 from voxledger.analytics.metrics.errors import MetricError
-from voxledger.analytics.metrics.metric import Metric, Source
+from voxledger.analytics.metrics.metric import WHOLE_ONLY, Metric, Source
+from voxledger.analytics.metrics.prices import DEFAULT, Prices, device_price
 from voxledger.catalog.queries import load
 
 _SQL = load("metrics.sql", "voxledger.analytics.metrics")
+LOOK_BACK = timedelta(weeks=8)
+"""How far back it is looked whether somebody used a feature before."""
 _PLACE = re.compile(r"\$(\w+)")
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """From `start` up to, and without, `stop`; `before` begins the period that users are compared with. All aware."""
+    """From `start` up to, and without, `stop`; `before` begins the period that users are compared with. All aware, in UTC."""
 
     start: datetime
     stop: datetime
     before: datetime
+    prices: Prices = DEFAULT
 
     @classmethod
-    def of(cls, start: datetime, stop: datetime, before: datetime | None = None) -> Period:
+    def of(
+        cls, start: datetime, stop: datetime, before: datetime | None = None, prices: Prices | None = None
+    ) -> Period:
         """The period before is as long as this one unless `before` says otherwise. Raises ValueError for a naive moment."""
         for moment in (start, stop, *([before] if before else [])):
             if moment.tzinfo is None:
                 raise ValueError(f"{moment.isoformat()} has no time zone")
         start, stop = start.astimezone(UTC), stop.astimezone(UTC)
-        return cls(start=start, stop=stop, before=before.astimezone(UTC) if before else start - (stop - start))
+        return cls(
+            start=start,
+            stop=stop,
+            before=before.astimezone(UTC) if before else start - (stop - start),
+            prices=prices or DEFAULT,
+        )
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,13 +73,12 @@ def grouped(
     return _select(metrics, ways, rows) + f"\n{order}" + (f"\nLIMIT {int(limit)}" if limit is not None else "")
 
 
-def stretched(metrics: Sequence[Metric], by: Sequence[str], stretches: Sequence[Stretch], before: datetime) -> str:
+def stretched(metrics: Sequence[Metric], by: Sequence[str], stretches: Sequence[Stretch], period: Period) -> str:
     """One row a stretch of time, or a group in one; stretches in which nothing was are left out."""
-    if metrics[0].source == "present":
-        raise MetricError(f"{metrics[0].name} is only known for now, not week by week")
+    if metrics[0].source in WHOLE_ONLY:
+        raise MetricError(f"{metrics[0].name} is told of a period as a whole, not day by day or week by week")
     ways = _ways(metrics, by)
-    period = Period(start=stretches[0].start, stop=stretches[-1].stop, before=before)
-    rows = _rows(metrics[0].source, period, [before, *(one.start for one in stretches), stretches[-1].stop])
+    rows = _rows(metrics[0].source, period, [period.before, *(one.start for one in stretches), stretches[-1].stop])
     labels = "\n".join(
         f"        WHEN time >= {moment(one.start)} THEN DATE '{one.label.isoformat()}'" for one in reversed(stretches)
     )
@@ -117,14 +127,22 @@ def _rows(source: Source, period: Period, bounds: Sequence[datetime]) -> str:
     values = {
         "start": moment(period.start),
         "stop": moment(period.stop),
-        "bounds": f"[{', '.join(moment(bound) for bound in bounds[:-1])}]",
-        "stretch": "CASE "
-        + " ".join(
-            f"WHEN time >= {moment(bound)} THEN {place}" for place, bound in reversed(list(enumerate(bounds[:-1], 1)))
-        )
-        + " ELSE 0 END",
+        "since": moment(min(period.before, period.start - LOOK_BACK)),
+        "gb_month": str(period.prices.gb_month),
+        "uploads": str(period.prices.uploads),
+        "device_price": device_price(period.prices),
+        **within(bounds[:-1]),
     }
     return filled(_SQL[source], values)
+
+
+def within(bounds: Sequence[datetime]) -> dict[str, str]:
+    """The moments at which stretches of time begin, as SQL, and the number of the stretch that a time lies in, 0 for an earlier one."""
+    numbers = [f"WHEN time >= {moment(bound)} THEN {number}" for number, bound in enumerate(bounds, 1)]
+    return {
+        "bounds": f"[{', '.join(moment(bound) for bound in bounds)}]",
+        "stretch": f"CASE {' '.join(reversed(numbers))} ELSE 0 END",
+    }
 
 
 def load_query(name: str) -> str:

@@ -115,6 +115,25 @@ USAGE = (
         "played_clips", "Clips played", "Different clips that were played, fetched or linked.", "plays",
         "count(DISTINCT clip)", "more",
     ),
+    distinct(
+        "adopters", "Users of features", "Actors who used a feature in an answered request, group by group those of each feature.",
+        "adopters", "count(DISTINCT actor_id) FILTER (kind <> 'dropped')", "more",
+    ),
+    counted(
+        "new_adopters", "New users of features",
+        "Actors who used a feature and had not in the eight weeks before, once for each such feature.",
+        "adopters", _count("kind = 'new'"), "more",
+    ),
+    counted(
+        "returning_adopters", "Returning users of features",
+        "Actors who used a feature and had in the eight weeks before, once for each such feature.",
+        "adopters", _count("kind = 'returning'"), "more",
+    ),
+    counted(
+        "dropped_adopters", "Users who dropped features",
+        "Actors who used a feature in the period before and not in this one, once for each such feature.",
+        "adopters", _count("kind = 'dropped'"), "less",
+    ),
     share(
         "generation_share", "Share of generations",
         "Generations of one group (channel, language, engine) over all generations.", _GENERATIONS,

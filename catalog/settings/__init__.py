@@ -2,6 +2,7 @@
 
 from voxledger.catalog.settings.loading import FILE_NAME, PREFIX, Loaded, is_secret, load, names, read_policy, variable
 from voxledger.catalog.settings.mixpanel import Mixpanel, MixpanelActor
+from voxledger.catalog.settings.prices import DevicePrice, Prices
 from voxledger.catalog.settings.reports import Mail, Report, Webhook
 from voxledger.catalog.settings.sections import (
     Backup,
@@ -31,6 +32,7 @@ __all__ = [
     "Best",
     "Budget",
     "Cache",
+    "DevicePrice",
     "ExpireRule",
     "General",
     "IndexTts",
@@ -41,6 +43,7 @@ __all__ = [
     "MixpanelActor",
     "Models",
     "Newest",
+    "Prices",
     "Remote",
     "RemoteField",
     "Report",

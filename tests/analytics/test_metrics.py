@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.building import Parts
 from voxledger.analytics import metrics
 from voxledger.analytics.metrics import METRICS, MetricError, UnknownMetric, breakdown, explain, measure, series
+from voxledger.analytics.metrics.metric import WHOLE_ONLY
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.events import (
     AudioAccessed,
@@ -178,7 +179,6 @@ def test_users_come_return_stay_and_leave(parts: Parts):
     }
     with parts.keeper.reading() as reading:
         weeks = series(reading, names[:-1], START - timedelta(weeks=1), STOP + timedelta(weeks=1), every="week")
-        assert metrics.first_seen(reading, STOP).height == 5
     assert weeks.rows() == [
         (date(2026, 10, 26), 2, 2, 0, 0, 0, 0),
         (date(2026, 11, 2), 3, 1, 2, 1, 1, 1),
@@ -245,7 +245,9 @@ def test_groups_add_up_to_the_whole(reading: Reading, period, grouped):
 @some
 @given(
     periods,
-    st.sampled_from([name for name, one in METRICS.items() if one.additive and one.source not in ("present", "users")]),
+    st.sampled_from(
+        [name for name, one in METRICS.items() if one.additive and one.source not in (*WHOLE_ONLY, "users")]
+    ),
 )
 def test_days_add_up_to_the_whole_in_any_zone(reading: Reading, period, name):
     if period[0] < period[1] and METRICS[name].of is None:
@@ -274,7 +276,7 @@ def test_the_explained_query_gives_the_very_number(studio: Parts, reading: Readi
     ways = metrics.dimensions_of(METRICS[name].source)
     for way in ways[list(METRICS).index(name) % len(ways) :][:1] if ways else ():  # all of them over all metrics
         assert asked(by=[way]).equals(breakdown(reading, [name], START, STOP, by=[way]))
-        if METRICS[name].source != "present":
+        if METRICS[name].source not in WHOLE_ONLY:
             days = series(reading, [name], START, STOP, every="day", by=[way])
             assert asked(every="day", by=[way]).rows() == days.rows()
 
@@ -326,7 +328,7 @@ def test_shares_of_a_week_are_of_that_week(parts: Parts):
             lambda reading: breakdown(reading, ["clips", "plays"], START, STOP, by=["channel"]),
             "counted from different rows",
         ),
-        (lambda reading: series(reading, ["stored_bytes"], START, STOP, every="day"), "only known for now"),
+        (lambda reading: series(reading, ["stored_bytes"], START, STOP, every="day"), "told of a period as a whole"),
         (lambda reading: series(reading, ["clips"], STOP, START, every="day"), "must begin before it ends"),
         (
             lambda reading: series(reading, ["clips"], START - timedelta(days=9000), STOP, every="day"),
@@ -343,3 +345,112 @@ def test_what_cannot_be_told_is_refused_with_a_reason(reading: Reading, ask, sai
 def test_a_naive_moment_is_refused(reading: Reading):
     with pytest.raises(ValueError, match="has no time zone"):
         measure(reading, ["clips"], START.replace(tzinfo=None), STOP)
+
+
+def test_features_are_taken_up_kept_and_dropped(parts: Parts):
+    for actor, week, used in (
+        ("ann", -1, "emotion"), ("ann", 0, "emotion tags"), ("ben", -1, "emotion"), ("cyd", -12, "tags"), ("cyd", 0, "tags"),
+    ):  # fmt: skip
+        parts.clip(actor=actor, time=START + timedelta(weeks=week, hours=1), features=tuple(used.split()))
+    names = ["adopters", "new_adopters", "returning_adopters", "dropped_adopters"]
+    with parts.keeper.reading() as reading:
+        found = breakdown(reading, names, START, STOP, by=["feature"])
+        assert list(measure(reading, names, START, STOP).values()) == [2, 2, 1, 1]
+    assert found.rows() == [("tags", 2, 2, 0, 0), ("emotion", 1, 0, 1, 1)], "after eight weeks a feature is new again"
+
+
+PRICES = metrics.Prices(
+    currency="EUR", gb_month=20_000, uploads=5_000, devices=(("cuda:1", 7_200_000), ("cuda", 3_600_000))
+)
+
+
+def test_cost_is_room_uploads_and_engine_time(parts: Parts):
+    clip = parts.clip(
+        time=START - timedelta(days=3),
+        bytes=90 * 10**9,
+        device="cuda:0",
+        synthesis_us=5_000_000,
+        duration_us=3_600_000_000,
+    )
+    parts.record(stored(90 * 10**9), clip, time=START - timedelta(days=2))
+    for device in ("cuda:0", "cuda:1", "cpu"):
+        parts.clip(time=START, device=device, synthesis_us=2_000_000, duration_us=1_800_000_000)
+    fact = AudioStored(bucket="indextts-audio", bytes=1, etag="e", attempts=3, transfer_us=1, waited_us=1, key="k")
+    parts.record(fact, parts.clip(time=START, bytes=1, synthesis_us=0, duration_us=0), time=START)
+    purge(parts, clip, START + timedelta(days=1), 90 * 10**9)
+    parts.record(reused(saved_us=5_000_000), clip, time=START)
+    names = (
+        "cost_micro",
+        "room_cost_micro",
+        "upload_cost_micro",
+        "engine_cost_micro",
+        "cost_per_hour_micro",
+        "saved_micro",
+        "saved_gpu_us",
+    )
+    room, engine = 90 * 20_000 // 30, 2_000 + 4_000
+    with parts.keeper.reading() as reading:
+        found = measure(reading, names, START, STOP, prices=PRICES)
+        parted = breakdown(reading, ["cost_micro"], START, STOP, by=["part", "item"], prices=PRICES).rows()
+        asked = reading.frame(explain("cost_micro", START, STOP, prices=PRICES)).item()
+    assert list(found.values()) == [
+        room + 15 + engine,
+        room,
+        15,
+        engine,
+        (room + 15 + engine) * 2 // 3,
+        5_000,
+        5_000_000,
+    ]
+    assert parted[:3] == [("room", "indextts-audio", room), ("engine", "cuda:1", 4_000), ("engine", "cuda:0", 2_000)]
+    assert asked == found["cost_micro"]
+
+
+def test_cohorts_say_who_came_again(parts: Parts):
+    for actor, weeks in {"ann": (-2, -1, 0), "ben": (-2, 0), "cyd": (0,), "dee": (-30, 0)}.items():
+        for week in weeks:
+            parts.clip(actor=actor, time=START + timedelta(weeks=week, hours=1))
+    with parts.keeper.reading() as reading:
+        found = metrics.cohorts(reading, STOP)
+        in_apia = metrics.cohorts(reading, STOP, zone="Pacific/Apia")
+    assert found.rows() == [
+        (date(2026, 10, 19), 0, 2, 1.0),
+        (date(2026, 10, 19), 1, 1, 0.5),
+        (date(2026, 10, 19), 2, 2, 1.0),
+        (date(2026, 11, 2), 0, 1, 1.0),
+    ]
+    assert in_apia["users"].sum() == 6
+
+
+def test_a_funnel_tells_each_step_of_all_and_of_the_one_before(parts: Parts):
+    clips = [parts.clip(time=START) for _ in range(4)]
+    for clip in clips[:2]:
+        parts.record(stored(), clip, time=START)
+    parts.record(AudioAccessed(channel="api", purpose="play"), clips[0], time=START)
+    with parts.keeper.reading() as reading:
+        steps = metrics.funnel(reading, START, STOP)
+        nothing = metrics.funnel(reading, STOP, STOP + timedelta(days=7))
+    assert [(step.clips, step.share, step.share_of_previous) for step in steps] == [
+        (4, 1.0, 1.0), (2, 0.5, 0.5), (1, 0.25, 0.5), (1, 0.25, 1.0)
+    ]  # fmt: skip
+    assert {(step.clips, step.share, step.share_of_previous) for step in nothing} == {(0, None, None)}
+
+
+def test_a_forecast_follows_the_trend_and_not_the_odd_week(parts: Parts):
+    prices = metrics.Prices(currency="EUR", gb_month=10**9, uploads=0)
+    with parts.keeper.reading() as reading:
+        empty = metrics.forecast(reading, STOP)
+    assert (empty.history, empty.expected, empty.interval) == ((), None, None)
+    for week, size in enumerate((7, 100, 100, 900, 100, 100, 100)):
+        parts.clip(time=START + timedelta(weeks=week - 6, hours=1), bytes=size)
+    purge(parts, parts.clip(time=START - timedelta(weeks=2), bytes=50), START - timedelta(hours=3), 50)
+    with parts.keeper.reading() as reading:
+        found = metrics.forecast(reading, STOP + timedelta(days=2), prices=prices)
+        few = metrics.forecast(reading, START - timedelta(weeks=2))
+    assert found.at == STOP
+    assert found.history == (107, 207, 1107, 1207 + 50, 1307, 1407), "the first week was not whole"
+    assert found.expected is not None
+    assert found.interval is not None
+    assert found.interval.low <= 1807 <= found.interval.high
+    assert found.cost_micro == found.expected
+    assert (few.history, few.expected) == ((107, 207, 1107), None), "three weeks are too few"

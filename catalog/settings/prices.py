@@ -1,0 +1,28 @@
+"""Settings of what things cost, beside the store's price for room (`retention.price_per_gb_month`, in `retention.currency`)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from voxledger.catalog.settings.kinds import Section
+
+
+class DevicePrice(Section, frozen=True, kw_only=True):
+    """What engines cost on a device."""
+
+    device: str
+    """The device as clips name it, such as `cuda:1`; `cuda` is every one of them."""
+    per_hour: Annotated[float, msgspec.Meta(ge=0)]
+    """What an hour of its work costs."""
+
+
+class Prices(Section, frozen=True, kw_only=True):
+    """What making and storing clips costs, in `retention.currency`; `retention.price_per_gb_month` is the price of room."""
+
+    uploads: Annotated[float, msgspec.Meta(ge=0)] = 0.005
+    """What a thousand uploads cost in the store (PUT requests, repeated ones included)."""
+    devices: tuple[DevicePrice, ...] = ()
+    """What an hour of engine time costs, `[[prices.devices]]` with `device` and `per_hour`; the first that fits holds, others cost
+    nothing."""
