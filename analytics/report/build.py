@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,14 @@ import msgspec
 import polars as pl
 
 from voxledger.analytics import metrics
-from voxledger.analytics.report import sections
+from voxledger.analytics.mixpanel import VOCABULARY
+from voxledger.analytics.report import moves, sections
 from voxledger.analytics.report.errors import InvalidWeek
+from voxledger.analytics.report.parts import Cost, Expiring, LoudnessBin, PurgedByRule, Retention, Storage
 from voxledger.analytics.report.samples import read_samples
 from voxledger.analytics.report.week import Week
-from voxledger.analytics.report.weekly import (
-    Definition,
-    Expiring,
-    Headline,
-    LoudnessBin,
-    Provenance,
-    PurgedByRule,
-    Quality,
-    Retention,
-    Storage,
-    WeeklyReport,
-)
+from voxledger.analytics.report.weekly import Definition, Evidence, Headline, Provenance, Quality, Told, WeeklyReport
+from voxledger.analytics.statistics import WEEKS
 from voxledger.catalog.log import Keeper, Reading
 from voxledger.catalog.queries import load
 from voxledger.catalog.settings import Settings
@@ -36,9 +28,11 @@ HISTORY = 8
 """Weeks of a sparkline, this one included."""
 EXPIRING = 12
 """Most clips listed as expiring."""
+EXPIRING_WITHIN = timedelta(days=7)
+"""After the report was made."""
 HEADLINES = (
     "clips", "audio_us", "active_users", "returning_users", "generations", "reuse_rate", "saved_us", "failure_rate",
-    "rtf_p95", "queue_p95_us",
+    "suspect_rate", "rtf_p95", "latency_p95_us", "queue_p95_us",
 )  # fmt: skip
 
 _PRESENT = (
@@ -51,7 +45,6 @@ _PRESENT = (
     "marked_bytes",
 )
 _FLOW = ("added_clips", "added_bytes", "purged_clips", "purged_bytes", "net_bytes")
-_NO_SPARKLINE = frozenset({"rtf_p95", "queue_p95_us"})
 _SQL = load("report.sql", "voxledger.analytics.report")
 
 
@@ -80,8 +73,10 @@ def build(
     if wanted.start.astimezone(UTC) > now.astimezone(UTC):
         raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
     period = _period(wanted, now)
+    # What the other side had acknowledged at an earlier moment is not recorded.
+    cursor = keeper.journal.cursor("mixpanel") if as_of is None else None
     with keeper.reading(as_of=as_of) as reading:
-        return _build(reading, period, settings, keeper.home.cache)
+        return _build(reading, period, settings, keeper.home.cache, cursor)
 
 
 def _period(week: Week, now: datetime) -> _Period:
@@ -96,13 +91,15 @@ def _period(week: Week, now: datetime) -> _Period:
     )
 
 
-def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -> WeeklyReport:
-    week = period.week
+def _build(reading: Reading, period: _Period, settings: Settings, cache: Path, cursor: int | None) -> WeeklyReport:
+    week, prices = period.week, metrics.Prices.of(settings)
     now, before = (period.start, period.stop), (period.before_start, period.before_stop)
     earliest: datetime | None = reading.frame(_SQL["earliest"], {"stop": period.stop}).item()
     first = earliest is None or earliest >= period.start
     present: Mapping[str, Any] = metrics.measure(reading, _PRESENT, *now)
     origin = reading.frame(_SQL["provenance"]).row(0, named=True)
+    history = _history(reading, period, earliest)
+    moved = moves.find(reading, now, None if first else before, history, closed=week.closed(period.now))
     return WeeklyReport(
         week=str(week),
         time_zone=week.zone,
@@ -113,61 +110,71 @@ def _build(reading: Reading, period: _Period, settings: Settings, cache: Path) -
         compared_week=None if first else str(week.previous()),
         compared_start=None if first else week.previous().start,
         compared_end=None if first else period.before_stop.astimezone(week.start.tzinfo),
-        headlines=_headlines(reading, period, earliest, first=first),
+        headlines=_headlines(reading, period, history, moved.evidence, first=first),
+        moves=moved.moves,
         history_weeks=tuple(str(week.previous(back)) for back in range(HISTORY - 1, -1, -1)),
         days=sections.days(reading, week, now),
         emotions=sections.emotions(reading, now, before),
-        users=sections.users(reading, now),
-        features=sections.features(reading, now, before),
-        languages=sections.groups(reading, now, before, "language"),
-        channels=sections.groups(reading, now, before, "channel"),
-        voices=sections.voices(_rows(reading, "voices", period), _rows(reading, "voices", period, before=True)),
+        users=sections.users(reading, week, now, period.before_start),
+        features=sections.features(reading, week, now, before),
+        languages=sections.ranking(reading, now, before, "language"),
+        voices=sections.ranking(reading, now, before, "voice"),
+        models=sections.ranking(reading, now, before, "model"),
+        channels=sections.channels(reading, now, before),
         engines=sections.engines(reading, now),
         failures=sections.failures(reading, now),
         loudness=msgspec.convert(_rows(reading, "loudness", period), tuple[LoudnessBin, ...]),
-        storage=_storage(reading, period, present),
+        funnel=metrics.funnel(reading, *now),
+        storage=_storage(reading, period, present, prices),
         retention=_retention(reading, period, present),
         samples=read_samples(reading, period.start, period.stop, settings.report.samples, cache),
-        quality=Quality(
-            position=origin["position"],
-            waiting_clips=present["waiting_clips"],
-            refused_clips=present["refused_clips"],
-            recorded_late=_rows(reading, "recorded_late", period)[0]["recorded_late"],
-        ),
+        quality=_quality(reading, period, present, origin["position"], cursor, on=bool(settings.mixpanel.token)),
         provenance=_provenance(origin, period),
-        definitions=tuple(
-            Definition(metric=metric.name, title=metric.title, unit=metric.unit, definition=metric.definition)
-            for metric in metrics.METRICS.values()
-        ),
+        definitions=_definitions(period, prices),
     )
 
 
-def _headlines(reading: Reading, period: _Period, earliest: datetime | None, *, first: bool) -> tuple[Headline, ...]:
-    """The weeks of the sparkline in one scan; what is compared may be only a part of the week before."""
+def _history(reading: Reading, period: _Period, earliest: datetime | None) -> Mapping[str, tuple[metrics.Value, ...]]:
+    """Each headline's weeks in one scan, the oldest first and this one last; None for what was before the catalog's first week."""
     week = period.week
-    history = metrics.series(
-        reading, HEADLINES, week.previous(HISTORY - 1).start, period.stop, every="week", zone=week.zone
+    found = metrics.series(
+        reading, HEADLINES, week.previous(WEEKS).start, period.stop, every="week", zone=week.zone
     ).to_dicts()
-    begun = [
-        earliest is not None and week.previous(back - 1).start.astimezone(UTC) > earliest
-        for back in range(HISTORY - 1, 0, -1)
+    known = [
+        earliest is not None and week.previous(back - 1).start.astimezone(UTC) > earliest for back in range(WEEKS, 0, -1)
     ]
-    present = history[-1]
-    previous = {} if first else metrics.measure(reading, HEADLINES, period.before_start, period.before_stop)
+    return {
+        name: (*(row[name] if there else None for row, there in zip(found, known, strict=False)), found[-1][name])
+        for name in HEADLINES
+    }
+
+
+def _headlines(
+    reading: Reading,
+    period: _Period,
+    history: Mapping[str, tuple[metrics.Value, ...]],
+    evidence: Mapping[str, Evidence],
+    *,
+    first: bool,
+) -> tuple[Headline, ...]:
+    """What is compared may be only a part of the week before."""
+    previous = {} if first else metrics.measure(
+        reading, HEADLINES, period.before_start, period.before_stop, before=period.week.previous(2).start
+    )  # fmt: skip
     return tuple(
         Headline(
             metric=name,
-            title=metrics.METRICS[name].title,
-            unit=metrics.METRICS[name].unit,
-            better=metrics.METRICS[name].better,
-            value=present[name],
+            title=metric.title,
+            unit=metric.unit,
+            better=metric.better,
+            value=history[name][-1],
             previous=previous.get(name),
-            change=change(present[name], previous.get(name), share=metrics.METRICS[name].unit == "share"),
-            history=()
-            if name in _NO_SPARKLINE
-            else (*(past[name] if known else None for past, known in zip(history, begun, strict=False)), present[name]),
+            change=change(history[name][-1], previous.get(name), share=metric.unit == "share"),
+            history=history[name][-HISTORY:],
+            evidence=evidence[name],
         )
         for name in HEADLINES
+        for metric in [metrics.METRICS[name]]
     )
 
 
@@ -180,19 +187,69 @@ def change(value: metrics.Value, previous: metrics.Value, *, share: bool = False
     return (value - previous) / previous if previous else None
 
 
-def _storage(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Storage:
+def _storage(
+    reading: Reading, period: _Period, present: Mapping[str, Any], prices: metrics.Prices
+) -> Storage:
     waiting = reading.frame(_SQL["waiting_since"]).row(0, named=True)
     both = {**metrics.measure(reading, _FLOW, period.start, period.stop), **present, **waiting}
-    return Storage(**{name: both[name] for name in Storage.__struct_fields__})
+    cost = metrics.breakdown(reading, ["cost_micro"], period.start, period.stop, by=["part"], prices=prices)
+    ahead = metrics.forecast(reading, period.stop, zone=period.week.zone, prices=prices)
+    counted = set(Storage.__struct_fields__) - {"currency", "cost", "forecast"}
+    return Storage(
+        **{name: both[name] for name in counted},
+        currency=prices.currency,
+        cost=tuple(Cost(part=row["part"], micro=row["cost_micro"]) for row in cost.to_dicts() if row["cost_micro"]),
+        forecast=ahead if ahead.history else None,
+    )
 
 
 def _retention(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Retention:
-    expiring = reading.frame(_SQL["expiring"], {"limit": EXPIRING}).to_dicts()
+    until = period.now + EXPIRING_WITHIN
+    rows = reading.frame(_SQL["expiring"], {"limit": EXPIRING, "until": until}).to_dicts()
     return Retention(
         marked_clips=present["marked_clips"],
         marked_bytes=present["marked_bytes"],
-        expiring=msgspec.convert(expiring, tuple[Expiring, ...]),
+        expiring_until=until.astimezone(period.week.start.tzinfo),
+        expiring_clips=rows[0]["all_clips"] if rows else 0,
+        expiring_bytes=rows[0]["all_bytes"] if rows else 0,
+        expiring=msgspec.convert(rows, tuple[Expiring, ...]),
         purged=msgspec.convert(_rows(reading, "purged", period), tuple[PurgedByRule, ...]),
+    )
+
+
+def _quality(
+    reading: Reading, period: _Period, present: Mapping[str, Any], position: int, cursor: int | None, *, on: bool
+) -> Quality:
+    told = None
+    if cursor is not None:
+        told = Told(
+            on=on,
+            **reading.frame(
+                _SQL["told"],
+                {"start": period.start, "stop": period.stop, "cursor": cursor, "types": list(VOCABULARY)},
+            ).row(0, named=True),
+        )
+    return Quality(
+        position=position,
+        waiting_clips=present["waiting_clips"],
+        refused_clips=present["refused_clips"],
+        **_rows(reading, "lateness", period)[0],
+        quarantined=reading.frame(_SQL["quarantined"]).item(),
+        mixpanel=told,
+    )
+
+
+def _definitions(period: _Period, prices: metrics.Prices) -> tuple[Definition, ...]:
+    """Every metric with the query that tells it for this week; those of users against the week before."""
+    return tuple(
+        Definition(
+            metric=metric.name,
+            title=metric.title,
+            unit=metric.unit,
+            definition=metric.definition,
+            query=metrics.explain(metric.name, period.start, period.stop, before=period.before_start, prices=prices),
+        )
+        for metric in metrics.METRICS.values()
     )
 
 

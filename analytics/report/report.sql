@@ -27,17 +27,42 @@ SELECT (SELECT position FROM projections WHERE name = 'catalog') AS position,
     (SELECT max(last) FROM batches) AS chain_position,
     (SELECT arg_max(digest, last) FROM batches) AS chain_digest;
 
--- name: recorded_late
--- Events of a period that were acknowledged an hour or more after they happened.
-SELECT count(*) AS recorded_late FROM events
-WHERE time >= $start AND time < $stop AND recorded >= $start AND recorded - time >= INTERVAL 1 HOUR;
+-- name: lateness
+-- Events of a period that were acknowledged an hour or more after they happened, and how long 95 of 100 took.
+SELECT count(*) FILTER (recorded - time >= INTERVAL 1 HOUR) AS recorded_late,
+    round(quantile_cont(greatest(epoch_us(recorded) - epoch_us(time), 0), 0.95))::BIGINT AS lag_p95_us
+FROM events WHERE time >= $start AND time < $stop AND recorded >= $start;
 
--- name: voices
--- New clips of a period by voice; the engine's own voice has neither name nor recording.
-SELECT coalesce(voice, left(voice_sha256, 12), '') AS name, count(*) AS clips, sum(duration_us)::BIGINT AS audio_us,
-    count(DISTINCT actor_id) AS users, count(*) / sum(count(*)) OVER () AS share
-FROM clips WHERE created >= $start AND created < $stop
-GROUP BY 1 ORDER BY clips DESC, 1;
+-- name: told
+-- The events of a period that Mixpanel is told: those behind its cursor, those that wait, and those that it refused for good.
+SELECT count(*) AS events, count(*) FILTER (position <= $cursor) AS passed, count(*) FILTER (position > $cursor) AS waiting,
+    count(*) FILTER (id::VARCHAR IN (SELECT event FROM deliveries WHERE subscription = 'mixpanel' AND retried IS NULL)) AS refused
+FROM events WHERE time >= $start AND time < $stop AND type IN (SELECT unnest($types::VARCHAR[]));
+
+-- name: quarantined
+-- Events that the other side refused for good and has not taken since.
+SELECT count(*) AS quarantined FROM deliveries WHERE retried IS NULL;
+-- name: unused_languages
+-- Languages that were spoken at some time and that nobody asked for since a moment, the last used first.
+SELECT language AS name, max(time) AS last_used FROM generations
+WHERE time < $stop AND language IS NOT NULL
+GROUP BY 1 HAVING last_used < $since ORDER BY 2 DESC, 1;
+
+-- name: unused_models
+-- Models that spoke at some time and with which nothing was made since a moment, the last used first.
+SELECT model AS name, max(time) AS last_used FROM generations
+WHERE time < $stop AND model <> ''
+GROUP BY 1 HAVING last_used < $since ORDER BY 2 DESC, 1;
+
+-- name: unused_voices
+-- Voices that may be used and with which nothing was made since a moment, the last used first, those that never were at the end.
+WITH used AS (
+    SELECT voice_sha256, max(time) AS last_used FROM generations WHERE time < $stop AND voice_sha256 IS NOT NULL GROUP BY 1
+)
+SELECT coalesce(name, left(sha256, 12)) AS name, last_used
+FROM voices LEFT JOIN used ON voice_sha256 = sha256
+WHERE registered < $since AND state = 'registered' AND (last_used IS NULL OR last_used < $since)
+ORDER BY last_used DESC NULLS LAST, 1;
 
 -- name: loudness
 -- New clips of a period by whole LUFS.
@@ -52,9 +77,10 @@ FROM clips WHERE purged >= $start AND purged < $stop
 GROUP BY 1 ORDER BY 3 DESC, 1;
 
 -- name: expiring
--- The marked clips whose grace ends first.
-SELECT id::VARCHAR AS clip, name, actor, coalesce(mark_rule, '') AS rule, delete_after, bytes
-FROM clips WHERE delete_after IS NOT NULL AND purge_started IS NULL AND purged IS NULL
+-- The marked clips whose grace ends before a moment, the first of them first, with the number and size of all.
+SELECT id::VARCHAR AS clip, name, actor, coalesce(mark_rule, '') AS rule, delete_after, bytes, bucket, key,
+    count(*) OVER () AS all_clips, (sum(bytes) OVER ())::BIGINT AS all_bytes
+FROM clips WHERE delete_after < $until AND purge_started IS NULL AND purged IS NULL
 ORDER BY delete_after, id LIMIT $limit;
 
 -- name: candidates

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from voxledger.analytics.report.weekly import Sample, WeeklyReport
+from voxledger.analytics.report.parts import Sample
+from voxledger.analytics.report.weekly import WeeklyReport
 from voxledger.catalog.log import Reading
 from voxledger.catalog.queries import load
 

@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import msgspec
 
-from voxledger.analytics.metrics import Unit, Value
+from voxledger.analytics.metrics import Step, Unit, Value
 from voxledger.analytics.report.changes import Change
+from voxledger.analytics.report.parts import (
+    Day,
+    EmotionMix,
+    EngineUse,
+    Failure,
+    FeatureUse,
+    Group,
+    LoudnessBin,
+    Ranking,
+    Retention,
+    Sample,
+    Storage,
+    Users,
+)
 
-SCHEMA = "voxledger.weekly-report/1"
+SCHEMA = "voxledger.weekly-report/2"
 """Raised with every change that takes a field away or gives it another meaning; new fields do not raise it."""
-Vector: TypeAlias = tuple[float, float, float, float, float, float, float, float]
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """What a metric means."""
+    """What a metric of this report means, and the query that told it: `voxledger sql` answers it as it stands."""
 
     metric: str
     title: str
     unit: Unit
     definition: str
+    query: str
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a number says something.
+
+    A count is compared with the eight weeks before: `low` to `high` is where it would usually lie. A share is compared with the week
+    before: `low` to `high` is where it lies itself (Wilson). `unusual` allows for all that was compared (Benjamini-Hochberg at 5 %);
+    `insufficient` is said where there are fewer than eight weeks, or than thirty observations; `observations` says how many there are.
+    """
+
+    verdict: Literal["unusual", "usual", "insufficient"]
+    low: float | None = None
+    high: float | None = None
+    observations: int | None = None
 
 
 class Headline(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,186 +68,68 @@ class Headline(msgspec.Struct, frozen=True, kw_only=True):
     previous: Value
     change: float | None
     history: tuple[Value, ...]
+    evidence: Evidence
 
 
-class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """Generations of one local day (`2026-11-16`) by outcome."""
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that moved by more than chance.
 
-    date: str
-    completed: int
-    reused: int
-    failed: int
-    cancelled: int
-    audio_us: int
+    A count (`kind`) is told against what is usual (`before`, the median of eight weeks), with where it would usually lie (`low` to
+    `high`); a share against the week before, with where the difference may lie. `dimension` and `group` are empty for a metric as a
+    whole. `effect` is what moves are put in order by: Cohen's h of two shares, the logarithm of two counts' ratio. `observations` is
+    how much the smaller side rests on.
+    """
 
-
-class EmotionShare(msgspec.Struct, frozen=True, kw_only=True):
-    """New clips with this dominant emotion; shares in 0..1."""
-
-    emotion: str
-    clips: int
-    clip_share: float
-    clip_share_before: float | None
-    audio_us: int
-    audio_share: float | None
-
-
-class EmotionMix(msgspec.Struct, frozen=True, kw_only=True):
-    """All dominant emotions that occurred, and the mean of the applied weights over the new clips, if there are any."""
-
-    emotions: tuple[EmotionShare, ...]
-    effective_mean: Vector | None
+    kind: Literal["count", "share"]
+    metric: str
+    dimension: str
+    group: str
+    unit: Unit
+    value: float
+    before: float
+    low: float
+    high: float
+    effect: float
+    observations: int
+    better: Literal["more", "less", "neither"]
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Generations of one language, channel or voice; `share` is that of all generations (of new clips for a voice)."""
+class Moves(msgspec.Struct, frozen=True, kw_only=True):
+    """What moved, the largest effect first, of `tested` comparisons that could be made and `untold` that lacked data."""
 
-    name: str
-    generations: int
-    clips: int
-    audio_us: int
-    users: int
-    share: float | None
-    share_before: float | None
+    lines: tuple[Move, ...]
+    tested: int
+    untold: int
 
 
-class EngineUse(msgspec.Struct, frozen=True, kw_only=True):
-    """How an engine was used and how fast it was; the percentiles are None without a new clip."""
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Mixpanel against the log, for the events of the week that it is told.
 
-    engine: str
-    generations: int
-    clips: int
-    failed: int
-    audio_us: int
-    rtf_p50: float | None
-    rtf_p95: float | None
-    queue_p95_us: int | None
+    `passed` lie behind the cursor: it acknowledged them, but for those that it `refused` for good and those of people about whom
+    nothing is sent. `waiting` lie before it. `on` says whether anything is sent at all.
+    """
 
-
-class FeatureUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Who uses a feature: shares of the answered requests and of their users."""
-
-    feature: str
-    generations: int
-    generation_share: float | None
-    generation_share_before: float | None
-    users: int
-    user_share: float | None
-
-
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """One actor; `actor` is None once erased."""
-
-    actor: str | None
-    actor_id: str
-    new: bool
-    generations: int
-    clips: int
-    reused: int
-    failed: int
-    audio_us: int
-
-
-class Users(msgspec.Struct, frozen=True, kw_only=True):
-    """Who was there; `top` has the most active ones first."""
-
-    active: int
-    new: int
-    returning: int
-    top: tuple[User, ...]
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Failed generations of one class at one stage."""
-
-    failure: str
-    stage: str
-    count: int
-    users: int
-
-
-class LoudnessBin(msgspec.Struct, frozen=True, kw_only=True):
-    """New clips whose loudness lies in `lufs` <= x < `lufs` + 1."""
-
-    lufs: int
-    clips: int
-
-
-class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """What came and went in the week, and what lies where at the time of the report; sizes in bytes."""
-
-    added_clips: int
-    added_bytes: int
-    purged_clips: int
-    purged_bytes: int
-    net_bytes: int
-    stored_clips: int
-    stored_bytes: int
-    waiting_clips: int
-    waiting_bytes: int
-    waiting_since: datetime | None
-    refused_clips: int
-
-
-class PurgedByRule(msgspec.Struct, frozen=True, kw_only=True):
-    """Clips purged in the week under one rule."""
-
-    rule: str
-    clips: int
-    bytes: int
-
-
-class Expiring(msgspec.Struct, frozen=True, kw_only=True):
-    """A marked clip and when its grace ends."""
-
-    clip: str
-    name: str | None
-    actor: str | None
-    rule: str
-    delete_after: datetime
-    bytes: int
-
-
-class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """What retention did, and what it will do next; `expiring` begins with what goes first and may be cut."""
-
-    marked_clips: int
-    marked_bytes: int
-    expiring: tuple[Expiring, ...]
-    purged: tuple[PurgedByRule, ...]
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One clip to listen to. `path` is the local file, which may be gone; `sha256` is that of its bytes."""
-
-    clip: str
-    created: datetime
-    name: str | None
-    text: str | None
-    actor: str | None
-    emotion: str
-    emotion_effective: Vector
-    language: str
-    voice: str | None
-    engine: str
-    format: str
-    duration_us: int
-    bytes: int
-    loudness_lufs: float | None
-    sha256: str
-    path: str | None
-    tags: tuple[str, ...]
-    plays: int
-    reuses: int
+    on: bool
+    events: int
+    passed: int
+    waiting: int
+    refused: int
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """How complete the numbers are: every event up to `position` is in them."""
+    """How complete the numbers are: every event up to `position` is in them.
+
+    `recorded_late` happened an hour or more before they were acknowledged, `lag_p95_us` is how long 95 of 100 took; `quarantined` is
+    what Mixpanel refused for good in all and nobody has mended. `mixpanel` is None in a report of the past: what waited then, nobody knows.
+    """
 
     position: int
     waiting_clips: int
     refused_clips: int
     recorded_late: int
+    lag_p95_us: int | None
+    quarantined: int
+    mixpanel: Told | None
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,17 +163,20 @@ class WeeklyReport(msgspec.Struct, frozen=True, kw_only=True):
     compared_start: datetime | None
     compared_end: datetime | None
     headlines: tuple[Headline, ...]
+    moves: Moves
     history_weeks: tuple[str, ...]
     days: tuple[Day, ...]
     emotions: EmotionMix
     users: Users
     features: tuple[FeatureUse, ...]
-    languages: tuple[Group, ...]
+    languages: Ranking
+    voices: Ranking
+    models: Ranking
     channels: tuple[Group, ...]
-    voices: tuple[Group, ...]
     engines: tuple[EngineUse, ...]
     failures: tuple[Failure, ...]
     loudness: tuple[LoudnessBin, ...]
+    funnel: tuple[Step, ...]
     storage: Storage
     retention: Retention
     samples: tuple[Sample, ...]
