@@ -21,8 +21,6 @@ from voxledger.analytics.report.weekly import WeeklyReport
 
 WIDE, NARROW = 480, 316
 """Width in pixels of a chart in a column of a desktop page, and on a phone."""
-LANGUAGES = 8
-"""Most languages of the chart; the others are summed."""
 FEWEST_FOR_LOUDNESS = 10
 """With fewer clips a distribution says nothing."""
 
@@ -137,12 +135,11 @@ def emotions(report: WeeklyReport, width: int) -> Spec:
 
 def languages(report: WeeklyReport, width: int) -> Spec:
     """Audio made by language."""
-    told = sorted(
-        (group for group in report.languages if group.audio_us), key=lambda group: (-group.audio_us, group.name)
-    )
-    pairs = [(group.name, group.audio_us) for group in told[:LANGUAGES]]
-    if told[LANGUAGES:]:
-        pairs.append((f"{len(told) - LANGUAGES} more", sum(group.audio_us for group in told[LANGUAGES:])))
+    found = report.languages
+    told = sorted((group for group in found.top if group.audio_us), key=lambda group: (-group.audio_us, group.name))
+    pairs = [(group.name, group.audio_us) for group in told]
+    if found.rest_audio_us:
+        pairs.append((f"{found.groups - len(found.top)} more", found.rest_audio_us))
     rows = [{"language": name, "minutes": us / 6e7, "label": wording.duration(us)} for name, us in pairs]
     top = max(us for _, us in pairs) / 6e7
     axis = _axis(grid=False, domain=False, labelFontSize=13, labelLimit=110, minExtent=64)
@@ -243,7 +240,7 @@ def _told_emotions(report: WeeklyReport) -> str:
 
 
 def _told_languages(report: WeeklyReport) -> str:
-    told = (f"{row.name} {wording.duration(row.audio_us)}" for row in report.languages[:LANGUAGES] if row.audio_us)
+    told = (f"{row.name} {wording.duration(row.audio_us)}" for row in report.languages.top if row.audio_us)
     return "Audio made by language. " + "; ".join(told) + "."
 
 
@@ -263,7 +260,7 @@ _CHARTS: tuple[
 ] = (
     ("days", lambda report: not report.empty, days, _told_days),
     ("emotions", lambda report: bool(report.emotions.emotions), emotions, _told_emotions),
-    ("languages", lambda report: any(group.audio_us for group in report.languages), languages, _told_languages),
+    ("languages", lambda report: any(group.audio_us for group in report.languages.top), languages, _told_languages),
     (
         "loudness",
         lambda report: sum(found.clips for found in report.loudness) >= FEWEST_FOR_LOUDNESS,

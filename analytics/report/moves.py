@@ -23,6 +23,11 @@ MOST = 5
 """Most lines of what moved."""
 MOST_OF_ONE = 2
 """Most lines about one dimension: where one emotion rises, another falls."""
+_ALIKE: Mapping[str, str] = {
+    **dict.fromkeys(("generations", "clips", "audio_us", "saved_us"), "activity"),
+    **dict.fromkeys(("active_users", "returning_users"), "users"),
+}
+"""Numbers that move together, of which one is told."""
 BELIEVED = 0.05
 """Of the lines that are shown at most this share is chance, on average."""
 LEAST_POINTS = 0.01
@@ -203,9 +208,10 @@ def _lines(believed: Sequence[_Tested]) -> tuple[Move, ...]:
     seen: Counter[str] = Counter()
     lines: list[Move] = []
     for move in moves:
-        if len(lines) < MOST and (not move.dimension or seen[move.dimension] < MOST_OF_ONE):
+        kind = move.dimension or _ALIKE.get(move.metric, move.metric)
+        if len(lines) < MOST and seen[kind] < (MOST_OF_ONE if move.dimension else 1):
             lines.append(move)
-            seen[move.dimension] += 1
+            seen[kind] += 1
     return tuple(lines)
 
 

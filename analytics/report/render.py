@@ -6,7 +6,8 @@ import base64
 import re
 from collections.abc import Mapping
 from functools import cache, partial
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import jinja2
 import msgspec
@@ -14,13 +15,18 @@ from markupsafe import Markup
 
 from voxledger.analytics import palette
 from voxledger.analytics.metrics import METRICS
-from voxledger.analytics.report import charts, glyphs, wording
+from voxledger.analytics.report import charts, glyphs, telling, wording
 from voxledger.analytics.report.samples import CONTENT_TYPES, LARGEST, LARGEST_TOTAL
-from voxledger.analytics.report.weekly import Headline, Sample, WeeklyReport
+from voxledger.analytics.report.parts import Sample
+from voxledger.analytics.report.telling import lead as lead
+from voxledger.analytics.report.telling import moved as moved
+from voxledger.analytics.report.weekly import WeeklyReport
 
 Audio: TypeAlias = Mapping[str, tuple[bytes, str]]
 """Audio by clip id, as bytes and media type."""
 CARDS = ("clips", "audio_us", "active_users", "reuse_rate", "saved_us", "failure_rate")
+Links: TypeAlias = Mapping[str, str]
+"""Short-lived addresses by clip id."""
 """The metrics that open the page, each with a sparkline."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>&|#~!$])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
@@ -47,8 +53,10 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
         return quote if quote and quote != self.title else None
 
 
-def render_html(report: WeeklyReport, audio: Audio) -> str:
+def render_html(report: WeeklyReport, audio: Audio, links: Links = MappingProxyType({})) -> str:
     """One HTML file that asks nothing of the network and holds no script; audio lies in it as data URIs.
+
+    `links` lead to clips that go next, for whoever wants to hear them; nothing is fetched before somebody follows one.
 
     A clip of more than `samples.LARGEST` bytes, or beyond `samples.LARGEST_TOTAL` for all of them, is left out, and the
     page says so. Everything that people typed is escaped.
@@ -60,6 +68,7 @@ def render_html(report: WeeklyReport, audio: Audio) -> str:
         cards=[report.headline(name) for name in CARDS],
         colours=palette,
         pairs=palette.chart_pairs(),
+        links=links,
     )
 
 
@@ -101,64 +110,16 @@ def _content(report: WeeklyReport) -> dict[str, Any]:
     heard = {row.emotion for row in report.emotions.emotions}
     return {
         "report": report,
-        "lead": lead(report),
-        "versus": versus(report),
+        "lead": telling.lead(report),
+        "versus": telling.versus(report),
+        "tell": telling,
         "unheard": [name for name in palette.EMOTIONS if name not in heard],
         "metric": METRICS,
         "say": wording,
-        "moved": partial(moved, report=report),
-        "tone": tone,
+        "moved": partial(telling.moved, report=report),
+        "tone": telling.tone,
         "glyphs": glyphs,
     }
-
-
-def lead(report: WeeklyReport) -> str:
-    """The week in a sentence or two."""
-    if report.empty:
-        return (
-            "Nothing was generated in this week so far." if not report.closed else "Nothing was generated in this week."
-        )
-    clips, audio, saved = (report.headline(name).value or 0 for name in ("clips", "audio_us", "saved_us"))
-    users = report.users
-    said = (
-        f"{wording.plural(int(clips), 'new clip')}, {wording.duration(audio)} of speech,"
-        f" from {wording.plural(users.active, 'person', 'people')}"
-    )
-    if users.new and not report.first_week:
-        said += f", {users.new:,} of them new"
-    if saved:
-        said += f". Reuse saved {wording.duration(saved)} of engine time"
-    return said + "."
-
-
-def versus(report: WeeklyReport) -> str:
-    """What the changes compare with."""
-    if report.compared_week is None:
-        return "first week"
-    return f"vs {report.compared_week}" if report.closed else f"vs {report.compared_week} by this hour"
-
-
-def moved(headline: Headline, *, report: WeeklyReport) -> str:
-    """The change of a headline in words; never a percentage of nothing."""
-    if report.first_week:
-        return "first week"
-    if headline.change is not None:
-        said = wording.change(headline.change, headline.unit)
-        return "unchanged" if said.startswith("±") else said
-    if headline.previous is None:
-        return "none before" if headline.value is not None else wording.NOTHING
-    return (
-        "as before"
-        if headline.value == headline.previous
-        else f"from {wording.number(headline.previous, headline.unit)}"
-    )
-
-
-def tone(headline: Headline) -> Literal["good", "bad", ""]:
-    """Whether a change is welcome; none where neither direction is."""
-    if not headline.change or headline.better == "neither":
-        return ""
-    return "good" if (headline.change > 0) == (headline.better == "more") else "bad"
 
 
 @cache

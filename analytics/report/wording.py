@@ -28,7 +28,16 @@ def number(value: Value, unit: Unit) -> str:
         return size(int(value))
     if unit == "share":
         return share(value)
+    if unit == "micro":
+        return ratio(value / 1e6)
     return ratio(value) if unit == "ratio" else count(int(value))
+
+
+def money(micro: int, currency: str) -> str:
+    """Millionths of a currency: `12.40 EUR`, `0.0031 EUR`."""
+    amount = micro / 1e6
+    figures = f"{amount:,.2f}" if abs(amount) >= 0.1 or not micro else f"{amount:.2g}"
+    return f"{figures.replace('-', '−')}{_GAP}{currency}"
 
 
 def count(value: int) -> str:
@@ -125,6 +134,11 @@ def short_day(text: str) -> str:
     """`Mon 16` from `2026-11-16`."""
     value = date.fromisoformat(text)
     return f"{_DAYS[value.weekday()][:3]} {value.day}"
+
+
+def month(text: str) -> str:
+    """`Nov` from `2026-11-16`."""
+    return _MONTHS[date.fromisoformat(text).month - 1][:3]
 
 
 def days(first: date, last: date) -> str:

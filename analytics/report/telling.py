@@ -1,0 +1,169 @@
+"""Telling: the sentences of a report, the same on the page, in Markdown and in a mail."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voxledger.analytics.metrics import METRICS
+from voxledger.analytics.report import wording
+from voxledger.analytics.report.changes import Change
+from voxledger.analytics.report.parts import Storage
+from voxledger.analytics.report.weekly import Headline, Move, WeeklyReport
+
+OWN_VOICE = "engine’s own"
+"""What is called so has no name: the voice of an engine that was given none."""
+SHOWN_CHANGES = 20
+"""Most numbers of a revision that are listed."""
+
+
+def lead(report: WeeklyReport) -> str:
+    """The week in a sentence or two."""
+    if report.empty:
+        return (
+            "Nothing was generated in this week so far." if not report.closed else "Nothing was generated in this week."
+        )
+    clips, audio, saved = (report.headline(name).value or 0 for name in ("clips", "audio_us", "saved_us"))
+    users = report.users
+    said = (
+        f"{wording.plural(int(clips), 'new clip')}, {wording.duration(audio)} of speech,"
+        f" from {wording.plural(users.active, 'person', 'people')}"
+    )
+    if users.new and not report.first_week:
+        said += f", {users.new:,} of them new"
+    if saved:
+        said += f". Reuse saved {wording.duration(saved)} of engine time"
+    return said + "."
+
+
+def versus(report: WeeklyReport) -> str:
+    """What the changes compare with."""
+    if report.compared_week is None:
+        return "first week"
+    return f"vs {report.compared_week}" if report.closed else f"vs {report.compared_week} by this hour"
+
+
+def moved(headline: Headline, *, report: WeeklyReport) -> str:
+    """The change of a headline in words; never a percentage of nothing."""
+    if report.first_week:
+        return "first week"
+    if headline.change is not None:
+        said = wording.change(headline.change, headline.unit)
+        return "unchanged" if said.startswith("±") else said
+    if headline.previous is None:
+        return "none before" if headline.value is not None else wording.NOTHING
+    return (
+        "as before"
+        if headline.value == headline.previous
+        else f"from {wording.number(headline.previous, headline.unit)}"
+    )
+
+
+def tone(headline: Headline) -> Literal["good", "bad", ""]:
+    """Whether a change is welcome; none where neither direction is."""
+    if not headline.change or headline.better == "neither":
+        return ""
+    return "good" if (headline.change > 0) == (headline.better == "more") else "bad"
+
+
+def confidence(headline: Headline, report: WeeklyReport) -> str:
+    """What a number is worth as evidence, in a few words."""
+    found = headline.evidence
+    if found.verdict == "insufficient":
+        return "insufficient data" if report.closed or headline.unit == "share" else ""
+    if found.verdict == "usual":
+        return "within chance"
+    if headline.unit == "share" or found.low is None or found.high is None:
+        return "beyond chance"
+    return f"unusual: mostly {between(found.low, found.high, headline)}"
+
+
+def between(low: float, high: float, headline: Headline | Move) -> str:
+    """A range of a number, `210 to 340`."""
+    said = [wording.number(round(end) if headline.unit == "count" else end, headline.unit) for end in (low, high)]
+    return said[0] if said[0] == said[1] else f"{said[0]} to {said[1]}"
+
+
+def subject(move: Move) -> str:
+    """What moved: `Clips made`, `Emotion sad, share of clips`, `Engine espeak, failure rate`."""
+    title = METRICS[move.metric].title
+    if not move.dimension:
+        return title
+    group = wording.shortened(move.group, 40) or OWN_VOICE
+    return f"{move.dimension.capitalize()} {group}, {title[0].lower()}{title[1:]}"
+
+
+def sentence(move: Move, report: WeeklyReport) -> str:
+    """How it moved, against what, and how sure that is."""
+    now, before = (
+        wording.number(round(value) if move.unit == "count" else value, move.unit) for value in (move.value, move.before)
+    )
+    if move.kind == "count":
+        said = wording.change((move.value - move.before) / move.before, move.unit) if move.before else "from nothing"
+        return f"{now}, {said} against the usual {before} (mostly {between(move.low, move.high, move)} in {move.observations} weeks)"
+    points = [wording.change(end, "share") for end in (move.low, move.high)]
+    return (
+        f"{now}, {wording.change(move.value - move.before, 'share')} against {report.compared_week}"
+        f" ({points[0]} to {points[1]}; n = {wording.count(move.observations)})"
+    )
+
+
+def nothing_moved(report: WeeklyReport) -> str:
+    """Why there is no line of what moved."""
+    moves = report.moves
+    if not moves.tested:
+        return (
+            "Insufficient data: a share needs 30 observations in this week and in the one before, a count eight weeks to compare with."
+        )
+    told = wording.plural(moves.tested, "comparison")
+    lacking = f", {moves.untold:,} more lacked data" if moves.untold else ""
+    return f"Nothing moved by more than chance and by enough to matter ({told}{lacking})."
+
+
+def judged(report: WeeklyReport) -> str:
+    """How the lines of what moved were chosen."""
+    moves = report.moves
+    lacking = f"; {moves.untold:,} more lacked data" if moves.untold else ""
+    return (
+        f"Of {wording.plural(moves.tested, 'comparison')} that were made{lacking}. At most 1 in 20 of such lines is chance"
+        " (Benjamini-Hochberg); counts are compared with eight weeks, shares with the week before."
+    )
+
+
+def forecast(storage: Storage) -> str:
+    """Where the size of all clips goes."""
+    ahead = storage.forecast
+    if ahead is None:
+        return wording.NOTHING
+    if ahead.expected is None or ahead.interval is None:
+        return "insufficient data (fewer than four whole weeks)"
+    low, high = (wording.size(round(end)) for end in (ahead.interval.low, ahead.interval.high))
+    return f"{wording.size(ahead.expected)} in {wording.plural(ahead.weeks, 'week')} ({low} to {high})"
+
+
+def spent(storage: Storage) -> str:
+    """What the week cost, part by part."""
+    parts = [f"{row.part} {wording.money(row.micro, storage.currency)}" for row in storage.cost]
+    whole = wording.money(sum(row.micro for row in storage.cost), storage.currency)
+    return whole if len(parts) < 2 else f"{whole}: {', '.join(parts)}"
+
+
+def sent(report: WeeklyReport) -> str:
+    """Mixpanel against the log, in words."""
+    told = report.quality.mixpanel
+    if told is None:
+        return "not known for a moment of the past"
+    if not told.on:
+        return "nothing is sent: no token is set"
+    said = f"{told.passed - told.refused:,} of {wording.plural(told.events, 'event')} of the week are acknowledged"
+    if told.waiting:
+        said += f", {told.waiting:,} wait"
+    if told.refused:
+        said += f", {told.refused:,} were refused"
+    return said
+
+
+def changed(change: Change) -> str:
+    """A number that an earlier revision gave differently: `headlines, clips: 12, 11 before`."""
+    said = [wording.NOTHING if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" for value in (change.after, change.before)]
+    where = " ".join(word for word in (change.section, change.row, "" if change.field == "value" else change.field) if word)
+    return f"{where}: {said[0]}, {said[1]} before"
