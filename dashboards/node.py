@@ -180,6 +180,8 @@ class Node:
         done = self._door.mixpanel.deliver(stop=self._stop)
         if done.sent or done.quarantined:
             _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)
+        if done.state == "done":
+            self._door.mixpanel.update_profiles(stop=self._stop)
 
     def _index(self) -> None:
         self._door.search.advance(stop=self._stop, wipe=5.0)

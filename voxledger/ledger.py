@@ -338,7 +338,9 @@ class Ledger:
         from voxledger.catalog.feed import PREFIX
         from voxledger.catalog.status import Behind, status
 
-        reason = None if self.settings.mixpanel.token else "mixpanel.token is not set, so nothing is sent"
+        notes = {cursor.name: cursor.note for cursor in self.journal.cursors()}
+        off = "mixpanel.token is not set, so nothing is sent"
+        reason = notes.get("mixpanel") if self.settings.mixpanel.token else off
         subscriptions = [
             Behind(name="mixpanel", waiting=self.journal.head() - self.journal.cursor("mixpanel"), note=reason),
             Behind(name="search", waiting=self.search.waiting(), note="the next search catches up"),
