@@ -47,6 +47,7 @@ KNOWN = frozenset(
         "cache.after_unlink",
         "fetch.after_range",
         "fetch.before_publish",
+        "fetch.after_publish",
         "models.after_pushed_file",
         "models.before_manifest",
         "models.after_manifest",

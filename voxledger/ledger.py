@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from voxledger.catalog import arriving
 from voxledger.catalog.errors import CatalogBusy, SettingsError, VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
@@ -74,6 +75,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._undrained = 0
         self._closed = False
+        if arriving.noted(self.home):
+            self._look_again()
 
     def __enter__(self) -> Ledger:
         return self
@@ -116,6 +119,13 @@ class Ledger:
                 if "uploader" in self.__dict__:
                     patience = self.settings.store.close_wait if wait is None else wait
                     steps.callback(self._end_uploads, patience)
+
+    def _look_again(self) -> None:
+        """Somebody fetches, or was killed at it: then nobody else would see what arrived too late."""
+        try:
+            self.catalog.audio.look_again()
+        except VoxledgerError as error:
+            _log.debug("what was fetched before a kill is looked at by the next ledger: %s", error)
 
     def _end_uploads(self, patience: float) -> None:
         try:
