@@ -205,6 +205,7 @@ class Ledger:
             lambda: self.store,
             actor=self.actor,
             channel=self.channel,
+            zone=self.settings.general.time_zone,
             uploaded=lambda clip: not self.uploader.flush([clip], timeout=self.settings.store.close_wait),
             arrived=(lambda size: self.cache.grown(size)) if self.settings.cache.max_bytes else None,
         )
