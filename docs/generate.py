@@ -9,10 +9,12 @@ import ast
 import inspect
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
 
 import msgspec
+from cyclopts import App
 
 from voxledger.analytics import metrics
 from voxledger.catalog import settings
@@ -266,19 +268,21 @@ def commands_page() -> str:
     """Every command with its first sentence and its examples."""
     app = build()
     lines = ["# Commands", "", "Each command says more with `--help`; `--json` is for machines."]
-    for name in sorted(app):
-        if name.startswith("-"):
-            continue
-        inner = sorted(other for other in app[name] if not other.startswith("-"))
-        found = [(f"{name} {other}", app[name][other].default_command) for other in inner]
-        if app[name].default_command:
-            found.insert(0, (name, app[name].default_command))
-        for words, command in found:
-            doc = inspect.getdoc(command) or ""
-            examples = doc.partition("**Examples**")[2].partition("Parameters\n")[0]
-            about = doc.partition("**Examples**")[0].strip()
-            lines += ["", f"## voxledger {words}", "", about, "", "```", inspect.cleandoc(examples).strip(), "```"]
+    for words, command in _commands(app):
+        doc = inspect.getdoc(command) or ""
+        examples = doc.partition("**Examples**")[2].partition("Parameters\n")[0]
+        about = doc.partition("**Examples**")[0].strip()
+        lines += ["", f"## voxledger {words}", "", about, "", "```", inspect.cleandoc(examples).strip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _commands(app: App, before: str = "") -> Iterator[tuple[str, object]]:
+    """Every command by its words, those of groups within groups too."""
+    for name in sorted(each for each in app if not each.startswith("-")):
+        words = f"{before} {name}".strip()
+        if app[name].default_command:
+            yield words, app[name].default_command
+        yield from _commands(app[name], words)
 
 
 def pages() -> dict[Path, str]:
