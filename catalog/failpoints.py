@@ -87,6 +87,11 @@ KNOWN = frozenset(
         "erasure.after_key",
         "erasure.before_end",
         "reports.after_rewritten",
+        "reports.after_files",
+        "reports.after_recorded",
+        "reports.before_sending",
+        "reports.after_sending",
+        "reports.after_delivered",
         "mixpanel.after_queued",
         "mixpanel.after_asked",
     ]

@@ -290,7 +290,7 @@ class Ledger:
         """Weekly reports."""
         from voxledger.analytics.reports import Reports
 
-        return Reports(self.home, self.settings, self.recorder, self.keeper, actor=self.actor)
+        return Reports(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=self.actor)
 
     @_once
     def erasure(self) -> Erasure:
@@ -316,9 +316,9 @@ class Ledger:
         from voxledger.analytics.stored import StoredReports
         from voxledger.catalog.recorder import SYSTEM
 
-        reports = Reports(self.home, self.settings, self.recorder, self.keeper, actor=SYSTEM)
+        reports = Reports(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=SYSTEM)
         return (
-            StoredReports(self.home, self.settings, self.keeper, lambda: reports),
+            StoredReports(self.home, self.settings, self.keeper, lambda: self.store, lambda: reports),
             Deletions(self.settings.mixpanel, self.recorder, ToldNames(self.home.path)),
         )
 
