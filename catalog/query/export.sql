@@ -40,6 +40,10 @@ FROM {relation} GROUP BY week ORDER BY week;
 -- The same of a relation without weeks.
 SELECT NULL::DATE AS week, count(*) AS rows, sum(hash({columns}))::VARCHAR AS content FROM {relation};
 
+-- name: part
+-- The rows of a relation that fit a condition, as they lie: mostly in the order in which they came.
+SELECT {columns} FROM {relation} WHERE {condition};
+
 -- name: cuts
 -- Every so manieth value of a relation's key among the rows that fit a condition.
 SELECT key FROM (SELECT {key} AS key, row_number() OVER (ORDER BY {key}) AS number FROM {relation} WHERE {condition})

@@ -227,17 +227,20 @@ def _slices(reading: Reading, week: _Week, zone: str) -> Iterator[pa.Table]:
             for name, sign in (("after", ">"), ("last", "<="))
             if limits[name] is not None
         ]
-        query = _SQL["slice"].format(**parts, key=key, condition=" AND ".join([condition, *bounds]))
+        query = _SQL["part"].format(**parts, condition=" AND ".join([condition, *bounds]))
         yield reading.table(query, {**values, **{name: at for name, at in limits.items() if at is not None}})
 
 
 def _written(slices: Iterator[pa.Table], relation: Relation, file: BinaryIO) -> Iterator[int]:
     """Write the slices, each while the next one is read; gives the rows of each."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     first = next(slices)
     schema = _commented(first.schema, relation)
-    writer = pq.ParquetWriter(file, schema, compression="zstd", compression_level=3)
+    # Numbers are smaller without a dictionary, and written twice as fast.
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
+    writer = pq.ParquetWriter(file, schema, compression="zstd", compression_level=3, use_dictionary=words)
 
     def write(rows: pa.Table) -> int:
         writer.write_table(rows.cast(schema), row_group_size=2 * ROW_GROUP)
