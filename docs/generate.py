@@ -220,7 +220,7 @@ def metrics_page() -> str:
         "",
         "A period holds its start and not its end. What cannot be told, such as a share of nothing, is `None`; what is counted or",
         "summed is a whole number. Shares are told by group: of all groups together they are 1, unless one thing may be in several.",
-        "Prices are settings: `retention.price_per_gb_month`, `retention.currency`, `prices.uploads` and `[[prices.devices]]`",
+        "Prices are settings: `prices.gb_month`, `prices.uploads` and `[[prices.devices]]`, in `prices.currency`",
         "([settings.md](settings.md)).",
     ]
     for source, theme in _THEMES.items():
