@@ -6,11 +6,12 @@ from typing import Any
 
 from cyclopts import App
 
+from voxledger.analytics.commands.metrics import Commands as MetricCommands
 from voxledger.analytics.commands.mixpanel import Commands as MixpanelCommands
 from voxledger.analytics.commands.report import Commands as ReportCommands
 from voxledger.catalog.terminal import Opener
 
-_GROUPS = (ReportCommands, MixpanelCommands)
+_GROUPS = (ReportCommands, MixpanelCommands, MetricCommands)
 
 
 class Commands:

@@ -15,9 +15,12 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxledger.catalog.arriving import Arriving
+from voxledger.catalog.cache_files import remove_empty
 from voxledger.catalog.clip import Clip, Purpose
 from voxledger.catalog.errors import StoreError, VoxledgerError
 from voxledger.catalog.events import AudioAccessed, Channel, Fact, ObjectMissing, ObjectVerified, now
+from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import format_span
@@ -76,6 +79,7 @@ class Audio:
         self._uploaded = uploaded
         self._look = look
         self._arrived = arrived
+        self._arriving = Arriving(home, lambda place: recorder.vault.keyed_hash(place, purpose="arriving"))
         self._lock = Lock()
         self._places: OrderedDict[str, _Place] = OrderedDict()
 
@@ -180,25 +184,33 @@ class Audio:
         from voxledger.catalog.objects.ranged import fetch_object
 
         path, store = self._cache(clip, key), self._store()
-        try:
-            for again in (True, False):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    fetch_object(store, clip.bucket, key, path, bytes=clip.bytes, sha256=clip.sha256, progress=progress)
-                    break
-                except FileNotFoundError:
-                    if not again:  # an eviction may take an empty folder away at that moment, but not twice
-                        raise
-        except StoreError as error:
-            if error.code in _GONE | _OTHER:
-                raise self._lost(clip, key, error, store) from error
-            raise
-        self._require_alive(clip, path)
+        with self._arriving.noted(clip.id, path):
+            try:
+                for again in (True, False):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    try:
+                        fetch_object(
+                            store, clip.bucket, key, path, bytes=clip.bytes, sha256=clip.sha256, progress=progress
+                        )
+                        break
+                    except FileNotFoundError:
+                        if not again:  # an eviction may take an empty folder away at that moment, but not twice
+                            raise
+            except StoreError as error:
+                if error.code in _GONE | _OTHER:
+                    raise self._lost(clip, key, error, store) from error
+                raise
+            failpoint("fetch.after_publish")
+            self._require_alive(clip, path)
         if clip.state == "missing":
             self._found(clip, key, store)
         if self._arrived is not None:
             self._arrived(clip.bytes)
         return path
+
+    def look_again(self) -> None:
+        """What was fetched for clips that were purged meanwhile, by processes that were killed before they noticed, goes."""
+        self._arriving.look_again(lambda clip: self._look(clip).purged)
 
     def _require_alive(self, clip: Clip, path: Path) -> None:
         """A purge or an erasure that began meanwhile may have looked into the cache before the file was there: it goes again."""
@@ -208,9 +220,7 @@ class Audio:
         finally:
             if not alive:
                 path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # names of folders are names of people
-                    while (path := path.parent) != self._home.cache:
-                        path.rmdir()
+                remove_empty(path.parent, self._home.cache)
         if not alive:
             raise _purged(clip)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import re
@@ -105,3 +106,12 @@ def walk(folder: Path) -> Iterator[tuple[CachedFile, bool]]:
                 used = max(seen.st_mtime, seen.st_atime)
                 size = min(seen.st_size, seen.st_blocks * 512) if entry.name.startswith(".") else seen.st_size
                 yield CachedFile(used, path, size, (seen.st_dev, seen.st_ino)), entry.name.startswith(".")
+
+
+def remove_empty(folder: Path, top: Path) -> None:
+    """Take away a folder and those above it, up to `top`, as long as they are empty: names of folders are names of people."""
+    with contextlib.suppress(OSError):
+        while folder != top:
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+            folder = folder.parent

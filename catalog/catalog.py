@@ -27,7 +27,7 @@ from voxledger.catalog.events import (
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import UPLOAD
 from voxledger.catalog.log import Keeper
-from voxledger.catalog.progress import Counting
+from voxledger.catalog.progress import Counting, Progress, silent
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.asking import asking
 from voxledger.catalog.query.condition import explain
@@ -42,6 +42,7 @@ from voxledger.catalog.recorder import Recorder
 if TYPE_CHECKING:
     from voxledger.catalog.log.reading import Reading
     from voxledger.catalog.objects import Store
+    from voxledger.catalog.query.parquet import ParquetExported
 
 __all__ = ["Catalog", "Result", "check_tag", "clip_of"]
 
@@ -62,10 +63,12 @@ class Catalog:
         *,
         actor: str,
         channel: Channel,
+        zone: str = "UTC",
         uploaded: Callable[[str], bool] | None = None,
         arrived: Callable[[int], None] | None = None,
     ) -> None:
-        """`uploaded` waits a little for a clip's upload and says whether it is done; without it nobody waits.
+        """`uploaded` waits a little for a clip's upload and says whether it is done; without it nobody waits. `zone` is the IANA
+        name of the time zone whose weeks count.
 
         `arrived` hears how many bytes a download has put into the cache.
         """
@@ -73,6 +76,7 @@ class Catalog:
         self.recorder = recorder
         self.keeper = keeper
         self._actor = actor
+        self._zone = zone
         self.audio = Audio(
             home,
             recorder,
@@ -206,6 +210,32 @@ class Catalog:
         check_target(target, force=force)
         with asking(self.keeper, explain="DuckDB refused: {}".format, as_of=as_of) as reading:
             return export(reading, target, storage_version=storage_version, force=force, progress=progress)
+
+    def export_parquet(
+        self,
+        folder: str | Path,
+        *,
+        relations: Collection[str] = (),
+        as_of: datetime | None = None,
+        force: bool = False,
+        progress: Progress = silent,
+    ) -> ParquetExported:
+        """Bring a folder of Parquet files, one a relation and ISO week, to the catalog as it is now or was at a moment.
+
+        Only weeks that have changed since the last export there are written; `force` writes all of them, and takes over the
+        export of another node. The files hold names and texts: erasing somebody reaches them with the next export.
+        Raises VoxledgerError when the folder is not one of ours.
+        """
+        from voxledger.catalog.query.parquet import export_parquet
+
+        target = Path(folder).expanduser().absolute()
+        if target.resolve().is_relative_to(self.home.path.resolve()):
+            raise VoxledgerError(f"{target} lies in this HOME; choose a folder elsewhere")
+        with asking(self.keeper, explain="DuckDB refused: {}".format, as_of=as_of) as reading:
+            return export_parquet(
+                reading, target, node=self.recorder.journal.node, zone=self._zone, names=relations, as_of=as_of,
+                force=force, progress=progress,
+            )  # fmt: skip
 
     def events(
         self,

@@ -1,4 +1,4 @@
-"""The command that serves: `serve`."""
+"""Commands about the node: `serve` and `schedule`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import logging
 import signal
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -28,9 +29,10 @@ class Commands:
     def add_to(self, app: App) -> None:
         """Register them."""
         app.command(self.serve)
+        app.command(self.schedule)
 
     def serve(self, *, no_web: bool = False) -> None:
-        """Keep this HOME going: upload, drain, deliver to Mixpanel, and write the report of each closed week.
+        """Keep this HOME going: upload, drain, deliver to Mixpanel, and make and send the report of each closed week.
 
         Runs until SIGTERM or Ctrl-C, finishes what it is doing, and leaves the rest for the next start.
 
@@ -73,3 +75,48 @@ class Commands:
             node.run(on_started=started)
             terminal.errors.print("finishing …")
         terminal.errors.print("[bold]stopped[/] cleanly")
+
+    def schedule(self, *, json: bool = False) -> None:
+        """Show the jobs of `voxledger serve`: when each ran last and runs next, and why something did not run.
+
+        **Examples**
+
+            voxledger schedule
+            voxledger schedule --json
+
+        Parameters
+        ----------
+        json
+            Print one JSON document.
+        """
+        from voxledger.catalog.events import now
+        from voxledger.dashboards.schedule import schedule
+
+        with self._opened() as door:
+            found = schedule(door, now())
+        if json:
+            terminal.print_json(found.as_dict())
+            return
+        if not found.serving:
+            terminal.console.print(
+                "[yellow]nobody serves this HOME[/], so nothing runs by itself: `voxledger serve --no-web`"
+            )
+        made = terminal.table("", "job", "when", "last", "next", "what, and what keeps it")
+        made.columns[0].no_wrap = True
+        for job in found.jobs:
+            last = f"{_clock(job.last)} {job.last_of}".strip()
+            about = terminal.text(job.what)
+            if job.why:
+                about.append(f"\n{job.why}", style="yellow" if job.ended in ("stopped", "failed") else "dim")
+            made.add_row(job.name, job.when, last, _clock(job.next), about)
+        terminal.console.print(made)
+        for note in found.notes:
+            terminal.console.print(terminal.text(f"reports: {note}"), style="dim", soft_wrap=True)
+
+
+def _clock(when: datetime | None) -> str:
+    """To the minute where it is not of today, to the second where it is."""
+    if when is None:
+        return "–"
+    shown = terminal.moment(when)
+    return shown[11:] if shown[:10] == terminal.moment(datetime.now().astimezone())[:10] else shown[:16]

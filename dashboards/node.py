@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError, RunStopped, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
+from voxledger.dashboards.schedule import RETAIN, Scribe, jobs
 
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
@@ -33,22 +34,12 @@ if TYPE_CHECKING:
     from voxledger.catalog.settings import Settings
 
 _log = logging.getLogger(__name__)
-_LEARN = 60.0
-"""Seconds between two looks for a store that nobody has tried yet."""
 _LEARN_AGAIN = 3600.0
 """Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
-_ELSEWHERE = 3600.0
-"""Seconds between two looks whether another HOME goes on as this node."""
-_FORGET = 3600.0
-"""Seconds between two looks whether an erasure that waits can go on."""
 _BRIEFLY = 5.0
-"""Seconds that such a look waits for uploads that run."""
-_RETAIN = 60.0
-"""Seconds between two looks whether a nightly run of retention is due."""
+"""Seconds that a look for erasures waits for uploads that run."""
 _RETAIN_AGAIN = 900.0
 """Most seconds until a run that was stopped is tried again; each try waits twice as long as the one before."""
-_TRIM = 60.0
-"""Seconds between two looks whether the local cache is over its limit."""
 
 
 class Door(Protocol):
@@ -106,9 +97,10 @@ class Node:
         self._door = door
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
+        self._scribe = Scribe(door.home)
         self._learn_at = 0.0
         self._looked = False
-        self._retain_at, self._retain_wait = 0.0, _RETAIN
+        self._retain_at, self._retain_wait = 0.0, RETAIN
         self._retain_stopped: RunStopped | None = None
 
     def stop(self) -> None:
@@ -130,6 +122,7 @@ class Node:
                 self._stop.wait()
             finally:
                 scheduler.shutdown(wait=True)
+                self._scribe.close()
 
     def _scheduler(self) -> BackgroundScheduler:
         """Every job runs at once and then at its interval; one that is late runs once, never twice at a time."""
@@ -138,21 +131,22 @@ class Node:
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
             timezone="UTC",
         )
-        schedule = self._door.settings.schedule
-        for name, seconds, job in (
-            ("drain", schedule.drain, self._drain),
-            ("deliver", schedule.deliver, self._deliver),
-            ("report", schedule.report, self._report),
-            ("search", schedule.search, self._index),
-            ("publish", schedule.publish, self._publish),
-            ("store", _LEARN, self._learn),
-            ("cache", _TRIM, self._trim),
-            ("retention", _RETAIN, self._retain),
-            ("elsewhere", _ELSEWHERE, self._look_elsewhere),
-            ("erasures", _FORGET, self._forget),
-        ):
+        work: dict[str, Callable[[], Any]] = {
+            "drain": self._drain,
+            "deliver": self._deliver,
+            "report": self._report,
+            "send": self._send,
+            "search": self._index,
+            "publish": self._publish,
+            "store": self._learn,
+            "cache": self._trim,
+            "retention": self._retain,
+            "elsewhere": self._look_elsewhere,
+            "erasures": self._forget,
+        }
+        for job in jobs(self._door.settings):
             scheduler.add_job(
-                self._guarded, "interval", args=(name, job), id=name, seconds=max(0.1, seconds),
+                self._guarded, "interval", args=(job.name, work[job.name]), id=job.name, seconds=job.every,
                 next_run_time=now() + timedelta(seconds=0.1),
             )  # fmt: skip
         return scheduler
@@ -161,15 +155,19 @@ class Node:
         """A failing job is one line, said once until something changes, and tried again at its next turn."""
         if self._stop.is_set():
             return
+        began = time.monotonic()
         try:
             job()
         except VoxledgerError as error:
+            self._scribe.ran(name, began, "stopped", str(error))
             if self._said.get(name) != str(error):
                 _log.warning("%s: %s", name, error)
             self._said[name] = str(error)
-        except Exception:  # noqa: BLE001  # a defect in one job must not end the others
+        except Exception as error:  # noqa: BLE001  # a defect in one job must not end the others
+            self._scribe.ran(name, began, "failed", f"{type(error).__name__}: see the log of `voxledger serve`")
             _log.exception("%s failed; it is tried again at its next turn", name)
         else:
+            self._scribe.ran(name, began, "well")
             if self._said.pop(name, None):
                 _log.warning("%s: works again", name)
 
@@ -180,6 +178,8 @@ class Node:
         done = self._door.mixpanel.deliver(stop=self._stop)
         if done.sent or done.quarantined:
             _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)
+        if done.state == "done":
+            self._door.mixpanel.update_profiles(stop=self._stop)
 
     def _index(self) -> None:
         self._door.search.advance(stop=self._stop, wipe=5.0)
@@ -251,7 +251,7 @@ class Node:
                 raise self._retain_stopped from error
             raise
         self._retain_stopped = None
-        self._retain_wait = _RETAIN
+        self._retain_wait = RETAIN
         if ran is not None:
             done = ran.applied
             opens = f" until the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}" if done.opens else ""
@@ -263,8 +263,10 @@ class Node:
             )  # fmt: skip
 
     def _report(self) -> None:
-        for week in self._door.reports.due(now()):
-            if self._stop.is_set():
-                return
-            files = self._door.reports.publish(week=week)
-            _log.info("the report of %s is written: %s", week, files[0])
+        for made in self._door.reports.publish_due(now()):
+            _log.info("the report of %s, revision %d, is written: %s", made.week, made.revision, made.files[0])
+
+    def _send(self) -> None:
+        for sent in self._door.reports.deliver(stop=self._stop):
+            if sent.outcome == "delivered":
+                _log.info("the report of %s, revision %d, was delivered: %s", sent.week, sent.revision, sent.channel)

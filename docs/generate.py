@@ -9,10 +9,12 @@ import ast
 import inspect
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
 
 import msgspec
+from cyclopts import App
 
 from voxledger.analytics import metrics
 from voxledger.catalog import settings
@@ -218,7 +220,7 @@ def metrics_page() -> str:
         "",
         "A period holds its start and not its end. What cannot be told, such as a share of nothing, is `None`; what is counted or",
         "summed is a whole number. Shares are told by group: of all groups together they are 1, unless one thing may be in several.",
-        "Prices are settings: `retention.price_per_gb_month`, `retention.currency`, `prices.uploads` and `[[prices.devices]]`",
+        "Prices are settings: `prices.gb_month`, `prices.uploads` and `[[prices.devices]]`, in `prices.currency`",
         "([settings.md](settings.md)).",
     ]
     for source, theme in _THEMES.items():
@@ -266,19 +268,21 @@ def commands_page() -> str:
     """Every command with its first sentence and its examples."""
     app = build()
     lines = ["# Commands", "", "Each command says more with `--help`; `--json` is for machines."]
-    for name in sorted(app):
-        if name.startswith("-"):
-            continue
-        inner = sorted(other for other in app[name] if not other.startswith("-"))
-        found = [(f"{name} {other}", app[name][other].default_command) for other in inner]
-        if app[name].default_command:
-            found.insert(0, (name, app[name].default_command))
-        for words, command in found:
-            doc = inspect.getdoc(command) or ""
-            examples = doc.partition("**Examples**")[2].partition("Parameters\n")[0]
-            about = doc.partition("**Examples**")[0].strip()
-            lines += ["", f"## voxledger {words}", "", about, "", "```", inspect.cleandoc(examples).strip(), "```"]
+    for words, command in _commands(app):
+        doc = inspect.getdoc(command) or ""
+        examples = doc.partition("**Examples**")[2].partition("Parameters\n")[0]
+        about = doc.partition("**Examples**")[0].strip()
+        lines += ["", f"## voxledger {words}", "", about, "", "```", inspect.cleandoc(examples).strip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _commands(app: App, before: str = "") -> Iterator[tuple[str, object]]:
+    """Every command by its words, those of groups within groups too."""
+    for name in sorted(each for each in app if not each.startswith("-")):
+        words = f"{before} {name}".strip()
+        if app[name].default_command:
+            yield words, app[name].default_command
+        yield from _commands(app[name], words)
 
 
 def pages() -> dict[Path, str]:

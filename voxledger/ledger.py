@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from voxledger.catalog import arriving
 from voxledger.catalog.errors import CatalogBusy, SettingsError, VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
@@ -74,6 +75,8 @@ class Ledger:
         self._lock = threading.RLock()
         self._undrained = 0
         self._closed = False
+        if arriving.noted(self.home):
+            self._look_again()
 
     def __enter__(self) -> Ledger:
         return self
@@ -116,6 +119,13 @@ class Ledger:
                 if "uploader" in self.__dict__:
                     patience = self.settings.store.close_wait if wait is None else wait
                     steps.callback(self._end_uploads, patience)
+
+    def _look_again(self) -> None:
+        """Somebody fetches, or was killed at it: then nobody else would see what arrived too late."""
+        try:
+            self.catalog.audio.look_again()
+        except VoxledgerError as error:
+            _log.debug("what was fetched before a kill is looked at by the next ledger: %s", error)
 
     def _end_uploads(self, patience: float) -> None:
         try:
@@ -195,6 +205,7 @@ class Ledger:
             lambda: self.store,
             actor=self.actor,
             channel=self.channel,
+            zone=self.settings.general.time_zone,
             uploaded=lambda clip: not self.uploader.flush([clip], timeout=self.settings.store.close_wait),
             arrived=(lambda size: self.cache.grown(size)) if self.settings.cache.max_bytes else None,
         )
@@ -279,7 +290,7 @@ class Ledger:
         """Weekly reports."""
         from voxledger.analytics.reports import Reports
 
-        return Reports(self.home, self.settings, self.recorder, self.keeper, actor=self.actor)
+        return Reports(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=self.actor)
 
     @_once
     def erasure(self) -> Erasure:
@@ -305,9 +316,9 @@ class Ledger:
         from voxledger.analytics.stored import StoredReports
         from voxledger.catalog.recorder import SYSTEM
 
-        reports = Reports(self.home, self.settings, self.recorder, self.keeper, actor=SYSTEM)
+        reports = Reports(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=SYSTEM)
         return (
-            StoredReports(self.home, self.settings, self.keeper, lambda: reports),
+            StoredReports(self.home, self.settings, self.keeper, lambda: self.store, lambda: reports),
             Deletions(self.settings.mixpanel, self.recorder, ToldNames(self.home.path)),
         )
 
@@ -338,7 +349,9 @@ class Ledger:
         from voxledger.catalog.feed import PREFIX
         from voxledger.catalog.status import Behind, status
 
-        reason = None if self.settings.mixpanel.token else "mixpanel.token is not set, so nothing is sent"
+        notes = {cursor.name: cursor.note for cursor in self.journal.cursors()}
+        off = "mixpanel.token is not set, so nothing is sent"
+        reason = notes.get("mixpanel") if self.settings.mixpanel.token else off
         subscriptions = [
             Behind(name="mixpanel", waiting=self.journal.head() - self.journal.cursor("mixpanel"), note=reason),
             Behind(name="search", waiting=self.search.waiting(), note="the next search catches up"),

@@ -1,19 +1,26 @@
-"""`report weekly`: what a week was like."""
+"""`report weekly | send | list`: what a week was like, and who was told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
 from cyclopts import App
 
 from voxledger.catalog import terminal
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
+    from voxledger.analytics.publishing import AtChannel, Listed, Sent
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.settings import Settings
+
+_COLORS = {"delivered": "green", "waiting": "yellow", "sending": "yellow", "unsent": "dim", "elsewhere": "dim"}
+_WORDS = {"given_up": "given up", "unknown": "not known"}
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -36,6 +43,8 @@ class Commands:
         """Register them."""
         report = App(name="report", help="Reports of how the studio is used.")
         report.command(self.weekly)
+        report.command(self.send)
+        report.command(self.list_, name="list")
         app.command(report)
 
     def weekly(
@@ -79,3 +88,112 @@ class Commands:
             print(render_json(report))
         else:
             terminal.console.print(Markdown(render_markdown(report)))
+
+    def send(
+        self, week: str, /, *, channel: Sequence[Literal["bucket", "mail", "webhook"]] = (), json: bool = False
+    ) -> None:
+        """Send the report of a week to its channels now, also where it was sent before. A week without a report gets one.
+
+        `voxledger serve` sends each report once by itself. This is for what it gave up, for what may or may not have arrived, and
+        for a week that somebody wants again.
+
+        **Examples**
+
+            voxledger report send 2026-W47
+            voxledger report send 2026-W47 --channel mail
+            voxledger report send 2026-W47 --channel mail --channel webhook --json
+
+        Parameters
+        ----------
+        week
+            An ISO week.
+        channel
+            bucket, mail or webhook; may be given several times. By default all that are set up.
+        json
+            Print one JSON document.
+        """
+        from voxledger.analytics.publishing import NotPublished
+
+        with self._opened() as door:
+            done = door.reports.send(week, channel)
+        if json:
+            terminal.print_json(msgspec.to_builtins(done))
+        else:
+            for sent in done:
+                terminal.console.print(terminal.text(_told(sent)), soft_wrap=True)
+        if not done:
+            raise NotPublished(
+                "nothing was sent: another process is sending it right now; `voxledger report list` tells how it goes"
+            )
+        failed = [sent for sent in done if sent.outcome != "delivered"]
+        if failed:
+            raise NotPublished(
+                f"{terminal.count(len(failed), 'channel')} did not take it: see above, and `voxledger report list`"
+            )
+
+    def list_(self, *, weeks: int = 20, json: bool = False) -> None:
+        """List the reports that were made, and how each went at each channel.
+
+        **Examples**
+
+            voxledger report list
+            voxledger report list --weeks 4
+            voxledger report list --json
+
+        Parameters
+        ----------
+        weeks
+            Most reports that are listed, the newest week first.
+        json
+            Print one JSON document.
+        """
+        with self._opened() as door:
+            found = door.reports.listed(limit=max(1, weeks))
+        if json:
+            terminal.print_json(msgspec.to_builtins(found))
+            return
+        if not found:
+            terminal.console.print(
+                "No report was made yet. `voxledger report weekly --out report/` makes one, `voxledger serve` one each week."
+            )
+            return
+        terminal.console.print(_table(found))
+        for report in found:
+            for at in report.channels:
+                if at.said and at.state != "delivered":
+                    terminal.console.print(
+                        terminal.text(f"{report.week} r{report.revision} {at.channel}: {at.said}"),
+                        style="dim",
+                        soft_wrap=True,
+                    )
+
+
+def _table(found: Sequence[Listed]) -> object:
+    made = terminal.table(
+        "Weekly reports", "week", "revision", "made", "for", "bucket", "mail", "webhook", right=("revision",)
+    )
+    for report in found:
+        channels = {at.channel: at for at in report.channels}
+        cells = [_cell(channels.get(name)) for name in ("bucket", "mail", "webhook")]
+        why = report.by if report.closed else f"{report.by}, week not over"
+        made.add_row(report.week, str(report.revision), terminal.moment(report.time)[:16], why, *cells)
+    return made
+
+
+def _cell(at: AtChannel | None) -> str:
+    if at is None:
+        return "[dim]–[/]"
+    said = _WORDS.get(at.state, at.state)
+    if at.state == "waiting" and at.again is not None:
+        said += f" until {terminal.moment(at.again)[11:16]}"
+    return f"[{_COLORS.get(at.state, 'red')}]{said}[/]"
+
+
+def _told(sent: Sent) -> str:
+    about = f"{sent.week} r{sent.revision} {sent.channel}"
+    if sent.outcome == "delivered":
+        return f"{about}: delivered" + (f", but {sent.said}" if sent.said else "")
+    if sent.outcome == "waiting" and sent.again is not None:
+        again = terminal.moment(datetime.fromtimestamp(sent.again).astimezone())[11:16]
+        return f"{about}: {sent.said}; `voxledger serve` tries again at {again}"
+    return f"{about}: {_WORDS.get(sent.outcome, sent.outcome)}: {sent.said}"

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Unit: TypeAlias = Literal["count", "us", "bytes", "share", "ratio", "micro"]
-"""`us` = microseconds, `share` = 0..1, `ratio` = a quotient without a unit, `micro` = millionths of `retention.currency`."""
+"""`us` = microseconds, `share` = 0..1, `ratio` = a quotient without a unit, `micro` = millionths of `prices.currency`."""
 Source: TypeAlias = Literal[
     "generations", "users", "adopters", "reuses", "clips", "plays", "uploads", "storage", "present", "costs"
 ]  # fmt: skip

@@ -19,8 +19,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, settings: Settings) -> Prices:
         """Those of the settings."""
         return cls(
-            currency=settings.retention.currency,
-            gb_month=_micro(settings.retention.price_per_gb_month),
+            currency=settings.prices.currency,
+            gb_month=_micro(settings.prices.gb_month),
             uploads=_micro(settings.prices.uploads),
             devices=tuple((price.device, _micro(price.per_hour)) for price in settings.prices.devices),
         )

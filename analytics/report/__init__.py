@@ -4,7 +4,7 @@ from voxledger.analytics.report.build import build
 from voxledger.analytics.report.changes import Change, changes
 from voxledger.analytics.report.errors import InvalidWeek, ReportError, ReportNotWritten
 from voxledger.analytics.report.mail import MailParts, mail_parts
-from voxledger.analytics.report.render import render_html, render_json, render_markdown
+from voxledger.analytics.report.render import lead, moved, render_html, render_json, render_markdown
 from voxledger.analytics.report.samples import load_audio
 from voxledger.analytics.report.week import Week
 from voxledger.analytics.report.weekly import WeeklyReport
@@ -20,8 +20,10 @@ __all__ = [
     "WeeklyReport",
     "build",
     "changes",
+    "lead",
     "load_audio",
     "mail_parts",
+    "moved",
     "render_html",
     "render_json",
     "render_markdown",

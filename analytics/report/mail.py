@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from voxledger.analytics.report import wording
@@ -10,11 +12,12 @@ from voxledger.analytics.report.weekly import WeeklyReport
 
 
 class MailParts(NamedTuple):
-    """What a mail is made of."""
+    """What a mail is made of. `images` are PNG files that the HTML shows as `cid:NAME`, by name."""
 
     subject: str
     text: str
     html: str
+    images: Mapping[str, bytes] = MappingProxyType({})
 
 
 def mail_parts(report: WeeklyReport) -> MailParts:

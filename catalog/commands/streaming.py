@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import select
 import stat
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from voxledger.catalog.terminal import Opener
 
@@ -100,7 +99,7 @@ def _ending(follow: bool) -> Iterator[None]:
             raise
 
 
-def _pause(out: io.BufferedIOBase) -> Callable[[float], None]:
+def _pause(out: BinaryIO) -> Callable[[float], None]:
     """Waits, and notices meanwhile that nobody reads the pipe any more: otherwise only the next event would show it."""
     try:
         file = out.fileno()

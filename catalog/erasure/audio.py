@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from voxledger.catalog.cache_files import remove_empty
 from voxledger.catalog.erasure.recognising import TRUST
 from voxledger.catalog.erasure.subject import SQL, Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
@@ -208,15 +209,6 @@ class Audio:
 
     def _draft(self, fact: Fact, clip: str) -> Draft:
         return self._recorder.draft(fact, subject=clip, actor=self._recorder.vault.actor(SYSTEM))
-
-
-def remove_empty(folder: Path, top: Path) -> None:
-    """Take away a folder and those above it, up to `top`, as long as they are empty."""
-    with contextlib.suppress(OSError):
-        while folder != top:
-            with contextlib.suppress(FileNotFoundError):
-                folder.rmdir()
-            folder = folder.parent
 
 
 def _empty(folder: Path, names: Container[str]) -> None:

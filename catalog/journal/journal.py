@@ -191,7 +191,7 @@ class Journal:
         with self.transaction() as write:
             execute = write.connection.execute
             for (owner,) in execute(_SQL["lease_owners"]).fetchall():
-                if owner_gone(owner):
+                if owner != self.owner and owner_gone(owner):
                     execute(_SQL["release_owner"], (owner,))
             present = time.time()
             rows = execute(

@@ -216,6 +216,10 @@ DELETE FROM fingerprints WHERE answer IS NULL;
 -- name: finish_task
 DELETE FROM tasks WHERE id = ? AND owner = ? AND state = 'leased';
 
+-- name: note_task
+-- What whoever takes it up next must know, should its owner end now.
+UPDATE tasks SET payload = ? WHERE id = ? AND owner = ? AND state = 'leased';
+
 -- name: retry_task
 UPDATE tasks SET state = 'waiting', owner = NULL, lease_until = NULL, due = ?, error = ?
 WHERE id = ? AND owner = ? AND state = 'leased';
@@ -236,9 +240,20 @@ UPDATE tasks SET state = 'waiting', attempts = 0, due = ? WHERE kind = ? AND sta
 -- Forget backoff: somebody knows that the other side is back.
 UPDATE tasks SET due = ? WHERE kind = ? AND state = 'waiting' AND due > ?;
 
+-- name: drop_parked
+-- They will not be done any more.
+DELETE FROM tasks WHERE kind = ? AND state = 'parked' AND subject IN (SELECT value FROM json_each(?));
+
 -- name: cancel_tasks
 -- Nobody may do this any more; a task that is being done right now is left to its owner.
 DELETE FROM tasks WHERE subject = ? AND state <> 'leased';
+
+-- name: cancel_tasks_of
+-- The same for many.
+DELETE FROM tasks WHERE subject IN (SELECT value FROM json_each(?)) AND state <> 'leased';
+
+-- name: leased_among
+SELECT DISTINCT subject FROM tasks WHERE subject IN (SELECT value FROM json_each(?)) AND state = 'leased';
 
 -- name: leased_for
 SELECT count(*) FROM tasks WHERE subject = ? AND state = 'leased';
@@ -283,6 +298,10 @@ DELETE FROM fingerprints WHERE owner = ? AND answer IS NULL;
 -- name: forget_clip
 -- A clip that goes is never given as an answer again.
 DELETE FROM fingerprints WHERE clip = ?;
+
+-- name: forget_clips
+-- The same for many.
+DELETE FROM fingerprints WHERE clip IN (SELECT value FROM json_each(?));
 
 -- name: cursor
 SELECT position FROM cursors WHERE name = ?;

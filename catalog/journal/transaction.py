@@ -101,6 +101,10 @@ class Transaction:
         """The work is done. False when the lease was lost meanwhile: then another one did it or will."""
         return self._on_lease("finish_task", task.id)
 
+    def note_task(self, task: Task, payload: bytes) -> bool:
+        """Change what a task says, while its lease is held. False when it was lost."""
+        return self._on_lease("note_task", payload, task.id)
+
     def retry_task(self, task: Task, *, due: float, error: str) -> bool:
         """The work failed for now; it waits until `due` (s since the epoch)."""
         return self._on_lease("retry_task", due, error, task.id)
@@ -122,10 +126,19 @@ class Transaction:
         """How many tasks about a subject are being done right now."""
         return int(self.connection.execute(_SQL["leased_for"], (subject,)).fetchone()[0])
 
+    def leased_among(self, subjects: Iterable[str]) -> set[str]:
+        """Those of these subjects about which a task is being done right now."""
+        rows = self.connection.execute(_SQL["leased_among"], (json.dumps(list(subjects)),))
+        return {subject for (subject,) in rows}
+
     def cancel_tasks(self, subject: str) -> int:
         """Take back all waiting work about a subject; gives how many tasks are being done right now and so remain."""
         self.connection.execute(_SQL["cancel_tasks"], (subject,))
         return self.leased(subject)
+
+    def drop_parked(self, kind: str, subjects: Iterable[str]) -> None:
+        """Forget parked tasks of a kind about these subjects."""
+        self.connection.execute(_SQL["drop_parked"], (kind, json.dumps(list(subjects))))
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request."""
@@ -147,6 +160,12 @@ class Transaction:
     def forget(self, clip: str) -> None:
         """Never give this clip as an answer again."""
         self.connection.execute(_SQL["forget_clip"], (clip,))
+
+    def let_go(self, clips: Iterable[str]) -> None:
+        """Take back all waiting work about these clips, and never give them as an answer again."""
+        named = (json.dumps(list(clips)),)
+        self.connection.execute(_SQL["cancel_tasks_of"], named)
+        self.connection.execute(_SQL["forget_clips"], named)
 
     def prune(self, through: int) -> int:
         """Drop events up to a position that is sealed elsewhere, except the newest; gives how many went.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog.errors import StoreError, StoreUnavailable
-from voxledger.catalog.objects import heads, outgoing
+from voxledger.catalog.objects import direct, outgoing
 from voxledger.catalog.objects.embedded.state import Endpoint
 from voxledger.catalog.settings import Store as StoreSettings
 
@@ -104,7 +104,7 @@ def make_client(settings: StoreSettings, endpoint: Endpoint | None, *, connectio
     outgoing.prepare_client(made)
     if by_path and target.url:
         keys = Credentials(target.access_key, target.secret_key) if target.access_key else core.get_credentials()
-        heads.prepare_heads(made, target.url, region, keys)
+        direct.prepare(made, target.url, region, keys)
     return made
 
 

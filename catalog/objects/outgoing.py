@@ -65,13 +65,13 @@ def _vouch(params: dict[str, Any], **_: Any) -> None:
 def _leave(request: Any, **_: Any) -> None:
     """The last step: it has been signed. From now on what is read of a body is sent."""
     if isinstance(request.data, BytesIO):
-        request.data = _Strides(request.data.getvalue())
+        request.data = Strides(request.data.getvalue())
     begin = getattr(request.data, "begin", None)
     if begin is not None:
         begin()
 
 
-class _Strides(BytesIO):
+class Strides(BytesIO):
     """A body that goes out in few pieces: after each one other threads have their turn.
 
     Never in one: each piece has the connection's timeout for itself, and on a slow line a whole clip would not come through.

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import client as seam
+from voxledger.catalog.objects import direct
 from voxledger.catalog.objects.features import Features
 from voxledger.catalog.objects.multipart import LARGE, ONE_PIECE, put_in_parts
 from voxledger.catalog.objects.pace import Pace
@@ -109,7 +110,7 @@ class Put:
         if isinstance(content, bytes):
             if pace is not None:
                 return self._send_file(s3, _Held(content), options=options, pace=pace)  # type: ignore[arg-type]  # opened, and nothing else
-            etag = s3.put_object(Bucket=self.bucket, Key=self.key, Body=content, **options)["ETag"]
+            etag = direct.put(s3, self.bucket, self.key, content, options, sha256=sending.sha256)
             sending.sent(len(content))
             return etag.strip('"')
         return self._send_file(s3, content, options=options, pace=pace)

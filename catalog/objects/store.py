@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import client as seam
-from voxledger.catalog.objects import heads
+from voxledger.catalog.objects import direct
 from voxledger.catalog.objects.download import write_download
 from voxledger.catalog.objects.embedded.embedded import EmbeddedStore
 from voxledger.catalog.objects.embedded.state import Endpoint
@@ -165,7 +165,7 @@ class Store:
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """What the store knows of an object; None when it, or its bucket, is not there."""
         try:
-            found = self.request(f"HEAD {bucket}/{key}", lambda s3: heads.head(s3, bucket, key))
+            found = self.request(f"HEAD {bucket}/{key}", lambda s3: direct.head(s3, bucket, key))
         except StoreError as error:
             if error.code in seam.MISSING:
                 return None

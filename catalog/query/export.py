@@ -9,9 +9,9 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
@@ -20,6 +20,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, VoxledgerError
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
+from voxledger.catalog.query.relations import Relation, quoted, relations
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +34,6 @@ _SLICE = 200_000
 """Rows that are in memory at a time, more or less."""
 _MEMORY = "500MB"
 """What the file that is written may keep in memory; what is read has its own."""
-_KEYS = ("position", "id", "first")
-"""What relations are cut along, the first one that they have: unique, and in the order in which rows came."""
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+")
 _SQL = load("export.sql", "voxledger.catalog.query")
 
@@ -46,18 +45,6 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     storage_version: str
     rows: Mapping[str, int]
-
-
-class _Relation(NamedTuple):
-    name: str
-    comment: str | None
-    columns: Sequence[tuple[str, str, str | None]]
-    """Name, type and comment of each."""
-
-    @property
-    def key(self) -> tuple[str, str] | None:
-        types = {name: kind for name, kind, _ in self.columns}
-        return next(((_quoted(name), types[name]) for name in _KEYS if name in types), None)
 
 
 def export(
@@ -101,16 +88,16 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def _write(reading: Reading, file: Path, version: str, progress: Counting | None) -> dict[str, int]:
-    relations = list(_relations(reading))
-    sizes = {relation.name: _size(reading, relation) for relation in relations}
+    found = list(relations(reading))
+    sizes = {relation.name: _size(reading, relation) for relation in found}
     written = 0
     with _copy(file, version) as copy:
-        for relation in relations:
+        for relation in found:
             copy.execute(_definition(relation))
             for rows in _slices(reading, relation, sizes[relation.name]):
                 # Each slice for itself: DuckDB would keep all of a longer transaction in memory.
                 copy.register("arrived", rows)
-                copy.execute(f"INSERT INTO {_quoted(relation.name)} BY NAME SELECT * FROM arrived")  # noqa: S608
+                copy.execute(f"INSERT INTO {quoted(relation.name)} BY NAME SELECT * FROM arrived")  # noqa: S608
                 copy.unregister("arrived")
                 written += rows.num_rows
                 if progress:
@@ -137,36 +124,28 @@ def _copy(file: Path, version: str) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def _relations(reading: Reading) -> Iterator[_Relation]:
-    columns: dict[str, list[tuple[str, str, str | None]]] = {}
-    for relation, name, kind, comment in reading.tuples(_SQL["columns"]):
-        columns.setdefault(relation, []).append((name, kind, comment))
-    for name, comment in reading.tuples(_SQL["relations"]):
-        yield _Relation(name, comment, columns[name])
-
-
-def _definition(relation: _Relation) -> str:
-    name = _quoted(relation.name)
-    columns = ", ".join(f"{_quoted(column)} {kind}" for column, kind, _ in relation.columns)
+def _definition(relation: Relation) -> str:
+    name = quoted(relation.name)
+    columns = ", ".join(f"{quoted(column)} {kind}" for column, kind, _ in relation.columns)
     statements = [f"CREATE TABLE {name} ({columns})"]
     if relation.comment:
         statements.append(f"COMMENT ON TABLE {name} IS {_text(relation.comment)}")
     statements += [
-        f"COMMENT ON COLUMN {name}.{_quoted(column)} IS {_text(comment)}"
+        f"COMMENT ON COLUMN {name}.{quoted(column)} IS {_text(comment)}"
         for column, _, comment in relation.columns
         if comment
     ]
     return "; ".join(statements)
 
 
-def _size(reading: Reading, relation: _Relation) -> int:
-    ((rows,),) = reading.tuples(_SQL["size"].format(relation=_quoted(relation.name)))
+def _size(reading: Reading, relation: Relation) -> int:
+    ((rows,),) = reading.tuples(_SQL["size"].format(relation=quoted(relation.name)))
     return int(rows)
 
 
-def _slices(reading: Reading, relation: _Relation, rows: int) -> Iterator[pa.Table]:
-    columns = ", ".join(_quoted(column) for column, _, _ in relation.columns)
-    parts = {"relation": _quoted(relation.name), "columns": columns}
+def _slices(reading: Reading, relation: Relation, rows: int) -> Iterator[pa.Table]:
+    columns = ", ".join(quoted(column) for column, _, _ in relation.columns)
+    parts = {"relation": quoted(relation.name), "columns": columns}
     if relation.key is None or rows <= _SLICE:
         yield reading.table(_SQL["whole"].format(**parts))
         return
@@ -180,10 +159,6 @@ def _slices(reading: Reading, relation: _Relation, rows: int) -> Iterator[pa.Tab
         values = {name: bound for name, bound in (("low", low), ("high", high)) if bound is not None}
         query = _SQL["slice"].format(**parts, key=key, condition=" AND ".join(limits) or "true")
         yield reading.table(query, values)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(text: str) -> str:

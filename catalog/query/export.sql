@@ -26,3 +26,25 @@ SELECT {columns} FROM {relation} WHERE {condition} ORDER BY {key};
 -- name: whole
 -- A small relation at once.
 SELECT {columns} FROM {relation};
+
+-- name: position
+-- How far the log had come.
+SELECT coalesce(max(position), 0)::BIGINT FROM events;
+
+-- name: weeks
+-- The weeks of a relation, each by its Monday in a time zone, with its rows and a sum over what is in them; NULL = no time.
+SELECT date_trunc('week', {time} AT TIME ZONE $zone)::DATE AS week, count(*) AS rows, sum(hash({columns}))::VARCHAR AS content
+FROM {relation} GROUP BY week ORDER BY week;
+
+-- name: undivided
+-- The same of a relation without weeks.
+SELECT NULL::DATE AS week, count(*) AS rows, sum(hash({columns}))::VARCHAR AS content FROM {relation};
+
+-- name: part
+-- The rows of a relation that fit a condition, as they lie: mostly in the order in which they came.
+SELECT {columns} FROM {relation} WHERE {condition};
+
+-- name: cuts
+-- Every so manieth value of a relation's key among the rows that fit a condition.
+SELECT key FROM (SELECT {key} AS key, row_number() OVER (ORDER BY {key}) AS number FROM {relation} WHERE {condition})
+WHERE number % $size = 0 ORDER BY key;

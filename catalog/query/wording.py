@@ -207,7 +207,11 @@ def _unmarked(fact: ClipUnmarked) -> str:
         "undone": "the plan was undone",
         "policy": "the policy changed",
     }
-    return f"mark of plan {fact.plan} taken back: {why[fact.reason]}"
+    # Only an undo names the plan that had set the mark; else it is the one that takes it back.
+    whose = (
+        f"mark of plan {fact.plan} taken back" if fact.reason == "undone" else f"mark taken back by plan {fact.plan}"
+    )
+    return f"{whose}: {why[fact.reason]}"
 
 
 @_of(PurgeStarted)
@@ -228,8 +232,8 @@ def _purge_failed(fact: PurgeFailed) -> str:
 @_of(ClipRestored)
 def _restored(fact: ClipRestored) -> str:
     source = {
-        "grace": "its mark was lifted", "versioning": "from an older version in the store", "backup": "from a backup",
-        "cache": "from the cache", "node": "from another node",
+        "grace": "its mark was lifted", "store": "which still had it", "versioning": "from an older version in the store",
+        "backup": "from a backup", "cache": "from the cache", "node": "from another node",
     }  # fmt: skip
     return f"restored to {fact.bucket}, {source[fact.source]}, {_size(fact.bytes)}"
 

@@ -77,7 +77,7 @@ class Retention:
     @lazy
     def policy(self) -> Policy:
         """What the settings ask for. Raises PolicyError when they contradict themselves."""
-        return Policy.of(self._settings.retention, self._settings.general.time_zone)
+        return Policy.of(self._settings.retention, self._settings.general.time_zone, self._settings.prices)
 
     def plan(self, now: datetime | None = None, *, every: bool = False, as_of: datetime | None = None) -> Plan:
         """What applying would do, with the reason for every clip; changes nothing. With `every` also the clips that stay.
@@ -125,7 +125,7 @@ class Retention:
             if file is None or not error.place:
                 raise
             return None, [misread(error)]
-        policy, found = checked(section, self._settings.general.time_zone, written)
+        policy, found = checked(section, self._settings.general.time_zone, written, self._settings.prices)
         if policy is None:
             return None, found
         with self._keeper.reading() as reading:
@@ -136,9 +136,7 @@ class Retention:
     def _written(self, file: Path | None) -> tuple[settings.Retention, Path]:
         """The section, and the file that it stands in."""
         if file is not None:
-            mine = self._settings.retention
-            base = settings.Retention(price_per_gb_month=mine.price_per_gb_month, currency=mine.currency)
-            return settings.read_policy(file, base), file
+            return settings.read_policy(file, settings.Retention()), file
         section = self._settings.retention
         return section, self._home.path / (Path(section.policy).expanduser() if section.policy else settings.FILE_NAME)
 
@@ -357,5 +355,7 @@ class Retention:
         """
         from voxledger.catalog.retention import backtest
 
-        tried = backtest.policies(self._settings.retention, files, self._settings.general.time_zone)
+        tried = backtest.policies(
+            self._settings.retention, files, self._settings.general.time_zone, self._settings.prices
+        )
         return backtest.backtest(self._keeper, backtest.Asked(policies=tried, **asked), progress=progress)

@@ -1,4 +1,4 @@
-"""Settings of what things cost, beside the store's price for room (`retention.price_per_gb_month`, in `retention.currency`)."""
+"""Settings of what things cost."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ class DevicePrice(Section, frozen=True, kw_only=True):
 
 
 class Prices(Section, frozen=True, kw_only=True):
-    """What making and storing clips costs, in `retention.currency`; `retention.price_per_gb_month` is the price of room."""
+    """What making and storing clips costs; metrics, reports, retention plans and backtests count with it."""
 
+    currency: str = "USD"
+    """In which currency."""
+    gb_month: Annotated[float, msgspec.Meta(ge=0)] = 0.023
+    """What 10^9 bytes in the store cost for 30 days."""
     uploads: Annotated[float, msgspec.Meta(ge=0)] = 0.005
     """What a thousand uploads cost in the store (PUT requests, repeated ones included)."""
     devices: tuple[DevicePrice, ...] = ()

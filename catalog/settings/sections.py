@@ -315,10 +315,6 @@ class Retention(Section, frozen=True, kw_only=True):
     schedule: str = ""
     """When `voxledger serve` plans and purges each night, such as `03:00`, or `03:00 Europe/Berlin` where that is not
     `general.time_zone`; empty = never by itself."""
-    price_per_gb_month: Annotated[float, msgspec.Meta(ge=0)] = 0.023
-    """What the store costs, for 10^9 bytes and 30 days; plans and backtests count with it."""
-    currency: str = "USD"
-    """In which currency."""
     backstop: Span = 0.0
     """Lifecycle rules (`voxledger lifecycle`) let the store itself remove what a purge has begun to delete and this long
     after is still there, old versions too; at least a day. 0 = none."""

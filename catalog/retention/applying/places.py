@@ -10,7 +10,7 @@ from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.hashing import sha256_of
 from voxledger.catalog.objects.absence import versions_of
-from voxledger.catalog.objects.client import MISSING
+from voxledger.catalog.objects.client import MISSING, REFUSED
 from voxledger.catalog.objects.download import write_download
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.objects.ranged import fetch_object
@@ -44,33 +44,39 @@ class Places:
             return False  # `find` says why
         return found is not None and found.bytes == clip.bytes
 
-    def find(self, clip: Clip, key: str, path: Path) -> tuple[Source | None, Path, list[str]]:
-        """Where it was found, a file with its bytes (`path`, or the one in the cache), and what each place said.
+    def find(self, clip: Clip, key: str, path: Path) -> tuple[Source | None, Path, list[str], bool]:
+        """Where it was found, a file with its bytes (`path`, or the one in the cache), what each place said, and whether one would
+        not let us look: it may be there then.
 
         Raises StoreUnavailable when nobody answers.
         """
         said: list[str] = []
+        refused = False
         cached = self._cache / key
         if cached.resolve().is_relative_to(self._cache) and _is(cached, clip):
-            return "cache", cached, said
+            return "cache", cached, said, False
         said.append("not in the cache")
-        looks: tuple[tuple[Source, str, Callable[[], bool]], ...] = (
-            ("store", f"not in {clip.bucket}", lambda: self._fetched(clip, clip.bucket, key, path)),
-            ("versioning", "no old version of it", lambda: self._version(clip, key, path)),
-            ("store", "under no other clip", lambda: self._twin(clip, path)),
+        looks: tuple[tuple[Source, str, str, Callable[[], bool]], ...] = (
+            ("store", f"not in {clip.bucket}", f"{clip.bucket}", lambda: self._fetched(clip, clip.bucket, key, path)),
+            ("versioning", "no old version of it", "its old versions", lambda: self._version(clip, key, path)),
+            ("store", "under no other clip", "clips with the same bytes", lambda: self._twin(clip, path)),
         )
-        for source, nothing, look in looks:
+        for source, nothing, place, look in looks:
             try:
                 if look():
-                    return source, path, said
+                    return source, path, said, False
                 said.append(nothing)
             except StoreUnavailable:
                 raise
             except StoreError as error:
                 if error.code not in _NOT_TOLD:
                     raise
-                said.append(nothing if error.code in MISSING else f"{nothing} ({error.code})")
-        return None, path, said
+                if error.code in REFUSED:
+                    refused = True
+                    said.append(f"the access key may not look at {place}")
+                else:
+                    said.append(nothing if error.code in MISSING else f"{nothing} ({error.code})")
+        return None, path, said, refused
 
     def _fetched(self, clip: Clip, bucket: str, key: str, path: Path) -> bool:
         found = patiently(lambda: self._store.head(bucket, key))
@@ -89,7 +95,7 @@ class Places:
             try:
                 patiently(lambda: self._download(named, path, clip.sha256))  # noqa: B023  # called at once
             except StoreError as error:
-                if error.code not in _NOT_TOLD:
+                if error.code not in _NOT_TOLD or error.code in REFUSED:
                     raise
                 continue
             return True

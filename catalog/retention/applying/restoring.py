@@ -44,6 +44,10 @@ _BATCH = 500
 _THREADS = 4
 _SQL = load("applying.sql", "voxledger.catalog.retention.applying")
 _ERASED = "it was erased, and what was erased never comes back"
+_HIDDEN = (
+    "nothing that the access key may look at has its bytes; one that may also list versions and read them (ListBucketVersions,"
+    " GetObjectVersion) may find them"
+)
 _ASKED = "its erasure was asked for, and what is erased never comes back"
 
 
@@ -111,12 +115,13 @@ class _Wanted(NamedTuple):
 
 
 class _Looked(NamedTuple):
-    """What the places said about a clip: where its bytes are, or not; or that it is `there`."""
+    """What the places said about a clip: where its bytes are, or not; that one `refused` to be looked into; or that it is `there`."""
 
     wanted: _Wanted
     source: Source | None
     path: Path
     said: list[str]
+    refused: bool = False
     there: bool = False
 
 
@@ -209,7 +214,8 @@ class Restorer:
                 else:
                     self._put_back(looked.wanted, "backup", path)
                     continue
-            self._fail(clip.id, f"nothing has its bytes any more: {', '.join([*looked.said, why])}")
+            lead = _HIDDEN if looked.refused else "nothing has its bytes any more"
+            self._fail(clip.id, f"{lead}: {', '.join([*looked.said, why])}")
 
     def _wanted(self, clips: Sequence[str]) -> list[_Wanted]:
         """Those whose audio must be fetched. The others are settled: there already, in grace, or not to be had."""

@@ -47,19 +47,21 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     baselines: bool = True
 
 
-def policies(section: settings.Retention, files: Sequence[Path], zone: str = "UTC") -> tuple[tuple[str, Policy], ...]:
-    """The policies of these files under their names, or that of the settings. Prices are always those of the settings.
-
-    `zone` is that of their purge windows.
+def policies(
+    section: settings.Retention, files: Sequence[Path], zone: str = "UTC", prices: settings.Prices | None = None
+) -> tuple[tuple[str, Policy], ...]:
+    """The policies of these files under their names, or that of the settings. `zone` is that of their purge windows.
 
     Raises SettingsError or PolicyError for a file that is not right.
     """
     if not files:
-        return (("policy", Policy.of(section, zone)),)
-    base = settings.Retention(price_per_gb_month=section.price_per_gb_month, currency=section.currency)
+        return (("policy", Policy.of(section, zone, prices)),)
     plain = len({file.name for file in files}) == len(files)
     return tuple(
-        (file.name if plain else str(file), Policy.of(settings.read_policy(file.expanduser(), base), zone))
+        (
+            file.name if plain else str(file),
+            Policy.of(settings.read_policy(file.expanduser(), settings.Retention()), zone, prices),
+        )
         for file in files
     )
 

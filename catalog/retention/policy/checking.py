@@ -11,7 +11,7 @@ from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.retention.policy.compiling import Problem, compiled
 from voxledger.catalog.retention.policy.locating import locate
 from voxledger.catalog.retention.policy.policy import Policy
-from voxledger.catalog.settings import Retention
+from voxledger.catalog.settings import Prices, Retention
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +28,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     column: int | None = None
 
 
-def checked(section: Retention, zone: str, file: Path | None) -> tuple[Policy | None, list[Finding]]:
+def checked(section: Retention, zone: str, file: Path | None, prices: Prices) -> tuple[Policy | None, list[Finding]]:
     """The policy, None where it is wrong, and all that is wrong with it. `file` is where the section was written."""
-    policy, problems = compiled(section, zone)
+    policy, problems = compiled(section, zone, prices)
     text = file.read_text(encoding="utf-8") if file is not None and file.is_file() else None
     return policy, [_found(problem, file if text is not None else None, text or "") for problem in problems]
 

@@ -42,8 +42,11 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     offset: int | None = None
 
 
-def compiled(section: settings.Retention, zone: str = "UTC") -> tuple[Policy | None, list[Problem]]:
-    """The policy, None where it is wrong, and everything that is wrong with it."""
+def compiled(
+    section: settings.Retention, zone: str = "UTC", prices: settings.Prices | None = None
+) -> tuple[Policy | None, list[Problem]]:
+    """The policy, None where it is wrong, and everything that is wrong with it. Without prices it counts with the defaults."""
+    prices = prices or settings.Prices()
     problems = list(_names(section))
     problems += _spans(section)
 
@@ -60,7 +63,7 @@ def compiled(section: settings.Retention, zone: str = "UTC") -> tuple[Policy | N
             )
         return made
 
-    price = round(section.price_per_gb_month * 1e6)
+    price = round(prices.gb_month * 1e6)
     rules = each("rules", section.rules, _rule)
     keep = each("keep", section.keep, _keep)
     budgets = each("budgets", section.budgets, lambda part, number: _budget(part, number, price))
@@ -95,7 +98,7 @@ def compiled(section: settings.Retention, zone: str = "UTC") -> tuple[Policy | N
         max_percent=section.max_percent,
         max_lag=timedelta(seconds=section.max_lag),
         price_micro=price,
-        currency=section.currency,
+        currency=prices.currency,
         text=msgspec.json.encode(section).decode(),
     ), []
 
@@ -199,7 +202,7 @@ def _budget(budget: settings.Budget, number: int, price_micro: int) -> Budget:
     limit, in_money = budget.max_bytes, False
     if budget.max_cost:
         if not price_micro:
-            raise _Wrong(f"{what} has max_cost, but retention.price_per_gb_month is 0", "max_cost")
+            raise _Wrong(f"{what} has max_cost, but prices.gb_month is 0", "max_cost")
         affordable = int(budget.max_cost * 1e6 * 1e9 / price_micro)
         in_money = not limit or affordable < limit
         limit = affordable if in_money else limit

@@ -110,11 +110,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     text: str
 
     @classmethod
-    def of(cls, section: settings.Retention, zone: str = "UTC") -> Policy:
-        """The policy that settings ask for; `zone` is that of its purge window. Raises PolicyError for the first problem."""
+    def of(cls, section: settings.Retention, zone: str = "UTC", prices: settings.Prices | None = None) -> Policy:
+        """The policy that settings ask for; `zone` is that of its purge window, and without prices it counts with the defaults.
+
+        Raises PolicyError for the first problem.
+        """
         from voxledger.catalog.retention.policy.compiling import compiled  # which makes this record
 
-        policy, problems = compiled(section, zone)
+        policy, problems = compiled(section, zone, prices)
         if policy is None:
             raise PolicyError(problems[0].message)
         return policy

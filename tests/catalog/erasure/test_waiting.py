@@ -14,6 +14,7 @@ from tests.building import NOBODY, completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
 from tests.s3 import empty_bucket, wait_for
+from voxledger.catalog.erasure import audio as erasing_audio
 from voxledger.catalog.errors import ErasureError, StoreError, SubjectNotFound, VaultError
 from voxledger.catalog.events import ObjectMissing, new_id
 from voxledger.catalog.journal import UPLOAD, Task
@@ -337,6 +338,41 @@ def test_what_is_erased_while_it_is_fetched_does_not_stay_in_the_cache(
     assert done == [True]
     assert _left(small_world) == []
     assert small_world.found(GONE_WORDS) == {}
+
+
+def test_what_was_fetched_too_late_by_a_process_that_was_killed_goes_with_the_next_opening(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = _stored(small_world)
+    published = small_world.path / "published"
+    # The process is stopped where the file has its name, and killed there once the erasure is over.
+    script = (
+        "import pathlib, sys, time\n"
+        "from voxledger.catalog import audio\n"
+        "from voxledger.ledger import Ledger\n"
+        f"audio.failpoint = lambda place: (pathlib.Path({str(published)!r}).touch(), time.sleep(600))\n"
+        f"with Ledger({str(small_world.path)!r}) as vox:\n    vox.catalog.fetch(sys.argv[1])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, clip], env={**os.environ, **small_world.environ})
+    try:
+        wait_for(published.exists, "the file is published")
+        content = _left(small_world)
+        with small_world.open() as vox:
+            monkeypatch.setattr(
+                erasing_audio.Audio, "_remove", lambda *_: None
+            )  # as if it had looked before the file was there
+            assert vox.erasure.apply(vox.erasure.plan(actor=GONE)).finished
+            monkeypatch.undo()
+    finally:
+        process.kill()
+        process.wait(10)
+    published.unlink()
+    assert len(content) > len(_left(small_world)) > 0
+    with small_world.open(KEPT):
+        pass
+    assert _left(small_world) == []
+    assert small_world.found(GONE_WORDS) == {}
+    assert list((small_world.path / "arriving").iterdir()) == []
 
 
 def test_a_legal_hold_placed_meanwhile_counts_even_if_the_journal_was_pruned_since(

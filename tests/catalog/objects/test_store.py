@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,9 +21,12 @@ from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
-from voxledger.catalog.objects import Store, client
+from voxledger.catalog.objects import Store, client, direct
 from voxledger.catalog.objects.object_info import from_head
 from voxledger.catalog.settings import Store as StoreSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.every_server
 CONTENT = secrets.token_bytes(5000)
@@ -209,10 +214,51 @@ def test_a_look_that_is_refused_is_told_as_boto3_tells_it(s3: S3Server, home: Ho
     assert (quick.value.code, str(quick.value)) == (long.value.code, str(long.value))
 
 
-def test_a_clip_comes_through_a_slow_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["plain.wav", "a b/ü+ë=&?#%20~'()*!.wav", "x~y/.z-w_.wav", "日本/語.wav"])
+def test_what_is_put_lies_there_as_boto3_puts_it(store: Store, bucket: str, key: str) -> None:
+    facts = {"content_type": "audio/wav", "metadata": {"Emotion": "a, b; 100%"}, "tags": {"mood": "a b"}, "md5": MD5}
+    store.put(bucket, key, CONTENT, **facts)  # type: ignore[arg-type]
+    quick = store.request("HEAD", lambda s3: s3.head_object(Bucket=bucket, Key=key))
+    store.request(
+        "PUT",
+        lambda s3: s3.put_object(
+            Bucket=bucket, Key=key, Body=CONTENT, ContentType="audio/wav", Metadata={"emotion": "a, b; 100%25"}
+        ),
+    )
+    long = store.request("HEAD", lambda s3: s3.head_object(Bucket=bucket, Key=key))
+    assert [quick[name] for name in ("ETag", "ContentType", "ContentLength", "Metadata")] == [
+        long[name] for name in ("ETag", "ContentType", "ContentLength", "Metadata")
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["wrong key", "no bucket", "damage", "taken"])
+def test_a_put_that_is_refused_is_told_as_boto3_tells_it(s3: S3Server, home: Home, bucket: str, trouble: str) -> None:
+    secret = "wrong" if trouble == "wrong key" else s3.secret_key
+    store = Store(home, S3Server(s3.url, s3.access_key, secret, keeps_metadata=True).settings())
+    where = f"{bucket}-none" if trouble == "no bucket" else bucket
+    options = {"damage": {"ContentMD5": base64.b64encode(bytes(16)).decode()}, "taken": {"IfNoneMatch": "*"}}.get(
+        trouble, {}
+    )
+    if trouble == "taken":
+        store.put(where, "a", CONTENT)
+
+    def told(put: Callable[[S3Client], object]) -> tuple[str | None, str]:
+        try:
+            store.request("PUT", put)
+        except StoreError as error:
+            return error.code, str(error)
+        return "", "it was taken"
+
+    quick = told(lambda s3: direct.put(s3, where, "a", CONTENT, options))
+    assert quick == told(lambda s3: s3.put_object(Bucket=where, Key="a", Body=CONTENT, **options))  # type: ignore[arg-type]
+    assert quick[0] or trouble == "taken"  # which rclone does not honour
+
+
+@pytest.mark.parametrize(("size", "rate"), [(8_000_000, 6_000_000), (900_000, 1_000_000)])
+def test_a_clip_comes_through_a_slow_line(home: Home, monkeypatch: pytest.MonkeyPatch, size: int, rate: int) -> None:
     monkeypatch.setattr(client, "CONNECT_TIMEOUT", 0.3)
-    content = secrets.token_bytes(8_000_000)
-    with _SlowServer(6_000_000) as server:
+    content = secrets.token_bytes(size)
+    with _SlowServer(rate) as server:
         slow = Store(home, StoreSettings(endpoint=server.url, access_key="k", secret_key="s"))
         slow.put("clips", "a", content)
     assert server.received == [len(content)]

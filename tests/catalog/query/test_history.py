@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -13,10 +14,14 @@ from tests.catalog.query.test_pages import catalog_of
 from voxledger.catalog import ClipNotFound
 from voxledger.catalog.events import (
     REGISTRY,
+    AudioAccessed,
+    AudioAdopted,
     AudioStored,
     ClipMarked,
     ClipPinned,
+    ClipRestored,
     ClipTagged,
+    ClipUnmarked,
     Draft,
     Fact,
     GenerationCancelled,
@@ -73,6 +78,20 @@ def test_every_event_about_a_clip_has_a_sentence(parts: Parts, fact: Fact) -> No
     assert len(sentence) > 5
     assert not sentence.endswith((" ", ".", ":", ","))
     assert "None" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(ClipRestored, "source"), (ClipUnmarked, "reason"), (AudioAccessed, "purpose"), (AudioAdopted, "source")]
+)  # fmt: skip
+def test_every_word_that_an_event_may_hold_has_a_sentence(kind: type[Fact], field: str) -> None:
+    example = next(fact for fact in EXAMPLES if type(fact) is kind)
+    for word in get_args(get_type_hints(kind)[field]):
+        assert wording(msgspec.structs.replace(example, **{field: word}), "ann")
+
+
+def test_a_mark_that_a_later_plan_takes_back_is_not_called_that_plans_mark() -> None:
+    assert wording(ClipUnmarked(plan="p", reason="held"), "ann") == "mark taken back by plan p: a hold was placed on it"
+    assert wording(ClipUnmarked(plan="p", reason="undone"), "ann") == "mark of plan p taken back: the plan was undone"
 
 
 def test_no_event_about_clips_is_left_without_words() -> None:

@@ -28,7 +28,7 @@ from voxledger.catalog.objects.deleting import Answer
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention import Retention
-from voxledger.catalog.settings import ExpireRule, Settings
+from voxledger.catalog.settings import ExpireRule, Prices, Settings
 from voxledger.catalog.settings import Retention as Section
 from voxledger.catalog.vault import Vault
 
@@ -102,9 +102,9 @@ class World:
         self.recorder.journal.close()
         self.recorder.vault.close()
 
-    def retention(self, *rules: ExpireRule, **section: Any) -> Retention:
+    def retention(self, *rules: ExpireRule, prices: Prices | None = None, **section: Any) -> Retention:
         given = {"max_percent": 100.0, **section}
-        settings = Settings(retention=Section(rules=rules, **given))
+        settings = Settings(retention=Section(rules=rules, **given), prices=prices or Prices())
         return Retention(self.home, settings, self.recorder, self.keeper, lambda: self.store)
 
     def clip(self, age: timedelta = 10 * DAY, *, stored: bool = True, task: bool = False, **fields: Any) -> str:

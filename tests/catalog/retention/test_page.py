@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from voxledger.catalog.commands.retention.planning import print_plan
-from voxledger.catalog.settings import Budget, ExpireRule, KeepRule, Newest
+from voxledger.catalog.settings import Budget, ExpireRule, KeepRule, Newest, Prices
 
 if TYPE_CHECKING:
     from conftest import World
@@ -41,7 +41,7 @@ def test_a_budget_in_money_is_shown_in_money(world: World, capsys: pytest.Captur
         world.clip(bytes=10**9)
     money = Budget(name="money", match="all", max_cost=5.0)
     room = Budget(name="room", match="all", max_bytes=3_000_000_000, max_cost=50.0)
-    retention = world.retention(budgets=(money, room), price_per_gb_month=2.0, currency="EUR")
+    retention = world.retention(budgets=(money, room), prices=Prices(gb_month=2.0, currency="EUR"))
     plan = retention.plan(now=world.now)
     print_plan(plan, every=False, limit=5)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -15,7 +15,7 @@ from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.retention import Plan, Policy
 from voxledger.catalog.retention.planning.amounts import DECISIONS
 from voxledger.catalog.retention.planning.planner import make
-from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest
+from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest, Prices
 from voxledger.catalog.settings import Retention as Section
 
 SCRATCH = ExpireRule(name="scratch", keep_for=3 * 86400, tag="scratch", allow_unseen=True)
@@ -27,11 +27,13 @@ def row(name: str = "c", **facts: Any) -> dict[str, Any]:
     return {"name": name, "created": NOW - 100 * DAY} | facts
 
 
-def plan(rows: list[dict[str, Any]], *rules: ExpireRule, now: datetime = NOW, **section: Any) -> Plan:
+def plan(
+    rows: list[dict[str, Any]], *rules: ExpireRule, now: datetime = NOW, prices: Prices | None = None, **section: Any
+) -> Plan:
     TABLES.clear()
     for facts in rows:
         TABLES.add(**facts)
-    return make(TABLES.reading, Policy.of(Section(rules=rules, **section)), now, every=True)
+    return make(TABLES.reading, Policy.of(Section(rules=rules, **section), prices=prices), now, every=True)
 
 
 def verdict(facts: dict[str, Any], *rules: ExpireRule, **section: Any) -> tuple[str, str]:
@@ -285,7 +287,7 @@ def test_what_a_rule_condemns_counts_as_gone_for_a_budget_and_one_budget_for_the
 
 def test_a_budget_of_money_is_one_of_bytes() -> None:
     rows = [row(f"c{number}", bytes=10**9) for number in range(10)]
-    made = plan(rows, budgets=(Budget(match="all", max_cost=0.5),), price_per_gb_month=0.1)
+    made = plan(rows, budgets=(Budget(match="all", max_cost=0.5),), prices=Prices(gb_month=0.1))
     assert (made.condemned.clips, made.cost_micro) == (5, 500_000)
 
 

@@ -11,7 +11,7 @@ from voxledger.catalog import settings
 from voxledger.catalog.errors import ExpressionError, PolicyError, SettingsError
 from voxledger.catalog.retention.policy import Policy, Window, compiled
 from voxledger.catalog.retention.policy.expressions import boolean, numeric, ordering
-from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest, Retention
+from voxledger.catalog.settings import Best, Budget, ExpireRule, KeepRule, Newest, Prices, Retention
 
 DAY = 86400.0
 EVERY = ExpireRule(name="a", keep_for=DAY, match="all")
@@ -52,8 +52,8 @@ def test_every_clip_is_meant_only_where_it_says_so() -> None:
 def test_a_budget_needs_a_limit_and_money_needs_a_price() -> None:
     with pytest.raises(PolicyError, match="has no limit; give it max_bytes or max_cost"):
         Policy.of(Retention(budgets=(Budget(bucket="b"),)))
-    with pytest.raises(PolicyError, match="price_per_gb_month is 0"):
-        Policy.of(Retention(budgets=(Budget(max_cost=1.0),), price_per_gb_month=0.0))
+    with pytest.raises(PolicyError, match=r"prices\.gb_month is 0"):
+        Policy.of(Retention(budgets=(Budget(max_cost=1.0),)), prices=Prices(gb_month=0.0))
 
 
 def test_the_hash_changes_with_what_expires_but_not_with_the_fuses() -> None:

@@ -139,6 +139,25 @@ def test_old_versions_that_a_purge_left_come_back_with_metadata_and_tags(
         assert reading.tuples("SELECT restored IS NOT NULL, restored_from FROM purges") == [(True, "versioning")]
 
 
+def test_old_versions_that_the_key_may_not_see_are_not_called_gone(
+    world: World, ceph: Store, ceph_store: S3Server, bucket: str
+) -> None:
+    ceph.request("V", lambda s3: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}))
+    clip, key = stored(world, ceph, bucket)
+    (world.home.cache / key).unlink()
+    ceph.delete(bucket, key)
+    may = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
+    for rights in (may, [*may, "s3:ListBucketVersions"]):
+        where = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": rights, "Resource": where}]}
+        limited = Store(world.home, ceph_store.user(allowed).settings(audio=bucket))
+        [note] = retention(world, limited).restore(clip).failed
+        assert "nothing that the access key may look at has its bytes" in note.reason
+        assert "the access key may not look at its old versions" in note.reason
+        limited.close()
+    assert [back.source for back in retention(world, ceph).restore(clip).restored] == ["versioning"]
+
+
 def test_a_purge_that_took_all_versions_leaves_nothing_and_says_where_it_looked(
     world: World, ceph: Store, bucket: str
 ) -> None:

@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
     parts.record(AudioAccessed(channel="web", purpose="play"), wanted, time=now - 50 * DAY)
     parts.close()
     (made / "voxledger.toml").write_text(
-        f'[store]\nendpoint = "{NOBODY}"\n[retention]\nprice_per_gb_month = 3.0\n{POLICY}'
+        f'[store]\nendpoint = "{NOBODY}"\n[prices]\ngb_month = 3.0\n[retention]\n{POLICY}'
     )
     return made
 

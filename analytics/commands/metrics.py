@@ -1,0 +1,279 @@
+"""`metrics`: what is counted, what it came to, by what, and with which query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from zoneinfo import ZoneInfo
+
+from cyclopts import App
+
+from voxledger.catalog import terminal
+from voxledger.catalog.terminal import Opener
+
+if TYPE_CHECKING:
+    from voxledger.analytics.metrics import Every, Prices, Value
+    from voxledger.catalog.log import Keeper, Reading
+    from voxledger.catalog.settings import Settings
+
+_LIMIT = 30
+
+
+class Door(AbstractContextManager["Door"], Protocol):
+    """What these commands need of a ledger."""
+
+    settings: Settings
+
+    @property
+    def keeper(self) -> Keeper:
+        """The log keeper."""
+
+
+class Commands:
+    """The commands of this group, on whatever HOME `opened` opens."""
+
+    def __init__(self, opened: Opener[Door]) -> None:
+        self._opened = opened
+
+    def add_to(self, app: App) -> None:
+        """Register them."""
+        app.command(self.metrics)
+
+    def metrics(
+        self,
+        *names: str,
+        week: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        by: tuple[str, ...] = (),
+        every: Literal["day", "week"] | None = None,
+        limit: int = _LIMIT,
+        sql: bool = False,
+        json: bool = False,
+    ) -> None:
+        """Count how the studio is used: metrics of a week or any other period, beside the one before, or by emotion, day and so on.
+
+        Without a name it lists the metrics. docs/metrics.md tells what each of them means and by what it can be told apart.
+
+        **Examples**
+
+            voxledger metrics
+            voxledger metrics clips reuse_rate active_users
+            voxledger metrics clips clip_share --week 2026-W47 --by emotion
+            voxledger metrics generations failure_rate --since 90d --every week
+            voxledger metrics cost_micro --since 2026-10-01 --until 2026-10-31 --by part --by item --json
+            voxledger sql "$(voxledger metrics rtf_p95 --by engine --sql)"
+
+        Parameters
+        ----------
+        names
+            The metrics, such as clips.
+        week
+            An ISO week in `general.time_zone`; by default the running one.
+        since
+            From then on, in place of a week: 2026-03-01T12:00:00Z, 2026-03-01 (the start of that day), or 7d (seven days ago).
+        until
+            Up to then, by default up to now: as `--since`, a day to its end.
+        by
+            Tell groups apart, such as emotion; may be repeated.
+        every
+            Tell days or weeks apart.
+        limit
+            Most groups that are shown, the largest of the first metric.
+        sql
+            Print the query instead of its answer.
+        json
+            Print one JSON document.
+        """
+        if not names:
+            _list(json=json)
+            return
+        from voxledger.analytics import metrics as counting
+
+        for name in names:
+            counting.metric(name)
+        if limit < 1:
+            raise counting.MetricError(f"--limit {limit} shows nothing; give 1 or more")
+        with self._opened() as door:
+            span = _Span.asked(door.settings.general.time_zone, week, since, until)
+            prices = counting.Prices.of(door.settings)
+            if sql:
+                _print_sql(names, span, by, every, prices)
+                return
+            with door.keeper.reading() as reading:
+                if every is not None:
+                    found = _in_time(reading, names, span, by, every, prices)
+                elif by:
+                    found = _in_groups(reading, names, span, by, limit, prices)
+                else:
+                    found = _beside_before(reading, names, span, prices)
+        if json:
+            units = {name: counting.METRICS[name].unit for name in names}
+            terminal.print_json(
+                {"start": span.start, "stop": span.stop, "currency": prices.currency, "units": units, "rows": found}
+            )
+        elif every is None and not by:
+            _print_values(found, span, prices)
+        else:
+            keys = (every, *by) if every else by
+            _print_groups(found, names, keys, span, prices, limited=None if every else limit)
+
+
+class _Span:
+    """A period, and the one before that it is compared with."""
+
+    def __init__(self, zone: str, start: datetime, stop: datetime, before: datetime, before_stop: datetime) -> None:
+        self.zone = zone
+        self.start = start
+        self.stop = stop
+        self.before = before
+        self.before_stop = before_stop
+
+    @classmethod
+    def asked(cls, zone: str, week: str | None, since: str | None, until: str | None) -> _Span:
+        """What the options say. Raises MetricError for what is no period, InvalidWeek, QueryError."""
+        from voxledger.analytics.metrics import MetricError
+        from voxledger.analytics.report import InvalidWeek, Week
+        from voxledger.catalog.query.moment import moment_of
+
+        now = datetime.now(UTC)
+        if since is None and until is not None:
+            raise MetricError("--until alone is no period: say --since as well")
+        if since is not None:
+            if week is not None:
+                raise MetricError("--week and --since are two periods: give one of them")
+            start = moment_of("--since", since, zone, day="start") or now
+            stop = moment_of("--until", until, zone) or now
+            if start >= stop:
+                raise MetricError(
+                    f"the period ends at {stop:%Y-%m-%d %H:%M} UTC, before it begins at {start:%Y-%m-%d %H:%M} UTC"
+                )
+            return cls(zone, start, stop, start - (stop - start), start)
+        running = Week.of(now, zone)
+        wanted = running if week is None else Week.parse(week, zone)
+        if wanted.start.astimezone(UTC) > now:
+            raise InvalidWeek(f"week {wanted} has not begun; the newest one is {running}")
+        closed = wanted.closed(now)
+        stop, before_stop = (wanted.end, wanted.start) if closed else (now, wanted.a_week_before(now))
+        moments = (wanted.start, stop, wanted.previous().start, before_stop)
+        return cls(zone, *(moment.astimezone(UTC) for moment in moments))
+
+    def __str__(self) -> str:
+        start, stop = (moment.astimezone(ZoneInfo(self.zone)) for moment in (self.start, self.stop))
+        return f"{start:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M} ({self.zone})"
+
+
+def _in_time(
+    reading: Reading, names: Sequence[str], span: _Span, by: Sequence[str], every: Every, prices: Prices
+) -> list[dict[str, Any]]:
+    """A row a day or week, or a group in one."""
+    from voxledger.analytics.metrics import series
+
+    found = series(reading, names, span.start, span.stop, every=every, zone=span.zone, by=by, prices=prices)
+    return found.rename({"stretch": every}).to_dicts()
+
+
+def _in_groups(
+    reading: Reading, names: Sequence[str], span: _Span, by: Sequence[str], limit: int, prices: Prices
+) -> list[dict[str, Any]]:
+    """A row a group."""
+    from voxledger.analytics.metrics import breakdown
+
+    found = breakdown(
+        reading, names, span.start, span.stop, by=by, limit=limit, before=span.before, prices=prices
+    )  # fmt: skip
+    return found.to_dicts()
+
+
+def _beside_before(reading: Reading, names: Sequence[str], span: _Span, prices: Prices) -> list[dict[str, Any]]:
+    """A row a metric, with what it was in the period before; None for what is only known for now."""
+    from voxledger.analytics.metrics import METRICS, measure
+
+    now = measure(reading, names, span.start, span.stop, before=span.before, prices=prices)
+    earlier = measure(reading, names, span.before, span.before_stop, prices=prices)
+    return [
+        {"metric": name, "value": now[name], "before": None if METRICS[name].source == "present" else earlier[name]}
+        for name in names
+    ]
+
+
+def _print_sql(names: Sequence[str], span: _Span, by: Sequence[str], every: Every | None, prices: Prices) -> None:
+    """The query of each metric."""
+    from voxledger.analytics.metrics import explain
+
+    for name in names:
+        query = explain(
+            name, span.start, span.stop, by=by, before=span.before, every=every, zone=span.zone, prices=prices
+        )
+        print(f"-- {name}\n{query}\n" if len(names) > 1 else query)
+
+
+def _list(*, json: bool) -> None:
+    """All metrics."""
+    from voxledger.analytics import metrics as counting
+
+    if json:
+        terminal.print_json(
+            [
+                {
+                    "name": one.name, "title": one.title, "unit": one.unit, "better": one.better, "definition": one.definition,
+                    "by": list(counting.dimensions_of(one.source)),
+                }
+                for one in counting.METRICS.values()
+            ]
+        )  # fmt: skip
+        return
+    rows = terminal.table("", "metric", "unit", "what it is")
+    for one in counting.METRICS.values():
+        rows.add_row(one.name, _UNITS.get(one.unit, one.unit), one.definition)
+    terminal.console.print(rows)
+
+
+_EMPTY = {None: "–", "": "(none)"}
+_UNITS = {"us": "time", "micro": "money", "share": "%"}
+
+
+def _print_values(found: Sequence[dict[str, Any]], span: _Span, prices: Prices) -> None:
+    from voxledger.analytics.metrics import METRICS
+
+    terminal.console.print(f"[bold]{span}[/]")
+    rows = terminal.table("", "metric", "value", "before", "what it is", right=("value", "before"))
+    for row in found:
+        one = METRICS[row["metric"]]
+        value, before = (_shown(row[key], one.name, prices) for key in ("value", "before"))
+        rows.add_row(one.name, f"[bold]{value}[/]", before, one.definition)
+    terminal.console.print(rows)
+
+
+def _print_groups(
+    found: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    keys: Sequence[str],
+    span: _Span,
+    prices: Prices,
+    *,
+    limited: int | None,
+) -> None:
+    if not found:
+        terminal.console.print(f"Nothing from {span}.")
+        return
+    terminal.console.print(f"[bold]{span}[/]")
+    rows = terminal.table("", *keys, *names, right=names)
+    for row in found:
+        shown = [terminal.text(_EMPTY.get(row[key], row[key])) for key in keys]
+        rows.add_row(*shown, *(_shown(row[name], name, prices) for name in names))
+    terminal.console.print(rows)
+    if limited is not None and len(found) == limited:
+        terminal.console.print(f"[dim]The first {limited}; `--limit` shows more.[/]")
+
+
+def _shown(value: Value, name: str, prices: Prices) -> str:
+    """A value as people read it."""
+    from voxledger.analytics.metrics import METRICS
+    from voxledger.analytics.report.wording import number
+
+    if METRICS[name].unit == "micro" and value is not None:
+        return f"< 0.01 {prices.currency}" if 0 < value < 10_000 else f"{value / 1e6:,.2f} {prices.currency}"
+    return number(value, METRICS[name].unit)

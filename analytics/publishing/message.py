@@ -1,0 +1,63 @@
+"""The message: a report in the form that Slack's incoming webhooks take, and others after them.
+
+Source: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and, for the limits of blocks,
+https://docs.slack.dev/reference/block-kit/blocks
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voxledger.analytics.report import WeeklyReport, lead, moved, wording
+
+_HEADER = 150
+_SECTION = 3000
+_FIELDS = 10
+_CHANGES = 5
+"""Most lines about what a revision changes."""
+
+
+def message(report: WeeklyReport, link: str | None = None) -> dict[str, Any]:
+    """`text` for notifications, and `blocks` for those who open it. Everything that people typed is escaped."""
+    later = f", revision {report.revision}" if report.revises is not None else ""
+    title = f"Voxledger, week {report.week}{later}"
+    days = wording.days(report.start.date(), report.end_day)
+    about = f"{days}, {report.time_zone}" + ("" if report.closed else ", not closed yet")
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": title[:_HEADER]}},
+        _section(f"{_escaped(lead(report))}\n_{_escaped(about)}_"),
+    ]
+    if report.changes:
+        blocks.append(_section("\n".join(_changed(report))))
+    if not (report.empty and report.first_week):
+        blocks.append({"type": "section", "fields": [
+            _text(f"*{_escaped(row.title)}*\n{_escaped(wording.number(row.value, row.unit))} ({_escaped(moved(row, report=report))})")
+            for row in report.headlines[:_FIELDS]
+        ]})  # fmt: skip
+    if link:
+        blocks.append(_section(f"<{link}|The whole report>"))
+    return {"text": f"{_escaped(title)}: {_escaped(lead(report))}", "blocks": blocks}
+
+
+def _changed(report: WeeklyReport) -> list[str]:
+    titles = {row.metric: row for row in report.headlines}
+    found = [change for change in report.changes if change.section == "headlines" and change.row in titles]
+    lines = [
+        f"• {_escaped(titles[change.row].title)}: {_escaped(wording.number(change.before, titles[change.row].unit))} →"
+        f" {_escaped(wording.number(change.after, titles[change.row].unit))}"
+        for change in found[:_CHANGES]
+    ]
+    return [f"*{len(report.changes)} numbers changed since revision {report.revises}*", *lines]
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": _text(text)}
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "mrkdwn", "text": text[:_SECTION]}
+
+
+def _escaped(text: str) -> str:
+    """Slack's three characters; no mention and no link comes out of a name."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,231 @@
+"""Publishing: a report is built once, written to its folder, recorded, and given its errands to the other channels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from voxledger.analytics.publishing.deciding import Due, Publication, due
+from voxledger.analytics.publishing.errors import PublishingStopped
+from voxledger.analytics.publishing.revisions import Revisions
+from voxledger.analytics.publishing.tasks import KIND, Errand, sealed
+from voxledger.analytics.publishing.timing import Weekly
+from voxledger.analytics.report import ReportNotWritten, Week, WeeklyReport, build, changes, load_audio, write
+from voxledger.catalog import platform
+from voxledger.catalog.errors import StoreError
+from voxledger.catalog.events import ReportChannel, ReportPublished
+from voxledger.catalog.failpoints import failpoint
+from voxledger.catalog.home import Home
+from voxledger.catalog.log import Keeper, Reading
+from voxledger.catalog.queries import load
+from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.retention.doubts import forgiven, wrong_clock
+from voxledger.catalog.retention.nights import STORE_SKEW
+from voxledger.catalog.settings import Settings
+
+By: TypeAlias = Literal["schedule", "send", "hand", "erasure"]
+SQL = load("publishing.sql", "voxledger.analytics.publishing")
+KEPT = 12
+"""Weeks whose revisions are kept here: longer than anything may still be revised or sent."""
+_LOCK = "report.lock"
+_log = logging.getLogger(__name__)
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True):
+    """A report that was published, and the files that were written, the page first."""
+
+    week: str
+    revision: int
+    files: tuple[Path, ...]
+
+
+class Publisher:
+    """Publishes the reports of one HOME. `skew` says how many seconds the store's clock is ahead of ours, None when that cannot be
+    told.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        recorder: Recorder,
+        keeper: Keeper,
+        *,
+        revisions: Revisions,
+        skew: Callable[[], float | None],
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._recorder = recorder
+        self._keeper = keeper
+        self._revisions = revisions
+        self._skew = skew
+        self._same: dict[str, int] = {}
+        """By week, the position up to which late events were looked at and changed no number."""
+
+    @property
+    def weekly(self) -> Weekly | None:
+        """When reports are due. Raises SettingsError."""
+        return Weekly.parse(self._settings.report.at, self._settings.general.time_zone)
+
+    def due(self, now: datetime) -> Sequence[Due]:
+        """What is due, by the log as it stands now."""
+        weekly = self.weekly
+        if weekly is None:
+            return ()
+        with self._keeper.reading() as reading:
+            return self._due(weekly, reading, now)
+
+    def publish_due(self, now: datetime, channels: Sequence[ReportChannel]) -> Sequence[Published]:
+        """Publish what is due, the oldest week first. Nothing while another process is at it.
+
+        Raises PublishingStopped while the clock cannot be believed: a week that is not over must not be reported as if it were.
+        """
+        if not self.due(now):
+            return ()
+        with platform.locked(self._home.path / _LOCK, blocking=False) as mine:
+            if not mine:
+                return ()
+            self._check_clock(now)
+            done = []
+            for found in self.due(now):  # whoever had the lock until now may have done it
+                to = channels if found.announced else [name for name in channels if name == "bucket"]
+                made = self._published(
+                    found.week, now, by="schedule", channels=to, needless=found.reason == "late events"
+                )
+                if made:
+                    done.append(made)
+            return done
+
+    def publish(
+        self,
+        week: Week | None,
+        now: datetime,
+        *,
+        by: By,
+        channels: Sequence[ReportChannel] = (),
+        folder: Path | None = None,
+        actor: str = SYSTEM,
+    ) -> Published:
+        """Publish a week, or the running one, whatever the log says. Waits for another process that is at it."""
+        with platform.locked(self._home.path / _LOCK):
+            made = self._published(week, now, by=by, channels=channels, folder=folder, actor=actor)
+        assert made is not None
+        return made
+
+    def _due(self, weekly: Weekly, reading: Reading, now: datetime) -> Sequence[Due]:
+        begun = reading.tuples(SQL["begun"])[0][0]
+        published = {
+            week: Publication(revision=revision, time=time.astimezone(UTC), through=through)
+            for week, revision, time, through in reading.tuples(SQL["published"])
+        }
+        position = self._keeper.journal.head()
+
+        def is_late(week: Week, last: Publication) -> bool:
+            if self._same.get(str(week), -1) >= position:
+                return False
+            span = {"through": max(last.through, self._same.get(str(week), -1)), "start": week.start, "stop": week.end}
+            return bool(reading.tuples(SQL["late"], span)[0][0])
+
+        return due(
+            weekly,
+            now,
+            begun=begun,
+            published=published,
+            is_late=is_late,
+            announce_revisions=self._settings.report.announce == "revisions",
+        )
+
+    def _published(
+        self,
+        week: Week | None,
+        now: datetime,
+        *,
+        by: By,
+        channels: Sequence[ReportChannel],
+        folder: Path | None = None,
+        actor: str = SYSTEM,
+        needless: bool = False,
+    ) -> Published | None:
+        """`needless`: a report that says nothing new is not published, and gives None."""
+        report = build(self._keeper, self._settings, week=week, now=now)
+        with self._keeper.reading(fresh=False) as reading:
+            revision = 1 + int(reading.tuples(SQL["revision"], {"week": report.week})[0][0])
+            before = reading.tuples(SQL["of_week"], {"week": report.week})
+        # What was forgotten must not come back as what changed.
+        if before and report.closed and by in ("schedule", "send"):
+            older, was_closed, _ = before[0]
+            found = self._revisions.load(report.week, older) if was_closed else None
+            new = changes(found, report)
+            if needless and found is not None and not new:
+                self._same[report.week] = report.provenance.position
+                return None
+            report = msgspec.structs.replace(report, revises=older if was_closed else None, changes=tuple(new))
+        report = msgspec.structs.replace(report, revision=revision)
+        files = write(report, folder or self.folder, load_audio(report))
+        if by != "hand":
+            self._keep(report, revision)
+        failpoint("reports.after_files")
+        self._record(report, revision, by, channels, actor)
+        failpoint("reports.after_recorded")
+        return Published(week=report.week, revision=revision, files=tuple(files))
+
+    @property
+    def folder(self) -> Path:
+        """Where reports are written that nobody wants elsewhere."""
+        return Path(self._settings.report.folder).expanduser() if self._settings.report.folder else self._home.reports
+
+    def _keep(self, report: WeeklyReport, revision: int) -> None:
+        try:
+            self._revisions.keep(report, revision)
+            self._revisions.forget(before=str(Week.parse(report.week, report.time_zone).previous(KEPT)))
+        except OSError as error:
+            raise ReportNotWritten(
+                f"the report of {report.week} cannot be kept in {self._home.reports}: {error.strerror or error}"
+            ) from error
+
+    def _record(
+        self, report: WeeklyReport, revision: int, by: By, channels: Sequence[ReportChannel], actor: str
+    ) -> None:
+        """The event and the errands, in one transaction."""
+        fact = ReportPublished(
+            week=report.week,
+            revision=revision,
+            closed=report.closed,
+            through=report.provenance.position,
+            head=report.provenance.chain_digest,
+            head_position=report.provenance.chain_position or None,
+            by=by,
+            channels=tuple(channels),
+        )
+        vault = self._recorder.vault
+        draft = self._recorder.draft(fact, subject=report.week, actor=vault.actor(actor))
+        errands = [Errand(week=report.week, revision=revision, channel=name) for name in channels]
+        payloads = [(errand, sealed(errand, self._recorder)) for errand in errands]
+        system = vault.actor(SYSTEM)
+        with self._recorder.journal.transaction() as write:
+            write.append([draft])
+            for errand, payload in payloads:
+                write.add_task(KIND, subject=errand.subject, actor=system.id, payload=payload)
+
+    def _check_clock(self, now: datetime) -> None:
+        """Raises PublishingStopped. That the store does not answer is no reason: the report says so."""
+        with self._keeper.reading(fresh=False) as reading:
+            doubt = wrong_clock(reading, now, forgiven(self._settings.retention.wrong_clock_until))
+        if doubt:
+            raise PublishingStopped(f"no report is published: {doubt}")
+        try:
+            skew = self._skew()
+        except StoreError as error:
+            _log.debug("the store's clock is not known: %s", error)
+            return
+        if skew is not None and abs(skew) > STORE_SKEW:
+            raise PublishingStopped(
+                f"no report is published: the store's clock is {abs(skew) / 60:,.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
+                " ours: one of them is wrong; set it right"
+            )

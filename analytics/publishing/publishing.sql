@@ -1,0 +1,42 @@
+-- name: published
+-- The newest report of each closed week, but for those that somebody only wanted to look at.
+SELECT week, max(revision), max(time), max(through)
+FROM reports WHERE closed AND "by" <> 'hand' GROUP BY week;
+
+-- name: revision
+-- How many revisions a week's report has had, of whatever kind.
+SELECT coalesce(max(revision), 0) FROM reports WHERE week = $week;
+
+-- name: of_week
+-- The newest revision of a week that went to its channels, or was to.
+SELECT revision, closed, time FROM reports WHERE week = $week AND "by" <> 'hand' ORDER BY revision DESC LIMIT 1;
+
+-- name: when
+-- When a revision was made.
+SELECT time FROM reports WHERE week = $week AND revision = $revision ORDER BY position DESC LIMIT 1;
+
+-- name: begun
+-- When the first clip was asked for.
+SELECT min(time) FROM generations;
+
+-- name: late
+-- Whether something of a stretch of time came after a position.
+SELECT EXISTS (FROM generations WHERE position > $through AND time >= $start AND time < $stop);
+
+-- name: last
+-- The newest report of the schedule.
+SELECT week, revision, time FROM reports WHERE "by" = 'schedule' ORDER BY position DESC LIMIT 1;
+
+-- name: all
+-- All published reports of weeks, the newest first.
+SELECT week, revision, time, closed, "by", channels FROM reports ORDER BY week DESC, revision DESC LIMIT $limit;
+
+-- name: deliveries
+-- What became of each report at each channel at last.
+SELECT week, revision, channel, outcome, failure, time, attempts
+FROM report_deliveries QUALIFY row_number() OVER (PARTITION BY week, revision, channel ORDER BY position DESC) = 1;
+
+-- name: announced
+-- How many reports of weeks from one on were mailed or posted.
+SELECT count(DISTINCT week) FROM report_deliveries
+WHERE channel IN ('mail', 'webhook') AND outcome IN ('delivered', 'unknown') AND week >= $week;
