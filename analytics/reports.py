@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from voxledger.analytics.publishing import bucket as in_bucket
 from voxledger.analytics.publishing.publisher import SQL
 from voxledger.analytics.publishing.standing import listed, standing
 from voxledger.analytics.publishing.tasks import KIND, sealed
-from voxledger.analytics.report import Week, WeeklyReport, build, load_audio, write
+from voxledger.analytics.report import Week, WeeklyReport, build, links, load_audio, write
 from voxledger.catalog.events import ReportChannel, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
@@ -88,7 +88,7 @@ class Reports:
             wanted = self._week(week)
             return self._publisher.publish(wanted, now(), by="hand", folder=folder, actor=self._actor).files
         report = self.weekly(week, as_of=as_of)
-        return write(report, folder or self._publisher.folder, load_audio(report))
+        return write(report, folder or self._publisher.folder, load_audio(report), self._links(report))
 
     def publish_anew(self, week: str, folder: Path) -> Published:
         """Publish a week again without what was forgotten, and put it into the bucket."""
@@ -96,6 +96,11 @@ class Reports:
             self._week(week), now(), by="erasure", channels=["bucket"] if "bucket" in self._channels else [],
             folder=folder, actor=self._actor,
         )  # fmt: skip
+
+    @property
+    def keeper(self) -> Keeper:
+        """What reports are read from."""
+        return self._keeper
 
     def due(self, moment: datetime) -> Sequence[Due]:
         """Which reports are due, the oldest week first: the log decides. Raises SettingsError for a wrong `report.at`."""
@@ -153,7 +158,13 @@ class Reports:
     @lazy
     def _publisher(self) -> Publisher:
         return Publisher(
-            self._home, self._settings, self._recorder, self._keeper, revisions=self.revisions, skew=self._store_skew
+            self._home,
+            self._settings,
+            self._recorder,
+            self._keeper,
+            revisions=self.revisions,
+            skew=self._store_skew,
+            links=self._links,
         )
 
     @lazy
@@ -170,12 +181,16 @@ class Reports:
         settings = self._settings
         found: list[Channel] = []
         if settings.report.bucket:
-            found.append(Bucket(self._store, settings.report.bucket))
+            found.append(Bucket(self._store, settings.report.bucket, self._links))
         if settings.mail.to:
             found.append(Mail(settings.mail))
         if settings.webhook.url:
             found.append(Webhook(settings.webhook, self._link))
         return {channel.name: channel for channel in found}
+
+    def _links(self, report: WeeklyReport) -> Mapping[str, str]:
+        seconds = int(self._settings.report.link)
+        return links(report, self._store(), seconds) if seconds and report.retention.expiring else {}
 
     def _link(self, parcel: Parcel) -> str | None:
         seconds, bucket = int(self._settings.webhook.link), self._settings.report.bucket

@@ -1,4 +1,4 @@
-"""`report weekly | send | list`: what a week was like, and who was told."""
+"""`report weekly | explain | schema | send | list`: what a week was like, how it was counted, and who was told."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class Commands:
         """Register them."""
         report = App(name="report", help="Reports of how the studio is used.")
         report.command(self.weekly)
+        report.command(self.explain)
+        report.command(self.schema)
         report.command(self.send)
         report.command(self.list_, name="list")
         app.command(report)
@@ -88,6 +90,62 @@ class Commands:
             print(render_json(report))
         else:
             terminal.console.print(Markdown(render_markdown(report)))
+
+    def explain(self, metric: str, /, *, week: str | None = None, by: tuple[str, ...] = (), json: bool = False) -> None:
+        """Say what a number of a report means, what it is for a week, and with which query it was told.
+
+        **Examples**
+
+            voxledger report explain clips
+            voxledger report explain failure_rate --week 2026-W47
+            voxledger report explain clip_share --week 2026-W47 --by emotion
+            voxledger report explain retained_users --json
+
+        Parameters
+        ----------
+        metric
+            Its name; `voxledger metrics` lists them, and the page shows them under "How this is counted".
+        week
+            An ISO week; by default the running one.
+        by
+            Tell the groups of a dimension apart; may be repeated.
+        json
+            Print one JSON document.
+        """
+        from rich.syntax import Syntax
+
+        from voxledger.analytics import metrics
+        from voxledger.analytics.report import explained, wording
+
+        known = metrics.metric(metric)
+        with self._opened() as door:
+            found = explained(door.reports.keeper, door.settings, metric, week, by)
+        if json:
+            terminal.print_json(found)
+            return
+        console = terminal.console
+        console.print(f"[bold]{known.title}[/] ({known.name})")
+        console.print(terminal.text(known.definition))
+        if by:
+            shown = terminal.table("", *by, known.name, right=(known.name,))
+            for row in found["groups"]:
+                cells = ["–" if row[name] is None else str(row[name]) for name in by]
+                shown.add_row(*map(terminal.text, cells), wording.number(row[known.name], known.unit))
+            console.print(shown)
+        else:
+            console.print(terminal.text(f"{found['week']}: {wording.number(found['value'], known.unit)}"))
+        console.print(Syntax(found["query"], "sql", theme="ansi_light", background_color="default", word_wrap=True))
+
+    def schema(self) -> None:
+        """Print the JSON Schema of the weekly report as JSON.
+
+        **Examples**
+
+            voxledger report schema > weekly-report.schema.json
+        """
+        from voxledger.analytics.report import render_schema
+
+        print(render_schema(), end="")
 
     def send(
         self, week: str, /, *, channel: Sequence[Literal["bucket", "mail", "webhook"]] = (), json: bool = False

@@ -12,7 +12,7 @@ from typing import Final
 
 from voxledger.analytics.publishing.channel import Parcel
 from voxledger.analytics.publishing.errors import ChannelAway, ChannelRefused
-from voxledger.analytics.report import load_audio, render_html, render_json, render_markdown
+from voxledger.analytics.report import Links, WeeklyReport, load_audio, render_html, render_json, render_markdown
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.client import is_transient
@@ -31,8 +31,9 @@ class Bucket:
     name: Final = "bucket"
     repeatable: Final = True
 
-    def __init__(self, store: Callable[[], Store], bucket: str) -> None:
+    def __init__(self, store: Callable[[], Store], bucket: str, links: Callable[[WeeklyReport], Links]) -> None:
         self._store = store
+        self._links = links
         self._bucket = bucket
 
     @property
@@ -46,7 +47,7 @@ class Bucket:
         contents = {
             "json": render_json(report).encode(),
             "md": render_markdown(report).encode(),
-            "html": render_html(report, load_audio(report)).encode(),
+            "html": render_html(report, load_audio(report), self._links(report)).encode(),
         }
         keys = {kind: key(parcel.node, parcel.week, parcel.revision, kind) for kind in contents}
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxledger.analytics.report import WeeklyReport, lead, moved, wording
+from voxledger.analytics.report import WeeklyReport, lead, moved, sentence, subject, wording
 
 _HEADER = 150
 _SECTION = 3000
@@ -34,6 +34,9 @@ def message(report: WeeklyReport, link: str | None = None) -> dict[str, Any]:
             _text(f"*{_escaped(row.title)}*\n{_escaped(wording.number(row.value, row.unit))} ({_escaped(moved(row, report=report))})")
             for row in report.headlines[:_FIELDS]
         ]})  # fmt: skip
+    if report.moves.lines:
+        told = (f"• *{_escaped(subject(move))}*: {_escaped(sentence(move, report))}" for move in report.moves.lines)
+        blocks.append(_section("\n".join(["*What moved*", *told])))
     if link:
         blocks.append(_section(f"<{link}|The whole report>"))
     return {"text": f"{_escaped(title)}: {_escaped(lead(report))}", "blocks": blocks}

@@ -15,7 +15,7 @@ from voxledger.analytics.publishing.errors import PublishingStopped
 from voxledger.analytics.publishing.revisions import Revisions
 from voxledger.analytics.publishing.tasks import KIND, Errand, sealed
 from voxledger.analytics.publishing.timing import Weekly
-from voxledger.analytics.report import ReportNotWritten, Week, WeeklyReport, build, changes, load_audio, write
+from voxledger.analytics.report import Links, ReportNotWritten, Week, WeeklyReport, build, changes, load_audio, write
 from voxledger.catalog import platform
 from voxledger.catalog.errors import StoreError
 from voxledger.catalog.events import ReportChannel, ReportPublished
@@ -46,7 +46,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
 class Publisher:
     """Publishes the reports of one HOME. `skew` says how many seconds the store's clock is ahead of ours, None when that cannot be
-    told.
+    told; `links` gives a report's page its links to clips.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Publisher:
         *,
         revisions: Revisions,
         skew: Callable[[], float | None],
+        links: Callable[[WeeklyReport], Links],
     ) -> None:
         self._home = home
         self._settings = settings
@@ -65,6 +66,7 @@ class Publisher:
         self._keeper = keeper
         self._revisions = revisions
         self._skew = skew
+        self._links = links
         self._same: dict[str, int] = {}
         """By week, the position up to which late events were looked at and changed no number."""
 
@@ -167,7 +169,7 @@ class Publisher:
                 return None
             report = msgspec.structs.replace(report, revises=older if was_closed else None, changes=tuple(new))
         report = msgspec.structs.replace(report, revision=revision)
-        files = write(report, folder or self.folder, load_audio(report))
+        files = write(report, folder or self.folder, load_audio(report), self._links(report))
         if by != "hand":
             self._keep(report, revision)
         failpoint("reports.after_files")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -67,16 +67,52 @@ def build(
     The week is read in `general.time_zone`. A week that runs is compared with the same stretch of the week before.
     Raises InvalidWeek for a week that has not begun, ValueError for a naive `now`, and what the keeper raises.
     """
-    zone = settings.general.time_zone
-    running = Week.of(now, zone)
-    wanted = Week(week.year, week.number, zone) if week else running
-    if wanted.start.astimezone(UTC) > now.astimezone(UTC):
-        raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
-    period = _period(wanted, now)
+    period = _period(_wanted(week, settings.general.time_zone, now), now)
     # What the other side had acknowledged at an earlier moment is not recorded.
     cursor = keeper.journal.cursor("mixpanel") if as_of is None else None
     with keeper.reading(as_of=as_of) as reading:
         return _build(reading, period, settings, keeper.home.cache, cursor)
+
+
+def explained(
+    keeper: Keeper,
+    settings: Settings,
+    metric: str,
+    week: str | None,
+    by: Sequence[str] = (),
+    *,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """A metric of a week as the report counts it: what it means, its value (`by`: its groups), and the query that told it.
+
+    Raises UnknownMetric, MetricError for what it cannot be told by, InvalidWeek.
+    """
+    found, zone = metrics.metric(metric), settings.general.time_zone
+    moment = now or datetime.now(UTC)
+    period = _period(_wanted(Week.parse(week, zone) if week else None, zone, moment), moment)
+    query = metrics.explain(
+        metric, period.start, period.stop, by=by, before=period.before_start, prices=metrics.Prices.of(settings)
+    )
+    with keeper.reading() as reading:
+        rows = reading.frame(query).to_dicts()
+    told = {"groups": rows} if by else {"value": rows[0][metric]}
+    return {
+        "metric": metric,
+        "title": found.title,
+        "unit": found.unit,
+        "definition": found.definition,
+        "week": str(period.week),
+        **told,
+        "query": query,
+    }
+
+
+def _wanted(week: Week | None, zone: str, now: datetime) -> Week:
+    running = Week.of(now, zone)
+    wanted = Week(week.year, week.number, zone) if week else running
+    if wanted.start.astimezone(UTC) > now.astimezone(UTC):
+        raise InvalidWeek(f"week {wanted} has not begun; the newest week that can be reported is {running}")
+    return wanted
 
 
 def _period(week: Week, now: datetime) -> _Period:
@@ -141,7 +177,8 @@ def _history(reading: Reading, period: _Period, earliest: datetime | None) -> Ma
         reading, HEADLINES, week.previous(WEEKS).start, period.stop, every="week", zone=week.zone
     ).to_dicts()
     known = [
-        earliest is not None and week.previous(back - 1).start.astimezone(UTC) > earliest for back in range(WEEKS, 0, -1)
+        earliest is not None and week.previous(back - 1).start.astimezone(UTC) > earliest
+        for back in range(WEEKS, 0, -1)
     ]
     return {
         name: (*(row[name] if there else None for row, there in zip(found, known, strict=False)), found[-1][name])
@@ -187,9 +224,7 @@ def change(value: metrics.Value, previous: metrics.Value, *, share: bool = False
     return (value - previous) / previous if previous else None
 
 
-def _storage(
-    reading: Reading, period: _Period, present: Mapping[str, Any], prices: metrics.Prices
-) -> Storage:
+def _storage(reading: Reading, period: _Period, present: Mapping[str, Any], prices: metrics.Prices) -> Storage:
     waiting = reading.frame(_SQL["waiting_since"]).row(0, named=True)
     both = {**metrics.measure(reading, _FLOW, period.start, period.stop), **present, **waiting}
     cost = metrics.breakdown(reading, ["cost_micro"], period.start, period.stop, by=["part"], prices=prices)

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from voxledger.analytics.report import wording
-from voxledger.analytics.report.render import lead, render_html, render_markdown
+from voxledger.analytics.report.render import render_mail, render_markdown
+from voxledger.analytics.report.telling import lead
 from voxledger.analytics.report.weekly import WeeklyReport
 
 
@@ -21,11 +22,9 @@ class MailParts(NamedTuple):
 
 
 def mail_parts(report: WeeklyReport) -> MailParts:
-    """Subject, text and HTML of a report. Nothing in them has to be fetched, and no sound lies in them."""
+    """Subject, text and HTML of a report: the week in short. Nothing in them has to be fetched, and no sound lies in them."""
     later = f", revision {report.revision}" if report.revises is not None else ""
     open_end = "" if report.closed else ", not closed yet"
     days = wording.days(report.start.date(), report.end_day)
     subject = f"Voxledger, week {report.week} ({days}){later}{open_end}: {lead(report)}"
-    return MailParts(
-        subject=wording.shortened(subject, 180), text=render_markdown(report), html=render_html(report, {})
-    )
+    return MailParts(subject=wording.shortened(subject, 180), text=render_markdown(report), html=render_mail(report))

@@ -10,13 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from voxledger.analytics.metrics import METRICS, Value, breakdown, measure
 from voxledger.analytics.report.weekly import Evidence, Move, Moves
-from voxledger.analytics.statistics import WEEKS, Interval, adjusted, deviation, two_proportion, wilson
+from voxledger.analytics.statistics import Interval, adjusted, deviation, two_proportion, wilson
 from voxledger.catalog.log import Reading
 
 MOST = 5
@@ -216,7 +216,9 @@ def _lines(believed: Sequence[_Tested]) -> tuple[Move, ...]:
 
 
 def _evidence(one: _Tested, *, unusual: bool) -> Evidence:
-    verdict = "insufficient" if one.p is None else "unusual" if unusual else "usual"
+    verdict: Literal["unusual", "usual", "insufficient"] = (
+        "insufficient" if one.p is None else "unusual" if unusual else "usual"
+    )
     low, high = (one.usual.low, one.usual.high) if one.usual else (None, None)
     return Evidence(verdict=verdict, low=low, high=high, observations=one.observations)
 

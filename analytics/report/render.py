@@ -16,10 +16,8 @@ from markupsafe import Markup
 from voxledger.analytics import palette
 from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.report import charts, glyphs, telling, wording
-from voxledger.analytics.report.samples import CONTENT_TYPES, LARGEST, LARGEST_TOTAL
 from voxledger.analytics.report.parts import Sample
-from voxledger.analytics.report.telling import lead as lead
-from voxledger.analytics.report.telling import moved as moved
+from voxledger.analytics.report.samples import CONTENT_TYPES, LARGEST, LARGEST_TOTAL
 from voxledger.analytics.report.weekly import WeeklyReport
 
 Audio: TypeAlias = Mapping[str, tuple[bytes, str]]
@@ -76,6 +74,17 @@ def render_markdown(report: WeeklyReport) -> str:
     """The same numbers as Markdown (GitHub's tables), for chats and repositories; without charts and audio."""
     text = _template("weekly.md.j2").render(**_content(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_mail(report: WeeklyReport) -> str:
+    """The same week in short, as HTML that mail programs show: tables, inline styles, nothing to fetch."""
+    text = _template("weekly_mail.html.j2").render(**_content(report), colours=palette)
+    return re.sub(r"\n{2,}", "\n", text).strip() + "\n"
+
+
+def render_schema() -> str:
+    """The JSON Schema (draft 2020-12) of what `render_json` writes."""
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(WeeklyReport)).decode(), indent=2) + "\n"
 
 
 def render_json(report: WeeklyReport) -> str:

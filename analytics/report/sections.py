@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -124,8 +123,12 @@ def features(reading: Reading, week: Week, now: Span, before: Span) -> tuple[Fea
     long_before = (week.previous(TAKEN_UP).start, now[0])
     known = set(breakdown(reading, ["answered"], *long_before, by=["feature"])["feature"].to_list())
     adopters = ["adopters", "new_adopters", "returning_adopters", "dropped_adopters"]
-    taken = {row["feature"]: row for row in breakdown(reading, adopters, *now, by=["feature"], before=before[0]).to_dicts()}
-    found = {row["feature"]: row for row in breakdown(reading, names, *now, by=["feature"]).to_dicts() if row["answered"]}
+    taken = {
+        row["feature"]: row for row in breakdown(reading, adopters, *now, by=["feature"], before=before[0]).to_dicts()
+    }
+    found = {
+        row["feature"]: row for row in breakdown(reading, names, *now, by=["feature"]).to_dicts() if row["answered"]
+    }
     return tuple(
         FeatureUse(
             feature=feature,
@@ -135,10 +138,15 @@ def features(reading: Reading, week: Week, now: Span, before: Span) -> tuple[Fea
             generation_share_before=was.get(feature, 0.0) if any_before else None,
             users=row["answered_users"],
             user_share=row["answered_user_share"],
-            **{f"{kind}_users": taken.get(feature, {}).get(f"{kind}_adopters") or 0 for kind in ("new", "returning", "dropped")},
+            **{
+                f"{kind}_users": taken.get(feature, {}).get(f"{kind}_adopters") or 0
+                for kind in ("new", "returning", "dropped")
+            },
         )
         for feature in (*found, *sorted(was.keys() - found.keys()))
-        for row in [found.get(feature) or {"answered": 0, "answer_share": 0.0, "answered_users": 0, "answered_user_share": 0.0}]
+        for row in [
+            found.get(feature) or {"answered": 0, "answer_share": 0.0, "answered_users": 0, "answered_user_share": 0.0}
+        ]
     )
 
 
@@ -188,7 +196,17 @@ def _groups(reading: Reading, now: Span, before: Span, by: str, of: str, share: 
 
 def engines(reading: Reading, now: Span) -> tuple[EngineUse, ...]:
     """Use and speed by engine and device."""
-    names = ["generations", "clips", "failed", "audio_us", "rtf_p50", "rtf_p95", "queue_p95_us", "first_p95_us", "latency_p95_us"]
+    names = [
+        "generations",
+        "clips",
+        "failed",
+        "audio_us",
+        "rtf_p50",
+        "rtf_p95",
+        "queue_p95_us",
+        "first_p95_us",
+        "latency_p95_us",
+    ]
     return tuple(EngineUse(**row) for row in breakdown(reading, names, *now, by=["engine", "device"]).to_dicts())
 
 

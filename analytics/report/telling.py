@@ -95,7 +95,8 @@ def subject(move: Move) -> str:
 def sentence(move: Move, report: WeeklyReport) -> str:
     """How it moved, against what, and how sure that is."""
     now, before = (
-        wording.number(round(value) if move.unit == "count" else value, move.unit) for value in (move.value, move.before)
+        wording.number(round(value) if move.unit == "count" else value, move.unit)
+        for value in (move.value, move.before)
     )
     if move.kind == "count":
         said = wording.change((move.value - move.before) / move.before, move.unit) if move.before else "from nothing"
@@ -111,9 +112,7 @@ def nothing_moved(report: WeeklyReport) -> str:
     """Why there is no line of what moved."""
     moves = report.moves
     if not moves.tested:
-        return (
-            "Insufficient data: a share needs 30 observations in this week and in the one before, a count eight weeks to compare with."
-        )
+        return "Insufficient data: a share needs 30 observations in this week and in the one before, a count eight weeks to compare with."
     told = wording.plural(moves.tested, "comparison")
     lacking = f", {moves.untold:,} more lacked data" if moves.untold else ""
     return f"Nothing moved by more than chance and by enough to matter ({told}{lacking})."
@@ -163,7 +162,13 @@ def sent(report: WeeklyReport) -> str:
 
 
 def changed(change: Change) -> str:
-    """A number that an earlier revision gave differently: `headlines, clips: 12, 11 before`."""
-    said = [wording.NOTHING if value is None else f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" for value in (change.after, change.before)]
-    where = " ".join(word for word in (change.section, change.row, "" if change.field == "value" else change.field) if word)
-    return f"{where}: {said[0]}, {said[1]} before"
+    """A number that an earlier revision gave differently: `headlines clips: 12, 11 before`."""
+    field = "" if change.field == "value" else change.field
+    where = " ".join(word for word in (change.section, change.row, field) if word)
+    return f"{where}: {_figure(change.after)}, {_figure(change.before)} before"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return wording.NOTHING
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from voxledger.analytics.report.errors import ReportNotWritten
-from voxledger.analytics.report.render import Audio, render_html, render_json, render_markdown
+from voxledger.analytics.report.render import Audio, Links, render_html, render_json, render_markdown
 from voxledger.analytics.report.weekly import WeeklyReport
 from voxledger.catalog.platform import write_atomic
 
 
-def write(report: WeeklyReport, folder: Path | str, audio: Audio) -> Sequence[Path]:
+def write(
+    report: WeeklyReport, folder: Path | str, audio: Audio, links: Links = MappingProxyType({})
+) -> Sequence[Path]:
     """Write `voxledger-2026-W47.html`, `.md` and `.json`; gives their paths in that order.
 
     Each file is there whole or not at all, and replaces one of the same week. Raises ReportNotWritten.
     """
     contents = {
-        "html": render_html(report, audio).encode(),
+        "html": render_html(report, audio, links).encode(),
         "md": render_markdown(report).encode(),
         "json": render_json(report).encode(),
     }

@@ -279,7 +279,7 @@ def _check(settings: Settings) -> None:
             )
     _check_endpoint("store", settings.store.endpoint)
     _check_endpoint("backup", settings.backup.endpoint)
-    check_channels(settings.mail, settings.webhook)
+    check_channels(settings.report, settings.mail, settings.webhook)
     if 0 < settings.retention.backstop < _DAY:
         raise SettingsError(
             f"retention.backstop = {settings.retention.backstop:g} s is less than a day, the shortest span of a lifecycle"

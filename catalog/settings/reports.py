@@ -10,6 +10,9 @@ import msgspec
 from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.settings.kinds import Secret, Section, Span
 
+LONGEST_LINK = 7 * 86400.0
+"""Stores refuse links that live longer."""
+
 
 class Report(Section, frozen=True, kw_only=True):
     """The weekly report: when it is made, what is in it, where it goes. Mail and webhook have sections of their own."""
@@ -23,6 +26,9 @@ class Report(Section, frozen=True, kw_only=True):
     """Where scheduled reports are written; empty = HOME/reports."""
     bucket: str = "indextts-reports"
     """Bucket of the store that each revision is put into; empty = none."""
+    link: Span = LONGEST_LINK
+    """How long the page's links to clips that go next are good, at most 7d, and 0 = no links. Whoever gets the page hears them
+    without a key; they do not count as use."""
     announce: Literal["first", "revisions"] = "first"
     """What mail and webhook tell of a week: first = the report, once; revisions = also what late events changed in it, while no newer
     week is over."""
@@ -63,13 +69,13 @@ class Webhook(Section, frozen=True, kw_only=True):
     """Time limit of the request, its answer included."""
 
 
-LONGEST_LINK = 7 * 86400.0
-"""Stores refuse links that live longer."""
 _ADDRESS = re.compile(r"[^@\s<>,;\x00-\x1f]+@[^@\s<>,;\x00-\x1f]+")
 
 
-def check_channels(mail: Mail, webhook: Webhook) -> None:
+def check_channels(report: Report, mail: Mail, webhook: Webhook) -> None:
     """Raises SettingsError for what could never be delivered. Secrets are not shown."""
+    if report.link > LONGEST_LINK:
+        raise SettingsError("report.link is longer than 7d, and stores refuse such links", name="report.link")
     for name, addresses in (("mail.to", mail.to), ("mail.sender", (mail.sender,) if mail.sender else ())):
         for address in addresses:
             if not _ADDRESS.fullmatch(address):
