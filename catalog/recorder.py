@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +48,29 @@ class Recorder:
             data=data,
             sealed=None if personal is None else actor.seal(packed(personal), about=identity),
         )
+
+    def drafts(self, fact: Fact, *, subjects: Iterable[str], actor: ActorKey) -> list[Draft]:
+        """The same fact about each of these subjects, at the same time: it is looked over and written only once.
+
+        Raises EventRejected for what cannot be recorded.
+        """
+        kind, present = type(fact), now()
+        data, personal = split(fact)
+        check_size(kind.__name__, len(data) + len(personal or b""))
+        sealed = None if personal is None else packed(personal)
+        return [
+            Draft(
+                id=(identity := new_id()),
+                type=kind.__name__,
+                subject=subject,
+                time=present,
+                actor=actor.id,
+                version=kind.version,
+                data=data,
+                sealed=None if sealed is None else actor.seal(sealed, about=identity),
+            )
+            for subject in subjects
+        ]
 
     def emit(self, fact: Fact, *, subject: str, actor: ActorKey) -> Event:
         """Record one fact durably."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from voxledger.catalog.errors import EventRejected, StoreError
-from voxledger.catalog.events import Draft, SubjectErased
+from voxledger.catalog.events import ClipPurged, Draft, Fact, PurgeStarted, SubjectErased
 from voxledger.catalog.objects.policies import TOMBSTONES as PREFIX
+from voxledger.catalog.parallel import in_batches
 from voxledger.catalog.recorder import SYSTEM, Recorder
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import Store
 
 _FORMAT = 1
+RULE = "erasure"
+"""What stands as the rule where a clip went because somebody was erased."""
+_BATCH = 1000
+_CLIPS = """SELECT id::VARCHAR, bucket, bytes, purge_started IS NOT NULL FROM clips
+WHERE purged IS NULL AND ($last::BIGINT IS NULL OR position <= $last) AND {condition} ORDER BY id"""
+_LEFT = {
+    "actor": _CLIPS.format(condition="actor_id = $target"),
+    "voice": _CLIPS.format(condition="(voice_sha256 = $target OR emotion_sha256 = $target)"),
+}
 _TOLD = "SELECT data ->> 'request' FROM events WHERE type = 'SubjectErased'"
 
 
@@ -88,19 +98,38 @@ def destroy(stones: Iterable[Tombstone], recorder: Recorder) -> int:
 
 
 def record(stones: Iterable[Tombstone], recorder: Recorder, keeper: Keeper) -> int:
-    """Record those of which this log has not heard, and forget their voices up to there; gives how many."""
+    """Record those of which this log has not heard, with the purges of their clips, and forget their voices up to there; gives how
+    many.
+    """
     with keeper.reading() as reading:
         told = {request for (request,) in reading.tuples(_TOLD)}
     system, drafts = recorder.vault.actor(SYSTEM), list[Draft]()
     for stone in stones:
         erased = stone.erased
         if erased.request not in told:
+            _purged(stone, recorder, keeper)  # first: killed in between, the next call finds what is left
             drafts.append(recorder.draft(erased, subject=erased.request, actor=system, event_id=stone.event))
     for event, draft in zip(recorder.journal.emit(*drafts) if drafts else (), drafts, strict=True):
         fact = msgspec.json.decode(draft.data)
         if fact["scope"] == "voice":
             recorder.vault.forget_voice(fact["target"], event.position)
     return len(drafts)
+
+
+def _purged(stone: Tombstone, recorder: Recorder, keeper: Keeper) -> None:
+    """Record that the audio of its clips is gone, of which this log may still say that it is stored."""
+    erased, system = stone.erased, recorder.vault.actor(SYSTEM)
+    # A voice may have been registered anew, and spoken with, since then.
+    last = stone.position if erased.scope == "voice" and stone.node == recorder.journal.node else None
+    with keeper.reading(fresh=False) as reading:
+        clips = reading.tuples(_LEFT[erased.scope], {"target": erased.target, "last": last})
+    for batch in in_batches(clips, _BATCH):
+        facts: list[tuple[str, Fact]] = []
+        for clip, bucket, size, started in batch:
+            if not started:
+                facts.append((clip, PurgeStarted(plan=erased.request, rule=RULE, bucket=bucket)))
+            facts.append((clip, ClipPurged(plan=erased.request, rule=RULE, bucket=bucket, bytes=size)))
+        recorder.journal.emit(*(recorder.draft(fact, subject=clip, actor=system) for clip, fact in facts))
 
 
 def everywhere(*places: tuple[Store, str]) -> list[Tombstone]:

@@ -13,7 +13,8 @@ Rules are cited by the page that states them:
 [gdpr]       https://developer.mixpanel.com/reference/gdpr-api
 [no user]    https://docs.mixpanel.com/troubleshooting/errors/server-side-events-without-a-user
 
-`python -m tests.mixpanel_server [TOKEN]` serves one on its own, until it is told to stop, and prints its address.
+`python -m tests.mixpanel_server [TOKEN] [--keep] [--unchecked]` serves one in a process of its own until its standard input ends,
+and prints its address. With `--keep` it can export; with `--unchecked` it looks at nothing and says yes to everything.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ class MixpanelServer:
         self.arrivals: list[dict[str, Any]] = []
         """The same with repeats, as the raw export has it [export all]; kept when `keep_arrivals` is set."""
         self.keep_arrivals = True
+        self.unchecked = False
+        """Say yes without a look, for measuring who sends."""
         self.profiles: dict[str, dict[str, Any]] = {}
         """Properties of each user profile by distinct id [engage]."""
         self.groups: dict[tuple[str, str], dict[str, Any]] = {}
@@ -134,6 +137,8 @@ class MixpanelServer:
 
     def answer(self, handler: _Handler, raw: bytes) -> tuple[int, bytes, Mapping[str, str], Fault]:
         """Status, body, headers, and what to do wrong while they go out."""
+        if self.unchecked:
+            return 200, b'{"code":200,"num_records_imported":1,"status":1}', {}, Fault()
         with self._lock:
             fault = self.faults.popleft() if self.faults else Fault()
         if fault.hold:
@@ -299,7 +304,7 @@ class MixpanelServer:
                     _milliseconds(properties["time"]),
                     properties["$insert_id"],
                 )
-                kept = self.events[key] = _cut(event)
+                kept = self.events[key] = _cut(event) if _may_be_long(properties) else event
                 if self.keep_arrivals:
                     self.arrivals.append(kept)
                 self.received += 1
@@ -399,11 +404,11 @@ def _invalid_required(properties: dict[str, Any]) -> tuple[str, str] | None:
 
 def _invalid_shape(event: dict[str, Any], properties: dict[str, Any]) -> tuple[str, str] | None:
     """Under 1 MB, fewer than 255 properties, at most 3 levels of nesting [import]."""
-    if len(json.dumps(event).encode()) >= MOST_EVENT_BYTES:
+    if _may_be_long(properties) and len(json.dumps(event).encode()) >= MOST_EVENT_BYTES:
         return "event", "the event is larger than 1 MB"
     if len(properties) >= MOST_PROPERTIES:
         return "properties", "too many properties"
-    if _depth(properties) - 1 > DEEPEST:
+    if any(isinstance(value, dict | list) for value in properties.values()) and _depth(properties) - 1 > DEEPEST:
         return "properties", "properties are nested too deep"
     return None
 
@@ -422,6 +427,13 @@ def _cut(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _cut(item) for key, item in value.items()}
     return value
+
+
+def _may_be_long(properties: dict[str, Any]) -> bool:
+    return any(
+        len(value) * 4 > LONGEST_STRING if isinstance(value, str) else isinstance(value, dict | list)
+        for value in properties.values()
+    )
 
 
 def _milliseconds(moment: float) -> float:
@@ -528,6 +540,7 @@ def main() -> None:
     """Serve until the end of standard input, or a signal."""
     with MixpanelServer(token=sys.argv[1] if len(sys.argv) > 1 else "token") as server:
         server.keep_arrivals = "--keep" in sys.argv
+        server.unchecked = "--unchecked" in sys.argv
         print(server.url, flush=True)
         for line in sys.stdin:
             if line.strip() == "count":

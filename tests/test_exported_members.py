@@ -11,6 +11,7 @@ import pytest
 PACKAGES = [
     "voxledger",
     "voxledger.analytics",
+    "voxledger.analytics.metrics",
     "voxledger.analytics.mixpanel",
     "voxledger.analytics.report",
     "voxledger.catalog",

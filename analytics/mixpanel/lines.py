@@ -7,13 +7,13 @@ passes on as it is, is cut out of one JSON text and put into the other; only wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from voxledger.analytics.mixpanel.vocabulary import VOCABULARY, plain
+from voxledger.analytics.mixpanel.vocabulary import VOCABULARY, plain, to_seconds
 from voxledger.catalog.events import EMOTIONS
 
 encode = msgspec.json.Encoder().encode
@@ -21,7 +21,8 @@ _decode = msgspec.json.Decoder().decode
 _NULL = (b"", b"null")
 _SHORT = 200
 """Bytes of JSON up to which a value without inner objects keeps all limits: 255 bytes a string, 100 items, 3 levels."""
-_ARRAY, _OBJECT = ord("["), ord("{")
+_ARRAY = ord("[")
+_INNER = frozenset(b"[{")
 
 
 class Told(NamedTuple):
@@ -37,16 +38,25 @@ class Lines:
 
     def __init__(self, type_: str) -> None:
         entry = VOCABULARY[type_]
-        fields = [rule.field for rule in entry.rules]
-        extra = [name for name in (entry.weights, entry.variant_of, "channel") if name and name not in fields]
-        names = [*dict.fromkeys(fields), *extra]
-        # defstruct, because the fields are those of the rules and of nothing else: the decoder skips all others.
+        self._entry = entry
+        copied = [rule for rule in entry.rules if rule.convert is plain]
+        spans = [rule for rule in entry.rules if rule.convert is to_seconds]
+        others = [rule for rule in entry.rules if rule.convert not in (plain, to_seconds)]
+        rules = [*copied, *spans, *others]
+        fields = [
+            *(rule.field for rule in rules),
+            *(name for name in (entry.weights, entry.variant_of, "channel") if name),
+        ]
+        names = list(dict.fromkeys(fields))
+        # Of what no rule names the decoder makes nothing.
         shape = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for name in names])
         self._decode = msgspec.json.Decoder(shape).decode
-        self._entry = entry
-        self._steps = [
-            (names.index(rule.field), b',"%s":' % rule.name.encode(), None if rule.convert is plain else rule.convert)
-            for rule in entry.rules
+        prefixes = [b',"%s":' % rule.name.encode() for rule in rules]
+        self._copied = prefixes[: len(copied)]
+        self._spans = prefixes[len(copied) : len(copied) + len(spans)]
+        self._others = [
+            (names.index(rule.field), prefix, rule.convert)
+            for rule, prefix in zip(others, prefixes[len(copied) + len(spans) :], strict=True)
         ]
         self._channel = names.index("channel")
         self._variant = names.index(entry.variant_of) if entry.variant_of else None
@@ -54,18 +64,20 @@ class Lines:
 
     def told(self, data: bytes) -> Told:
         """Equal data give equal bytes."""
-        values = [bytes(raw) for raw in msgspec.structs.astuple(self._decode(data))]
-        parts: list[bytes] = []
-        for place, prefix, convert in self._steps:
-            value = values[place]
-            if not value:
-                continue
-            if convert is None:
-                if value == b"null":
-                    continue
-                parts.append(prefix + (value if _fits(value) else encode(plain(_decode(value)))))
-            elif (found := _converted(convert, value)) is not None:
-                parts.append(prefix + found)
+        values = list(map(bytes, msgspec.structs.astuple(self._decode(data))))
+        parts = [
+            prefix + (value if len(value) <= _SHORT and value[0] not in _INNER else _limited(value))
+            for prefix, value in zip(self._copied, values, strict=False)
+            if value and value != b"null"
+        ]
+        parts += [
+            prefix + b"%d.%03d" % divmod((int(value) + 500) // 1000, 1000)
+            for prefix, value in zip(self._spans, values[len(self._copied) :], strict=False)
+            if value and value != b"null"
+        ]
+        for place, prefix, convert in self._others:
+            if values[place] and (found := convert(_decode(values[place]))) is not None:
+                parts.append(prefix + encode(found))
         if self._weights is not None:
             parts += _emotions(values[self._weights])
         return Told(self._name(values), b"".join(parts), values[self._channel])
@@ -83,26 +95,24 @@ def lines(type_: str) -> Lines:
     return Lines(type_)
 
 
-def _fits(value: bytes) -> bool:
-    """Whether a value keeps Mixpanel's limits as it stands."""
-    return (
-        len(value) <= _SHORT
-        and value[0] != _OBJECT
-        and not (value[0] == _ARRAY and (b"{" in value or b"[" in value[1:]))
-    )
-
-
-def _converted(convert: Callable[[Any], Any], value: bytes) -> bytes | None:
-    found = convert(_decode(value))
-    return None if found is None else encode(found)
+def _limited(value: bytes) -> bytes:
+    """A value that may be beyond Mixpanel's limits, or has others inside."""
+    if value[0] == _ARRAY and len(value) <= _SHORT and b"{" not in value and b"[" not in value[1:]:
+        return value
+    return encode(plain(_decode(value)))
 
 
 def _emotions(value: bytes) -> list[bytes]:
     """A vector of weights as one property an emotion, because Mixpanel cannot filter by places in a list."""
-    weights = _decode(value) if value not in _NULL else None
-    if not isinstance(weights, list) or len(weights) != len(EMOTIONS):
+    weights = value[1:-1].split(b",")
+    if value in _NULL or len(weights) != len(EMOTIONS):
         return []
-    return [prefix + encode(round(weight, 4)) for prefix, weight in zip(_EMOTIONS, weights, strict=True)]
+    return [
+        # Four places are enough; what has no more is passed on as it is.
+        prefix + (weight if len(weight) <= _PLACES and b"e" not in weight else encode(round(float(weight), 4)))
+        for prefix, weight in zip(_EMOTIONS, weights, strict=True)
+    ]
 
 
 _EMOTIONS = tuple(b',"emotion_%s":' % emotion.encode() for emotion in EMOTIONS)
+_PLACES = len("0.1234")

@@ -126,8 +126,9 @@ def cut(text: str) -> str:
     return text if len(encoded) <= LONGEST_STRING else encoded[:LONGEST_STRING].decode(errors="ignore")
 
 
-def _to_seconds(microseconds: Any) -> float | None:
-    return round(microseconds / 1e6, 3) if isinstance(microseconds, int) else None
+def to_seconds(microseconds: Any) -> float | None:
+    """Whole milliseconds, as seconds; None for what is no amount."""
+    return (microseconds + 500) // 1000 / 1000 if isinstance(microseconds, int) else None
 
 
 def _to_whether(value: Any) -> bool:
@@ -139,7 +140,7 @@ def _same(*fields: str) -> tuple[Rule, ...]:
 
 
 def _seconds(*fields: str) -> tuple[Rule, ...]:
-    return tuple(Rule(field=name, name=name.removesuffix("_us") + "_s", convert=_to_seconds) for name in fields)
+    return tuple(Rule(field=name, name=name.removesuffix("_us") + "_s", convert=to_seconds) for name in fields)
 
 
 VOCABULARY: Mapping[str, Entry] = {

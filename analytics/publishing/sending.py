@@ -33,7 +33,6 @@ from voxledger.catalog.events import ReportChannel, ReportDelivered, ReportDeliv
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Task
-from voxledger.catalog.objects.client import is_transient
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention.doubts import another_home
 
@@ -146,7 +145,7 @@ class Sender:
         return errand, channel.send(parcel, decisive, stop)
 
     def _claimed(self, task: Task, errand: Errand) -> Errand:
-        """Only one of several copies of a HOME may go on. Raises SentElsewhere, ChannelAway and ChannelRefused."""
+        """Only one of several copies of a HOME may go on. Raises SentElsewhere and ChannelAway."""
         if errand.claimed or errand.on_purpose:
             return errand
         try:
@@ -163,8 +162,7 @@ class Sender:
                 )
         except StoreError as error:
             said = f"nobody can tell whether another HOME sends it: {error}"
-            kind = ChannelAway if is_transient(error) else ChannelRefused
-            raise kind(said, failure=error.code or type(error).__name__) from error
+            raise ChannelAway(said, failure=error.code or type(error).__name__) from error
         claimed = msgspec.structs.replace(errand, claimed=True)
         self._note(task, claimed)
         return claimed

@@ -28,8 +28,8 @@ from voxledger.catalog.objects.deleting import Answer, Deleter
 from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.tombstones import RULE
 
-RULE = "erasure"
 _BATCH = 1000
 _LOOK = 0.1
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part(?:\.ranges)?")

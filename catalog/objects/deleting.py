@@ -98,8 +98,8 @@ class Deleter:
         Keys that the store refuses for a reason that passes, and exactly those, are tried again a few times. `perhaps` are
         keys under which hardly anything lies: they are deleted only where something is seen.
         """
-        wanted = list(dict.fromkeys(keys))
-        more = [key for key in dict.fromkeys(perhaps) if key not in set(wanted)]
+        once = dict.fromkeys(keys)
+        wanted, more = list(once), [key for key in dict.fromkeys(perhaps) if key not in once]
         try:
             if self.keeps_versions(bucket):
                 return self._with_versions(bucket, wanted, more)

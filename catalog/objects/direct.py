@@ -94,7 +94,8 @@ class _Asker:
         if answer.status_code in _ELSEWHERE:
             return None
         told = {"status_code": answer.status_code, "headers": answer.headers, "body": answer.content}
-        raise ClientError(RestXMLParser().parse(told, None), "PutObject")
+        # Without the model of an answer only errors can be read.
+        raise ClientError(RestXMLParser().parse(told, None), "PutObject")  # type: ignore[arg-type]
 
     def _send(self, method: str, bucket: str, key: str, headers: dict[str, str], content: bytes, sha256: str) -> Any:
         from botocore.awsrequest import AWSRequest
@@ -114,7 +115,7 @@ def _signer() -> Any:
     """Of requests whose body was hashed before. Made when it is needed: importing botocore takes long."""
     from botocore.auth import S3SigV4Auth
 
-    class Signer(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    class Signer(S3SigV4Auth):
         def __init__(self, credentials: Any, service: str, region: str, sha256: str) -> None:
             super().__init__(credentials, service, region)
             self._sha256 = sha256

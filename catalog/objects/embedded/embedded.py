@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -124,7 +125,11 @@ class EmbeddedStore:
 
     def holds(self, bucket: str, key: str) -> bool:
         """Whether an object's file lies where the server keeps it."""
-        return Path(f"{self.files.folder}/{bucket}/{key}").is_file()
+        try:
+            # Asked about every key of a purge: a Path takes as long to make as the look itself.
+            return stat.S_ISREG(os.stat(f"{self.files.folder}/{bucket}/{key}").st_mode)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def _settle_above(self, folder: Path) -> None:
         """A folder's own entry is forced onto the disk once; the server may remove an empty one and make another."""

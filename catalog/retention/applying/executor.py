@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -20,9 +21,9 @@ from voxledger.catalog.events import (
     PurgeFailed,
     PurgeStarted,
     RetentionPlanned,
+    now,
 )
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.journal import Transaction
 from voxledger.catalog.log import Keeper
 from voxledger.catalog.parallel import in_parallel
 from voxledger.catalog.progress import Counting
@@ -41,6 +42,8 @@ UPLOAD_WAIT = 60.0
 _LOOK = 0.05
 _BATCHES = 2
 """Batches that are with the store at a time."""
+_PLACED = 10
+"""Batches whose places are looked up together."""
 _UPLOADING = "its upload is running right now, and did not end while it was waited for; the next run looks again"
 _SQL = load("applying.sql", "voxledger.catalog.retention.applying")
 _RUNNING = "SELECT DISTINCT subject FROM tasks WHERE state = 'leased' AND subject IN (SELECT value FROM json_each(?))"
@@ -203,15 +206,15 @@ class Executor:
 
     def _taken_up(self, clips: Sequence[str]) -> Iterator[list[Doomed]]:
         """What was begun by an earlier run, a batch at a time."""
-        for batch in _batches(clips):
+        for batch, places in self._placed(clips):
             if self._is_open():
-                yield self._places(batch)
+                yield places
             else:
                 self._waiting += len(batch)
 
     def _begun(self, purger: Purger, clips: Sequence[str], *, later: list[str] | None = None) -> Iterator[list[Doomed]]:
         """Begin with these, a batch at a time; `later` gets those that are being uploaded, else they are skipped."""
-        for batch in _batches(clips):
+        for batch, places in self._placed(clips):
             if purger.away:
                 reason = f"its turn did not come, the store had gone away: {purger.away}"
                 self._skipped += [Note(clip=clip, reason=reason) for clip in batch]
@@ -221,7 +224,17 @@ class Executor:
                 busy = set[str]() if later is None else self._running(batch)
                 if later is not None:
                     later += [clip for clip in batch if clip in busy]
-                yield self._start(self._places([clip for clip in batch if clip not in busy]))
+                yield self._start([clip for clip in places if clip.id not in busy])
+
+    def _placed(self, clips: Sequence[str]) -> Iterator[tuple[Sequence[str], list[Doomed]]]:
+        """A batch at a time, with the places of those that the tables know.
+
+        Looked up for many batches at once: each time all ids of the table are read. What happens to a clip meanwhile the watch sees.
+        """
+        for some in _batches(clips, BATCH * _PLACED):
+            places = {clip.id: clip for clip in self._places(some)}
+            for batch in _batches(some):
+                yield batch, [places[clip] for clip in batch if clip in places]
 
     def _running(self, clips: Sequence[str]) -> set[str]:
         """Those that are being uploaded at this moment, by somebody who is alive."""
@@ -271,23 +284,32 @@ class Executor:
         self._watch.catch_up()
         with self._journal.transaction() as write:
             self._watch.catch_up()
+            # Looked up before anything is cancelled: a skipped clip keeps all its tasks.
+            busy = write.leased_among(clip.id for clip in clips)
             for clip in clips:
-                objection = self._watch.objection(clip.id) or _uploading(write, clip)
+                objection = self._watch.objection(clip.id) or (_UPLOADING if clip.id in busy else None)
                 if objection:
                     self._skipped.append(Note(clip=clip.id, reason=objection))
-                    continue
-                write.cancel_tasks(clip.id)
-                write.forget(clip.id)
-                started.append(clip)
-            write.append(
-                [
-                    self._draft(PurgeStarted(plan=clip.plan, rule=clip.rule, bucket=clip.bucket), clip.id)
-                    for clip in started
-                ]
-            )
+                else:
+                    started.append(clip)
+            write.let_go(clip.id for clip in started)
+            write.append(self._starting(started))
             failpoint("purge.before_commit")
         failpoint("purge.after_start")
         return started
+
+    def _starting(self, clips: Iterable[Doomed]) -> list[Draft]:
+        """What is recorded of clips whose deletion begins; most of them begin for the same reason."""
+        alike = defaultdict[tuple[str, str, str], list[str]](list)
+        for clip in clips:
+            alike[clip.plan, clip.rule, clip.bucket].append(clip.id)
+        return [
+            draft
+            for (plan, rule, bucket), subjects in alike.items()
+            for draft in self._recorder.drafts(
+                PurgeStarted(plan=plan, rule=rule, bucket=bucket), subjects=subjects, actor=self._actor
+            )
+        ]
 
     def _delete(self, purger: Purger, batches: Iterable[list[Doomed]], total: int) -> None:
         """Delete the audio of clips whose purge has started, and record how each one ended.
@@ -333,7 +355,7 @@ class Executor:
         """How purges ended."""
         # A key is made of names: it is sealed for whoever they are, so that erasing that person erases it.
         owners = {actor: self._recorder.vault.key(actor) for actor in {outcome.clip.actor_id for outcome in outcomes}}
-        drafts = []
+        drafts, present = [], now()
         for outcome in outcomes:
             clip, owner = outcome.clip, owners[outcome.clip.actor_id]
             if outcome.failure is not None:
@@ -344,21 +366,21 @@ class Executor:
                 plan=clip.plan, rule=clip.rule, bucket=clip.bucket, bytes=clip.bytes, answer=outcome.answer,
                 versions=outcome.versions, kept_bytes=outcome.kept_bytes, key=clip.key if owner else None,
             )  # fmt: skip
-            drafts.append(self._recorder.draft(fact, subject=clip.id, actor=owner or self._actor))
+            drafts.append(self._recorder.draft(fact, subject=clip.id, actor=owner or self._actor, time=present))
         return drafts
 
     def _places(self, clips: Sequence[str]) -> list[Doomed]:
         with self._keeper.reading(fresh=False) as reading:
-            rows = reading.rows(_SQL["places"], {"ids": list(clips)})
-        return [Doomed(**row) for row in rows]
+            rows = reading.tuples(_SQL["places"], {"ids": list(clips)})
+        return [
+            Doomed(
+                id=clip, bucket=bucket, key=key, path=path, bytes=size, plan=plan, rule=rule, actor_id=owner, stored=stored
+            )
+            for clip, bucket, key, path, size, plan, rule, owner, stored in rows
+        ]  # fmt: skip
 
     def _draft(self, fact: Fact, clip: str) -> Draft:
         return self._recorder.draft(fact, subject=clip, actor=self._actor)
-
-
-def _uploading(write: Transaction, clip: Doomed) -> str | None:
-    """Looked up before anything is cancelled: a skipped clip keeps all its tasks."""
-    return _UPLOADING if write.leased(clip.id) else None
 
 
 def _unmark_reason(cause: str) -> Literal["pinned", "held", "used", "policy"]:
@@ -367,5 +389,5 @@ def _unmark_reason(cause: str) -> Literal["pinned", "held", "used", "policy"]:
     return "pinned" if cause == "pinned" else "used" if cause in ("used", "linked") else "policy"
 
 
-def _batches(clips: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (clips[start : start + BATCH] for start in range(0, len(clips), BATCH))
+def _batches(clips: Sequence[str], size: int = BATCH) -> Iterator[Sequence[str]]:
+    return (clips[start : start + size] for start in range(0, len(clips), size))

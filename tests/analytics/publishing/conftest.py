@@ -10,8 +10,8 @@ import pytest
 from tests.building import Parts
 from tests.smtp_server import SmtpServer, self_made
 from tests.webhook_server import WebhookServer
-from voxledger.analytics.publishing import Parcel, letter
-from voxledger.analytics.report import MailParts, WeeklyReport, build, mail_parts
+from voxledger.analytics.publishing import Parcel
+from voxledger.analytics.report import WeeklyReport, build
 from voxledger.catalog.events import now
 from voxledger.catalog.settings import Settings
 
@@ -24,20 +24,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> WeeklyReport:
     found = build(parts.keeper, Settings(), now=now())
     parts.close()
     return found
-
-
-@pytest.fixture(autouse=True)
-def _drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts take a second, and the same report looks the same each time."""
-    known: dict[tuple[str, int | None, int | None], MailParts] = {}
-
-    def parts(report: WeeklyReport) -> MailParts:
-        key = (report.week, report.revision, report.revises)
-        if key not in known:
-            known[key] = mail_parts(report)
-        return known[key]
-
-    monkeypatch.setattr(letter, "mail_parts", parts)
 
 
 @pytest.fixture

@@ -13,12 +13,35 @@ import msgspec
 import pytest
 
 from tests.smtp_server import Fault, SmtpServer
-from voxledger.analytics.publishing import ChannelAway, ChannelRefused, DeliveryUnknown, Mail, NotDelivered, Parcel
+from voxledger.analytics.publishing import (
+    ChannelAway,
+    ChannelRefused,
+    DeliveryUnknown,
+    Mail,
+    NotDelivered,
+    Parcel,
+    letter,
+)
 from voxledger.analytics.publishing.mail import digest
+from voxledger.analytics.report import MailParts, WeeklyReport, mail_parts
 from voxledger.catalog import settings
 
 ANN, BEN, CYD = "ann@example.org", "ben@example.org", "cyd@example.org"
 GOING_ON = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def _drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts take a second, and the same report looks the same each time."""
+    known: dict[tuple[str, int | None, int | None], MailParts] = {}
+
+    def parts(report: WeeklyReport) -> MailParts:
+        key = (report.week, report.revision, report.revises)
+        if key not in known:
+            known[key] = mail_parts(report)
+        return known[key]
+
+    monkeypatch.setattr(letter, "mail_parts", parts)
 
 
 def mail(server: SmtpServer, **changes: Any) -> Mail:

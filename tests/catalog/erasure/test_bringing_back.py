@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.building import completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, World
 from voxledger.catalog.backup import Backups
+from voxledger.catalog.events import new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.settings import load
@@ -55,6 +57,31 @@ def test_versions_go_and_no_restore_brings_them_back(ceph_world: World, tmp_path
         rebuild_from_store(Around.of(vox))
         assert {clip.actor for clip in vox.catalog.clips()} <= {None, KEPT}
     assert third.found(GONE_WORDS) == {}
+
+
+@pytest.mark.parametrize("scope", ["actor", "voice"])
+def test_a_restored_log_says_of_the_clips_of_whoever_was_erased_that_they_are_gone(
+    world: World, tmp_path: Path, scope: str
+) -> None:
+    with world.open(GONE) as vox:
+        clips = [vox.speak(f"Zanzibar {number}.", engine="espeak", language="en") for number in range(2)]
+        assert clips[0].path
+        sha256 = vox.voices.add("Vellichor", clips[0].path, own=True, force=True).sha256
+    with world.open(KEPT) as vox:
+        said = completed(voice_sha256=sha256, voice_name="Vellichor", actor_label=KEPT, key="k/l/m.wav")
+        spoken = vox.recorder.emit(said, subject=new_id(), actor=vox.vault.actor(KEPT)).subject
+        kept = vox.speak("Octopus gramophone.", engine="espeak", language="en")
+    world.back_up()
+    with world.open() as vox:
+        plan = vox.erasure.plan(actor=GONE) if scope == "actor" else vox.erasure.plan(voice="Vellichor")
+        assert vox.erasure.apply(plan).finished
+        vox.backups.restore("latest", tmp_path / "new", catch_up=False)
+    gone = {clip.id for clip in clips} if scope == "actor" else {spoken}
+    with World(tmp_path / "new", world.server, world.bucket).open() as vox:
+        states = dict(vox.catalog.sql("SELECT id::VARCHAR AS id, state FROM clips").pl().iter_rows())
+        assert {clip for clip, state in states.items() if state == "purged"} == gone
+        assert states[kept.id] == "stored"
+        assert "Its audio was deleted on" in " ".join(vox.retention.explain(next(iter(gone))))
 
 
 @pytest.mark.parametrize("key", ["correct horse"])

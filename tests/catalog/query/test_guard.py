@@ -317,7 +317,7 @@ def test_every_function_with_side_effects_was_looked_at() -> None:
         ("voxledger.catalog.retention", "holds.sql"),
         ("voxledger.catalog.retention", "nights.sql"),
         ("voxledger.catalog.retention.explaining", "explaining.sql"),
-        ("voxledger.analytics", "reports.sql"),
+        ("voxledger.analytics.publishing", "publishing.sql"),
         ("voxledger.analytics.metrics", "metrics.sql"),
         ("voxledger.analytics.report", "report.sql"),
     ],

@@ -1,0 +1,452 @@
+"""Reports on their way: made once, sent once, whatever happens to processes, machines, clocks and servers."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import voxledger
+from tests.building import NOBODY, completed
+from tests.s3 import S3Server
+from tests.smtp_server import Fault, SmtpServer
+from tests.webhook_server import Answer, WebhookServer
+from voxledger.analytics.publishing import NotPublished, PublishingStopped
+from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport
+from voxledger.catalog.events import GenerationCompleted, new_id, now
+from voxledger.catalog.objects.probing import learn
+from voxledger.ledger import Ledger
+
+_PROCESS = """
+import importlib, sys
+from datetime import datetime
+import voxledger
+for module in ("write", "mail"):
+    importlib.import_module(f"voxledger.analytics.report.{module}").render_html = lambda *_: "<!doctype html>"
+with voxledger.open(sys.argv[1]) as vox:
+    vox.reports.publish_due(datetime.fromisoformat(sys.argv[2]))
+    vox.reports.deliver()
+"""
+LATER = timedelta(days=8)
+"""From now on: then the running week is over, too."""
+
+
+class Studio:
+    """A HOME whose reports go by mail."""
+
+    def __init__(self, path: Path, smtp: SmtpServer, **settings: Any) -> None:
+        self.path = path
+        self.smtp = smtp
+        self.settings = {
+            "general_actor": "ann", "report_at": "Mon 00:00", "report_bucket": "", "mail_to": ["ann@example.org"],
+            "mail_host": "127.0.0.1", "mail_port": smtp.port, "mail_security": "none", "mail_sender": "studio@example.org",
+            "mail_timeout": 5.0,
+        } | settings  # fmt: skip
+
+    def open(self, **more: Any) -> Ledger:
+        return voxledger.open(self.path, **(self.settings | more))
+
+    def environ(self) -> dict[str, str]:
+        return {
+            f"VOXLEDGER_{name.upper()}": ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in self.settings.items()
+        }
+
+    def process(self, moment: datetime, failpoint: str = "") -> subprocess.Popen[str]:
+        environ = {**os.environ, **self.environ(), "VOXLEDGER_FAILPOINT": failpoint}
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, str(self.path), moment.isoformat()], env=environ, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
+
+
+@pytest.fixture
+def studio(tmp_path: Path, smtp: SmtpServer) -> Studio:
+    found = Studio(tmp_path / "home", smtp)
+    with found.open() as vox:
+        clip(vox)
+    return found
+
+
+@pytest.fixture
+def vox(studio: Studio) -> Iterator[Ledger]:
+    with studio.open() as ledger:
+        yield ledger
+
+
+@pytest.fixture(autouse=True)
+def _no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with charts take seconds, and are not what these tests are about."""
+    for module in ("report.write", "report.mail", "publishing.bucket"):
+        found = importlib.import_module(f"voxledger.analytics.{module}")
+        monkeypatch.setattr(found, "render_html", lambda *_: "<!doctype html>")
+
+
+def clip(vox: Ledger, *, weeks_ago: int = 0, actor: str = "ann") -> GenerationCompleted:
+    fact = completed(actor_label=actor)
+    draft = vox.recorder.draft(
+        fact, subject=new_id(), actor=vox.vault.actor(actor), time=now() - timedelta(weeks=weeks_ago)
+    )
+    vox.journal.emit(draft)
+    return fact
+
+
+def this_week() -> str:
+    return str(Week.of(now()))
+
+
+def outcomes(vox: Ledger) -> list[tuple[Any, ...]]:
+    query = "SELECT week, revision, channel, outcome, failure, attempts FROM report_deliveries ORDER BY position"
+    return [tuple(row.values()) for row in vox.catalog.sql(query).rows()]
+
+
+def published(vox: Ledger) -> list[tuple[Any, ...]]:
+    query = 'SELECT week, revision, "by", channels FROM reports ORDER BY position'
+    return [tuple(row.values()) for row in vox.catalog.sql(query).rows()]
+
+
+def state(vox: Ledger, channel: str = "mail") -> str:
+    (at,) = (at for at in vox.reports.listed()[0].channels if at.channel == channel)
+    return at.state
+
+
+def test_a_week_that_is_over_is_published_once_and_sent_once(vox: Ledger, smtp: SmtpServer) -> None:
+    assert vox.reports.publish_due(now()) == (), "it runs still"
+    (made,) = vox.reports.publish_due(now() + LATER)
+    assert (made.week, made.revision) == (this_week(), 1)
+    assert [file.suffix for file in made.files] == [".html", ".md", ".json"]
+    assert [sent.outcome for sent in vox.reports.deliver()] == ["delivered"]
+    assert vox.reports.publish_due(now() + LATER) == ()
+    assert vox.reports.deliver() == []
+    assert published(vox) == [(this_week(), 1, "schedule", ["mail"])]
+    assert outcomes(vox) == [(this_week(), 1, "mail", "delivered", None, 1)]
+    assert len(smtp.letters) == 1
+    assert state(vox) == "delivered"
+
+
+def test_after_a_fortnight_both_reports_are_there_and_one_letter(vox: Ledger, smtp: SmtpServer) -> None:
+    clip(vox, weeks_ago=1)
+    weeks = [made.week for made in vox.reports.publish_due(now() + LATER)]
+    assert weeks == [str(Week.of(now()).previous()), this_week()]
+    vox.reports.deliver()
+    (letter,) = smtp.letters
+    assert letter.message["Subject"].startswith(f"Voxledger, week {this_week()} (")
+    assert len(list(vox.home.reports.glob("*.html"))) == 2
+
+
+def test_a_quiet_week_is_reported_and_says_so(vox: Ledger, smtp: SmtpServer) -> None:
+    vox.reports.publish_due(now() + LATER)
+    made = vox.reports.publish_due(now() + LATER + timedelta(weeks=1))
+    assert [row.week for row in made] == [str(Week.of(now()).following())]
+    vox.reports.deliver()
+    assert "Nothing was generated in this week." in smtp.letters[-1].message["Subject"]
+
+
+def test_where_there_never_was_anything_nothing_is_published(tmp_path: Path, smtp: SmtpServer) -> None:
+    with Studio(tmp_path / "new", smtp).open() as vox:
+        assert vox.reports.publish_due(now() + LATER) == ()
+
+
+def test_a_report_that_somebody_looked_at_does_not_count(vox: Ledger, tmp_path: Path) -> None:
+    vox.reports.publish(tmp_path / "looked")
+    assert published(vox) == [(this_week(), 1, "hand", [])]
+    (made,) = vox.reports.publish_due(now() + LATER)
+    assert made.revision == 2
+
+
+def test_late_events_make_a_revision_that_says_what_changed_and_no_letter(vox: Ledger, smtp: SmtpServer) -> None:
+    vox.reports.publish_due(now() + LATER)
+    clip(vox, actor="ben")
+    assert vox.reports.publish_due(now() + timedelta(days=0.9)) == (), "one a day"
+    (made,) = vox.reports.publish_due(now() + LATER)
+    assert made.revision == 2
+    found = vox.reports.revisions.load(made.week, 2)
+    assert found is not None
+    assert (found.revision, found.revises) == (2, 1)
+    assert ("clips", 1, 2) in [(row.row, row.before, row.after) for row in found.changes if row.section == "headlines"]
+    vox.reports.deliver()
+    assert len(smtp.letters) == 1
+    assert published(vox)[-1] == (this_week(), 2, "schedule", [])
+
+
+def test_people_can_ask_to_be_told_of_revisions(studio: Studio) -> None:
+    with studio.open(report_announce="revisions") as vox:
+        vox.reports.publish_due(now() + LATER)
+        clip(vox, actor="ben")
+        vox.reports.publish_due(now() + LATER)
+        vox.reports.deliver()
+    first, second = (letter.message for letter in studio.smtp.letters)
+    assert second["In-Reply-To"] == first["Message-ID"]
+
+
+def test_a_revision_that_changes_no_number_is_not_published(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    vox.reports.publish_due(now() + LATER)
+    clip(vox)
+    monkeypatch.setattr("voxledger.analytics.publishing.publisher.changes", lambda *_: ())
+    assert not vox.reports.publish_due(now() + LATER)
+    assert vox.reports.due(now() + LATER) == [], "nor looked at again, until something else comes"
+    clip(vox)
+    assert len(vox.reports.due(now() + LATER)) == 1
+
+
+def test_a_broken_mail_server_is_tried_again_until_it_works(vox: Ledger, smtp: SmtpServer) -> None:
+    vox.reports.publish_due(now() + LATER)
+    smtp.faults += [Fault(at="mail", reply="421 broken"), Fault(at="rcpt", reply="450 greylisted")]
+    for said in ("421 broken", "450 greylisted"):
+        (sent,) = vox.reports.deliver()
+        assert (sent.outcome, said in sent.said) == ("waiting", True)
+        assert vox.reports.deliver() == [], "not at once"
+        (at,) = vox.reports.listed()[0].channels
+        assert (at.state, said in at.said, at.again is not None) == ("waiting", True, True)
+        vox.journal.hurry("report delivery")
+    (sent,) = vox.reports.deliver()
+    assert sent.outcome == "delivered"
+    assert outcomes(vox) == [(this_week(), 1, "mail", "delivered", None, 3)]
+
+
+def test_what_is_broken_for_days_is_given_up(vox: Ledger, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voxledger.analytics.publishing.sending.GIVE_UP", 0.0)
+    vox.reports.publish_due(now() + LATER)
+    smtp.faults.append(Fault(at="mail", reply="421 broken"))
+    (sent,) = vox.reports.deliver()
+    assert sent.outcome == "given_up"
+    assert f"`voxledger report send {this_week()} --channel mail` sends it again" in sent.said
+    assert outcomes(vox) == [(this_week(), 1, "mail", "given_up", "421", 1)]
+
+
+def test_what_may_have_arrived_is_sent_again_on_purpose_only(vox: Ledger, smtp: SmtpServer) -> None:
+    vox.reports.publish_due(now() + LATER)
+    smtp.faults.append(Fault(at="data", cut=True, taken=True))
+    (sent,) = vox.reports.deliver()
+    assert sent.outcome == "unknown"
+    assert vox.reports.deliver() == []
+    assert state(vox) == "unknown"
+    assert vox.status().parked[0].subject == f"{this_week()} r1 mail"
+    (again,) = vox.reports.send(this_week(), ["mail"])
+    assert (again.outcome, len(smtp.letters)) == ("delivered", 2)
+    assert smtp.letters[0].message["Message-ID"] == smtp.letters[1].message["Message-ID"]
+    assert [row[3] for row in outcomes(vox)] == ["unknown", "delivered"]
+    assert vox.status().parked == ()
+
+
+def test_a_webhook_that_hangs_keeps_the_mail_from_nobody(studio: Studio, webhook: WebhookServer) -> None:
+    hanging = threading.Event()
+    webhook.answers.append(Answer(hold=hanging))
+    with studio.open(webhook_url=webhook.url, webhook_timeout=0.3) as vox:
+        vox.reports.publish_due(now() + LATER)
+        assert [(sent.channel, sent.outcome) for sent in vox.reports.deliver()] == [
+            ("mail", "delivered"),
+            ("webhook", "unknown"),
+        ]
+        hanging.set()
+        assert vox.reports.deliver() == []
+        assert "hunter2" not in str(vox.status()) + str(vox.reports.listed())
+    assert webhook.asked == 1
+
+
+def test_who_is_asked_to_wait_waits(studio: Studio, webhook: WebhookServer) -> None:
+    webhook.answers.append(Answer(status=429, headers={"Retry-After": "600"}))
+    with studio.open(webhook_url=webhook.url) as vox:
+        vox.reports.publish_due(now() + LATER)
+        sent = vox.reports.deliver()[-1]
+        assert sent.again is not None
+        assert 590 < sent.again - now().timestamp() <= 601
+
+
+@pytest.mark.parametrize(
+    ("place", "letters", "outcome"),
+    [
+        ("reports.after_files", 1, "delivered"),
+        ("reports.after_recorded", 1, "delivered"),
+        ("reports.before_sending", 1, "delivered"),
+        ("reports.after_sending", 1, "unknown"),
+        ("reports.after_delivered", 1, "delivered"),
+    ],
+)
+def test_who_is_killed_at_any_moment_sends_nothing_twice(
+    studio: Studio, place: str, letters: int, outcome: str
+) -> None:
+    moment = now() + LATER
+    killed = studio.process(moment, place)
+    assert killed.wait(60) == -signal.SIGKILL, killed.communicate()[1]
+    killed.communicate()
+    with studio.open() as vox:
+        vox.reports.publish_due(moment)
+        vox.reports.deliver()
+        vox.reports.deliver()
+        assert [row[3] for row in outcomes(vox)] == [outcome]
+        assert [row[:2] for row in published(vox)] == [(this_week(), 1)]
+    assert len(studio.smtp.letters) == letters
+
+
+def test_processes_at_once_publish_and_send_once(studio: Studio) -> None:
+    moment = now() + LATER
+    crowd = [studio.process(moment) for _ in range(3)]
+    for process in crowd:
+        assert process.wait(120) == 0, process.communicate()[1]
+        process.communicate()
+    with studio.open() as vox:
+        vox.reports.deliver()
+        assert [row[3] for row in outcomes(vox)] == ["delivered"]
+        assert len(published(vox)) == 1
+    assert len(studio.smtp.letters) == 1
+
+
+def stored(server: S3Server, bucket: str) -> dict[str, Any]:
+    settings = server.settings()
+    return {
+        "store_endpoint": settings.endpoint, "store_access_key": settings.access_key, "store_secret_key": settings.secret_key,
+        "store_events": bucket, "store_audio": bucket, "report_bucket": bucket,
+    }  # fmt: skip
+
+
+def test_two_copies_of_a_home_send_one_letter_where_the_store_tells_them_apart(
+    tmp_path: Path, smtp: SmtpServer, ceph_store: S3Server, bucket: str
+) -> None:
+    original = Studio(tmp_path / "home", smtp, **stored(ceph_store, bucket))
+    with original.open() as vox:
+        clip(vox)
+        learn(vox.home, vox.store)
+        assert vox.reports.standing(now()).claims == ""
+    shutil.copytree(original.path, tmp_path / "copy")
+    copy = Studio(tmp_path / "copy", smtp, **stored(ceph_store, bucket))
+    for studio in (original, copy):
+        with studio.open() as vox:
+            vox.reports.publish_due(now() + LATER)
+            sent = vox.reports.deliver()
+            expected = "delivered" if studio is original else "elsewhere"
+            assert [(row.channel, row.outcome) for row in sent] == [("bucket", expected), ("mail", expected)]
+            assert state(vox) == expected
+    assert len(smtp.letters) == 1
+
+
+def test_where_the_store_cannot_tell_copies_apart_that_is_said(
+    tmp_path: Path, smtp: SmtpServer, rclone_store: S3Server, bucket: str
+) -> None:
+    with Studio(tmp_path / "home", smtp, **stored(rclone_store, bucket)).open() as vox:
+        clip(vox)
+        assert "nobody has tried" in vox.reports.standing(now()).claims
+        vox.reports.publish_due(now() + LATER)
+        assert [sent.outcome for sent in vox.reports.deliver()] == ["delivered", "delivered"]
+        assert "does not keep two writers apart" in vox.reports.standing(now()).claims
+
+
+def test_each_revision_lies_in_the_bucket_and_the_message_leads_to_it(
+    tmp_path: Path, smtp: SmtpServer, s3: S3Server, bucket: str, webhook: WebhookServer
+) -> None:
+    studio = Studio(tmp_path / "home", smtp, **stored(s3, bucket), webhook_url=webhook.url, webhook_link="1d")
+    with studio.open() as vox:
+        clip(vox)
+        vox.reports.publish_due(now() + LATER)
+        vox.reports.deliver()
+        clip(vox)
+        vox.reports.publish_due(now() + LATER)
+        vox.reports.deliver()
+        prefix = f"{vox.journal.node}/{this_week()}"
+        keys = {info.key for info in vox.store.list(bucket, prefix) if not info.key.endswith(".claim")}
+        assert keys == {f"{prefix}/r{n}/report.{kind}" for n in (1, 2) for kind in ("html", "md", "json")}
+        kept = msgspec.json.decode(vox.store.get(bucket, f"{prefix}/r2/report.json"), type=WeeklyReport)
+        assert (kept.revision, kept.revises) == (2, 1)
+        assert vox.reports.listed()[0].channels[0].state == "delivered"
+        link = webhook.taken[0]["blocks"][-1]["text"]["text"]
+        assert f"/{prefix}/r1/report.html?" in link
+        for path in (vox.home.reports / "revisions").iterdir():
+            path.unlink()
+        assert vox.reports.revisions.load(this_week(), 2) == kept, "the bucket remembers, too"
+
+
+def test_a_store_that_is_away_is_waited_for_and_keeps_mail_waiting_too_where_copies_might_send(
+    tmp_path: Path, smtp: SmtpServer
+) -> None:
+    studio = Studio(
+        tmp_path / "home",
+        smtp,
+        store_endpoint=NOBODY,
+        store_access_key="a",
+        store_secret_key="s",
+        report_bucket="reports",
+    )
+    with studio.open() as vox:
+        clip(vox)
+        vox.reports.publish_due(now() + LATER)
+        sent = vox.reports.deliver()
+        assert [row.outcome for row in sent] == ["waiting", "waiting"]
+        assert "nobody can tell whether another HOME sends it" in sent[1].said
+    assert smtp.letters == []
+
+
+def test_a_clock_that_was_set_back_stops_what_nobody_knows_to_be_over(vox: Ledger) -> None:
+    clip(vox, weeks_ago=2)
+    with pytest.raises(PublishingStopped, match="no report is published: the clock lies before the newest event"):
+        vox.reports.publish_due(now() - timedelta(days=2))
+    assert published(vox) == []
+
+
+def test_a_clock_that_the_stores_contradicts_stops_it_too(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    probing = importlib.import_module("voxledger.catalog.objects.probing.probe")
+    monkeypatch.setattr(probing, "greeting", lambda _: ("", -8 * 86400.0))
+    with studio.open(store_endpoint=NOBODY) as vox:
+        with pytest.raises(PublishingStopped, match="the store's clock is 11,520 minutes behind ours"):
+            vox.reports.publish_due(now() + LATER)
+        assert published(vox) == []
+
+
+def test_a_week_in_the_future_and_a_channel_that_is_not_set_up_are_one_line_each(vox: Ledger) -> None:
+    following = str(Week.of(now()).following())
+    with pytest.raises(InvalidWeek, match=f"week {following} has not begun"):
+        vox.reports.send(following)
+    with pytest.raises(NotPublished, match=r"webhook is not set up: set webhook\.url"):
+        vox.reports.send(this_week(), ["webhook"])
+    assert published(vox) == []
+
+
+def test_a_week_without_a_report_gets_one_when_it_is_sent(vox: Ledger, smtp: SmtpServer) -> None:
+    before = str(Week.of(now()).previous())
+    clip(vox, weeks_ago=1)
+    (sent,) = vox.reports.send(before)
+    assert sent.outcome == "delivered"
+    assert published(vox) == [(before, 1, "send", ["mail"])]
+    assert [str(row.week) for row in vox.reports.due(now() + LATER)] == [this_week()]
+    vox.reports.send(before)
+    assert len(smtp.letters) == 2
+
+
+def test_what_is_wanted_of_an_erased_person_is_made_again_without_them(
+    tmp_path: Path, smtp: SmtpServer, s3: S3Server, bucket: str
+) -> None:
+    studio = Studio(tmp_path / "home", smtp, **stored(s3, bucket))
+    with studio.open() as vox:
+        clip(vox, actor="Zanzibar")
+        clip(vox, actor="ben")
+        vox.reports.publish_due(now() + LATER)
+        smtp.faults.append(Fault(at="mail", reply="421 later"))
+        assert [sent.outcome for sent in vox.reports.deliver()] == ["delivered", "waiting"]
+        prefix = f"{vox.journal.node}/{this_week()}"
+        assert b"Zanzibar" in vox.store.get(bucket, f"{prefix}/r1/report.json")
+        plan = vox.erasure.plan(actor="Zanzibar")
+        assert any("1 stored weekly report is written anew" in words for words in plan.elsewhere)
+        assert not any("cannot be called back" in words for words in plan.elsewhere)
+        done = vox.erasure.apply(plan)
+        assert done.finished, done
+        vox.journal.hurry("report delivery")
+        assert [sent.outcome for sent in vox.reports.deliver()] == ["delivered", "delivered"]
+        found = {info.key for info in vox.store.list(bucket, prefix) if not info.key.endswith(".claim")}
+        assert found == {f"{prefix}/r2/report.{kind}" for kind in ("html", "md", "json")}
+        assert not any(b"Zanzibar" in vox.store.get(bucket, key) for key in found)
+        plan = vox.erasure.plan(actor="ben")
+        assert any("went out by mail or webhook and cannot be called back" in words for words in plan.elsewhere)
+    assert b"Zanzibar" not in smtp.letters[0].content
+    left = [
+        path for path in (studio.path / "reports").rglob("*") if path.is_file() and b"Zanzibar" in path.read_bytes()
+    ]
+    assert left == []
