@@ -267,6 +267,12 @@ class Node:
             _log.info("the report of %s, revision %d, is written: %s", made.week, made.revision, made.files[0])
 
     def _send(self) -> None:
+        """What a channel says is a line, once until it says something else."""
         for sent in self._door.reports.deliver(stop=self._stop):
+            about = f"the report of {sent.week}, revision {sent.revision}, {sent.channel}"
             if sent.outcome == "delivered":
-                _log.info("the report of %s, revision %d, was delivered: %s", sent.week, sent.revision, sent.channel)
+                _log.info("%s: delivered", about)
+            if sent.said and self._said.get(about) != sent.said:
+                again = "; it is tried again" if sent.outcome == "waiting" else ""
+                _log.warning("%s: %s%s", about, sent.said, again)
+            self._said[about] = sent.said

@@ -109,6 +109,10 @@ class Commands:
         )
         if profiles.users:
             terminal.console.print(f"{terminal.count(profiles.users, 'user profile')} brought up to date")
+        if profiles.refused:
+            terminal.console.print(
+                f"{terminal.count(profiles.refused, 'profile')} refused; they are sent again when they change"
+            )
         if done.quarantined:
             terminal.console.print("[bold]voxledger mixpanel quarantine list[/] says why")
 

@@ -26,14 +26,14 @@ _SQL = load("sent.sql", "voxledger.analytics.mixpanel")
 def sent(keeper: Keeper, settings: catalog_settings.Mixpanel, actor: str) -> dict[str, Any]:
     """Up to where delivery has come: how many events of each name, and the properties that they had.
 
-    `analytics` is `off` where the settings leave this person out; what was told before that is not known apart any more.
+    `analytics` is `off` where the settings leave this person out: then these are the most that can have been told before.
     """
     after, cursor = 0, keeper.journal.cursor(NAME)
     key = keeper.recorder.vault.key(actor)
     off = {actor, key.label if key else None} & set(opted_out(settings))
     counts: dict[str, int] = defaultdict(int)
     properties: dict[str, set[str]] = defaultdict(set)
-    while not off:
+    while True:
         with keeper.reading(fresh=False) as reading:
             values = {"actor": actor, "after": after, "last": cursor, "types": sorted(VOCABULARY), "limit": _PAGE}
             events = raw_events(reading.table(_SQL["of_actor"], values))

@@ -6,7 +6,6 @@ arrive is tried again for some days. What may have arrived is never sent again b
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -44,7 +43,6 @@ _FIRST = 60.0
 _LONGEST = 3500.0
 """Seconds between two tries: the first and the longest wait. No task of the journal waits for more than an hour."""
 _LOCK = "report-sending.lock"
-_log = logging.getLogger(__name__)
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +118,6 @@ class Sender:
         failpoint("reports.after_sending")
         self._finish(task, errand, elapsed)
         failpoint("reports.after_delivered")
-        if said:
-            _log.warning("%s: %s", errand.subject, said)
         return _sent(errand, "delivered", said)
 
     def _delivered(self, task: Task, errand: Errand, stop: threading.Event) -> tuple[Errand, str]:
@@ -182,12 +178,17 @@ class Sender:
             waited_us=max(0, round((time.time() - task.created) * 1e6)),
         )
         draft = self._recorder.draft(fact, subject=errand.week, actor=self._recorder.vault.actor(SYSTEM))
-        older = [found.subject for found in self._journal.tasks(KIND, limit=1000) if _is_before(found.subject, errand)]
+        keeps_all = self._channels[errand.channel].repeatable
+        older = [
+            found.subject
+            for found in self._journal.tasks(KIND, limit=1000)
+            if _is_before(found.subject, errand) and (found.state == "parked" or not keeps_all)
+        ]
         with self._journal.transaction() as write:
             write.append([draft])
             write.finish_task(task)
-            # Nobody misses an old report once a newer one has arrived.
-            write.drop_parked(KIND, older)
+            # Nobody wants to be told of an old report once a newer one has arrived.
+            write.drop_tasks(KIND, older)
 
     def _later(self, task: Task, errand: Errand, error: ChannelAway) -> Sent:
         wait = min(_FIRST * 2.0 ** min(task.attempts - 1, 10), _LONGEST) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
@@ -195,7 +196,6 @@ class Sender:
         with self._journal.transaction() as write:
             write.note_task(task, sealed(msgspec.structs.replace(errand, sending=False), self._recorder))
             write.retry_task(task, due=due, error=str(error))
-        _log.info("%s: %s; it is tried again", errand.subject, error)
         return _sent(errand, "waiting", str(error), due)
 
     def _ended(
@@ -224,7 +224,6 @@ class Sender:
                 write.finish_task(task)
             else:
                 write.park_task(task, error=said)
-        _log.warning("%s: %s", errand.subject, said)
         return _sent(errand, outcome, said)
 
 

@@ -337,7 +337,7 @@ def _print_status(found: Status) -> None:
         state = {"leased": "in hand", "parked": "parked"}.get(task.state, "waiting")
         waits.add_row(
             f"{task.kind}, {state}", f"{task.count:,}", format_span(max(0, round(now - task.oldest))),
-            "after `voxledger store retry`" if task.state == "parked" else due, terminal.text(task.error or "·"),
+            _remedy(task.kind) if task.state == "parked" else due, terminal.text(task.error or "·"),
         )  # fmt: skip
     if found.erasures:
         waits.add_row("erasures", f"{found.erasures:,}", "·", "·", "`voxledger erasures` says for what")
@@ -349,5 +349,16 @@ def _print_status(found: Status) -> None:
     terminal.console.print(waits if waits.row_count else "Nothing waits.")
     for task_parked in found.parked:
         terminal.console.print(
-            f"[red]parked[/] clip {task_parked.subject[-8:]}: ", terminal.text(task_parked.error or ""), sep=""
+            f"[red]parked[/] {_called(task_parked.subject)}: ", terminal.text(task_parked.error or ""), sep=""
         )
+
+
+def _called(subject: str) -> str:
+    """What a task is about: a clip by the end of its id, a report as `2026-W47 r1 mail`."""
+    return f"the report {subject}" if " " in subject else f"clip {subject[-8:]}"
+
+
+def _remedy(kind: str) -> str:
+    from voxledger.catalog.journal import UPLOAD
+
+    return "after `voxledger store retry`" if kind == UPLOAD else "after `voxledger report send`"

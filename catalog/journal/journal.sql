@@ -240,9 +240,9 @@ UPDATE tasks SET state = 'waiting', attempts = 0, due = ? WHERE kind = ? AND sta
 -- Forget backoff: somebody knows that the other side is back.
 UPDATE tasks SET due = ? WHERE kind = ? AND state = 'waiting' AND due > ?;
 
--- name: drop_parked
--- They will not be done any more.
-DELETE FROM tasks WHERE kind = ? AND state = 'parked' AND subject IN (SELECT value FROM json_each(?));
+-- name: drop_tasks
+-- They need not be done any more; what is being done right now is left to its owner.
+DELETE FROM tasks WHERE kind = ? AND state <> 'leased' AND subject IN (SELECT value FROM json_each(?));
 
 -- name: cancel_tasks
 -- Nobody may do this any more; a task that is being done right now is left to its owner.

@@ -136,9 +136,9 @@ class Transaction:
         self.connection.execute(_SQL["cancel_tasks"], (subject,))
         return self.leased(subject)
 
-    def drop_parked(self, kind: str, subjects: Iterable[str]) -> None:
-        """Forget parked tasks of a kind about these subjects."""
-        self.connection.execute(_SQL["drop_parked"], (kind, json.dumps(list(subjects))))
+    def drop_tasks(self, kind: str, subjects: Iterable[str]) -> None:
+        """Forget tasks of a kind about these subjects, but for those that are being done right now."""
+        self.connection.execute(_SQL["drop_tasks"], (kind, json.dumps(list(subjects))))
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request."""

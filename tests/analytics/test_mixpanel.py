@@ -317,6 +317,19 @@ def test_a_refusal_of_the_whole_request_stops_at_once(world: World, fault: Fault
     assert (len(world.server.requests), world.subscription.cursor, world.quarantined()) == (1, 0, [])
 
 
+def test_what_is_in_behind_a_request_that_failed_counts_once(world: World) -> None:
+    events = world.plays(10_000)
+    world.server.faults += [Fault(), Fault(status=404)]
+    with pytest.raises(DeliveryRefused) as caught:
+        world.mixpanel().deliver()
+    assert world.subscription.cursor in (2000, 4000), "several are on the way; the cursor follows in order"
+    assert caught.value.delivered is not None
+    assert caught.value.delivered.sent == world.subscription.cursor
+    world.mixpanel().deliver()
+    assert world.arrived() == sorted(event.id for event in events)
+    assert world.server.received >= 10_000
+
+
 def test_stop_ends_a_run_between_two_requests(world: World) -> None:
     world.plays(3000)
     stop = threading.Event()

@@ -17,11 +17,14 @@ import voxledger
 from tests.building import NOBODY, completed
 from tests.mixpanel_server import MixpanelServer
 from tests.s3 import S3Server
+from tests.smtp_server import SmtpServer
+from voxledger.analytics.report import Week
 from voxledger.catalog.events import new_id, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.features import store_features
+from voxledger.dashboards.schedule import schedule
 from voxledger.ledger import Ledger
 
 _PATIENCE = 60.0
@@ -107,12 +110,17 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger)
     recorder = vox.recorder
     draft = recorder.draft(completed(), subject=new_id(), actor=recorder.vault.actor("ann"), time=last_week)
     vox.journal.emit(draft)
-    with MixpanelServer() as mixpanel:
+    with MixpanelServer() as mixpanel, SmtpServer() as smtp:
         node = _serve(
-            vox.home.path, mixpanel_token=mixpanel.token, mixpanel_endpoint=mixpanel.url, schedule_deliver="0.2s", schedule_report="0.2s"
+            vox.home.path, mixpanel_token=mixpanel.token, mixpanel_endpoint=mixpanel.url, schedule_deliver="0.2s", schedule_report="0.2s",
+            schedule_send="0.2s", report_at="Mon 00:00", mail_to="ann@example.org", mail_host="127.0.0.1", mail_port=str(smtp.port),
+            mail_security="none",
         )  # fmt: skip
         try:
             _until(lambda: vox.journal.open_tasks("upload", [clip.id]) == 0)
+            _until(lambda: len(smtp.letters) == 1)
+            _until(lambda: not [task for task in vox.journal.counts() if task.kind == "report delivery"])
+            shown = schedule(vox, now())
             _until(lambda: len(list(vox.home.reports.glob("*.html"))) == 1)
             _until(lambda: vox.journal.cursor("mixpanel") == vox.journal.head())
         finally:
@@ -122,6 +130,12 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger)
     assert vox.catalog.clip(clip.id).state == "stored"
     published = vox.catalog.sql("SELECT subject FROM events WHERE type = 'ReportPublished'").rows()
     assert len(published) == 1, "a closed week is reported once"
+    jobs = {job.name: job for job in shown.jobs}
+    assert shown.serving
+    assert not schedule(vox, now()).serving
+    assert jobs["report"].last_of == str(Week.of(now()).previous())
+    assert jobs["drain"].next is not None
+    assert (jobs["retention"].when, jobs["retention"].why) == ("never", "retention.schedule is empty")
     subprocess.run(
         [sys.executable, "-m", "voxledger", "--home", str(vox.home.path), "store", "stop"],
         check=True,
@@ -154,6 +168,9 @@ def test_a_failing_job_is_said_once_and_the_others_go_on(vox: Ledger) -> None:
     assert vox.journal.head() == head
     assert vox.journal.cursor("mixpanel") == 0
     assert heard.count("deliver:") <= 1
+    (delivering,) = (job for job in schedule(vox, now()).jobs if job.name == "deliver")
+    assert delivering.ended in ("stopped", "")
+    assert (delivering.ended == "stopped") == ("127.0.0.1" in delivering.why)
     assert "Traceback" not in heard
 
 

@@ -17,6 +17,8 @@ import pytest
 
 import voxledger
 from tests.s3 import wait_for
+from tests.smtp_server import Fault, SmtpServer
+from voxledger.analytics.report import Week
 from voxledger.catalog.commands import clips
 from voxledger.catalog.events import EMOTIONS, NEUTRAL
 from voxledger.cli import build, main
@@ -458,6 +460,47 @@ def test_the_weekly_report_is_written_in_three_forms(run: Run, tmp_path: Path) -
     assert out.count("written: ") == 3
     assert json.loads(run("report", "weekly", "--json")[1])["closed"] is False
     assert "Not closed yet" in run("report", "weekly")[1]
+
+
+def test_the_report_of_a_week_is_sent_and_listed_and_what_keeps_it_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("say", "Something to send.", "--json")
+    week = str(Week.of(datetime.now(UTC)))
+    code, _, err = run("report", "send", "2026-W60")
+    assert (code, err.count("\n")) == (1, 1)
+    monkeypatch.setenv("VOXLEDGER_REPORT_BUCKET", "")
+    code, _, err = run("report", "send", week)
+    assert (code, "no channel is set up: set report.bucket" in " ".join(err.split())) == (1, True)
+    with SmtpServer() as smtp:
+        for name, value in {
+            "TO": "ann@example.org",
+            "HOST": "127.0.0.1",
+            "PORT": str(smtp.port),
+            "SECURITY": "none",
+        }.items():
+            monkeypatch.setenv(f"VOXLEDGER_MAIL_{name}", value)
+        smtp.faults.append(Fault(at="mail", reply="421 broken"))
+        code, out, err = run("report", "send", week)
+        assert (code, f"{week} r1 mail: 127.0.0.1 answered 421 broken; `voxledger serve` tries again at" in out) == (
+            1,
+            True,
+        )
+        assert json.loads(run("report", "list", "--json")[1])[0]["channels"][0]["state"] == "waiting"
+        smtp.faults.append(Fault(at="mail", reply="550 go away"))
+        code, out, _ = run("report", "send", week, "--channel", "mail")
+        assert (code, "mail: refused: 127.0.0.1 answered 550 go away" in out) == (1, True)
+        assert f"parked the report {week} r2 mail" in " ".join(run("status")[1].split())
+        code, out, _ = run("report", "send", week, "--channel", "mail")
+        assert (code, out) == (0, f"{week} r3 mail: delivered\n"), (
+            "a week that runs has something new to tell each time"
+        )
+        assert len(smtp.letters) == 1
+    assert "delivered" in run("report", "list", "--weeks", "1")[1]
+    found = json.loads(run("schedule", "--json")[1])
+    assert {job["name"] for job in found["jobs"]} >= {"drain", "report", "send", "retention"}
+    assert not found["serving"]
+    assert "nobody serves this HOME" in run("schedule")[1]
 
 
 def test_a_reader_that_goes_away_is_no_error(home: Path) -> None:
