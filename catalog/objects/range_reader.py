@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +23,8 @@ PIECE = 128 << 10
 written and summed up. Of a model's bytes a MB at a time costs twice the time in the system (benchmarks/objects.py).
 """
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_LOOK = 0.2
+"""Seconds between two looks whether to end."""
 _CHANGED = frozenset({"PreconditionFailed", "412", "InvalidRange", "416"})
 _log = logging.getLogger(__name__)
 
@@ -57,6 +59,28 @@ class RangeReader:
         self._size = size
         self._etag = ""
         self._lock = threading.Lock()
+        self._turns = threading.Condition()
+        self._asking = self._answered = False
+
+    @contextlib.contextmanager
+    def turn(self, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Wait for the turn to `read`: until there is a first answer, one request is out at a time. rclone reads a whole object
+        for its ETag when it has not seen it for five minutes, and would do so for each of many. Raises Stopped.
+        """
+        with self._turns:
+            while self._asking and not self._answered:
+                if stopped():
+                    raise Stopped
+                self._turns.wait(_LOOK)
+            first = not self._answered
+            self._asking = self._asking or first
+        try:
+            yield
+        finally:
+            if first:
+                with self._turns:
+                    self._asking = False
+                    self._turns.notify_all()
 
     def read(self, taken: Taken, file: BinaryIO, heard: Callable[[int], None], stopped: Callable[[], bool]) -> None:
         """One request: write what is missing of a range to where the file stands.
@@ -84,6 +108,9 @@ class RangeReader:
         if self._etag:
             options["IfMatch"] = f'"{self._etag}"'
         answer = s3.get_object(Bucket=self._bucket, Key=self._key, **options)
+        with self._turns:
+            self._answered = True
+            self._turns.notify_all()
         with contextlib.closing(answer["Body"]) as body:
             self._check(answer.get("ETag", ""), answer["ContentLength"], answer.get("ContentRange"), first, last)
             for piece in body.iter_chunks(PIECE):

@@ -227,7 +227,7 @@ class _Fetch:
             while not taken.complete:
                 had = taken.got
                 try:
-                    with self._lines.one(self._halted):
+                    with self._reader.turn(self._halted), self._lines.one(self._halted):
                         self._reader.read(taken, file, self._heard, self._halted)
                 except StoreError as error:
                     vain = 0 if taken.got > had else vain + 1

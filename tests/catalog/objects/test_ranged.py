@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fault_proxy import Fault, FaultProxy
-from tests.s3 import S3Server
+from tests.s3 import S3Server, wait_for
 from voxledger.catalog import StoreError, StoreUnavailable
 from voxledger.catalog.errors import DiskFull
 from voxledger.catalog.home import Home
@@ -254,6 +254,19 @@ def test_many_who_want_the_same_at_once_fetch_it_once(remote: Remote) -> None:
     assert got == [remote.content] * 6
     assert remote.proxy.count("GET") == 11
     assert remote.left() == ["weights.bin"]
+
+
+def test_nobody_else_asks_before_the_first_answer_came(remote: Remote) -> None:
+    first = threading.Event()
+    remote.proxy.faults = [Fault(method="GET", hold=first)]
+    fetching = threading.Thread(target=remote.fetch)
+    fetching.start()
+    wait_for(lambda: not remote.proxy.faults, "somebody asks")
+    fetching.join(0.3)
+    assert (remote.proxy.asked("GET"), fetching.is_alive()) == (1, True)
+    first.set()
+    fetching.join()
+    assert remote.path.read_bytes() == remote.content
 
 
 def test_an_older_file_in_its_place_is_replaced(remote: Remote) -> None:
