@@ -21,17 +21,21 @@ SELECT actor_id, ($bounds)[stretch + 1] AS time, 'lost' AS kind
 FROM present WHERE stretch >= 1 AND stretch < len($bounds) AND following IS DISTINCT FROM stretch + 1;
 
 -- name: adopters
--- Who took up a feature and who dropped it, by answered requests: one row an actor and feature, from $since on, eight weeks before the
--- period or more. $stretch is 2 in the period, 1 in the one before, 0 earlier.
+-- Who took up a feature and who dropped it, by answered requests: one row an actor and feature. From $since on, eight weeks before the
+-- period or more, only those are looked for that used a feature now and not in the period before, which begins at $before.
 WITH used AS (
-    SELECT DISTINCT actor_id, stretch, unnest(features) AS feature FROM (
-        SELECT DISTINCT actor_id, $stretch AS stretch, features FROM generations
-        WHERE time >= $since AND time < $stop AND outcome IN ('completed', 'reused'))
+    SELECT actor_id, feature, bool_or(time >= $start) AS now, bool_or(time < $start) AS before
+    FROM (SELECT actor_id, time, unnest(features) AS feature FROM generations
+        WHERE time >= $before AND time < $stop AND outcome IN ('completed', 'reused'))
+    GROUP BY ALL
+), earlier AS (
+    SELECT DISTINCT actor_id, unnest(features) AS feature FROM generations
+    WHERE time >= $since AND time < $before AND outcome IN ('completed', 'reused')
+        AND actor_id IN (SELECT actor_id FROM used WHERE now AND NOT before)
 )
-SELECT actor_id, [feature] AS features, CASE
-        WHEN max(stretch) < 2 THEN 'dropped' WHEN min(stretch) < 2 THEN 'returning' ELSE 'new'
-    END AS kind
-FROM used GROUP BY actor_id, feature HAVING max(stretch) >= 1;
+SELECT actor_id, [feature] AS features,
+    CASE WHEN NOT now THEN 'dropped' WHEN before OR earlier.feature IS NOT NULL THEN 'returning' ELSE 'new' END AS kind
+FROM used LEFT JOIN earlier USING (actor_id, feature);
 
 -- name: reuses
 -- The requests of the period that a clip answered that was there already, with what made that clip.

@@ -127,6 +127,7 @@ def _rows(source: Source, period: Period, bounds: Sequence[datetime]) -> str:
     values = {
         "start": moment(period.start),
         "stop": moment(period.stop),
+        "before": moment(period.before),
         "since": moment(min(period.before, period.start - LOOK_BACK)),
         "gb_month": str(period.prices.gb_month),
         "uploads": str(period.prices.uploads),
