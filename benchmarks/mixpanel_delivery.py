@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import mixpanel as library
+import psutil
 from life import Life, drafts
 from rich.console import Console
 from rich.table import Table
@@ -46,6 +46,7 @@ _RATE = 30_000
 _PREPARED = 40_000
 _PEERS = 4_000
 _BURST = 10_000
+_TURNS = 5
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _ROOT = Path(__file__).parents[1]
 console = Console(width=140)
@@ -205,9 +206,7 @@ def delivered(world: World, events: int) -> None:
     """Everything, over real connections to the stand-in, which checks each event against the documented rules."""
     table = _table("delivered to the stand-in", "events", "clock s", "events/s", "our CPU s", "events/s of CPU")
     with server() as (url, count):
-        mixpanel = Mixpanel(
-            settings.Mixpanel(token="token", endpoint=url), world.subscription(), world.recorder
-        )  # the stand-in's
+        mixpanel = Mixpanel(_chosen(url), world.subscription(), world.recorder)
         first = mixpanel.deliver(limit=events // 10)
         tenth = _memory()
         begin, before = time.perf_counter(), time.process_time()
@@ -218,9 +217,7 @@ def delivered(world: World, events: int) -> None:
         memory = _memory()
     with server("--unchecked") as (url, _):
         begin, before = time.perf_counter(), time.process_time()
-        Mixpanel(settings.Mixpanel(token="token", endpoint=url), world.subscription(), world.recorder).backfill(
-            _LONG_AGO
-        )  # the stand-in's
+        Mixpanel(_chosen(url), world.subscription(), world.recorder).backfill(_LONG_AGO)
         _row(
             table,
             "Voxledger, the stand-in says yes to everything",
@@ -239,33 +236,47 @@ def delivered(world: World, events: int) -> None:
             _row(table, name, number, time.perf_counter() - begin, time.process_time() - before)
     console.print(table)
     console.print(
-        f"resident memory: {tenth:.0f} MB at most after a tenth, {memory:.0f} MB after all ({memory / tenth:.3f} times)"
+        f"resident memory: {tenth:.0f} MB after a tenth, {memory:.0f} MB after all ({memory / tenth:.3f} times)"
     )
 
 
 def beside_speak(world: World) -> None:
-    """`speak` while nothing is sent, and while another process of the same HOME sends everything again, in turn."""
-    found: dict[str, list[float]] = {"nothing is delivered": [], "another process delivers as fast as it can": []}
+    """`speak` alone, beside a process of the same HOME that delivers what comes, and beside one that catches up, in turn."""
+    modes = {
+        "nothing is delivered": "",
+        "what comes is delivered": "come",
+        "everything is sent again, at full speed": "again",
+    }
+    clock: dict[str, list[float]] = {name: [] for name in modes}
+    cpu: dict[str, list[float]] = {name: [] for name in modes}
     with server("--unchecked") as (url, _), voxledger.open(world.home.path) as vox:
-        vox.speak("The tide is turning.")
-        for turn in range(6):
-            for name, times in found.items():
-                with _sending(world, url) if times is not found["nothing is delivered"] else nullcontext():
-                    for number in range(10):
-                        begin = time.perf_counter()
+        vox.speak("The tide is turning.", engine="espeak", language="en")
+        for turn in range(_TURNS):
+            for name, mode in modes.items():
+                with _sending(world, url, mode) if mode else nullcontext():
+                    for number in range(60 // _TURNS):
+                        begin, before = time.perf_counter(), time.process_time()
                         vox.speak(f"The tide is turning, {turn} {number} {name}.", engine="espeak", language="en")
-                        times.append((time.perf_counter() - begin) * 1e3)
-    table = _table("speak, medians of 60", "ms", "ratio")
-    alone = median(found["nothing is delivered"])
-    for name, times in found.items():
-        table.add_row(name, f"{median(times):.1f}", f"{median(times) / alone:.2f}")
+                        clock[name].append((time.perf_counter() - begin) * 1e3)
+                        cpu[name].append((time.process_time() - before) * 1e3)
+    table = _table("speak, medians of 60", "clock ms", "ratio", "CPU ms of this process", "ratio")
+    alone = next(iter(modes))
+    for name in modes:
+        times, used = median(clock[name]), median(cpu[name])
+        table.add_row(
+            name,
+            f"{times:.1f}",
+            f"{times / median(clock[alone]):.2f}",
+            f"{used:.1f}",
+            f"{used / median(cpu[alone]):.2f}",
+        )
     console.print(table)
 
 
 @contextmanager
-def _sending(world: World, url: str) -> Iterator[None]:
-    """A process that sends everything, again and again, until the block ends."""
-    command = [sys.executable, __file__, "--send", str(world.home.path), url]
+def _sending(world: World, url: str, mode: str) -> Iterator[None]:
+    """A process that sends until the block ends."""
+    command = [sys.executable, __file__, "--send", str(world.home.path), url, mode]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -276,15 +287,22 @@ def _sending(world: World, url: str) -> Iterator[None]:
         process.communicate()
 
 
-def send(path: str, url: str) -> None:
-    """What that process does."""
+def send(path: str, url: str, mode: str) -> None:
+    """What that process does: `come` delivers each second what has come, `again` sends everything, again and again."""
     home = Home.open(Path(path))
     recorder = Recorder(Journal(home.journal), Vault(home.vault))
-    chosen = settings.Mixpanel(token="token", endpoint=url)  # the stand-in's
-    mixpanel = Mixpanel(chosen, Subscription("mixpanel", Keeper(home, recorder)), recorder)
+    mixpanel = Mixpanel(_chosen(url), Subscription("mixpanel", Keeper(home, recorder)), recorder)
     said = iter(["sending"])
+    while mode == "come":
+        mixpanel.deliver()
+        print(next(said, ""), flush=True)
+        time.sleep(1)
     while True:
         mixpanel.backfill(_LONG_AGO, progress=lambda *_: print(next(said, ""), flush=True))
+
+
+def _chosen(url: str) -> settings.Mixpanel:
+    return settings.Mixpanel(token="token", endpoint=url)
 
 
 def _row(table: Table, name: str, events: int, clock: float, cpu: float) -> None:
@@ -300,8 +318,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _memory() -> float:
-    """Most resident memory so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    """Resident memory now, in MB."""
+    return psutil.Process().memory_info().rss / 1e6
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def _theirs(file: Path) -> tuple[pl.DataFrame, int]:
     """The file's events, each once, and how many repeats it had."""
     import polars as pl
 
-    schema = {"name": pl.Categorical, "seconds": pl.Float64, "id": pl.String, "count": pl.Int64}
+    schema = {"name": pl.Categorical, "seconds": pl.Float64, "id": pl.String, "number": pl.Int64}
     pieces: list[pl.DataFrame] = [pl.DataFrame(schema=schema)]
     piece = []
     for row in rows(file):
@@ -108,7 +108,7 @@ def _theirs(file: Path) -> tuple[pl.DataFrame, int]:
         name=pl.col("name").cast(pl.String),
     )
     unique = pl.concat([found.filter(pl.col("id") == ""), found.filter(pl.col("id") != "").unique(["name", "id"])])
-    return unique.select("name", "day", "id", "count"), len(found) - len(unique)
+    return unique.select("name", "day", "id", "number"), len(found) - len(unique)
 
 
 def _local(keeper: Keeper, audience: Audience, first: date, last: date, written: float) -> pl.DataFrame:
@@ -153,7 +153,7 @@ def _joined(local: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
         pl.len().alias("local"), *((pl.col("why") == name).sum().alias(name) for name in (*REASONS, "missing"))
     )  # fmt: skip
     others = theirs.join(local.select("id", known=pl.lit(True)), on="id", how="left").group_by("day", "name").agg(
-        pl.col("count").sum().alias("theirs"), pl.col("known").is_null().sum().alias("foreign")
+        pl.col("number").sum().alias("theirs"), pl.col("known").is_null().sum().alias("foreign")
     )  # fmt: skip
     return _together(ours, others)
 
@@ -166,7 +166,7 @@ def _counted(local: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
     ours = local.with_columns(why=reason).group_by("day", "name").agg(
         pl.len().alias("local"), *((pl.col("why") == name).sum().alias(name) for name in REASONS)
     )  # fmt: skip
-    others = theirs.group_by("day", "name").agg(pl.col("count").sum().alias("theirs"))
+    others = theirs.group_by("day", "name").agg(pl.col("number").sum().alias("theirs"))
     table = _together(ours.with_columns(missing=0), others.with_columns(foreign=0))
     lacking = pl.col("local") - pl.col("theirs")
     explained = pl.sum_horizontal(REASONS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     name: str
     seconds: float
     id: str
-    count: int
+    number: int
 
 
 class _Properties(msgspec.Struct, frozen=True):
@@ -71,8 +71,8 @@ def _opened(path: Path) -> Iterator[io.BufferedReader]:
     try:
         with path.open("rb") as plain:
             if plain.peek(2)[:2] == b"\x1f\x8b":
-                with gzip.open(plain) as packed, io.BufferedReader(packed) as file:  # type: ignore[arg-type, type-var]  # a GzipFile is raw enough
-                    yield file  # type: ignore[misc]
+                with gzip.open(plain) as packed, io.BufferedReader(packed) as file:
+                    yield file  # type: ignore[misc]  # a reader of a GzipFile is a reader
             else:
                 yield plain
     except (OSError, EOFError) as error:
@@ -114,7 +114,7 @@ def _table(path: Path, file: io.TextIOWrapper) -> Iterator[Row]:
         raise ExportUnreadable(f"{path} is neither lines of JSON nor a CSV file in UTF-8: {error}") from None
 
 
-def _columns(path: Path, names: Mapping[str, str] | list[str]) -> dict[str, str]:
+def _columns(path: Path, names: Sequence[str]) -> dict[str, str]:
     known = {name.strip().lower(): name for name in names}
     found = {use: known[each] for use, each_of in _COLUMNS.items() for each in each_of[::-1] if each in known}
     if "name" not in found or "time" not in found:

@@ -125,7 +125,7 @@ class Retry:
         self._total = min(quarantine.count(), limit or 2**62)
         with self._courier, contextlib.suppress(Stopped):
             self._courier.carry(self._parcels(limit or 2**62), self._settle)
-        return Retried(**self._counts, remaining=quarantine.count())
+        return Retried(busy=False, remaining=quarantine.count(), **self._counts)
 
     def _parcels(self, limit: int) -> Iterator[Parcel]:
         after = 0
