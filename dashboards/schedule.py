@@ -225,7 +225,7 @@ def _report(door: Door, job: Job, run: Run | None, moment: datetime, notes: list
         notes.append(f"{channel}: {target}")
     notes.extend(at.said for at in standing.open if at.said)
     if standing.claims:
-        notes.append(f"two copies of this HOME would both send mail and messages: {standing.claims}")
+        notes.append(standing.claims)
     why = failed or (
         f"due: {', '.join(standing.due)}" if standing.due else "" if standing.schedule else "report.at is empty"
     )

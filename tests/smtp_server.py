@@ -55,6 +55,10 @@ class SmtpServer:
     users: dict[str, str] = field(default_factory=dict)
     certificate: tuple[Path, Path] | None = None
     """File of the certificate and of its key; then STARTTLS is offered, and nobody logs in without."""
+    implicit: bool = False
+    """TLS from the first byte, in place of STARTTLS."""
+    utf8: bool = False
+    """Addresses beyond ASCII are taken (SMTPUTF8)."""
     faults: list[Fault] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     tried: int = 0
@@ -67,8 +71,9 @@ class SmtpServer:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(*self.certificate)
         self.controller = _Controller(
-            self, hostname="127.0.0.1", port=0, tls_context=tls, authenticator=self._known if self.users else None,
-            auth_required=bool(self.users), auth_require_tls=tls is not None,
+            self, hostname="127.0.0.1", port=0, tls_context=None if self.implicit else tls, ssl_context=tls if self.implicit else None,
+            authenticator=self._known if self.users else None, auth_required=bool(self.users) and not self.implicit,
+            auth_require_tls=tls is not None and not self.implicit, enable_SMTPUTF8=self.utf8,
         )  # fmt: skip
         self.controller.start()
         return self

@@ -1,4 +1,6 @@
-"""Claims: of two HOMEs that are copies of one node, one sends a report. Who may is decided in the store, by a conditional PUT."""
+"""Claims: of two HOMEs that are copies of one node, one sends a report. Who may is decided in the store, by a conditional PUT; where
+the store knows none, by who came first, which leaves a second in which both may think so.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from voxledger.catalog.objects.features import store_features
 
 
 class Claims:
-    """The claims of one HOME, in the bucket of reports, where the store keeps them apart."""
+    """The claims of one HOME, in the bucket of reports."""
 
     def __init__(self, home: Home, store: Callable[[], Store], bucket: str) -> None:
         self._home = home
@@ -22,26 +24,29 @@ class Claims:
         self._bucket = bucket
 
     @property
+    def possible(self) -> bool:
+        """Whether there is a place for them that copies of this HOME share."""
+        return bool(self._bucket) and not self._store().is_embedded
+
+    @property
     def honoured(self) -> bool:
         """Whether the store is known to let exactly one of several writers win. Contacts nobody."""
-        store = self._store()
-        return (
-            bool(self._bucket) and not store.is_embedded and store_features(self._home, store.settings).never_overwrites
-        )
+        return self.possible and store_features(self._home, self._store().settings).never_overwrites
 
     @property
     def missing(self) -> str:
-        """Why there are none, in words; empty where there are."""
-        store = self._store()
+        """What they cannot keep apart, in words; empty where they keep everybody apart."""
         if self.honoured:
             return ""
         if not self._bucket:
-            return "report.bucket is empty"
-        if store.is_embedded:
-            return "the embedded store belongs to this HOME alone"
-        if store_features(self._home, store.settings).probed is None:
-            return "nobody has tried what the store can do; `voxledger doctor` does"
-        return "the store does not keep two writers apart (no conditional PUT)"
+            return "two copies of this HOME would both send mail and messages: report.bucket is empty"
+        if not self.possible:
+            return "two copies of this HOME would both send mail and messages: the embedded store belongs to this one alone"
+        if store_features(self._home, self._store().settings).probed is None:
+            return "nobody has tried whether the store keeps copies of this HOME apart; `voxledger doctor` does"
+        return (
+            "two copies of this HOME that wake in the same second would both send: the store knows no conditional PUT"
+        )
 
     def learn(self) -> None:
         """Find out what the store can do, where nobody has tried. Raises StoreError."""
@@ -55,12 +60,14 @@ class Claims:
         store, mine = self._store(), self._mine()
         key = f"{key}.claim"
         try:
+            if store.exists(self._bucket, key):
+                return store.get(self._bucket, key) == mine
             store.put(self._bucket, key, mine, content_type="text/plain", if_absent=True)
         except StoreError as error:
             if error.code not in TAKEN:
                 raise
-            return store.get(self._bucket, key) == mine
-        return True
+        # Where the store writes over what was there, the last one of those who came at once has it.
+        return store.get(self._bucket, key) == mine
 
     def _mine(self) -> bytes:
         """What tells this HOME from its copies: where it lies, and on what. Restored from a backup it is another one, too."""

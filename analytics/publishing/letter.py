@@ -37,8 +37,8 @@ def letter(parcel: Parcel, settings: catalog_settings.Mail, now: datetime) -> Em
     parts, address = mail_parts(parcel.report), sender(settings)
     plain = all(one.isascii() for one in (address, *settings.to))
     made = EmailMessage(policy=SMTP.clone(cte_type="7bit", utf8=not plain))
-    made["From"] = Address("Voxledger", addr_spec=address)
-    made["To"] = [Address(addr_spec=recipient) for recipient in settings.to]
+    made["From"] = _named(address, "Voxledger")
+    made["To"] = [_named(recipient) for recipient in settings.to]
     made["Subject"] = parts.subject
     made["Date"] = format_datetime(now)
     made["Message-ID"] = message_id(parcel.node, parcel.week, parcel.revision, address)
@@ -52,3 +52,9 @@ def letter(parcel: Parcel, settings: catalog_settings.Mail, now: datetime) -> Em
     for name, image in parts.images.items():
         html.add_related(image, "image", "png", cid=f"<{name}>")
     return made
+
+
+def _named(address: str, name: str = "") -> Address:
+    """Parts are not parsed, so that what a server takes is not judged here."""
+    user, _, domain = address.rpartition("@")
+    return Address(name, user, domain)

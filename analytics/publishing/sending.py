@@ -146,9 +146,9 @@ class Sender:
             return errand
         try:
             self._claims.learn()
-            if not self._claims.honoured:
-                if (another := another_home(self._home)) is not None:
-                    raise ChannelAway(f"nobody knows which HOME is to send it: {another}", failure="AnotherHome")
+            if not self._claims.honoured and (another := another_home(self._home)) is not None:
+                raise ChannelAway(f"nobody knows which HOME is to send it: {another}", failure="AnotherHome")
+            if not self._claims.possible:
                 return errand
             key = f"{self._journal.node}/{errand.week}/r{errand.revision}/{errand.channel}"
             if not self._claims.take(key):
@@ -157,7 +157,7 @@ class Sender:
                     failure="Claimed",
                 )
         except StoreError as error:
-            said = f"nobody can tell whether another HOME sends it: {error}"
+            said = f'nobody can tell whether a copy of this HOME sends it: {error}; with report.bucket = "" nobody asks'
             raise ChannelAway(said, failure=error.code or type(error).__name__) from error
         claimed = msgspec.structs.replace(errand, claimed=True)
         self._note(task, claimed)

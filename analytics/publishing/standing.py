@@ -42,7 +42,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How the schedule of reports stands. `next_run` lies in the past while a report is due; `claims` says why two copies of this
+    """How the schedule of reports stands. `next_run` lies in the past while a report is due; `claims` says when two copies of this
     HOME would both send, and is empty where only one does.
     """
 

@@ -116,6 +116,24 @@ def test_with_starttls_and_a_password_it_goes_encrypted(
     assert decisive.times == 1
 
 
+def test_with_tls_from_the_first_byte_it_goes_encrypted(
+    certificate: tuple[Path, Path], parcel: Parcel, decisive: Any
+) -> None:
+    with SmtpServer(users={"studio": "hunter2"}, certificate=certificate, implicit=True) as server:
+        to = mail(server, security="tls", user="studio", password="hunter2", ca_file=str(certificate[0]))
+        assert to.send(parcel, decisive, GOING_ON) == ""
+        assert len(server.letters) == 1
+
+
+def test_addresses_beyond_ascii_go_where_they_are_understood(parcel: Parcel, decisive: Any) -> None:
+    with SmtpServer() as server, pytest.raises(ChannelRefused, match="addresses beyond ASCII"):
+        mail(server, to=("änne@example.org",)).send(parcel, decisive, GOING_ON)
+    with SmtpServer(utf8=True) as server:
+        assert mail(server, to=("änne@example.org",)).send(parcel, decisive, GOING_ON) == ""
+        assert server.letters[0].recipients == ("änne@example.org",)
+        assert "änne@example.org".encode() in server.letters[0].content
+
+
 def test_without_starttls_at_the_other_side_nothing_goes_in_the_open(
     smtp: SmtpServer, parcel: Parcel, decisive: Any
 ) -> None:
