@@ -32,7 +32,8 @@ class Mixpanel(Section, frozen=True, kw_only=True):
     actor_ids: Literal["opaque", "label"] = "opaque"
     """What Mixpanel calls people: `opaque` = an id that says nothing, `label` = their name here."""
     actors: tuple[MixpanelActor, ...] = ()
-    """Actors of their own, `[[mixpanel.actors]]` with `name` and `analytics = "off"`: about those nothing is sent."""
+    """Actors of their own, `[[mixpanel.actors]]` with `name` and `analytics = "off"`: about those nothing is sent
+    (docs/mixpanel.md)."""
     profiles: Span = 600.0
     """Between two updates of user profiles and of the node's group; 0 = neither."""
     gdpr_token: Secret = ""

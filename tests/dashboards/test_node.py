@@ -127,6 +127,7 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger)
             heard = _stop(node, signal.SIGINT)
         assert "stopped cleanly" in heard
         assert {event["event"] for event in mixpanel.events.values()} >= {"Audio Generated", "Audio Stored"}
+        assert {profile["clips"] for profile in mixpanel.profiles.values()} == {2}
     assert vox.catalog.clip(clip.id).state == "stored"
     published = vox.catalog.sql("SELECT subject FROM events WHERE type = 'ReportPublished'").rows()
     assert len(published) == 1, "a closed week is reported once"
