@@ -71,7 +71,8 @@ class _World:
         if step == "push":
             return self.pushed.get(reference, self.files) == self.files
         if step == "pull":
-            return reference in self._whole
+            # What is here needs no store, whether or not that still has it.
+            return True if reference in self._whole else None if machine.models.local.complete(reference) else False
         if step == "drop":
             return reference in self._whole and reference in machine.models.local.versions()
         if step == "remove":
