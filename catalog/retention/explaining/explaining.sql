@@ -9,7 +9,7 @@ SELECT id::VARCHAR AS id, created, actor, session, name, voice, engine, language
     coalesce((SELECT time FROM events WHERE position = (
         SELECT max(position) FROM changes WHERE clip = $clip::UUID AND kind = 'ClipPinned')), created) AS pinned_at,
     CASE WHEN pinned_until IS NULL THEN pinned ELSE pinned_until > $now END AS pinned, pin_reason, pinned_until,
-    pinned_by, state, mark_plan, mark_rule, delete_after, purge_started, purged, restored
+    pinned_by, held_until, state, mark_plan, mark_rule, delete_after, purge_started, purged, restored
 FROM clips WHERE id = $clip::UUID;
 
 -- name: marks

@@ -54,9 +54,11 @@ def verdict(row: Mapping[str, Any], cause: str, policy: Policy, clip: Mapping[st
         yield "A legal hold keeps it, from erasure too, until it is released."
     elif cause in ("held", "pinned"):
         what = "A hold" if cause == "held" else "A pin"
-        over = clip["pinned_until"] if cause == "pinned" else None
+        over = clip["pinned_until"] if cause == "pinned" else None if clip["pinned"] else clip["held_until"]
         then = f" until {date(over)}; after that they decide" if over else ""
         yield f"{what} keeps it, whatever the rules say{then}."
+    elif cause == "protected":
+        yield "Keep rules win over rules and budgets: it stays as long as one matches it."
     elif row["goes"] is None:
         yield "It stays as long as no rule matches it and no budget asks for it."
     else:

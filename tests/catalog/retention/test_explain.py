@@ -65,6 +65,30 @@ def test_a_clip_without_a_rule_stays(world: World) -> None:
     )
 
 
+def test_what_a_keep_rule_keeps_stays_as_long_as_that_matches(world: World) -> None:
+    clip = world.clip(age=60 * DAY, tags=("master",))
+    found = world.retention(ALL, keep=[KeepRule(name="masters", tag="master")]).explain(clip, now=world.now)
+    assert [(rule.name, rule.decides) for rule in found.keep] == [("masters", True)]
+    assert found.sentences[-3:] == (
+        "Keep rule 'masters' (tag master) keeps it.",
+        "Rule 'all' (every clip) keeps it for 30d after its last use.",
+        "Keep rules win over rules and budgets: it stays as long as one matches it.",
+    )
+
+
+def test_a_hold_with_an_end_says_until_when_it_keeps_a_clip(world: World) -> None:
+    clip, retention = world.clip(age=60 * DAY), world.retention(ALL)
+    retention.hold(clip, reason="not heard", until=world.now + DAY, now=world.now)
+    until = f"{world.now + DAY:%Y-%m-%d %H:%M} UTC"
+    assert told(world, clip, ALL).endswith(
+        f"A hold keeps it, whatever the rules say until {until}; after that they decide."
+    )
+    world.pin(clip)
+    assert told(world, clip, ALL).endswith("A hold keeps it, whatever the rules say.")
+    retention.hold(clip, reason="no end", now=world.now)
+    assert told(world, clip, ALL).endswith("A hold keeps it, whatever the rules say.")
+
+
 def test_the_whole_way_of_a_clip(world: World) -> None:
     clip = world.clip(age=40 * DAY)
     retention = world.retention(ALL)
