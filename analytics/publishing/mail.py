@@ -109,7 +109,8 @@ class Mail:
                     raise ChannelRefused(self._lacks("a way to log in that is known here"), failure="NoLogin") from None
                 # Nothing decisive was sent: see `_last_step`.
                 raise ChannelAway(
-                    f"{self._settings.host} cannot be reached, or broke off ({_said(error)})", failure=_class(error)
+                    f"{self._settings.host} cannot be reached, or broke off ({_said(error)}); check mail.host and mail.port",
+                    failure=_class(error),
                 ) from None
 
     def _handed_over(

@@ -59,7 +59,8 @@ class Webhook:
                 ) from None
             except (OSError, http.client.HTTPException) as error:
                 raise ChannelAway(
-                    f"{self._host} cannot be reached ({type(error).__name__})", failure=type(error).__name__
+                    f"{self._host} cannot be reached ({type(error).__name__}); check webhook.url",
+                    failure=type(error).__name__,
                 ) from None
             try:
                 decisive()
