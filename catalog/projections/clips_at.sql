@@ -42,7 +42,7 @@ WITH before AS (
 ), holding AS (
     SELECT clip, count(*) AS holds, count(*) FILTER (kind = 'legal') AS legal_holds,
         CASE WHEN bool_and(until IS NOT NULL) THEN max(until) END AS held_until
-    FROM holds_at(p) WHERE released IS NULL GROUP BY clip
+    FROM holds_at(p) WHERE released IS NULL AND renewed IS NULL GROUP BY clip
 ), standing AS (
     SELECT c.* REPLACE (
         CASE WHEN retagged.clip IS NULL THEN c.tags ELSE nullif(to_json(list_sort(list_distinct(list_concat(
