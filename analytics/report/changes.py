@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 Number: TypeAlias = float | None
 _OF_THE_MOMENT = frozenset({
     "quality", "provenance", "retention", "samples", "definitions", "history_weeks", "revision", "revises", "changes", "moves",
+    # What became of the week's clips since.
+    "funnel",
     # Of the storage: what lies there when the report is made.
     "stored_clips", "stored_bytes", "waiting_clips", "waiting_bytes", "waiting_since", "refused_clips",
 })  # fmt: skip
 """Parts that differ whenever a report is made: they tell of that moment and not of the week."""
-_OF_OTHER_WEEKS = frozenset({"previous", "change", "history"})
+_OF_OTHER_WEEKS = frozenset({
+    "previous", "change", "history", "evidence", "cohorts", "forecast", "unused", "unused_groups",
+})  # fmt: skip
+"""Parts that rest on the weeks before."""
 _NO_NAMES = frozenset({"title", "unit", "better", "actor", "definition"})
 """Texts of a row that do not say which row it is."""
 

@@ -117,7 +117,7 @@ def emotions(report: WeeklyReport, width: int) -> Spec:
         "sort": None,
         "axis": _axis(grid=False, domain=False, labelFontSize=13, minExtent=86),
     }
-    x = {"type": "quantitative", "axis": None, "scale": {"domain": [0, top * 1.26]}}
+    x = {"type": "quantitative", "axis": None, "scale": {"domain": [0, top * (1.26 if width == WIDE else 1.36)]}}
     colour = _scale("emotion", {name: found.light for name, found in EMOTIONS.items()})
     layers = [
         {
@@ -139,12 +139,17 @@ def languages(report: WeeklyReport, width: int) -> Spec:
     told = sorted((group for group in found.top if group.audio_us), key=lambda group: (-group.audio_us, group.name))
     pairs = [(group.name, group.audio_us) for group in told]
     if found.rest_audio_us:
-        pairs.append((f"{found.groups - len(found.top)} more", found.rest_audio_us))
+        pairs.append((f"{found.groups - len(found.top):,} more", found.rest_audio_us))
     rows = [{"language": name, "minutes": us / 6e7, "label": wording.duration(us)} for name, us in pairs]
     top = max(us for _, us in pairs) / 6e7
-    axis = _axis(grid=False, domain=False, labelFontSize=13, labelLimit=110, minExtent=64)
+    axis = _axis(grid=False, domain=False, labelFontSize=13, labelLimit=104, minExtent=64)
     y = {"field": "language", "type": "nominal", "sort": None, "axis": axis}
-    x = {"field": "minutes", "type": "quantitative", "axis": None, "scale": {"domain": [0, top * 1.34]}}
+    x = {
+        "field": "minutes",
+        "type": "quantitative",
+        "axis": None,
+        "scale": {"domain": [0, top * (1.34 if width == WIDE else 1.6)]},
+    }
     bar = {"type": "bar", "height": {"band": 0.62}, "color": _ACCENT, "cornerRadiusEnd": 2}
     return _spec(
         width, 30 * len(rows) + 8, rows, layer=[{"mark": bar, "encoding": {"y": y, "x": x}}, _labels({"y": y, "x": x})]
@@ -182,7 +187,7 @@ def _spec(width: int, height: int, rows: list[dict[str, Any]], **what: Any) -> S
         "width": width,
         "height": height,
         "autosize": {"type": "fit", "contains": "padding"},
-        "padding": 2,
+        "padding": {"left": 7, "right": 4, "top": 2, "bottom": 2},
         "background": None,
         "data": {"values": rows},
         "config": {

@@ -195,7 +195,7 @@ def _groups(reading: Reading, now: Span, before: Span, by: str, of: str, share: 
 
 
 def engines(reading: Reading, now: Span) -> tuple[EngineUse, ...]:
-    """Use and speed by engine and device."""
+    """Use and speed by engine and device, what reached none last."""
     names = [
         "generations",
         "clips",
@@ -207,7 +207,8 @@ def engines(reading: Reading, now: Span) -> tuple[EngineUse, ...]:
         "first_p95_us",
         "latency_p95_us",
     ]
-    return tuple(EngineUse(**row) for row in breakdown(reading, names, *now, by=["engine", "device"]).to_dicts())
+    rows = breakdown(reading, names, *now, by=["engine", "device"]).to_dicts()
+    return tuple(EngineUse(**row) for row in sorted(rows, key=lambda row: row["device"] is None))
 
 
 def failures(reading: Reading, now: Span) -> tuple[Failure, ...]:

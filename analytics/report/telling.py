@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voxledger.analytics.metrics import METRICS
+from voxledger.analytics.metrics import METRICS, Unit
 from voxledger.analytics.report import wording
 from voxledger.analytics.report.changes import Change
 from voxledger.analytics.report.parts import Storage
@@ -59,10 +59,20 @@ def moved(headline: Headline, *, report: WeeklyReport) -> str:
 
 
 def tone(headline: Headline) -> Literal["good", "bad", ""]:
-    """Whether a change is welcome; none where neither direction is."""
-    if not headline.change or headline.better == "neither":
+    """Whether a change is welcome; none where neither direction is, and none for what may be chance."""
+    found = headline.evidence
+    if not headline.change or headline.better == "neither" or found.verdict != "unusual":
         return ""
-    return "good" if (headline.change > 0) == (headline.better == "more") else "bad"
+    rose = headline.change > 0
+    if (
+        headline.unit != "share"
+        and found.low is not None
+        and headline.value is not None
+        and rose != (headline.value > found.low)
+    ):
+        # More than the week before and yet less than usual, or the other way round: neither is good news.
+        return ""
+    return "good" if rose == (headline.better == "more") else "bad"
 
 
 def confidence(headline: Headline, report: WeeklyReport) -> str:
@@ -141,9 +151,9 @@ def forecast(storage: Storage) -> str:
 
 def spent(storage: Storage) -> str:
     """What the week cost, part by part."""
-    parts = [f"{row.part} {wording.money(row.micro, storage.currency)}" for row in storage.cost]
+    parts = [f"{row.part}{wording.GAP}{wording.money(row.micro)}" for row in storage.cost]
     whole = wording.money(sum(row.micro for row in storage.cost), storage.currency)
-    return whole if len(parts) < 2 else f"{whole}: {', '.join(parts)}"
+    return whole if len(parts) < 2 else f"{whole} ({', '.join(parts)})"
 
 
 def sent(report: WeeklyReport) -> str:
@@ -162,13 +172,27 @@ def sent(report: WeeklyReport) -> str:
 
 
 def changed(change: Change) -> str:
-    """A number that an earlier revision gave differently: `headlines clips: 12, 11 before`."""
-    field = "" if change.field == "value" else change.field
-    where = " ".join(word for word in (change.section, change.row, field) if word)
-    return f"{where}: {_figure(change.after)}, {_figure(change.before)} before"
+    """A number that an earlier revision gave differently: `Clips made: 12, 11 before`."""
+    field = change.field.rpartition(".")[2]
+    unit = _unit(change.row if change.section == "headlines" else field)
+    now, before = (wording.number(value, unit) for value in (change.after, change.before))
+    if change.section == "headlines":
+        return f"{METRICS[change.row].title}: {now}, {before} before"
+    row = wording.shortened(change.row, 40)
+    words = field.removesuffix("_us").replace("_", " ")
+    return f"{change.section.capitalize()}{f' {row}' if row else ''}, {words}: {now}, {before} before"
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return wording.NOTHING
-    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+def _unit(name: str) -> Unit:
+    """The unit of a number of the report, which its name says."""
+    if name in METRICS:
+        return METRICS[name].unit
+    if name.endswith("_us"):
+        return "us"
+    if name.endswith("bytes"):
+        return "bytes"
+    if name.endswith("micro"):
+        return "micro"
+    if "share" in name or "rate" in name:
+        return "share"
+    return "ratio" if name.startswith(("effective_mean", "rtf")) else "count"

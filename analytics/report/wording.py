@@ -10,7 +10,8 @@ from datetime import date, datetime
 from voxledger.analytics.metrics import Unit, Value
 
 NOTHING = "–"
-_GAP = "\N{NO-BREAK SPACE}"
+GAP = "\N{NO-BREAK SPACE}"
+"""Stands between a figure and its unit."""
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -33,11 +34,13 @@ def number(value: Value, unit: Unit) -> str:
     return ratio(value) if unit == "ratio" else count(int(value))
 
 
-def money(micro: int, currency: str) -> str:
-    """Millionths of a currency: `12.40 EUR`, `0.0031 EUR`."""
+def money(micro: int, currency: str = "") -> str:
+    """Millionths of a currency: `12.40 EUR`, `0.0031 EUR`, `<0.0001 EUR`."""
     amount = micro / 1e6
     figures = f"{amount:,.2f}" if abs(amount) >= 0.1 or not micro else f"{amount:.2g}"
-    return f"{figures.replace('-', '−')}{_GAP}{currency}"
+    if 0 < amount < 0.0001:
+        figures = "<0.0001"
+    return f"{figures.replace('-', '−')}{GAP}{currency}".strip()
 
 
 def count(value: int) -> str:
@@ -52,18 +55,18 @@ def duration(us: float | None) -> str:
     if us < 0:
         return "−" + duration(-us)
     if us == 0:
-        return f"0{_GAP}s"
+        return f"0{GAP}s"
     if us < 999.5:
-        return f"{us:.0f}{_GAP}µs"
+        return f"{us:.0f}{GAP}µs"
     if us < 999_500:
-        return f"{us / 1e3:.0f}{_GAP}ms"
+        return f"{us / 1e3:.0f}{GAP}ms"
     if us < 59_950_000:
-        return f"{us / 1e6:.1f}{_GAP}s"
+        return f"{us / 1e6:.1f}{GAP}s"
     seconds = round(us / 1e6)
     if seconds < 3600:
         minutes, seconds = divmod(seconds, 60)
-        return f"{minutes}{_GAP}min{_GAP}{seconds}{_GAP}s" if seconds else f"{minutes}{_GAP}min"
-    return f"{us / 3.6e9:,.1f}{_GAP}h"
+        return f"{minutes}{GAP}min{GAP}{seconds}{GAP}s" if seconds else f"{minutes}{GAP}min"
+    return f"{us / 3.6e9:,.1f}{GAP}h"
 
 
 def size(amount: int) -> str:
@@ -75,7 +78,7 @@ def size(amount: int) -> str:
         if value < (999.5 if unit == "B" else 999.95) or unit == "PB":
             break
         value /= 1000
-    return f"{value:.0f}{_GAP}B" if unit == "B" else f"{value:,.1f}{_GAP}{unit}"
+    return f"{value:.0f}{GAP}B" if unit == "B" else f"{value:,.1f}{GAP}{unit}"
 
 
 def share(value: float | None) -> str:
@@ -106,7 +109,7 @@ def change(value: float | None, unit: Unit = "count") -> str:
     sign = "+" if value > 0 else "−"
     if unit == "share":
         points = f"{abs(value) * 100:.1f}"
-        return f"±0{_GAP}pp" if points == "0.0" else f"{sign}{points}{_GAP}pp"
+        return f"±0{GAP}pp" if points == "0.0" else f"{sign}{points}{GAP}pp"
     if value >= 9:
         return f"×{1 + value:,.0f}"
     percent = f"{abs(value) * 100:.0f}" if abs(value) >= 0.0095 else f"{abs(value) * 100:.1f}"
@@ -127,7 +130,7 @@ def day(value: date) -> str:
 
 def brief(value: date) -> str:
     """`16 Nov`."""
-    return f"{value.day} {_MONTHS[value.month - 1][:3]}"
+    return f"{value.day}{GAP}{_MONTHS[value.month - 1][:3]}"
 
 
 def short_day(text: str) -> str:
