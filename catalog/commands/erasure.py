@@ -217,19 +217,19 @@ def _print_plan(plan: Plan, option: str) -> None:
     say, who = terminal.console.print, plan.subject
     say(f"[bold]plan {plan.id}[/] to forget the {who.scope} ", terminal.text(repr(who.called or who.target)), sep="")
     rows = [
-        (f"{plan.clips - plan.held:,}", "clips", terminal.size(plan.bytes - plan.held_bytes)),
-        (f"{plan.objects:,}", "objects in the store", f"and {plan.versions:,} older versions" if plan.versions else ""),
-        (f"{plan.recordings:,}", "recordings of voices and documents", ""),
-        (f"{plan.backups:,}", "backups with audio to look through", ""),
-        (f"{plan.copies:,}", "copies of the catalog in HOME", ""),
+        (plan.clips - plan.held, "clip", "clips", terminal.size(plan.bytes - plan.held_bytes)),
+        (plan.objects, "object in the store", "objects in the store", _older(plan.versions)),
+        (plan.recordings, "recording or document of a voice", "recordings of voices and documents", ""),
+        (plan.backups, "backup with audio to look through", "backups with audio to look through", ""),
+        (plan.copies, "copy of the catalog in HOME", "copies of the catalog in HOME", ""),
     ]
-    for count, what, more in rows:
-        if count != "0":
-            say(f"  {count} {what}{', ' + more if more else ''}")
+    for count, one, many, more in rows:
+        if count:
+            say(f"  {terminal.count(count, one, many)}{', ' + more if more else ''}")
     for words in plan.elsewhere:
         say("  ", terminal.text(words), sep="")
     if plan.pinned or plan.ordinary:
-        say(f"  {plan.pinned:,} of the clips are pinned and {plan.ordinary:,} held; they go all the same")
+        say(f"  pinned clips: {plan.pinned:,}, held ones: {plan.ordinary:,}; they go all the same")
     if who.scope == "actor":
         say("  the key to everything they said, in the log and in every backup")
     for note in plan.notes:
@@ -240,6 +240,10 @@ def _print_plan(plan: Plan, option: str) -> None:
         style="dim",
         soft_wrap=True,
     )
+
+
+def _older(versions: int) -> str:
+    return f"and {terminal.count(versions, 'older version')}" if versions else ""
 
 
 def _print_outcomes(done: Outcomes) -> None:

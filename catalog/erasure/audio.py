@@ -147,7 +147,14 @@ class Audio:
             fact: Fact = (
                 PurgeFailed(plan=request, bucket=clip.bucket, failure=wrong.code)
                 if wrong is not None
-                else ClipPurged(plan=request, rule=RULE, bucket=clip.bucket, bytes=clip.bytes)
+                else ClipPurged(
+                    plan=request,
+                    rule=RULE,
+                    bucket=clip.bucket,
+                    bytes=clip.bytes,
+                    answer=mine[0].code,
+                    versions=mine[0].versions,
+                )
             )
             drafts.append(self._draft(fact, clip.id))
         self._remove(gone)  # before it is said

@@ -22,6 +22,7 @@ from voxledger.catalog.objects.records import record_key
 from voxledger.catalog.objects.store import Store
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
+from voxledger.catalog.terminal import count
 
 _PAGE = 10_000
 _THREADS = 4
@@ -78,7 +79,8 @@ def make(
     notes = []
     if holds[0]:
         review = f"; it is looked at again on {holds[2]:%Y-%m-%d}" if holds[2] else ""
-        notes.append(f"{holds[0]:,} clips are under {holds[1]:,} legal holds{review}: erasing waits for their release")
+        held = f"{count(holds[0], 'clip')} under {count(holds[1], 'legal hold')}"
+        notes.append(f"{held}{review}: erasing waits for the release")
     if subject.called and subject.called in _settings(home):
         notes.append(
             f"{FILE_NAME} names {subject.called!r}: it is yours, and is not changed; take the name out by hand, and let backups go that"

@@ -145,7 +145,7 @@ def _confirm(plan: Plan) -> None:
 
 def _print_applied(done: Applied) -> None:
     terminal.console.print(
-        f"[bold]{done.marked:,} marked[/], {done.unmarked:,} marks taken back, [bold]{done.purged:,} purged[/]"
+        f"[bold]{done.marked:,} marked[/], {terminal.count(done.unmarked, 'mark')} taken back, [bold]{done.purged:,} purged[/]"
         f" ({terminal.size(done.freed_bytes)} freed)"
     )
     if done.waiting and done.opens:

@@ -121,8 +121,8 @@ def _share(text: str) -> float:
 def _print(found: Backtest, out: Path | None) -> None:
     say = terminal.console.print
     say(
-        f"[bold]{found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}[/], {found.nights:,} nights: {terminal.count(found.clips, 'clip')},"
-        f" {terminal.count(found.uses, 'use')}, {found.cost:,.2f} {found.currency} of storage ",
+        f"[bold]{found.since:%Y-%m-%d} to {found.until:%Y-%m-%d}[/], {terminal.count(found.nights, 'night')}:"
+        f" {terminal.count(found.clips, 'clip')}, {terminal.count(found.uses, 'use')}, {found.cost:,.2f} {found.currency} of storage ",
         terminal.text(f"({found.source})"),
         sep="",
     )
@@ -141,8 +141,9 @@ def _print(found: Backtest, out: Path | None) -> None:
             f" {suggested.regret_share:.3%} of all uses, at most {found.max_regret:.2%} being allowed", sep="")  # fmt: skip
     told = suggested or found.policies[0]
     if told.worst:
+        say("[bold]missed most[/] with ", terminal.text(told.title), sep="")
         missed = terminal.table(
-            "", "missed most", "bytes", "deleted", "wanted", "uses from then on", right=("bytes", "uses from then on")
+            "", "clip", "bytes", "deleted", "wanted", "uses from then on", right=("bytes", "uses from then on")
         )
         for regret in told.worst:
             missed.add_row(

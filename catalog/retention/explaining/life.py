@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from voxledger.catalog import terminal
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.policy import WITHDRAWN
 
@@ -141,7 +142,7 @@ def _proof(clip: Row, purge: Row | None) -> Iterator[str]:
     answer = (
         f"The store answered {purge['answer']}{key}" if purge["answer"] else "The store's answer was not recorded then"
     )
-    versions = f", {len(purge['versions']):,} versions went with it" if purge["versions"] else ""
+    versions = f", {terminal.count(len(purge['versions']), 'version')} went with it" if purge["versions"] else ""
     yield f"{answer}{versions}, and its absence was seen; {purge['bytes'] or 0:,} bytes."
     if purge["kept_bytes"]:
         yield f"Old versions in the store still hold {purge['kept_bytes']:,} bytes; each run asks again for them."

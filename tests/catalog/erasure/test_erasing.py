@@ -43,6 +43,8 @@ def test_no_byte_of_an_erased_person_is_left_and_everything_of_the_other(
     with world.open(KEPT) as vox:
         page = vox.catalog.clips(actor=KEPT)
         assert {clip.id for clip in page} == set(made[KEPT])
+        answers = vox.catalog.sql("SELECT DISTINCT answer FROM purges WHERE rule = 'erasure'").rows()
+        assert answers == [{"answer": "Deleted"}]
         assert all(vox.catalog.fetch(clip).read_bytes() for clip in page)
         assert vox.search.search("gramophone").hits
         assert not vox.search.search("marmalade").hits
