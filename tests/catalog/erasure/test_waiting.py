@@ -37,7 +37,7 @@ def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_a
     with world.open() as vox:
         plan = vox.erasure.plan(actor=GONE)
         assert (plan.clips, plan.held, plan.pinned) == (3, 1, 1)
-        assert plan.notes[0].startswith("1 clip under 1 legal hold;")
+        assert plan.notes[0].startswith("1 clip under 1 legal hold")
         done = vox.erasure.apply(plan)
         assert not done.finished
         assert done.clips == 2
