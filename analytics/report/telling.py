@@ -141,9 +141,7 @@ def judged(report: WeeklyReport) -> str:
 def forecast(storage: Storage) -> str:
     """Where the size of all clips goes."""
     ahead = storage.forecast
-    if ahead is None:
-        return wording.NOTHING
-    if ahead.expected is None or ahead.interval is None:
+    if ahead is None or ahead.expected is None or ahead.interval is None:
         return "insufficient data (fewer than four whole weeks)"
     low, high = (wording.size(round(end)) for end in (ahead.interval.low, ahead.interval.high))
     return f"{wording.size(ahead.expected)} in {wording.plural(ahead.weeks, 'week')} ({low} to {high})"
