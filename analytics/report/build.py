@@ -135,7 +135,7 @@ def _build(reading: Reading, period: _Period, settings: Settings, cache: Path, c
     present: Mapping[str, Any] = metrics.measure(reading, _PRESENT, *now)
     origin = reading.frame(_SQL["provenance"]).row(0, named=True)
     history = _history(reading, period, earliest)
-    moved = moves.find(reading, now, None if first else before, history, closed=week.closed(period.now))
+    moved = moves.find(reading, week, now, None if first else before, history, closed=week.closed(period.now))
     return WeeklyReport(
         week=str(week),
         time_zone=week.zone,

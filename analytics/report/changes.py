@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from voxledger.analytics.report.weekly import WeeklyReport
 
 Number: TypeAlias = float | None
+OWN = "(none)"
+"""What has no name: the engine's own voice, what reached no device."""
 _OF_THE_MOMENT = frozenset({
     "quality", "provenance", "retention", "samples", "definitions", "history_weeks", "revision", "revises", "changes", "moves",
     # What became of the week's clips since.
@@ -23,8 +25,22 @@ _OF_OTHER_WEEKS = frozenset({
     "previous", "change", "history", "evidence", "cohorts", "forecast", "unused", "unused_groups",
 })  # fmt: skip
 """Parts that rest on the weeks before."""
-_NO_NAMES = frozenset({"title", "unit", "better", "actor", "definition"})
-"""Texts of a row that do not say which row it is."""
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "headlines": ("metric",),
+    "days": ("date",),
+    "emotions": ("emotion",),
+    "users": ("actor_id",),
+    "features": ("feature",),
+    "languages": ("name",),
+    "voices": ("name",),
+    "models": ("name",),
+    "channels": ("name",),
+    "engines": ("engine", "device"),
+    "failures": ("failure", "stage"),
+    "loudness": ("lufs",),
+    "storage": ("part",),
+}
+"""By section, the fields that say which row a row is."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,27 +80,25 @@ def _numbers(report: WeeklyReport) -> dict[tuple[str, str, str], Number]:
         (section, row, field): number
         for section, part in content.items()
         if section not in _OF_THE_MOMENT
-        for row, field, number in _of(part, "", "")
+        for row, field, number in _of(part, "", "", _KEYS.get(section, ()))
     }
 
 
-def _of(part: Any, row: str, field: str) -> Iterator[tuple[str, str, Number]]:
-    """The numbers of a part: a list of rows that name themselves, an inner part, a vector, or one number."""
+def _of(part: Any, row: str, field: str, keys: Sequence[str]) -> Iterator[tuple[str, str, Number]]:
+    """The numbers of a part: a list of rows that name themselves by `keys`, an inner part, a vector, or one number."""
     if isinstance(part, Mapping):
         for name, inner in part.items():
-            if name not in _OF_THE_MOMENT | _OF_OTHER_WEEKS and not name.endswith("_before"):
-                yield from _of(inner, row, f"{field}.{name}".strip("."))
+            if name not in _OF_THE_MOMENT | _OF_OTHER_WEEKS and name not in keys and not name.endswith("_before"):
+                yield from _of(inner, row, f"{field}.{name}".strip("."), keys)
     elif isinstance(part, Sequence) and not isinstance(part, str):
         for place, inner in enumerate(part):
             if isinstance(inner, Mapping):
-                yield from _of(inner, f"{row} {_called(inner)}".strip(), field)
+                names = [str(inner[key] or OWN) for key in keys if key in inner]
+                # Which of the two ends of a ranking a group is at, and at which place, is no number.
+                yield from _of(
+                    inner, " ".join(names), field.removesuffix("top").removesuffix("bottom").strip("."), keys
+                )
             else:
-                yield from _of(inner, row, f"{field}[{place}]")
+                yield from _of(inner, row, f"{field}[{place}]", keys)
     elif isinstance(part, int | float) and not isinstance(part, bool):
         yield row, field, part
-
-
-def _called(row: Mapping[str, Any]) -> str:
-    """Which row it is: by its texts, else by its first number, as a bin of a histogram."""
-    names = [value for name, value in row.items() if isinstance(value, str) and name not in _NO_NAMES]
-    return " ".join(names) or next((str(value) for value in row.values() if isinstance(value, int | float)), "")

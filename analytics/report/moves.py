@@ -2,6 +2,9 @@
 
 Everything that can be compared is tested, and the tests are judged together (Benjamini-Hochberg), so that looking at a hundred groups
 does not find five by chance. What is small is left out however certain it is.
+
+The test of two shares takes requests for independent, which those of one person are not: six people with a favourite emotion each
+move its share every week. So a share must also lie outside of where it mostly lay in the eight weeks before, once there are as many.
 """
 
 from __future__ import annotations
@@ -9,14 +12,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from statistics import median
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from voxledger.analytics.metrics import METRICS, Value, breakdown, measure
+from voxledger.analytics.metrics import METRICS, Value, breakdown, measure, series
+from voxledger.analytics.report.week import Week
 from voxledger.analytics.report.weekly import Evidence, Move, Moves
-from voxledger.analytics.statistics import Interval, adjusted, deviation, two_proportion, wilson
+from voxledger.analytics.statistics import ENOUGH, WEEKS, Interval, adjusted, deviation, two_proportion, wilson
 from voxledger.catalog.log import Reading
 
 MOST = 5
@@ -42,7 +47,15 @@ _Counts: TypeAlias = Mapping[str, int]
 _COUNTED = ("generations", "clips", "answered", "reused", "failed", "cancelled", "suspect_clips")
 _TRIED = "tried"
 """Generations that did not end by their caller going away."""
+_ALL = "\0"
+"""Stands beside the groups of which a request may be in several, and is no group's name."""
 _NOTHING = dict.fromkeys((*_COUNTED, _TRIED), 0)
+_RESTS_ON: Mapping[str, str] = {
+    "audio_us": "clips",
+    "saved_us": "generations",
+    **dict.fromkeys(("rtf_p95", "latency_p95_us", "queue_p95_us"), "clips"),
+}
+"""How many things a number that is no count is made of."""
 _RATES: Mapping[str, tuple[str, str]] = {
     "reuse_rate": ("reused", "answered"),
     "failure_rate": ("failed", _TRIED),
@@ -94,7 +107,13 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(
-    reading: Reading, now: Span, before: Span | None, history: Mapping[str, Sequence[Value]], *, closed: bool
+    reading: Reading,
+    week: Week,
+    now: Span,
+    before: Span | None,
+    history: Mapping[str, Sequence[Value]],
+    *,
+    closed: bool,
 ) -> Found:
     """What moved in the period `now`, against `before` (None in the catalog's first week) and the weeks of `history`.
 
@@ -105,11 +124,92 @@ def find(
     if before is not None:
         tested.extend(_segments(reading, now, before))
     told = [(one, one.p) for one in tested if one.p is not None]
-    believed = [one for (one, _), q in zip(told, adjusted([p for _, p in told]), strict=True) if q <= BELIEVED]
+    moved = [one for (one, _), q in zip(told, adjusted([p for _, p in told]), strict=True) if q <= BELIEVED]
+    believed = list(_unusual(reading, week, now[1], moved, history))
     return Found(
-        moves=Moves(lines=_lines(believed), tested=len(told), untold=len(tested) - len(told)),
-        evidence={one.metric: _evidence(one, unusual=one in believed) for one in tested if not one.dimension},
+        moves=Moves(
+            lines=_lines(believed),
+            tested=len(told),
+            untold=len(tested) - len(told),
+            ordinary=len(moved) - len(believed),
+        ),
+        evidence={
+            one.metric: _evidence(
+                one, unusual=any(found.metric == one.metric and not found.dimension for found in believed)
+            )
+            for one in tested
+            if not one.dimension
+        },
     )
+
+
+def _unusual(
+    reading: Reading, week: Week, stop: datetime, moved: Sequence[_Tested], history: Mapping[str, Sequence[Value]]
+) -> Iterator[_Tested]:
+    """Of what moved, what also lies outside of where it mostly lies; each share with that. Only these groups' weeks are read."""
+    shares = {(one.dimension, one.metric): one for one in _SHARES}
+    read: dict[str, Mapping[date, Mapping[str, _Counts]]] = {}
+    for one in moved:
+        move = one.move
+        if move is None or move.kind == "count":
+            yield one
+            continue
+        if not move.dimension:
+            past = [float(value) for value in history[move.metric][:-1] if value is not None]
+        else:
+            found = shares[move.dimension, move.metric]
+            if move.dimension not in read:
+                read[move.dimension] = _weeks(reading, week, stop, found)
+            past = _past(read[move.dimension], week, move.group, found)
+        usual = _usually(past)
+        if usual is None:
+            yield one
+        elif not usual.low <= move.value <= usual.high:
+            known = {"usual_low": usual.low, "usual_high": usual.high}
+            yield msgspec.structs.replace(one, move=msgspec.structs.replace(move, **known))
+
+
+def _usually(shares: Sequence[float]) -> Interval | None:
+    """Where a share mostly lies: what eight weeks let expect, and wherever it lay in one of them. None while there are fewer."""
+    weeks = shares[-WEEKS:]
+    if len(weeks) < WEEKS:
+        return None
+    found = deviation(weeks[-1], weeks, counts=False)
+    low, high = (found.interval.low, found.interval.high) if found else (1.0, 0.0)
+    return Interval(max(min(low, *weeks), 0.0), min(max(high, *weeks), 1.0))
+
+
+def _weeks(reading: Reading, week: Week, stop: datetime, shares: _Shares) -> Mapping[date, Mapping[str, _Counts]]:
+    """The counts of each group, week by week, for the eight weeks before and this one."""
+    found = series(
+        reading, _COUNTED, week.previous(WEEKS).start, stop, every="week", zone=week.zone, by=[shares.dimension]
+    )
+    weeks: dict[date, dict[str, _Counts]] = {}
+    for row in found.to_dicts():
+        if not (shares.known and row[shares.dimension] is None):
+            counts = _completed({name: row[name] for name in _COUNTED})
+            weeks.setdefault(row["stretch"], {})[str(row[shares.dimension])] = counts
+    if shares.several:
+        wholes = series(reading, _COUNTED, week.previous(WEEKS).start, stop, every="week", zone=week.zone)
+        for row in wholes.to_dicts():
+            weeks.setdefault(row["stretch"], {})[_ALL] = _completed({name: row[name] for name in _COUNTED})
+    return weeks
+
+
+def _past(weeks: Mapping[date, Mapping[str, _Counts]], week: Week, group: str, shares: _Shares) -> list[float]:
+    """A group's share in each week before this one in which anything was there to have a share of."""
+    past = []
+    for monday in sorted(weeks):
+        counts = weeks[monday].get(group, _NOTHING)
+        if shares.within:
+            part, whole = (counts[name] for name in _RATES[shares.metric])
+        else:
+            part = counts[shares.counted]
+            groups = [weeks[monday][_ALL]] if shares.several else weeks[monday].values()
+            whole = sum(each[shares.counted] for each in groups)
+        if monday < week.monday and whole:
+            past.append(part / whole)
+    return past
 
 
 def _counts(history: Mapping[str, Sequence[Value]], *, closed: bool) -> Iterator[_Tested]:
@@ -119,6 +219,9 @@ def _counts(history: Mapping[str, Sequence[Value]], *, closed: bool) -> Iterator
         if metric.unit == "share":
             continue
         past = [float(week) for week in weeks[:-1] if week is not None]
+        if _rests_on_little(name, history):
+            yield _Tested(metric=name, observations=len(past))
+            continue
         # Only things that are counted vary by the square root of their number; lengths and quotients say themselves how they vary.
         found = deviation(float(value), past, counts=metric.unit == "count") if closed and value is not None else None
         if found is None or value is None:
@@ -131,6 +234,15 @@ def _counts(history: Mapping[str, Sequence[Value]], *, closed: bool) -> Iterator
             better=metric.better,
         )  # fmt: skip
         yield _Tested(metric=name, p=found.p, move=move, usual=usual, observations=len(past))
+
+
+def _rests_on_little(name: str, history: Mapping[str, Sequence[Value]]) -> bool:
+    """Whether it is made of fewer than thirty things: a count both now and usually, another number in either."""
+    weeks = [float(week or 0) for week in history[_RESTS_ON.get(name, name)] if week is not None]
+    if not weeks:
+        return True
+    most = max if name not in _RESTS_ON else min
+    return most(weeks[-1], median(weeks[:-1] or [0.0])) < ENOUGH
 
 
 def _rates(reading: Reading, now: Span, before: Span | None) -> Iterator[_Tested]:

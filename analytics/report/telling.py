@@ -112,9 +112,12 @@ def sentence(move: Move, report: WeeklyReport) -> str:
         said = wording.change((move.value - move.before) / move.before, move.unit) if move.before else "from nothing"
         return f"{now}, {said} against the usual {before} (mostly {between(move.low, move.high, move)} in {move.observations} weeks)"
     points = [wording.change(end, "share") for end in (move.low, move.high)]
+    usual = ""
+    if move.usual_low is not None and move.usual_high is not None:
+        usual = f"; mostly {wording.share(move.usual_low)} to {wording.share(move.usual_high)} in eight weeks"
     return (
         f"{now}, {wording.change(move.value - move.before, 'share')} against {report.compared_week}"
-        f" ({points[0]} to {points[1]}; n = {wording.count(move.observations)})"
+        f" ({points[0]} to {points[1]}; n = {wording.count(move.observations)}{usual})"
     )
 
 
@@ -124,18 +127,22 @@ def nothing_moved(report: WeeklyReport) -> str:
     if not moves.tested:
         return "Insufficient data: a share needs 30 observations in this week and in the one before, a count eight weeks to compare with."
     told = wording.plural(moves.tested, "comparison")
-    lacking = f", {moves.untold:,} more lacked data" if moves.untold else ""
-    return f"Nothing moved by more than chance and by enough to matter ({told}{lacking})."
+    return f"Nothing moved by more than chance and by enough to matter ({told}{_left_out(report)})."
 
 
 def judged(report: WeeklyReport) -> str:
     """How the lines of what moved were chosen."""
-    moves = report.moves
-    lacking = f"; {moves.untold:,} more lacked data" if moves.untold else ""
     return (
-        f"Of {wording.plural(moves.tested, 'comparison')} that were made{lacking}. At most 1 in 20 of such lines is chance"
-        " (Benjamini-Hochberg); counts are compared with eight weeks, shares with the week before."
+        f"Of {wording.plural(report.moves.tested, 'comparison')} that were made{_left_out(report)}. Were requests independent of each"
+        " other, at most 1 in 20 of such lines would be chance (Benjamini-Hochberg). They are not, so a share, which is compared with"
+        " the week before, must also lie outside of where it mostly lay, once eight weeks are known; counts are compared with those."
     )
+
+
+def _left_out(report: WeeklyReport) -> str:
+    moves = report.moves
+    ordinary = f"; {moves.ordinary:,} moved within what is usual" if moves.ordinary else ""
+    return ordinary + (f"; {moves.untold:,} more lacked data" if moves.untold else "")
 
 
 def forecast(storage: Storage) -> str:

@@ -75,7 +75,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """Something that moved by more than chance.
 
     A count (`kind`) is told against what is usual (`before`, the median of eight weeks), with where it would usually lie (`low` to
-    `high`); a share against the week before, with where the difference may lie. `dimension` and `group` are empty for a metric as a
+    `high`); a share against the week before, with where the difference may lie, and with where it mostly lies (`usual_low` to
+    `usual_high`, None while fewer than eight weeks are known). `dimension` and `group` are empty for a metric as a
     whole. `effect` is what moves are put in order by: Cohen's h of two shares, the logarithm of two counts' ratio. `observations` is
     how much the smaller side rests on.
     """
@@ -92,14 +93,21 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     effect: float
     observations: int
     better: Literal["more", "less", "neither"]
+    usual_low: float | None = None
+    usual_high: float | None = None
 
 
 class Moves(msgspec.Struct, frozen=True, kw_only=True):
-    """What moved, the largest effect first, of `tested` comparisons that could be made and `untold` that lacked data."""
+    """What moved, the largest effect first, of `tested` comparisons that could be made and `untold` that lacked data.
+
+    `ordinary` are shares that differ from the week before by more than their numbers explain, but lie where they mostly do: people's
+    habits come and go, and requests of one person are no independent draws.
+    """
 
     lines: tuple[Move, ...]
     tested: int
     untold: int
+    ordinary: int
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,6 +116,17 @@ def test_changes_are_the_numbers_of_the_week_that_differ_and_nothing_of_the_mome
     assert changes(read, before) == (), "a report that was written and read again is the same"
 
 
+def test_one_more_clip_of_the_engines_own_voice_changes_its_numbers_and_no_others(fortnight: Parts):
+    before = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+    fortnight.clip(time=MONDAY + timedelta(days=1))
+    found = changes(before, build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER))
+    voices = {
+        (change.row, change.field): (change.before, change.after) for change in found if change.section == "voices"
+    }
+    assert voices["(none)", "clips"] == (1, 2)
+    assert not {change for change in found if change.before is None and change.section in ("voices", "engines")}
+
+
 def test_history_has_eight_weeks_and_nothing_before_the_first(fortnight: Parts):
     report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
     assert report.history_weeks[0] == "2026-W38"

@@ -133,7 +133,7 @@ def test_a_move_says_how_much_against_what_and_how_sure_that_is(shifted: Studio)
     assert move.low < move.value - move.before < move.high
     for text in (render_html(report, {}), render_markdown(report)):
         assert "Emotion sad, share of clips" in text
-        assert "At most 1 in 20 of such lines is chance" in text
+        assert "at most 1 in 20 of such lines would be chance" in text
 
 
 def test_of_hundreds_of_groups_hardly_ever_one_moves_by_chance(calm: Studio) -> None:
@@ -142,6 +142,43 @@ def test_of_hundreds_of_groups_hardly_ever_one_moves_by_chance(calm: Studio) -> 
     assert sum(len(report.moves.lines) for report in reports) <= 1
     quiet = next(report for report in reports if not report.moves.lines)
     assert "Nothing moved by more than chance and by enough to matter" in render_html(quiet, {})
+
+
+def test_the_habits_of_a_few_people_come_and_go_without_a_line(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    for back in range(12):
+        for user in range(6):
+            studio.week(back, 40, emotion=[studio.chance.choice(EMOTIONS)], actor=[f"user{user}"])
+    reports = [studio.report(back) for back in range(3)]
+    studio.parts.close()
+    lines = [move for report in reports for move in report.moves.lines if move.dimension == "emotion"]
+    assert len(lines) <= 2, "each week a favourite of somebody moves by more than 240 independent requests would"
+    assert sum(report.moves.ordinary for report in reports) >= 6
+    assert "moved within what is usual" in render_markdown(reports[0])
+
+
+def test_a_number_that_rests_on_a_few_things_is_not_judged(tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    for back in range(WEEKS):
+        studio.week(
+            back,
+            200,
+            actor=["ann", "ben"] if back else [f"user{n}" for n in range(9)],
+            queue_us=range(1, 1000) if back else [9_000_000],
+        )
+    quiet = Studio(tmp_path / "quiet")
+    for back in range(WEEKS):
+        quiet.week(back, 3, queue_us=[10 + back if back else 9_000_000])
+    verdicts = {
+        (name, metric): studio_.report().headline(metric).evidence.verdict
+        for name, studio_ in (("busy", studio), ("quiet", quiet))
+        for metric in ("active_users", "queue_p95_us")
+    }
+    studio.parts.close()
+    quiet.parts.close()
+    assert verdicts["busy", "active_users"] == "insufficient", "nine of two"
+    assert verdicts["busy", "queue_p95_us"] == "unusual"
+    assert verdicts["quiet", "queue_p95_us"] == "insufficient", "of three clips"
 
 
 def test_what_may_be_chance_has_no_colour(calm: Studio, shifted: Studio) -> None:
