@@ -21,9 +21,13 @@ from voxledger.catalog.events import (
     EMOTIONS,
     REGISTRY,
     AudioAccessed,
+    ClipMarked,
+    ClipPurged,
     ClipTagged,
+    ClipUnmarked,
     DeliveryQuarantined,
     GenerationFailed,
+    PurgeFailed,
     PurgeStarted,
     personal_fields,
 )
@@ -74,6 +78,17 @@ def test_the_system_itself_is_no_user(world: World) -> None:
     world.mixpanel().deliver()
     (sent,) = world.server.events.values()
     assert (sent["event"], sent["properties"]["distinct_id"]) == ("Audio Fetched", "")
+
+
+def test_what_retention_does_to_a_clip_is_nobodys_activity(world: World) -> None:
+    """A purge is recorded under whoever made the clip: that person may be gone for years, and it may be 200,000 a night."""
+    world.record(
+        ClipMarked(plan="p", rule="r", delete_after=datetime(2026, 12, 1, tzinfo=UTC)), ClipUnmarked(plan="p", reason="used"),
+        ClipPurged(plan="p", rule="r", bucket="b", bytes=5), PurgeFailed(plan="p", bucket="b", failure="StoreRefused"),
+    )  # fmt: skip
+    world.mixpanel().deliver()
+    told = [event["properties"] for event in world.server.events.values()]
+    assert [(each["distinct_id"], each["actor"]) for each in told] == [("", world.ann.id)] * 4
 
 
 def test_large_backlogs_go_in_parcels_and_a_second_run_sends_nothing(world: World) -> None:
