@@ -127,7 +127,10 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 def text(value: object) -> Text:
     """Somebody's words: printed as they are, never read as markup; control characters are shown, not obeyed."""
     return Text(
-        "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in str(value))
+        "".join(
+            character if character.isprintable() or character == "\n" else "\ufffd"
+            for character in str(value).replace("\t", " ")
+        )
     )
 
 

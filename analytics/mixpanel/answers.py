@@ -73,8 +73,9 @@ def judge(answer: Answer, ids: Sequence[str], *, now: datetime) -> Verdict:
     status = answer.status
     if status == 200:
         # A captive portal says 200, too: only Mixpanel's own words count.
-        accepted = content.get("code") == 200 and isinstance(content.get("num_records_imported"), int)
-        return Accepted() if accepted else Later(reason="its answer is not one that Mixpanel gives", status=status)
+        if content.get("code") != 200 or _imported(content) is None:
+            return Later(reason="its answer is not one that Mixpanel gives", status=status)
+        return _accounted(content, (), ids, status)
     if status == 400:
         return _partial(content, ids)
     if status == 413:
@@ -148,7 +149,20 @@ def _partial(content: dict[str, Any], ids: Sequence[str]) -> Verdict:
         rows[index] = RefusedRow(
             index=index, field=readable(record.get("field") or ""), reason=readable(record.get("message") or "refused")
         )
-    return Accepted(refused=tuple(rows[index] for index in sorted(rows)))
+    return _accounted(content, tuple(rows[index] for index in sorted(rows)), ids, 400)
+
+
+def _accounted(content: dict[str, Any], refused: tuple[RefusedRow, ...], ids: Sequence[str], status: int) -> Verdict:
+    """Every event is either in or listed as refused; one of which nothing is said might be lost."""
+    told = (_imported(content) or 0) + len(refused)
+    if told == len(ids) and _imported(content) is not None:
+        return Accepted(refused=refused)
+    return Later(reason=f"its answer accounts for {told} of {len(ids)} events", status=status)
+
+
+def _imported(content: dict[str, Any]) -> int | None:
+    found = content.get("num_records_imported")
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
 def _content(body: bytes) -> dict[str, Any]:

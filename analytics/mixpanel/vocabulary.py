@@ -211,20 +211,27 @@ VOCABULARY: Mapping[str, Entry] = {
     "ClipPinned": Entry(name="Clip Pinned", text="Somebody wants to keep a clip."),
     "ClipUnpinned": Entry(name="Clip Unpinned", text="A clip's pin was taken away."),
     "ClipMarked": Entry(
-        name="Clip Marked For Deletion", text="Retention has condemned a clip; its audio goes after a time of grace."
+        name="Clip Marked For Deletion",
+        text="Retention has condemned a clip; its audio goes after a time of grace.",
+        by_user=False,
     ),
     "ClipUnmarked": Entry(
         name="Clip Mark Removed",
         text="A condemned clip was spared.",
         rules=_same("reason"),
+        by_user=False,
     ),
     "ClipPurged": Entry(
         name="Clip Purged",
         text="A clip's audio was deleted by retention.",
         rules=_same("bytes"),
+        by_user=False,
     ),
     "PurgeFailed": Entry(
-        name="Clip Purge Failed", text="The store did not delete a clip's audio.", rules=_same("failure")
+        name="Clip Purge Failed",
+        text="The store did not delete a clip's audio.",
+        rules=_same("failure"),
+        by_user=False,
     ),
     "ReportPublished": Entry(
         name="Report Published",

@@ -194,10 +194,14 @@ def _headlines(
     *,
     first: bool,
 ) -> tuple[Headline, ...]:
-    """What is compared may be only a part of the week before."""
-    previous = {} if first else metrics.measure(
-        reading, HEADLINES, period.before_start, period.before_stop, before=period.week.previous(2).start
-    )  # fmt: skip
+    """What is compared may be only a part of the week before; a whole one is in the history."""
+    previous: Mapping[str, metrics.Value] = {}
+    if not first and period.before_stop == period.start:
+        previous = {name: weeks[-2] for name, weeks in history.items()}
+    elif not first:
+        previous = metrics.measure(
+            reading, HEADLINES, period.before_start, period.before_stop, before=period.week.previous(2).start
+        )
     return tuple(
         Headline(
             metric=name,

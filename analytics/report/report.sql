@@ -15,6 +15,10 @@ SELECT actor_id, arg_max(actor, position) FILTER (time >= $start) AS actor, min(
 FROM generations WHERE time < $stop AND actor_id IN (SELECT unnest($chosen::VARCHAR[]))
 GROUP BY actor_id;
 
+-- name: features
+-- The features that generations of a period used, however they ended.
+SELECT DISTINCT unnest(features) AS feature FROM generations WHERE time >= $start AND time < $stop;
+
 -- name: waiting_since
 -- Since when clips wait for upload.
 SELECT min(created) AS waiting_since FROM clips

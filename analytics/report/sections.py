@@ -120,8 +120,8 @@ def features(reading: Reading, week: Week, now: Span, before: Span) -> tuple[Fea
     earlier = breakdown(reading, names[:2], *before, by=["feature"]).to_dicts()
     any_before = bool(measure(reading, ["generations"], *before)["generations"])
     was = {row["feature"]: row["answer_share"] for row in earlier if row["answered"]}
-    long_before = (week.previous(TAKEN_UP).start, now[0])
-    known = set(breakdown(reading, ["answered"], *long_before, by=["feature"])["feature"].to_list())
+    long_before = {"start": week.previous(TAKEN_UP).start, "stop": now[0]}
+    known = {feature for (feature,) in reading.frame(_SQL["features"], long_before).rows()}
     adopters = ["adopters", "new_adopters", "returning_adopters", "dropped_adopters"]
     taken = {
         row["feature"]: row for row in breakdown(reading, adopters, *now, by=["feature"], before=before[0]).to_dicts()

@@ -34,15 +34,17 @@ class Nightly(msgspec.Struct, frozen=True, kw_only=True):
         if not text.strip():
             return None
         found = re.fullmatch(r"\s*(\d{1,2}):(\d{2})(?:\s+(\S+))?\s*", text)
-        try:
-            made = found and cls(clock=time(int(found[1]), int(found[2])), zone=ZoneInfo(found[3] or zone))
-        except (ValueError, KeyError, OSError):  # a zone that is not there is a KeyError, or a folder of zones
-            made = None
-        if made is None:
+        if found is None or int(found[1]) > 23 or int(found[2]) > 59:
             raise PolicyError(
                 f"retention.schedule = {text!r} is no time of day: write '03:00', or '03:00 Europe/Berlin'"
             )
-        return made
+        called = found[3] or zone
+        try:
+            return cls(clock=time(int(found[1]), int(found[2])), zone=ZoneInfo(called))
+        except (ValueError, KeyError, OSError):  # a zone that is not there is a KeyError, or a folder of zones
+            raise PolicyError(
+                f"retention.schedule = {text!r}: {called!r} is no IANA time zone, such as 'Europe/Berlin'"
+            ) from None
 
     def at(self, night: date) -> datetime:
         """When the run of a night is due, in UTC.

@@ -21,9 +21,13 @@ from voxledger.catalog.events import (
     EMOTIONS,
     REGISTRY,
     AudioAccessed,
+    ClipMarked,
+    ClipPurged,
     ClipTagged,
+    ClipUnmarked,
     DeliveryQuarantined,
     GenerationFailed,
+    PurgeFailed,
     PurgeStarted,
     personal_fields,
 )
@@ -74,6 +78,17 @@ def test_the_system_itself_is_no_user(world: World) -> None:
     world.mixpanel().deliver()
     (sent,) = world.server.events.values()
     assert (sent["event"], sent["properties"]["distinct_id"]) == ("Audio Fetched", "")
+
+
+def test_what_retention_does_to_a_clip_is_nobodys_activity(world: World) -> None:
+    """A purge is recorded under whoever made the clip: that person may be gone for years, and it may be 200,000 a night."""
+    world.record(
+        ClipMarked(plan="p", rule="r", delete_after=datetime(2026, 12, 1, tzinfo=UTC)), ClipUnmarked(plan="p", reason="used"),
+        ClipPurged(plan="p", rule="r", bucket="b", bytes=5), PurgeFailed(plan="p", bucket="b", failure="StoreRefused"),
+    )  # fmt: skip
+    world.mixpanel().deliver()
+    told = [event["properties"] for event in world.server.events.values()]
+    assert [(each["distinct_id"], each["actor"]) for each in told] == [("", world.ann.id)] * 4
 
 
 def test_large_backlogs_go_in_parcels_and_a_second_run_sends_nothing(world: World) -> None:
@@ -286,6 +301,11 @@ def test_an_answer_cut_short_or_too_slow_is_asked_for_again_and_counts_once(worl
         Fault(status=200, body=b"[]"),
         Fault(status=200, body=b"{}"),
         Fault(status=200, body=b"\xff\xfe"),
+        Fault(status=200, body=b'{"code":200,"num_records_imported":0,"status":"OK"}'),
+        Fault(status=200, body=b'{"code":200,"num_records_imported":2,"status":"OK"}'),
+        Fault(status=200, body=b'{"code":200,"num_records_imported":true,"status":"OK"}'),
+        Fault(status=400, body=b'{"code":400,"failed_records":[{"index":0,"message":"no"}]}'),
+        Fault(status=400, body=b'{"code":400,"num_records_imported":1,"failed_records":[{"index":0,"message":"no"}]}'),
         Fault(status=400, body=b'{"code":400,"failed_records":[{"index":99,"message":"no"}]}'),
         Fault(status=400, body=b'{"code":400,"failed_records":[{"index":true}]}'),
         Fault(status=400, body=b'{"code":400,"failed_records":["x"]}'),
@@ -298,6 +318,16 @@ def test_an_answer_that_makes_no_sense_moves_nothing(world: World, fault: Fault)
     with pytest.raises(DeliveryUnavailable):
         world.mixpanel().deliver()
     assert (world.subscription.cursor, world.quarantined()) == (0, [])
+
+
+def test_events_that_mixpanel_does_not_account_for_are_not_lost(world: World) -> None:
+    events = world.plays(3)
+    world.server.faults += [Fault(status=200, body=b'{"code":200,"num_records_imported":1,"status":"OK"}')] * 5
+    with pytest.raises(DeliveryUnavailable, match="accounts for 1 of 3 events"):
+        world.mixpanel().deliver()
+    assert "accounts for 1 of 3 events" in (world.mixpanel().status().note or "")
+    assert world.mixpanel().deliver().sent == 3
+    assert world.arrived() == sorted(event.id for event in events)
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,13 @@ def test_control_characters_never_reach_the_terminal(run: Run) -> None:
     assert "\x1b" not in err
 
 
+def test_a_tab_in_somebody_elses_message_is_a_blank(run: Run) -> None:
+    code, _, err = run("sql", "SELECT right(id, 8) FROM clips")
+    assert code == 1
+    assert "Candidate functions" in err
+    assert "\ufffd" not in err
+
+
 def test_config_says_where_values_come_from_and_hides_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOXLEDGER_MIXPANEL_TOKEN", "canary-token")
     code, out, err = run("config", "--changed", "--json")

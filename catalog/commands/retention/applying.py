@@ -150,7 +150,8 @@ def _print_applied(done: Applied) -> None:
     )
     if done.waiting and done.opens:
         terminal.console.print(
-            f"{done.waiting:,} purges wait: the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}"
+            f"{terminal.count(done.waiting, 'purge waits', 'purges wait')}:"
+            f" the purge window opens at {done.opens:%Y-%m-%d %H:%M %Z}"
         )
     _print_notes(("skipped", done.skipped), ("[yellow]kept[/]", done.kept), ("[red]failed[/]", done.failed))
 

@@ -69,7 +69,11 @@ class PlanCommands:
             return int(wrong)
         for finding in findings:
             colour = "red" if finding.level == "error" else "yellow"
-            place = f"{finding.file}:{finding.line}:{finding.column}: " if finding.line else ""
+            place = ""
+            if finding.line:
+                place = f"{finding.file}:{finding.line}:{finding.column}: "
+            elif finding.file and finding.file not in finding.message:
+                place = f"{finding.file}: "
             terminal.console.print(f"[{colour}]{finding.level}[/] ", terminal.text(place + finding.message), sep="")
         if policy is not None and not wrong:
             terminal.console.print(

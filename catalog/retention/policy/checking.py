@@ -57,7 +57,12 @@ def misread(error: SettingsError) -> Finding:
     with contextlib.suppress(OSError, UnicodeDecodeError):  # then that is what is wrong
         text = file.read_text(encoding="utf-8") if file is not None else ""
     place = error.place or tuple(error.name.split(".") if error.name else ())
-    finding = _placed("error", str(error), file, place, text)
+    message = str(error)
+    if file is not None:  # the place is told anyway
+        message = message.removeprefix(f"{file}: ")
+        for named in (file, file.name):
+            message = message.removesuffix(f" (from {named})")
+    finding = _placed("error", message, file, place, text)
     return msgspec.structs.replace(finding, line=error.at[0], column=error.at[1]) if error.at else finding
 
 

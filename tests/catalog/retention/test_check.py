@@ -158,6 +158,16 @@ def test_settings_that_cannot_be_read_are_told_in_json_like_any_problem(
     assert (told["valid"], told["policy"], found["level"]) == (False, None, "error")
     assert (found["name"], found["line"], found["column"], found["file"]) == (name, *at, str(file))
     assert said in found["message"]
+    assert not found["line"] or f"from {file.name}" not in found["message"]  # the place is told beside it
+    assert not found["message"].startswith(f"{file}:")
+
+
+def test_an_empty_policy_is_told_with_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--home", str(tmp_path), "retention", "check"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().out.replace("\n", "")
+    assert f"error {tmp_path / 'voxledger.toml'}: there are no rules" in said
 
 
 def test_a_policy_that_is_not_there_is_told_in_json_and_in_words(

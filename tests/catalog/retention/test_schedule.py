@@ -149,12 +149,16 @@ def test_however_the_clock_is_set_no_night_is_run_twice_and_none_is_left_out_for
         now += timedelta(minutes=minutes, hours=hours if minutes % 3 == 0 else 0)
 
 
-@pytest.mark.parametrize(
-    "text", ["3", "24:00", "03:60", "03:00 Mars/Olympus", "at three", "03:00 Europe/Berlin daily", "3am"]
-)
+@pytest.mark.parametrize("text", ["3", "24:00", "03:60", "at three", "03:00 Europe/Berlin daily", "3am"])
 def test_what_is_no_time_of_day_is_refused(text: str) -> None:
     with pytest.raises(PolicyError, match="is no time of day: write '03:00'"):
         Nightly.parse(text, "UTC")
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "Europe/Berlim"])
+def test_a_zone_that_is_none_is_named(zone: str) -> None:
+    with pytest.raises(PolicyError, match=f"'{zone}' is no IANA time zone, such as 'Europe/Berlin'"):
+        Nightly.parse(f"03:00 {zone}", "UTC")
 
 
 def test_without_a_schedule_there_is_none() -> None:
