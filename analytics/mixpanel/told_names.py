@@ -7,30 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
 from voxledger.catalog import platform
 
 _FILE = "mixpanel-names.json"
+_LOCK = "mixpanel-names.lock"
+_Stamp: TypeAlias = tuple[int, int, int]
 _decode = msgspec.json.Decoder(dict[str, list[str]]).decode
 
 
 class ToldNames:
-    """The file `mixpanel-names.json` of a HOME, for the owner's eyes only: opaque id -> names."""
+    """The file `mixpanel-names.json` of a HOME, for the owner's eyes only: opaque id -> names.
+
+    Delivery, backfill, profiles and erasures write to it, each in a process of its own: whoever writes holds the lock and
+    reads first. Else a name would be lost, or one that was forgotten would come back.
+    """
 
     def __init__(self, home: Path) -> None:
         self._path = home / _FILE
-        self._seen: dict[str, list[str]] | None = None
+        self._lock = home / _LOCK
+        self._seen: dict[str, list[str]] = {}
+        self._seen_as: _Stamp | None = None
 
     def remember(self, actor: str, name: str) -> None:
         """Durably, before the name is told. Idempotent."""
-        if self._seen is None:
-            self._seen = self._read()
-        names = self._seen.setdefault(actor, [])
-        if name not in names:
-            names.append(name)
-            self._write(self._seen)
+        if self._seen_as is None or self._stamp() != self._seen_as:
+            self._look()
+        if name in self._seen.get(actor, ()):
+            return
+        with platform.locked(self._lock):
+            self._look()
+            names = self._seen.setdefault(actor, [])
+            if name not in names:
+                names.append(name)
+                self._write()
 
     def of(self, actor: str) -> Sequence[str]:
         """Every name that Mixpanel has heard for somebody."""
@@ -38,10 +51,23 @@ class ToldNames:
 
     def forget(self, actor: str) -> None:
         """Mixpanel has been asked, and has done it."""
-        found = self._read()
-        if found.pop(actor, None) is not None:
-            self._write(found)
-        self._seen = None
+        with platform.locked(self._lock):
+            self._look()
+            if self._seen.pop(actor, None) is not None:
+                self._write()
+
+    def _look(self) -> None:
+        """See what the file holds now. The stamp is taken first: should the file change in between, it is read again."""
+        self._seen_as = self._stamp()
+        self._seen = self._read()
+
+    def _stamp(self) -> _Stamp | None:
+        """Tells one version of the file from the next, which is another file in its place; None when there is none."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _read(self) -> dict[str, list[str]]:
         try:
@@ -49,5 +75,6 @@ class ToldNames:
         except (FileNotFoundError, msgspec.MsgspecError):
             return {}
 
-    def _write(self, names: dict[str, list[str]]) -> None:
-        platform.write_atomic(self._path, msgspec.json.encode(names), mode=0o600)
+    def _write(self) -> None:
+        platform.write_atomic(self._path, msgspec.json.encode(self._seen), mode=0o600)
+        self._seen_as = self._stamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -160,3 +161,34 @@ def test_an_id_serves_as_well_as_a_name_to_leave_somebody_out(world: World) -> N
     off = (settings.MixpanelActor(name=world.ann.id, analytics="off"),)
     assert world.mixpanel(actors=off).deliver().skipped == 1
     assert list(world.mixpanel(actors=off).status().unknown) == []
+
+
+def test_told_names_of_several_processes_are_all_kept_and_forgotten_ones_stay_forgotten(world: World) -> None:
+    """Delivery, backfill and profiles run beside each other, and each remembers names; an erasure forgets them."""
+    home = world.home.path
+    delivery, backfill = ToldNames(home), ToldNames(home)
+    delivery.remember("a", "Ann")
+    backfill.remember("b", "Ben")
+    delivery.remember("c", "Cem")
+    assert [list(ToldNames(home).of(who)) for who in "abc"] == [["Ann"], ["Ben"], ["Cem"]]
+    ToldNames(home).forget("a")
+    backfill.remember("d", "Dee")
+    delivery.remember("e", "Eve")
+    assert [list(ToldNames(home).of(who)) for who in "abcde"] == [[], ["Ben"], ["Cem"], ["Dee"], ["Eve"]]
+    delivery.remember("a", "Ann")
+    assert ToldNames(home).of("a") == ["Ann"], "told again, it is known again"
+
+
+def test_told_names_survive_writers_at_the_same_time(world: World) -> None:
+    def tell(writer: int) -> None:
+        names = ToldNames(world.home.path)
+        for number in range(20):
+            names.remember(f"{writer}-{number}", "name")
+
+    threads = [threading.Thread(target=tell, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = ToldNames(world.home.path)
+    assert all(told.of(f"{writer}-{number}") for writer in range(4) for number in range(20))
