@@ -61,6 +61,7 @@ class ApplyCommands:
                 if not json:
                     print_plan(found, every=False, limit=SHOWN)
                 if found.idle and not json:
+                    _print_idle(found)
                     return 0
                 if not found.idle:
                     _confirm(found)
@@ -141,6 +142,12 @@ def _confirm(plan: Plan) -> None:
     question = f"Mark {plan.amounts['mark'].clips:,} and purge {purged:,} for good? Type yes: "
     if terminal.console.input(question).strip().lower() != "yes":
         raise PolicyError("not confirmed; nothing was changed")
+
+
+def _print_idle(plan: Plan) -> None:
+    waiting = plan.amounts["wait"].clips
+    wait = f": {terminal.count(waiting, 'clip waits', 'clips wait')} for the end of grace" if waiting else ""
+    terminal.console.print(f"[bold]nothing to do now[/]{wait}")
 
 
 def _print_applied(done: Applied) -> None:

@@ -39,8 +39,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         steps = int(found[3] or STEPS)
         if not timedelta(0) < low < high <= timedelta(days=36500) or not 2 <= steps <= MOST:
             raise PolicyError(
-                f"family {text!r}: the first span is shorter than the second, neither is 0 nor more than 100 years, and there are"
-                f" 2 to {MOST} steps"
+                f"family {text!r}: write the shorter span first, neither 0 nor more than 100 years, and 2 to {MOST} steps"
             )
         return cls(spans=_between(low, high, steps), rule=rule)
 

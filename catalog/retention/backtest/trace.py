@@ -61,7 +61,8 @@ def read(
     columns = named(policies)
     if other := sorted((asked(policies) - TRACED - {"reuses"}) | (columns - TRACED - _LACKING.keys())):
         raise PolicyError(
-            f"a trace has no {', '.join(other)}: a policy that is tried on one may name {', '.join(sorted(TRACED))} only"
+            f"a trace has no {', '.join(other)}: a policy that is tried on one may name {', '.join(sorted(TRACED))} only; give one"
+            " (--policy FILE) that does"
         )
     layout = _layout(path)
     made = SQL["lines"].format(

@@ -135,3 +135,14 @@ def test_an_apply_whose_purges_all_wait_for_the_window_ends_with_a_status_that_s
     home = str(world.home.path)
     assert command(["retention", "apply", "--yes", "--home", home]) == 0  # sets the mark
     assert command(["retention", "apply", "--yes", "--home", home]) == 3
+
+
+def test_an_apply_that_has_nothing_to_do_says_what_waits(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.clip()
+    (world.home.path / "voxledger.toml").write_text(
+        '[retention]\nmax_percent = 100\n[[retention.rules]]\nname = "all"\nmatch = "all"\nkeep_for = "5d"\n'
+    )
+    home = str(world.home.path)
+    assert command(["retention", "apply", "--yes", "--home", home]) == 0  # sets the mark
+    assert command(["retention", "apply", "--home", home]) == 0  # nobody has to be asked
+    assert "nothing to do now: 1 clip waits for the end of grace" in capsys.readouterr().out
