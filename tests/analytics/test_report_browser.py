@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 import voxledger
-from tests.building import NOBODY
+from tests.building import NOBODY, Parts
+from voxledger.analytics.report import Week, build, render_html
+from voxledger.catalog.settings import Settings
 
+_MEASURE = """<script>addEventListener("load", () => {
+  for (const part of document.querySelectorAll("details")) part.open = true
+  const wide = document.documentElement, out = []
+  if (wide.scrollWidth > wide.clientWidth) out.push("the page scrolls sideways")
+  for (const card of document.querySelectorAll(".card, header, footer"))
+    for (const part of card.querySelectorAll(":not(svg *)"))
+      if (!part.matches(".scroll *, pre *") && part.getBoundingClientRect().right > card.getBoundingClientRect().right)
+        out.push(part.tagName + " sticks out of " + card.textContent.trim().slice(0, 30))
+  document.title = out.length ? out.join("; ") : "all fits"
+})</script>"""
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -30,12 +44,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return vox.reports.publish(home / "report")[0]
 
 
-def _browse(page: Path, profile: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def _browse(page: Path, profile: Path, *more: str, at: str = "") -> subprocess.CompletedProcess[str]:
     if _CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("chromium is missing; .ci/run installs it")
         pytest.skip("there is no chromium here")
-    command = [_CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}", *more, page.as_uri()]
+    command = [_CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}", *more, page.as_uri() + at]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
 
@@ -45,6 +59,15 @@ def test_it_shows_players_and_charts_and_no_error(page: Path, tmp_path: Path) ->
     assert seen.stdout.count("<svg") > 5
     assert "<b>happy</b>" not in seen.stdout
     assert [line for line in seen.stderr.splitlines() if "CONSOLE" in line] == []
+
+
+def test_a_number_leads_to_its_definition_which_opens(page: Path, tmp_path: Path) -> None:
+    places = re.findall(r'href="(#metric-[a-z0-9_]+)"', page.read_text(encoding="utf-8"))
+    assert "#metric-clips" in places
+    assert "<details open" not in _browse(page, tmp_path / "closed", "--dump-dom").stdout
+    opened = _browse(page, tmp_path / "opened", "--dump-dom", at="#metric-clips").stdout
+    assert opened.count("<details open") == 1
+    assert 0 < opened.index("<details open") < opened.index('id="metric-clips"')
 
 
 def test_it_is_not_blank_in_light_dark_and_on_a_phone(page: Path, tmp_path: Path) -> None:
@@ -59,3 +82,24 @@ def test_it_is_not_blank_in_light_dark_and_on_a_phone(page: Path, tmp_path: Path
         sizes.append(picture.stat().st_size)
     assert min(sizes) > 40_000, "a blank page is a few kilobytes"
     assert len(set(sizes)) == 3
+
+
+@pytest.mark.parametrize("width", [500, 820, 1200])
+def test_nothing_sticks_out_however_long_the_names_are(parts: Parts, tmp_path: Path, width: int) -> None:
+    monday = datetime(2026, 11, 2, tzinfo=UTC)
+    for number in range(40):
+        for back in range(2):
+            word = (
+                f"{number:02}" + "Schifffahrtselektrizit\N{LATIN SMALL LETTER A WITH DIAERESIS}tenhauptbetriebswerk" * 3
+            )
+            parts.clip(
+                time=monday + timedelta(hours=number) - timedelta(weeks=back), actor=word, voice_name=word, language=word, model=word,
+                engine=word, device=word, features=(word[:50],) if number < 5 else (), name=word, text=word * 5, bytes=10**12,
+                duration_us=10**13,
+            )  # fmt: skip
+    report = build(parts.keeper, Settings(), week=Week.parse("2026-W45"), now=monday + timedelta(days=9))
+    file = tmp_path / "page.html"
+    text = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", render_html(report, {}))
+    file.write_text(text.replace("</body>", f"{_MEASURE}</body>"), encoding="utf-8")
+    seen = _browse(file, tmp_path / "profile", "--dump-dom", f"--window-size={width},2000").stdout
+    assert "<title>all fits</title>" in seen, re.findall("<title>.*</title>", seen)

@@ -169,6 +169,7 @@ def test_the_page_can_be_read_without_seeing_it(lively: Parts):
     assert len(ids) == len(set(ids))
     named = [attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes]
     assert set(named) <= set(ids)
+    assert {link["href"][1:] for link in page.all("a")} <= set(ids), "each number's name leads to its definition"
     assert all(th.get("scope") for th in page.all("th"))
     assert page.all("html")[0]["lang"] == "en"
 
