@@ -186,8 +186,14 @@ class Mail:
                 f"{self._settings.host} got the letter and did not say whether it takes it ({_said(error)})",
                 failure=_class(error),
             ) from None
-        if code != 250:
-            self._refused(code, said)
+        if 200 <= code < 300:
+            return
+        if not 400 <= code < 600:  # nobody knows what that means; a line without a number is -1
+            raise DeliveryUnknown(
+                f"{self._settings.host} got the letter and answered {code} {_text(said)}: whether it takes it is not known",
+                failure="StrangeAnswer",
+            )
+        self._refused(code, said)
 
     def _refused(self, code: int, said: bytes | str) -> NoReturn:
         """What a negative answer means: 4xx passes, 5xx does not (RFC 5321, 4.2.1)."""

@@ -1,7 +1,7 @@
 -- name: published
--- The newest report of each closed week, but for those that somebody only wanted to look at.
+-- The newest report of each closed week, but for those that somebody only wanted to look at: also what an erasure made of these.
 SELECT week, max(revision), max(time), max(through)
-FROM reports WHERE closed AND "by" <> 'hand' GROUP BY week;
+FROM reports WHERE closed AND "by" <> 'hand' GROUP BY week HAVING bool_or("by" IN ('schedule', 'send'));
 
 -- name: revision
 -- How many revisions a week's report has had, of whatever kind.
@@ -9,7 +9,9 @@ SELECT coalesce(max(revision), 0) FROM reports WHERE week = $week;
 
 -- name: of_week
 -- The newest revision of a week that went to its channels, or was to.
-SELECT revision, closed, time FROM reports WHERE week = $week AND "by" <> 'hand' ORDER BY revision DESC LIMIT 1;
+SELECT revision, closed AND bool_or(closed AND "by" <> 'erasure') OVER (), time
+FROM reports WHERE week = $week AND "by" <> 'hand'
+QUALIFY bool_or("by" <> 'erasure') OVER () ORDER BY revision DESC LIMIT 1;
 
 -- name: when
 -- When a revision was made.

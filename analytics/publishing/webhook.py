@@ -21,10 +21,11 @@ from voxledger.analytics.publishing.message import message
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import now
 
-_LATER = frozenset({408, 425, 429, 500, 503})
+_LATER = frozenset({408, 425, 429, 503})
 """The other side says that it did not do it, and may do it later."""
-_UNKNOWN = frozenset({502, 504})
-"""Somebody in between says that he does not know."""
+_NEVER = 501
+"""It says that it cannot do it. Of every other 5xx nobody knows: something broke there, or in between, maybe after the message was
+posted (RFC 9110, 15.6). Slack's documentation promises nothing else."""
 _LONGEST = 1000
 """Most bytes of an answer that are read."""
 
@@ -110,9 +111,9 @@ class Webhook:
         said = f"{self._host} answered HTTP {status}"
         if 200 <= status < 300:
             return
-        if status in _LATER or (status >= 500 and status not in _UNKNOWN and status != 501):
+        if status in _LATER:
             raise ChannelAway(said, failure=str(status), after=retry_after(after, now=now()))
-        if status in _UNKNOWN:
+        if status >= 500 and status != _NEVER:
             raise DeliveryUnknown(f"{said}: whether it took the message is not known", failure=str(status))
         if 300 <= status < 400:
             raise ChannelRefused(

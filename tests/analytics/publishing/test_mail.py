@@ -196,6 +196,21 @@ def test_when_the_line_breaks_after_the_dot_nobody_knows(smtp: SmtpServer, parce
     assert (len(smtp.letters), decisive.times) == (1, 1)
 
 
+@pytest.mark.parametrize("reply", ["200 OK", "251 will forward"])
+def test_any_good_answer_to_the_dot_is_a_delivery(smtp: SmtpServer, parcel: Parcel, decisive: Any, reply: str) -> None:
+    smtp.faults.append(Fault(at="data", reply=reply, taken=True))
+    assert mail(smtp).send(parcel, decisive, GOING_ON) == ""
+
+
+@pytest.mark.parametrize("reply", ["OK queued", "354 go on", "650 what"])
+def test_an_answer_to_the_dot_that_says_neither_leaves_it_unknown(
+    smtp: SmtpServer, parcel: Parcel, decisive: Any, reply: str
+) -> None:
+    smtp.faults.append(Fault(at="data", reply=reply, taken=True))
+    with pytest.raises(DeliveryUnknown, match="whether it takes it is not known"):
+        mail(smtp).send(parcel, decisive, GOING_ON)
+
+
 def test_a_server_that_falls_silent_after_the_dot_is_waited_for_but_not_for_ever(
     smtp: SmtpServer, parcel: Parcel, decisive: Any
 ) -> None:

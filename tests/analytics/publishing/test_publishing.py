@@ -168,6 +168,22 @@ def test_a_report_that_somebody_looked_at_does_not_count(vox: Ledger, tmp_path: 
     assert made.revision == 2
 
 
+def test_an_erasure_in_a_report_that_somebody_looked_at_does_not_count_either(studio: Studio, smtp: SmtpServer) -> None:
+    with studio.open() as vox:
+        before = str(Week.of(now()).previous())
+        clip(vox, weeks_ago=1)
+        clip(vox, weeks_ago=1, actor="ben")
+        vox.reports.publish(week=before)
+        assert vox.erasure.apply(vox.erasure.plan(actor="ben")).finished
+        assert published(vox)[-1] == (before, 2, "erasure", [])
+        (made,) = vox.reports.publish_due(now())
+        vox.reports.deliver()
+        assert (made.week, made.revision, len(smtp.letters)) == (before, 3, 1)
+        assert vox.reports.due(now()) == []
+        vox.erasure.apply(vox.erasure.plan(actor="ann"))
+        assert vox.reports.due(now()) == [], "once it was published, an erasure's counts"
+
+
 def test_late_events_make_a_revision_that_says_what_changed_and_no_letter(vox: Ledger, smtp: SmtpServer) -> None:
     vox.reports.publish_due(now() + LATER)
     clip(vox, actor="ben")

@@ -55,8 +55,11 @@ def test_a_revision_says_what_changed_and_nothing_of_a_name_is_markup(report: We
     ("answer", "kind", "after"),
     [
         (Answer(status=429, headers={"Retry-After": "30"}), ChannelAway, 30.0),
-        (Answer(status=500), ChannelAway, None),
         (Answer(status=503), ChannelAway, None),
+        (Answer(status=500), DeliveryUnknown, None),
+        (Answer(status=520), DeliveryUnknown, None),
+        (Answer(status=524), DeliveryUnknown, None),
+        (Answer(status=501), ChannelRefused, None),
         (Answer(status=404), ChannelRefused, None),
         (Answer(status=403), ChannelRefused, None),
         (Answer(status=502), DeliveryUnknown, None),
