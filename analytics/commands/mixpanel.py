@@ -157,6 +157,8 @@ class Commands:
             return
         if done.gave_up:
             terminal.console.print(f"the one since {terminal.moment(done.gave_up)}, which was broken off, is given up")
+        if done.anew:
+            terminal.console.print("the one that was broken off went to another project; this one began anew")
         since_when = f" since {terminal.moment(done.since)}" if done.since else ""
         resumed = " more" if done.resumed else ""
         silent = f", {done.silent:,} not told about" if done.silent else ""

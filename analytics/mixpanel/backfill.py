@@ -19,6 +19,7 @@ import msgspec
 from voxledger.analytics.mixpanel.answers import Accepted
 from voxledger.analytics.mixpanel.audience import Audience
 from voxledger.analytics.mixpanel.courier import Courier
+from voxledger.analytics.mixpanel.identity import project_of
 from voxledger.analytics.mixpanel.insisting import Pause, Stopped
 from voxledger.analytics.mixpanel.messages import Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME
@@ -37,11 +38,12 @@ _PAGE = 10_000
 
 
 class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
-    """A backfill of everything since a moment up to a position, which has come as far as `after`."""
+    """A backfill of everything since a moment up to a position, which has come as far as `after`. `project` is a digest."""
 
     since: datetime
     last: int
     after: int = 0
+    project: str = ""
 
     @classmethod
     def of(cls, home: Path) -> Unfinished | None:
@@ -59,7 +61,7 @@ class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, kw_only=True)
 class Backfilled:
     """What a backfill has sent again. `resumed`: it went on where another was broken off; `gave_up`: since when one was that this
-    one took the place of.
+    one took the place of; `anew`: what was broken off went to another project, so this one began at its beginning.
     """
 
     state: Literal["done", "stopped", "busy", "nothing"] = "done"
@@ -69,6 +71,7 @@ class Backfilled:
     silent: int = 0
     resumed: bool = False
     gave_up: datetime | None = None
+    anew: bool = False
 
 
 class Backfill:
@@ -84,6 +87,7 @@ class Backfill:
         stop: threading.Event | None = None,
         progress: Progress = silent,
     ) -> None:
+        self._project = project_of(settings)
         self._keeper = keeper
         self._recorder = keeper.recorder
         self._home = keeper.home.path
@@ -97,15 +101,17 @@ class Backfill:
     def go(self, since: datetime | None) -> Backfilled:
         """Everything since then up to the cursor; without a moment, the rest of what was broken off. Raises DeliveryError."""
         left = Unfinished.of(self._home)
-        if since is None and left is None:
+        since = since or (left.since if left else None)
+        if since is None:
             return Backfilled(state="nothing")
-        resumed = left is not None and since in (None, left.since)
+        # What was sent to another project is not in this one.
+        resumed = left is not None and left.since == since and left.project == self._project
         if left is None or not resumed:
-            assert since is not None
-            state = Unfinished(since=since, last=self._keeper.journal.cursor(NAME))
+            state = Unfinished(since=since, last=self._keeper.journal.cursor(NAME), project=self._project)
         else:
             state = left
-        gave_up = left.since if left is not None and not resumed else None
+        gave_up = left.since if left is not None and left.since != since else None
+        anew = left is not None and not resumed and gave_up is None
         state.save(self._home)
         ended: Literal["done", "stopped"] = "done"
         with self._courier, contextlib.suppress(FileNotFoundError):
@@ -114,7 +120,7 @@ class Backfill:
                 (self._home / _FILE).unlink()
             except Stopped:
                 ended = "stopped"
-        return Backfilled(state=ended, since=state.since, resumed=resumed, gave_up=gave_up, **self._counts)
+        return Backfilled(state=ended, since=state.since, resumed=resumed, gave_up=gave_up, anew=anew, **self._counts)
 
     def _parcels(self, state: Unfinished) -> Iterator[Parcel]:
         after = state.after

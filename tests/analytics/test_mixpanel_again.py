@@ -134,6 +134,25 @@ def test_a_backfill_that_was_broken_off_goes_on(world: World) -> None:
     assert world.mixpanel().status().backfill is None
 
 
+@pytest.mark.parametrize("change", [{"token": "other"}, {"region": "eu"}, {"project_id": "43"}])
+def test_a_backfill_that_went_to_another_project_begins_anew(world: World, change: dict[str, str]) -> None:
+    world.plays(5000)
+    world.mixpanel().deliver()
+    since = now() - timedelta(days=1)
+    world.server.faults += [Fault(), *[Fault(status=503)] * 20]
+    with pytest.raises(DeliveryUnavailable):
+        world.mixpanel().backfill(since)
+    world.server.faults.clear()
+    world.server.events.clear()
+    world.server.token = change.get("token", "token")
+    done = world.mixpanel(**change).backfill()
+    assert (done.sent, done.resumed, done.anew, done.since) == (5000, False, True, since)
+    assert len(world.server.events) == 5000
+    assert b"other" not in b"".join(path.read_bytes() for path in world.home.path.glob("*.json")), (
+        "the token is a secret"
+    )
+
+
 def test_another_backfill_takes_the_place_of_one_that_was_broken_off(world: World) -> None:
     world.plays(1)
     world.mixpanel().deliver()

@@ -108,6 +108,14 @@ def test_a_backfill_goes_on_where_it_was_broken_off(world: World, run: Run) -> N
     assert run("backfill", "--since", "1d")[0] == 1
     assert "was broken off: `voxledger mixpanel backfill` goes on" in run("status")[1]
     assert "1,000 events more sent again since" in run("backfill")[1]
+    world.server.faults += [Fault(), Fault(status=404)]
+    assert run("backfill", "--since", "1d")[0] == 1
+    world.server.token = "other"
+    _, said, _ = run("backfill", token="other")
+    assert said.startswith(
+        "the one that was broken off went to another project; this one began anew\n3,000 events sent again"
+    )
+    world.server.token = "token"
     found = _json(run("backfill", "--since", str(now().date() - timedelta(days=1)), "--json"))
     assert (found["state"], found["sent"]) == ("done", 3000)
 
