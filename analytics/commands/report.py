@@ -134,7 +134,9 @@ class Commands:
             console.print(shown)
         else:
             console.print(terminal.text(f"{found['week']}: {wording.number(found['value'], known.unit)}"))
-        console.print(Syntax(found["query"], "sql", theme="ansi_light", background_color="default", word_wrap=True))
+        # Its lines are left as they are, so that they can be copied.
+        lines = Syntax("", "sql", theme="ansi_light", background_color="default").highlight(found["query"])
+        console.print(lines, soft_wrap=True, end="")
 
     def schema(self) -> None:
         """Print the JSON Schema of the weekly report as JSON.
@@ -148,17 +150,24 @@ class Commands:
         print(render_schema(), end="")
 
     def send(
-        self, week: str, /, *, channel: Sequence[Literal["bucket", "mail", "webhook"]] = (), json: bool = False
+        self,
+        week: str,
+        /,
+        *,
+        channel: Sequence[Literal["bucket", "mail", "webhook"]] = (),
+        everyone: bool = False,
+        json: bool = False,
     ) -> None:
         """Send the report of a week to its channels now, also where it was sent before. A week without a report gets one.
 
         `voxledger serve` sends each report once by itself. This is for what it gave up, for what may or may not have arrived, and
-        for a week that somebody wants again.
+        for a week that somebody wants again. A letter that reached some recipients, before it was given up, goes to the others.
 
         **Examples**
 
             voxledger report send 2026-W47
             voxledger report send 2026-W47 --channel mail
+            voxledger report send 2026-W47 --channel mail --everyone
             voxledger report send 2026-W47 --channel mail --channel webhook --json
 
         Parameters
@@ -167,13 +176,15 @@ class Commands:
             An ISO week.
         channel
             bucket, mail or webhook; may be given several times. By default all that are set up.
+        everyone
+            Write also to recipients who have it from an earlier try.
         json
             Print one JSON document.
         """
         from voxledger.analytics.publishing import NotPublished
 
         with self._opened() as door:
-            done = door.reports.send(week, channel)
+            done = door.reports.send(week, channel, everyone=everyone)
         if json:
             terminal.print_json(msgspec.to_builtins(done))
         else:
