@@ -16,7 +16,6 @@ from voxledger.analytics.publishing import (
     Channel,
     Claims,
     Due,
-    Errand,
     Listed,
     Mail,
     NotPublished,
@@ -32,13 +31,12 @@ from voxledger.analytics.publishing import (
 from voxledger.analytics.publishing import bucket as in_bucket
 from voxledger.analytics.publishing.publisher import SQL
 from voxledger.analytics.publishing.standing import listed, standing
-from voxledger.analytics.publishing.tasks import KIND, sealed
 from voxledger.analytics.report import Week, WeeklyReport, build, links, load_audio, write
 from voxledger.catalog.events import ReportChannel, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.lazy import lazy
 from voxledger.catalog.log import Keeper
-from voxledger.catalog.recorder import SYSTEM, Recorder
+from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,10 +112,11 @@ class Reports:
         """Take what waits, and is due, to its channels."""
         return self._sender.send(stop=stop)
 
-    def send(self, week: str, channels: Sequence[ReportChannel] = ()) -> Sequence[Sent]:
+    def send(self, week: str, channels: Sequence[ReportChannel] = (), *, everyone: bool = False) -> Sequence[Sent]:
         """Send the newest report of a week, on purpose: also where it was sent before, or may have been.
 
-        A week without a report gets one now. Without `channels`, to all that are set up. Raises NotPublished, InvalidWeek.
+        A week without a report gets one now. Without `channels`, to all that are set up. A letter that reached some and not others
+        goes to the others, unless `everyone` is to get it again. Raises NotPublished, InvalidWeek.
         """
         wanted = tuple(dict.fromkeys(channels)) or tuple(self._channels)
         for name in wanted:
@@ -125,15 +124,17 @@ class Reports:
                 raise NotPublished(f"{name} is not set up: {_SET_UP[name]}")
         if not wanted:
             raise NotPublished(f"no channel is set up: {', or '.join(_SET_UP.values())}")
-        self._sender.send(wait=True)
         found = str(Week.parse(week, self._settings.general.time_zone))
         with self._keeper.reading() as reading:
             before = reading.tuples(SQL["of_week"], {"week": found})
         if before and before[0][1]:
-            self._put_up(found, before[0][0], wanted)
+            revision = int(before[0][0])
+            self._sender.put_up(found, revision, wanted, everyone=everyone)
         else:
             to = tuple(name for name in self._channels if name in wanted or name == "bucket")
-            self._publisher.publish(self._week(found), now(), by="send", channels=to, actor=self._actor)
+            made = self._publisher.publish(self._week(found), now(), by="send", channels=to, actor=self._actor)
+            revision = made.revision
+        self._sender.drop_older(found, revision, wanted)
         return [sent for sent in self._sender.send(wait=True) if sent.week == found]
 
     def quiet(self) -> AbstractContextManager[None]:
@@ -197,15 +198,6 @@ class Reports:
         if not seconds or not bucket or self._store().is_embedded:
             return None
         return self._store().presign(bucket, in_bucket.key(parcel.node, parcel.week, parcel.revision, "html"), seconds)
-
-    def _put_up(self, week: str, revision: int, channels: Sequence[ReportChannel]) -> None:
-        errands = [Errand(week=week, revision=revision, channel=name, on_purpose=True) for name in channels]
-        payloads = [(errand, sealed(errand, self._recorder)) for errand in errands]
-        system = self._recorder.vault.actor(SYSTEM)
-        with self._recorder.journal.transaction() as write:
-            for errand, payload in payloads:
-                if not write.cancel_tasks(errand.subject):  # else it is being sent right now
-                    write.add_task(KIND, subject=errand.subject, actor=system.id, payload=payload)
 
     def _published(self, week: str, revision: int) -> WeeklyReport:
         """A revision as it was published; where nobody has it any more, made again from what is known of that moment."""

@@ -31,12 +31,14 @@ from voxledger.catalog.errors import StoreError, VoxledgerError
 from voxledger.catalog.events import ReportChannel, ReportDelivered, ReportDeliveryFailed
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
-from voxledger.catalog.journal import Task
+from voxledger.catalog.journal import OpenTask, Task
 from voxledger.catalog.recorder import SYSTEM, Recorder
 from voxledger.catalog.retention.doubts import another_home
 
 GIVE_UP = 3 * 86400.0
-"""Seconds after which a channel that never took a report is given up."""
+"""Seconds since the first try that failed, after which a channel is given up."""
+LEAST_TRIES = 12
+"""So many at least: a machine that sleeps for days has not tried for days."""
 LEASE = 3000.0
 """Longer than any channel may take."""
 _FIRST = 60.0
@@ -92,14 +94,54 @@ class Sender:
         with platform.locked(self._home.path / _LOCK):
             yield
 
+    def put_up(self, week: str, revision: int, channels: Sequence[ReportChannel], *, everyone: bool) -> None:
+        """What a person asked for takes the place of what waits, or was parked. Who has it already does not get it again, but with
+        `everyone`. What another process tried in the meantime is left as it is.
+        """
+        self._journal.take_back()
+        before = {task.subject for task in self._open(week) if task.state != "parked"}
+        with self.quiet():
+            now_open = {task.subject: task for task in self._open(week)}
+            payloads = []
+            for name in channels:
+                errand = Errand(week=week, revision=revision, channel=name, on_purpose=True)
+                found = now_open.get(errand.subject)
+                if errand.subject in before and (found is None or found.state == "parked"):
+                    continue
+                task = None if everyone else self._journal.open_task(KIND, errand.subject)
+                if task is not None:
+                    errand = msgspec.structs.replace(errand, taken=opened(task, self._recorder).taken)
+                payloads.append((errand, sealed(errand, self._recorder)))
+            system = self._recorder.vault.actor(SYSTEM)
+            with self._journal.transaction() as write:
+                for errand, payload in payloads:
+                    if not write.cancel_tasks(errand.subject):  # else it is being sent right now
+                        write.add_task(KIND, subject=errand.subject, actor=system.id, payload=payload)
+
+    def drop_older(self, week: str, revision: int, channels: Sequence[ReportChannel]) -> None:
+        """Of a week's revisions people are told of the newest one."""
+        told = [name for name in channels if not self._channels[name].repeatable]
+        older = [
+            task.subject
+            for task in self._open(week)
+            if (found := parsed(task.subject))[2] in told and found[1] < revision
+        ]
+        with self._journal.transaction() as write:
+            write.drop_tasks(KIND, older)
+
+    def _open(self, week: str) -> Sequence[OpenTask]:
+        return [task for task in self._journal.tasks(KIND, limit=10_000) if parsed(task.subject)[0] == week]
+
     def _tried(self, task: Task, stop: threading.Event) -> Sent:
         errand = opened(task, self._recorder)
         began = time.monotonic()
+        decided = threading.Event()
         try:
-            errand, said = self._delivered(task, errand, stop)
+            errand, said = self._delivered(task, errand, decided, stop)
         except ChannelAway as error:
-            errand = msgspec.structs.replace(errand, taken=(*errand.taken, *error.taken))
-            if time.time() - task.created < GIVE_UP:
+            since = time.time() if errand.failing_since is None else errand.failing_since
+            errand = msgspec.structs.replace(errand, taken=(*errand.taken, *error.taken), failing_since=since)
+            if time.time() - since < GIVE_UP or task.attempts < LEAST_TRIES:
                 return self._later(task, errand, error)
             return self._ended(task, errand, "given_up", error)
         except ChannelRefused as error:
@@ -108,11 +150,17 @@ class Sender:
             return self._ended(task, errand, "unknown", error)
         except SentElsewhere as error:
             return self._ended(task, errand, "elsewhere", error)
-        except VoxledgerError as error:
-            # The report itself cannot be had now: the log is busy, say.
-            return self._later(task, errand, ChannelAway(str(error), failure=type(error).__name__))
         except Exception as error:
-            self._later(task, errand, ChannelAway(f"a defect: {type(error).__name__}", failure=type(error).__name__))
+            failure, foreseen = type(error).__name__, isinstance(error, VoxledgerError)
+            said = str(error) if foreseen else f"a defect: {failure}"
+            if decided.is_set():
+                sent = self._ended(
+                    task, errand, "unknown", DeliveryUnknown(f"{said}; it may have arrived", failure=failure)
+                )
+            else:  # the report itself cannot be had now: the log is busy, say
+                sent = self._later(task, errand, ChannelAway(said, failure=failure))
+            if foreseen:
+                return sent
             raise
         elapsed = time.monotonic() - began
         failpoint("reports.after_sending")
@@ -120,7 +168,10 @@ class Sender:
         failpoint("reports.after_delivered")
         return _sent(errand, "delivered", said)
 
-    def _delivered(self, task: Task, errand: Errand, stop: threading.Event) -> tuple[Errand, str]:
+    def _delivered(
+        self, task: Task, errand: Errand, decided: threading.Event, stop: threading.Event
+    ) -> tuple[Errand, str]:
+        """`decided` is set once it may have arrived where twice would be noticed."""
         channel = self._channels.get(errand.channel)
         if channel is None:
             raise ChannelRefused(f"{errand.channel} is not set up any more", failure="NotSetUp")
@@ -137,6 +188,8 @@ class Sender:
 
         def decisive() -> None:
             self._note(task, msgspec.structs.replace(errand, sending=True))
+            if not channel.repeatable:
+                decided.set()
 
         return errand, channel.send(parcel, decisive, stop)
 
@@ -223,6 +276,7 @@ class Sender:
             if outcome == "elsewhere":
                 write.finish_task(task)
             else:
+                write.note_task(task, sealed(msgspec.structs.replace(errand, sending=False), self._recorder))
                 write.park_task(task, error=said)
         return _sent(errand, outcome, said)
 

@@ -16,7 +16,8 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     """The payload of a task: which report goes to which channel, and what is known so far.
 
     `sending` is written down right before the step after which only an answer tells whether it arrived: who finds it so knows that
-    somebody was killed there. `on_purpose` is what a person asked for, who knows that it may arrive twice.
+    somebody was killed there. `on_purpose` is what a person asked for, who knows that it may arrive twice. `failing_since` is when the
+    first try failed (s since the epoch), and `taken` are the recipients, as digests, that have it.
     """
 
     week: str
@@ -25,6 +26,7 @@ class Errand(msgspec.Struct, frozen=True, kw_only=True):
     claimed: bool = False
     sending: bool = False
     on_purpose: bool = False
+    failing_since: float | None = None
     taken: tuple[str, ...] = ()
 
     @property

@@ -232,6 +232,11 @@ class Journal:
             for row in self._read("list_tasks", kind, limit)
         ]
 
+    def open_task(self, kind: str, subject: str) -> Task | None:
+        """What waits, or is parked, about a subject, with its payload; the newest where there are several."""
+        rows = self._read("open_task", kind, subject)
+        return Task(**dict(zip(Task.__struct_fields__, rows[0], strict=True))) if rows else None
+
     def open_tasks(self, kind: str, subjects: Iterable[str]) -> int:
         """How many of these subjects still have an open task."""
         return int(self._read("open_subjects", kind, json.dumps(list(subjects)))[0][0])

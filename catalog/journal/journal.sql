@@ -266,6 +266,11 @@ SELECT kind, state, count(*), min(created), max(attempts), min(due) FROM tasks G
 -- The oldest open tasks of a kind, in words for `status`.
 SELECT id, subject, state, created, due, attempts, error FROM tasks WHERE kind = ? ORDER BY created LIMIT ?;
 
+-- name: open_task
+-- What nobody does right now about a subject.
+SELECT id, kind, subject, actor, payload, attempts, created FROM tasks
+WHERE kind = ? AND subject = ? AND state <> 'leased' ORDER BY id DESC LIMIT 1;
+
 -- name: open_subjects
 -- Which of these subjects still have open tasks.
 SELECT count(*) FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?));

@@ -6,10 +6,12 @@ import importlib
 import os
 import shutil
 import signal
+import smtplib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,7 +26,7 @@ from tests.building import NOBODY, completed
 from tests.s3 import S3Server
 from tests.smtp_server import Fault, SmtpServer
 from tests.webhook_server import Answer, WebhookServer
-from voxledger.analytics.publishing import Claims, NotPublished, PublishingStopped
+from voxledger.analytics.publishing import Claims, Mail, NotPublished, PublishingStopped
 from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport
 from voxledger.catalog.events import GenerationCompleted, new_id, now
 from voxledger.catalog.home import Home
@@ -234,14 +236,81 @@ def test_a_broken_mail_server_is_tried_again_until_it_works(vox: Ledger, smtp: S
     assert outcomes(vox) == [(this_week(), 1, "mail", "delivered", None, 3)]
 
 
-def test_what_is_broken_for_days_is_given_up(vox: Ledger, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voxledger.analytics.publishing.sending.GIVE_UP", 0.0)
+def test_what_is_broken_for_days_and_many_tries_is_given_up(
+    vox: Ledger, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + 4 * 86400
     vox.reports.publish_due(now() + LATER)
-    smtp.faults.append(Fault(at="mail", reply="421 broken"))
-    (sent,) = vox.reports.deliver()
+    monkeypatch.setattr("voxledger.analytics.publishing.sending.time.time", lambda: later)
+    smtp.faults += [Fault(at="mail", reply="421 broken")] * 30
+    said = []
+    for _ in range(3):
+        said += [sent.outcome for sent in vox.reports.deliver()]
+        vox.journal.hurry("report delivery")
+    assert said == ["waiting"] * 3, "a laptop that slept for four days has tried nothing yet"
+    later += 4 * 86400
+    while (sent := vox.reports.deliver()[0]).outcome == "waiting":
+        vox.journal.hurry("report delivery")
     assert sent.outcome == "given_up"
     assert f"`voxledger report send {this_week()} --channel mail` sends it again" in sent.said
-    assert outcomes(vox) == [(this_week(), 1, "mail", "given_up", "421", 1)]
+    assert outcomes(vox) == [(this_week(), 1, "mail", "given_up", "421", 12)]
+
+
+def test_who_has_it_is_not_written_to_again_when_it_was_given_up_for_others(
+    studio: Studio, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxledger.analytics.publishing.sending.GIVE_UP", 0.0)
+    monkeypatch.setattr("voxledger.analytics.publishing.sending.LEAST_TRIES", 1)
+    with studio.open(mail_to=["ann@example.org", "ben@example.org"]) as vox:
+        vox.reports.publish_due(now() + LATER)
+        smtp.faults.append(Fault(at="rcpt", reply="450 greylisted"))
+        assert [sent.outcome for sent in vox.reports.deliver()] == ["given_up"]
+        vox.reports.send(this_week(), ["mail"])
+        vox.reports.send(this_week(), ["mail"])
+        smtp.faults.append(Fault(at="rcpt", reply="450 greylisted"))
+        vox.reports.send(this_week(), ["mail"], everyone=True)
+        vox.reports.send(this_week(), ["mail"], everyone=True)
+    ann, ben = "ann@example.org", "ben@example.org"
+    assert [letter.recipients for letter in smtp.letters] == [(ben,), (ann,), (ann, ben), (ben,), (ann, ben)]
+
+
+def test_a_defect_after_the_point_of_no_return_leaves_it_unknown(
+    vox: Ledger, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vox.reports.publish_due(now() + LATER)
+
+    def last_step(mail: Mail, client: smtplib.SMTP, _: Any, decisive: Callable[[], None]) -> None:
+        decisive()
+        client.send(b"\r\n.\r\n")
+        client.getreply()
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Mail, "_last_step", last_step)
+        with pytest.raises(ZeroDivisionError):
+            vox.reports.deliver()
+    assert (state(vox), len(smtp.letters)) == ("unknown", 1)
+    assert "it may have arrived" in vox.reports.listed()[0].channels[0].said
+    assert vox.reports.deliver() == []
+
+
+def test_a_letter_that_waits_and_is_sent_on_purpose_goes_once(vox: Ledger, smtp: SmtpServer) -> None:
+    vox.reports.publish_due(now() + LATER)
+    (sent,) = vox.reports.send(this_week(), ["mail"])
+    assert (sent.outcome, len(smtp.letters)) == ("delivered", 1)
+    assert vox.reports.deliver() == []
+    assert outcomes(vox) == [(this_week(), 1, "mail", "delivered", None, 1)]
+
+
+def test_of_a_week_the_newest_letter_goes_and_no_older_one(studio: Studio, smtp: SmtpServer) -> None:
+    with studio.open(report_announce="revisions") as vox:
+        vox.reports.publish_due(now() + LATER)
+        clip(vox)
+        vox.reports.publish_due(now() + LATER)
+        vox.reports.send(this_week(), ["mail"])
+        vox.reports.deliver()
+    (letter,) = smtp.letters
+    assert ", revision 2" in letter.message["Subject"]
 
 
 def test_what_may_have_arrived_is_sent_again_on_purpose_only(vox: Ledger, smtp: SmtpServer) -> None:
