@@ -6,6 +6,7 @@ VoxledgerError                 (voxledger.catalog.errors) the root of everything
     │   ├── InvalidWeek                    no such week, or one that has not begun
     │   └── ReportNotWritten               its folder cannot be written
     ├── ExportUnreadable               a file of Mixpanel's to compare with is not one
+    ├── WouldCountTwice                sending events to Mixpanel again under other ids would count them twice
     └── DeliveryError                  the other side did not take events; they wait, nothing is lost
         ├── DeliveryRefused                it will not take them as things are: wrong token, wrong endpoint, …
         └── DeliveryUnavailable            it cannot take them now: down, too slow, rate limited
@@ -27,6 +28,10 @@ class AnalyticsError(VoxledgerError):
 
 class ExportUnreadable(AnalyticsError):
     """A file of Mixpanel's to compare with cannot be read; the message names the line."""
+
+
+class WouldCountTwice(AnalyticsError):
+    """Mixpanel was told of these events under other ids, and would count them twice. Nothing was sent."""
 
 
 class DeliveryError(AnalyticsError):

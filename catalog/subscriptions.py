@@ -157,10 +157,13 @@ class Subscription:
         found = reading.tuples(_SQL["passed"], {"after": after})[0][0]
         return after if found is None else int(found)
 
-    def advance(self, through: int, *, note: str | None = None, drafts: Sequence[Draft] = ()) -> list[Event]:
+    def advance(
+        self, through: int, *, note: str | None = None, drafts: Sequence[Draft] = (), also: Sequence[str] = ()
+    ) -> list[Event]:
         """The other side has acknowledged up to `through`; record it, and `drafts`, in one durable transaction.
 
-        A cursor never goes back: an older position changes only the note. Gives the events recorded from `drafts`.
+        A cursor never goes back: an older position changes only the note. Cursors named in `also` go with it. Gives the events
+        recorded from `drafts`.
         Raises ValueError for a position that no event has yet.
         """
         with self._journal.transaction() as write:
@@ -170,6 +173,8 @@ class Subscription:
                 )
             events = write.append(drafts)
             write.move_cursor(self.name, through, note=note)
+            for name in also:
+                write.move_cursor(name, through)
         return events
 
     def remark(self, note: str | None) -> None:

@@ -116,7 +116,7 @@ class Commands:
         if done.quarantined:
             terminal.console.print("[bold]voxledger mixpanel quarantine list[/] says why")
 
-    def backfill(self, *, since: str | None = None, json: bool = False) -> None:
+    def backfill(self, *, since: str | None = None, again: bool = False, json: bool = False) -> None:
         """Send again what was delivered since a moment: to a new project, or when more is told than before.
 
         Mixpanel drops what it has already, because ids and times are the same; what waits is left to the ordinary delivery. One
@@ -132,6 +132,8 @@ class Commands:
         ----------
         since
             A moment: 2026-03-01T12:00:00Z, 2026-03-01 (the beginning of that day), or 7d (seven days ago).
+        again
+            Send also what was told under other `mixpanel.actor_ids`, although it counts twice then.
         json
             Print one JSON document.
         """
@@ -144,7 +146,7 @@ class Commands:
                 terminal.steps(quiet=json) as progress,
                 terminal.interruptible("what was sent is in; `voxledger mixpanel backfill` goes on"),
             ):
-                done = door.mixpanel.backfill(moment, progress=progress)
+                done = door.mixpanel.backfill(moment, again=again, progress=progress)
         if json:
             terminal.print_json(asdict(done))
             return
@@ -163,8 +165,8 @@ class Commands:
         resumed = " more" if done.resumed else ""
         silent = f", {done.silent:,} not told about" if done.silent else ""
         terminal.console.print(
-            f"{terminal.count(done.sent, 'event')}{resumed} sent again{since_when}, {done.quarantined:,} quarantined{silent};"
-            " what Mixpanel had already counts once",
+            f"{terminal.count(done.sent, 'event')}{resumed} sent again{since_when}, {done.quarantined:,} quarantined{silent}"
+            + ("" if again else "; what Mixpanel had already counts once"),
             soft_wrap=True,
         )
 
@@ -202,7 +204,7 @@ class Commands:
             terminal.console.print(table)
         terminal.console.print("After a fix, [bold]voxledger mixpanel quarantine retry[/] sends them again.")
 
-    def retry(self, *, limit: int | None = None, json: bool = False) -> None:
+    def retry(self, *, limit: int | None = None, again: bool = False, json: bool = False) -> None:
         """Send the events that Mixpanel refused again, after a fix.
 
         Those that a wrong clock dated ahead are sent once their time has come.
@@ -216,6 +218,8 @@ class Commands:
         ----------
         limit
             Most events that are tried, the oldest first.
+        again
+            Send also what was told under other `mixpanel.actor_ids`, although it may count twice then.
         json
             Print one JSON document.
         """
@@ -224,20 +228,21 @@ class Commands:
         with self._opened() as door:
             _require_token(door)
             with terminal.steps(quiet=json) as progress:
-                done = door.mixpanel.retry(limit=limit, progress=progress)
+                done = door.mixpanel.retry(limit=limit, again=again, progress=progress)
         if json:
             terminal.print_json(asdict(done))
             return
         if done.busy:
             terminal.console.print("another process delivers right now; try again in a moment")
             return
-        if not any((done.taken, done.refused, done.ahead, done.silent)):
+        if not any((done.taken, done.refused, done.ahead, done.silent, done.otherwise)):
             terminal.console.print("nothing is in quarantine")
             return
         parts = [f"{terminal.count(done.taken, 'event')} taken"]
         parts += [f"{done.refused:,} refused again"] if done.refused else []
         parts += [f"{done.ahead:,} dated ahead still"] if done.ahead else []
         parts += [f"{done.silent:,} not told any more"] if done.silent else []
+        parts += [f"{done.otherwise:,} told under other ids (--again sends them, too)"] if done.otherwise else []
         terminal.console.print(f"{', '.join(parts)}; {done.remaining:,} in quarantine")
 
     def compare(

@@ -55,6 +55,15 @@ def show_status(found: Status, waiting: Sequence[Waiting], quarantined: int) -> 
         terminal.console.print(
             terminal.text(f"mixpanel.actors names {name!r}, and nobody here is called so"), soft_wrap=True
         )
+    for other in found.told_otherwise:
+        when = terminal.moment(datetime.fromtimestamp(other.until, UTC))
+        terminal.console.print(
+            terminal.text(
+                f"until {when} events were sent under mixpanel.actor_ids = {other.actor_ids!r}; sent again under today's ids they"
+                " count twice: `backfill` and `quarantine retry` leave them unless you say --again"
+            ),
+            soft_wrap=True,
+        )
     if found.backfill:
         terminal.console.print(
             f"a backfill since {terminal.moment(found.backfill.since)} was broken off: `voxledger mixpanel backfill` goes on",

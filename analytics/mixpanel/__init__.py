@@ -3,6 +3,7 @@
 from voxledger.analytics.mixpanel.backfill import Backfilled
 from voxledger.analytics.mixpanel.comparing import Comparison, Difference
 from voxledger.analytics.mixpanel.delivery import Delivered
+from voxledger.analytics.mixpanel.identity import Told
 from voxledger.analytics.mixpanel.lexicon import lexicon
 from voxledger.analytics.mixpanel.profiles import Profiled
 from voxledger.analytics.mixpanel.project import Mixpanel, Status, Waiting
@@ -21,6 +22,7 @@ __all__ = [
     "Reason",
     "Retried",
     "Status",
+    "Told",
     "Waiting",
     "lexicon",
 ]

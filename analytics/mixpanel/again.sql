@@ -31,7 +31,8 @@ WHERE position > $after AND position <= $last AND time >= $since::TIMESTAMPTZ AN
 ORDER BY position LIMIT $limit;
 
 -- name: backfill_count
-SELECT count(*) FROM events
+-- How many there are, and where they begin.
+SELECT count(*), min(position) FROM events
 WHERE position > $after AND position <= $last AND time >= $since::TIMESTAMPTZ AND list_contains($types, type);
 
 -- name: waiting

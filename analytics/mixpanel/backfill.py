@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from voxledger.analytics.mixpanel.answers import Accepted
 from voxledger.analytics.mixpanel.audience import Audience
 from voxledger.analytics.mixpanel.courier import Courier
-from voxledger.analytics.mixpanel.identity import project_of
+from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Pause, Stopped
 from voxledger.analytics.mixpanel.messages import Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME
@@ -38,12 +38,16 @@ _PAGE = 10_000
 
 
 class Unfinished(msgspec.Struct, frozen=True, kw_only=True):
-    """A backfill of everything since a moment up to a position, which has come as far as `after`. `project` is a digest."""
+    """A backfill of everything since a moment up to a position, which has come as far as `after`. `project` is a digest.
+
+    `again`: that some of it counts twice was accepted.
+    """
 
     since: datetime
     last: int
     after: int = 0
     project: str = ""
+    again: bool = False
 
     @classmethod
     def of(cls, home: Path) -> Unfinished | None:
@@ -87,7 +91,7 @@ class Backfill:
         stop: threading.Event | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._project = project_of(settings)
+        self._identity = Identity.of(settings)
         self._keeper = keeper
         self._recorder = keeper.recorder
         self._home = keeper.home.path
@@ -98,21 +102,28 @@ class Backfill:
         self._counts = {"sent": 0, "quarantined": 0, "silent": 0}
         self._total = 0
 
-    def go(self, since: datetime | None) -> Backfilled:
-        """Everything since then up to the cursor; without a moment, the rest of what was broken off. Raises DeliveryError."""
+    def go(self, since: datetime | None, *, again: bool) -> Backfilled:
+        """Everything since then up to the cursor; without a moment, the rest of what was broken off.
+
+        Raises WouldCountTwice unless `again` accepts that, DeliveryError.
+        """
         left = Unfinished.of(self._home)
         since = since or (left.since if left else None)
         if since is None:
             return Backfilled(state="nothing")
         # What was sent to another project is not in this one.
-        resumed = left is not None and left.since == since and left.project == self._project
+        resumed = left is not None and left.since == since and left.project == self._identity.project
         if left is None or not resumed:
-            state = Unfinished(since=since, last=self._keeper.journal.cursor(NAME), project=self._project)
+            state = Unfinished(since=since, last=self._keeper.journal.cursor(NAME), project=self._identity.project)
         else:
             state = left
         gave_up = left.since if left is not None and left.since != since else None
         anew = left is not None and not resumed and gave_up is None
+        if again:
+            state = msgspec.structs.replace(state, again=True)
+        self._look(state)
         state.save(self._home)
+        self._identity.note(self._keeper.journal, state.last)
         ended: Literal["done", "stopped"] = "done"
         with self._courier, contextlib.suppress(FileNotFoundError):
             try:
@@ -122,11 +133,21 @@ class Backfill:
                 ended = "stopped"
         return Backfilled(state=ended, since=state.since, resumed=resumed, gave_up=gave_up, anew=anew, **self._counts)
 
+    def _look(self, state: Unfinished) -> None:
+        """How much it is, and whether it may go."""
+        with self._keeper.reading() as reading:
+            ((self._total, first),) = reading.tuples(
+                query("backfill_count"), {"after": state.after, **self._values(state)}
+            )
+        if first is not None and not state.again:
+            self._identity.refuse_twice(self._keeper.journal, first)
+
+    def _values(self, state: Unfinished) -> dict[str, Any]:
+        return {"since": state.since.isoformat(), "last": state.last, "types": sorted(VOCABULARY)}
+
     def _parcels(self, state: Unfinished) -> Iterator[Parcel]:
         after = state.after
-        values = {"since": state.since.isoformat(), "last": state.last, "types": sorted(VOCABULARY)}
-        with self._keeper.reading() as reading:
-            self._total = int(reading.tuples(query("backfill_count"), {"after": after, **values})[0][0])
+        values = self._values(state)
         while True:
             self._audience.refresh()
             with self._keeper.reading(fresh=False) as reading:

@@ -17,6 +17,7 @@ from voxledger.analytics.errors import DeliveryError
 from voxledger.analytics.mixpanel.answers import Accepted
 from voxledger.analytics.mixpanel.audience import Audience
 from voxledger.analytics.mixpanel.courier import Courier
+from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Pause, Stopped
 from voxledger.analytics.mixpanel.messages import Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.quarantine import refusals
@@ -66,6 +67,7 @@ class Delivery:
         self._audience = audience
         self._composer = Composer(settings.token, audience, node=recorder.journal.node)
         self._courier = Courier(settings, pause=pause, stop=stop)
+        self._identity = Identity.of(settings)
         self._done = Delivered()
         self._end = 0
 
@@ -112,7 +114,8 @@ class Delivery:
     def _settle(self, parcel: Parcel, verdict: Accepted) -> None:
         """Acknowledged: the cursor moves, and what was refused for good is recorded, all in one transaction."""
         drafts = refusals(self._recorder, parcel, verdict, self._courier.safe)
-        recorded = self._subscription.advance(parcel.through, drafts=drafts)
+        told = (self._identity.cursor,) if parcel.messages else ()
+        recorded = self._subscription.advance(parcel.through, drafts=drafts, also=told)
         self._count(sent=len(parcel.messages) - len(drafts), quarantined=len(drafts))
         if recorded:
             if self._done.state != "limit":

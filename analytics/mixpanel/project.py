@@ -14,6 +14,7 @@ from voxledger.analytics.mixpanel.audience import Audience, opted_out
 from voxledger.analytics.mixpanel.backfill import Backfill, Backfilled, Unfinished
 from voxledger.analytics.mixpanel.comparing import Comparison, compare
 from voxledger.analytics.mixpanel.delivery import Delivered, Delivery
+from voxledger.analytics.mixpanel.identity import Identity, Told
 from voxledger.analytics.mixpanel.insisting import Insistence, Pause, Stopped
 from voxledger.analytics.mixpanel.names import BACKFILL, PROFILES
 from voxledger.analytics.mixpanel.profiles import Profiled, Profiles
@@ -31,6 +32,7 @@ from voxledger.catalog.subscriptions import Subscription
 class Status:
     """Where delivery stands. `updated` is s since the epoch, 0 = never; `note` says what went wrong last.
 
+    `told_otherwise`: up to where this project was told under other `actor_ids`; sent again, those events would count twice.
     `unknown` are names in the settings of which nothing is to be sent, and which nobody has here; `backfill` is one that was broken off.
     """
 
@@ -43,6 +45,7 @@ class Status:
     opted_out: Sequence[str] = ()
     unknown: Sequence[str] = ()
     backfill: Unfinished | None = None
+    told_otherwise: Sequence[Told] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,26 +122,42 @@ class Mixpanel:
         return Quarantine(self._keeper)
 
     def retry(
-        self, *, limit: int | None = None, stop: threading.Event | None = None, progress: Progress = silent
+        self,
+        *,
+        limit: int | None = None,
+        again: bool = False,
+        stop: threading.Event | None = None,
+        progress: Progress = silent,
     ) -> Retried:
-        """Send what lies in quarantine again, at most `limit` events. Raises DeliveryError, SettingsError."""
+        """Send what lies in quarantine again, at most `limit` events. Raises DeliveryError, SettingsError.
+
+        `again` accepts that events which were sent under other ids may count twice; without it they stay.
+        """
         with self._subscription.exclusively() as held:
             if not held:
                 return Retried(busy=True)
             run = Retry(self._settings, self._keeper, self._audience(), pause=self._pause, stop=stop, progress=progress)
-            return run.go(limit)
+            return run.go(limit, again=again)
 
     def backfill(
-        self, since: datetime | None = None, *, stop: threading.Event | None = None, progress: Progress = silent
+        self,
+        since: datetime | None = None,
+        *,
+        again: bool = False,
+        stop: threading.Event | None = None,
+        progress: Progress = silent,
     ) -> Backfilled:
-        """Send what was delivered since then again; without a moment, the rest of what was broken off. Raises DeliveryError."""
+        """Send what was delivered since then again; without a moment, the rest of what was broken off.
+
+        Raises DeliveryError, and WouldCountTwice for events that were told under other ids, unless `again` accepts that.
+        """
         with Subscription(BACKFILL, self._keeper).exclusively() as held:
             if not held:
                 return Backfilled(state="busy")
             run = Backfill(
                 self._settings, self._keeper, self._audience(), pause=self._pause, stop=stop, progress=progress
             )
-            return run.go(since)
+            return run.go(since, again=again)
 
     def compare(self, file: Path, *, first: date | None = None, last: date | None = None) -> Comparison:
         """What this HOME has against a file of Mixpanel's, by day and event. Raises ExportUnreadable."""
@@ -173,4 +192,5 @@ class Mixpanel:
             opted_out=opted_out(self._settings),
             unknown=audience.unknown(),
             backfill=Unfinished.of(self._keeper.home.path),
+            told_otherwise=Identity.of(self._settings).otherwise(self._keeper.journal),
         )

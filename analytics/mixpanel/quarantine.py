@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from voxledger.analytics.mixpanel.answers import Accepted
 from voxledger.analytics.mixpanel.audience import Audience
 from voxledger.analytics.mixpanel.courier import Courier
+from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Censor, Pause, Stopped
 from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME
@@ -63,6 +64,7 @@ class Quarantined:
 class Retried:
     """What became of those in quarantine: taken, refused again, dated too far ahead still, or not told any more.
 
+    `otherwise` were told while other ids were in use, and might count twice: they are not sent unless that is accepted.
     `remaining` are in quarantine afterwards.
     """
 
@@ -70,6 +72,7 @@ class Retried:
     refused: int = 0
     ahead: int = 0
     silent: int = 0
+    otherwise: int = 0
     remaining: int = 0
     busy: bool = False
 
@@ -109,6 +112,7 @@ class Retry:
         stop: threading.Event | None = None,
         progress: Progress = silent,
     ) -> None:
+        self._identity = Identity.of(settings)
         self._keeper = keeper
         self._recorder = keeper.recorder
         self._audience = audience
@@ -116,11 +120,17 @@ class Retry:
         self._courier = Courier(settings, pause=pause, stop=stop)
         self._progress = progress
         self._said: dict[str, tuple[str, str]] = {}
-        self._counts = {"taken": 0, "refused": 0, "ahead": 0, "silent": 0}
+        self._counts = {"taken": 0, "refused": 0, "ahead": 0, "silent": 0, "otherwise": 0}
         self._total = 0
+        self._otherwise = 0
 
-    def go(self, limit: int | None) -> Retried:
-        """At most `limit` events. Raises DeliveryError; what was taken before it is recorded."""
+    def go(self, limit: int | None, *, again: bool) -> Retried:
+        """At most `limit` events; with `again` also those that might count twice. Raises DeliveryError; what was taken before it
+        is recorded.
+        """
+        if not again:
+            others = self._identity.otherwise(self._keeper.journal)
+            self._otherwise = max((told.through for told in others), default=0)
         quarantine = Quarantine(self._keeper)
         self._total = min(quarantine.count(), limit or 2**62)
         with self._courier, contextlib.suppress(Stopped):
@@ -142,9 +152,13 @@ class Retry:
             limit -= len(events)
             after = events[-1].position
             latest = int((now().timestamp() + AHEAD_S) * 1e6)
-            due = [event for event in events if event.time_us <= latest]
+            mine = [event for event in events if event.position > self._otherwise]
+            due = [event for event in mine if event.time_us <= latest]
             messages = [message for event in due if (message := self._composer.compose(event))]
-            self._counts["ahead"] += len(events) - len(due)
+            if messages:
+                self._identity.note(self._keeper.journal, messages[-1].position)
+            self._counts["otherwise"] += len(events) - len(mine)
+            self._counts["ahead"] += len(mine) - len(due)
             self._counts["silent"] += len(due) - len(messages)
             yield from parcels(messages, after)
 

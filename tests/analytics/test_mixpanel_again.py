@@ -10,7 +10,7 @@ import pytest
 
 from tests.analytics.mixpanel_world import World, generated
 from tests.mixpanel_server import Fault
-from voxledger.analytics.errors import DeliveryRefused, DeliveryUnavailable
+from voxledger.analytics.errors import DeliveryRefused, DeliveryUnavailable, WouldCountTwice
 from voxledger.analytics.mixpanel import Backfilled, Retried
 from voxledger.catalog import settings
 from voxledger.catalog.events import AudioAccessed, now
@@ -189,3 +189,57 @@ def test_a_backfill_can_be_stopped(world: World) -> None:
     stop.set()
     assert world.mixpanel().backfill(now() - timedelta(days=1), stop=stop).state == "stopped"
     assert world.mixpanel().status().backfill is not None
+
+
+def test_other_ids_are_not_sent_again_unless_counting_twice_is_accepted(world: World) -> None:
+    """Mixpanel knows a repeat by its user, too: under another id the same event counts again."""
+    world.plays(3)
+    world.mixpanel().deliver()
+    renamed = world.mixpanel(actor_ids="label")
+    assert [(told.actor_ids, told.through) for told in renamed.status().told_otherwise] == [("opaque", 3)]
+    assert world.mixpanel().status().told_otherwise == ()
+    later = now()
+    world.plays(2)
+    assert renamed.deliver().sent == 2, "what is new goes under the new ids"
+    with pytest.raises(WouldCountTwice, match="actor_ids"):
+        renamed.backfill(now() - timedelta(days=1))
+    assert (len(world.server.events), renamed.status().backfill) == (5, None)
+    assert renamed.backfill(later).sent == 2, "what was told under these ids only may be sent again"
+    assert len(world.server.events) == 5
+    assert renamed.backfill(now() - timedelta(days=1), again=True).sent == 5
+    assert len(world.server.events) == 8
+    with pytest.raises(WouldCountTwice):
+        world.mixpanel().backfill(later)
+
+
+def test_a_new_project_may_be_told_under_other_ids(world: World) -> None:
+    world.plays(3)
+    world.mixpanel().deliver()
+    world.server.token = "other"
+    moved = world.mixpanel(token="other", actor_ids="label")
+    assert moved.status().told_otherwise == ()
+    assert moved.backfill(now() - timedelta(days=1)).sent == 3
+    with pytest.raises(WouldCountTwice):
+        world.mixpanel(token="other").backfill(now() - timedelta(days=1))
+
+
+def test_an_accepted_backfill_that_was_broken_off_goes_on_as_accepted(world: World) -> None:
+    world.plays(3000)
+    world.mixpanel().deliver()
+    world.server.faults += [Fault(), Fault(status=404)]
+    renamed = world.mixpanel(actor_ids="label")
+    with pytest.raises(DeliveryRefused):
+        renamed.backfill(now() - timedelta(days=1), again=True)
+    assert (done := renamed.backfill()).sent == 1000
+    assert done.resumed
+
+
+def test_a_retry_leaves_what_was_told_under_other_ids(world: World) -> None:
+    _refused(world, 2)
+    renamed = world.mixpanel(actor_ids="label")
+    (late,) = (event.id for event in world.plays(1))
+    world.server.refuse = {late: ("event", "no")}
+    renamed.deliver()
+    world.server.refuse = {}
+    assert renamed.retry() == Retried(taken=1, otherwise=2, remaining=2)
+    assert renamed.retry(again=True) == Retried(taken=2, remaining=0)

@@ -120,6 +120,25 @@ def test_a_backfill_goes_on_where_it_was_broken_off(world: World, run: Run) -> N
     assert (found["state"], found["sent"]) == ("done", 3000)
 
 
+def test_other_ids_are_said_and_sent_again_on_purpose_only(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = world.plays(3)
+    world.server.refuse = {events[0].id: ("event", "no")}
+    run("flush")
+    world.server.refuse = {}
+    monkeypatch.setenv("VOXLEDGER_MIXPANEL_ACTOR_IDS", "label")
+    said = " ".join(run("status")[1].split())
+    assert "events were sent under mixpanel.actor_ids = 'opaque'; sent again under today's ids they count twice" in said
+    assert _json(run("status", "--json"))["told_otherwise"][0]["through"] == 3
+    code, _, error = run("backfill", "--since", "1d")
+    assert (code, "--again" in error) == (1, True)
+    assert "2 events sent again" in run("backfill", "--since", "1d", "--again")[1]
+    _, said, _ = run("quarantine", "retry")
+    assert "0 events taken, 1 told under other ids (--again sends them, too); 1 in quarantine" in said
+    assert "1 event taken; 0 in quarantine" in run("quarantine", "retry", "--again")[1]
+
+
 def test_compare_says_what_is_missing_with_its_exit_status(world: World, run: Run, tmp_path: Path) -> None:
     world.record(generated(), generated(), time=datetime(2026, 3, 1, tzinfo=UTC))
     run("flush")
