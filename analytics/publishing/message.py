@@ -1,17 +1,19 @@
 """The message: a report in the form that Slack's incoming webhooks take, and others after them.
 
-Source: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and, for the limits of blocks,
-https://docs.slack.dev/reference/block-kit/blocks
+Source: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and, for the limits of blocks and of texts,
+https://docs.slack.dev/reference/block-kit/blocks and …/composition-objects/text-object
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from voxledger.analytics.report import WeeklyReport, lead, moved, sentence, subject, wording
 
 _HEADER = 150
 _SECTION = 3000
+_FIELD = 2000
 _FIELDS = 10
 _CHANGES = 5
 """Most lines about what a revision changes."""
@@ -30,15 +32,17 @@ def message(report: WeeklyReport, link: str | None = None) -> dict[str, Any]:
     if report.changes:
         blocks.append(_section("\n".join(_changed(report))))
     if not (report.empty and report.first_week):
-        blocks.append({"type": "section", "fields": [
-            _text(f"*{_escaped(row.title)}*\n{_escaped(wording.number(row.value, row.unit))} ({_escaped(moved(row, report=report))})")
+        told = [
+            f"*{_escaped(row.title)}*\n{_escaped(wording.number(row.value, row.unit))} ({_escaped(moved(row, report=report))})"
             for row in report.headlines[:_FIELDS]
-        ]})  # fmt: skip
+        ]
+        blocks.append({"type": "section", "fields": [_text(one, _FIELD) for one in told]})
     if report.moves.lines:
-        told = (f"• *{_escaped(subject(move))}*: {_escaped(sentence(move, report))}" for move in report.moves.lines)
-        blocks.append(_section("\n".join(["*What moved*", *told])))
-    if link:
-        blocks.append(_section(f"<{link}|The whole report>"))
+        lines = (f"• *{_escaped(subject(move))}*: {_escaped(sentence(move, report))}" for move in report.moves.lines)
+        blocks.append(_section("\n".join(["*What moved*", *lines])))
+    leads = f"<{link}|The whole report>"
+    if link and len(leads) <= _SECTION:  # a part of it would lead nowhere
+        blocks.append(_section(leads))
     return {"text": f"{_escaped(title)}: {_escaped(lead(report))}", "blocks": blocks}
 
 
@@ -57,8 +61,14 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _text(text)}
 
 
-def _text(text: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": text[:_SECTION]}
+def _text(text: str, most: int = _SECTION) -> dict[str, Any]:
+    """Verbatim: addresses and names that people typed do not become links and mentions."""
+    return {"type": "mrkdwn", "text": _cut(text, most), "verbatim": True}
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so long, and no `&amp;` in two."""
+    return text if len(text) <= most else re.sub(r"&[a-z]*$", "", text[: most - 1]) + "…"
 
 
 def _escaped(text: str) -> str:

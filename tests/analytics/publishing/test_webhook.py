@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -49,6 +50,24 @@ def test_a_revision_says_what_changed_and_nothing_of_a_name_is_markup(report: We
     assert "1 → 3" in body
     assert "<!channel>" not in body
     assert refusal(SECRET, {"Content-Type": "application/json"}, msgspec.json.encode(made)) == ""
+
+
+def test_what_people_typed_becomes_no_link_and_cutting_breaks_nothing_apart(report: WeeklyReport) -> None:
+    many = tuple(
+        msgspec.structs.replace(row, title=f"{'x' * number}{'<&>' * 999}")
+        for number, row in enumerate(report.headlines)
+    )
+    link = f"https://store/page?signature={'s' * 900}"
+    made = message(msgspec.structs.replace(report, headlines=many), link)
+    texts = [text for block in made["blocks"] for text in [block.get("text"), *block.get("fields", [])] if text]
+    assert all(text["verbatim"] is True for text in texts if text["type"] == "mrkdwn")
+    fields = [text["text"] for text in made["blocks"][2]["fields"]]
+    assert max(len(text) for text in fields) <= 2000
+    assert all(re.search(r"&(amp|lt|gt);…$", text) for text in fields), "no entity is cut in two"
+    assert texts[-1]["text"] == f"<{link}|The whole report>"
+    assert refusal(SECRET, {"Content-Type": "application/json"}, msgspec.json.encode(made)) == ""
+    too_long = message(report, f"https://store/{'s' * 3000}")
+    assert "https://store" not in str(too_long), "half a link leads nowhere"
 
 
 @pytest.mark.parametrize(
