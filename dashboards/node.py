@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from voxledger.analytics.errors import DeliveryUnavailable
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError, RunStopped, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
@@ -38,6 +39,8 @@ _LEARN_AGAIN = 3600.0
 """Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
 _BRIEFLY = 5.0
 """Seconds that a look for erasures waits for uploads that run."""
+_LONGEST_PATIENCE = 3600.0
+"""Most seconds that Mixpanel is left alone when it asks for it; it may have meant something else by a week."""
 _RETAIN_AGAIN = 900.0
 """Most seconds until a run that was stopped is tried again; each try waits twice as long as the one before."""
 
@@ -98,7 +101,9 @@ class Node:
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
         self._scribe = Scribe(door.home)
-        self._learn_at = 0.0
+        self._not_before: dict[str, datetime] = {}
+        self._learn_at = self._deliver_at = 0.0
+        self._deliver_stopped: DeliveryUnavailable | None = None
         self._looked = False
         self._retain_at, self._retain_wait = 0.0, RETAIN
         self._retain_stopped: RunStopped | None = None
@@ -159,7 +164,7 @@ class Node:
         try:
             job()
         except VoxledgerError as error:
-            self._scribe.ran(name, began, "stopped", str(error))
+            self._scribe.ran(name, began, "stopped", str(error), not_before=self._not_before.get(name))
             if self._said.get(name) != str(error):
                 _log.warning("%s: %s", name, error)
             self._said[name] = str(error)
@@ -175,6 +180,21 @@ class Node:
         self._door.keeper.drain()
 
     def _deliver(self) -> None:
+        """Whoever asks for patience (`Retry-After`) is left alone that long, an hour at most."""
+        if self._deliver_stopped and time.monotonic() < self._deliver_at:
+            raise self._deliver_stopped  # nothing works again yet
+        self._deliver_stopped = None
+        self._not_before.pop("deliver", None)
+        try:
+            self._deliver_now()
+        except DeliveryUnavailable as error:
+            if error.retry_after:
+                seconds = min(error.retry_after, _LONGEST_PATIENCE)
+                self._deliver_at, self._deliver_stopped = time.monotonic() + seconds, error
+                self._not_before["deliver"] = now() + timedelta(seconds=seconds)
+            raise
+
+    def _deliver_now(self) -> None:
         done = self._door.mixpanel.deliver(stop=self._stop)
         if done.sent or done.quarantined:
             _log.info("delivered %d events to Mixpanel, %d quarantined", done.sent, done.quarantined)

@@ -70,13 +70,17 @@ def jobs(settings: Settings) -> Sequence[Job]:
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The last run of a job: when it ended, how, what it said if it did not end well, how long it took, and which run it was."""
+    """The last run of a job: when it ended, how, what it said if it did not end well, how long it took, and which run it was.
+
+    `not_before`: until when it does nothing, because the other side asked for that.
+    """
 
     at: datetime
     ended: Literal["well", "stopped", "failed"]
     said: str = ""
     took_s: float = 0.0
     number: int = 1
+    not_before: datetime | None = None
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,13 +106,21 @@ class Scribe:
         self._runs: dict[str, Run] = dict(before.runs) if before else {}
         self._written = -_SELDOM
 
-    def ran(self, job: str, began: float, ended: Literal["well", "stopped", "failed"], said: str = "") -> None:
+    def ran(
+        self,
+        job: str,
+        began: float,
+        ended: Literal["well", "stopped", "failed"],
+        said: str = "",
+        *,
+        not_before: datetime | None = None,
+    ) -> None:
         """A job ended; `began` is on the monotonic clock."""
         with self._lock:
             before = self._runs.get(job)
             self._runs[job] = Run(
                 at=now(), ended=ended, said=said, took_s=round(time.monotonic() - began, 3),
-                number=1 + (before.number if before else 0),
+                number=1 + (before.number if before else 0), not_before=not_before,
             )  # fmt: skip
             changed = before is None or (before.ended, before.said) != (ended, said)
             if changed or time.monotonic() - self._written >= _SELDOM:
@@ -197,6 +209,8 @@ def schedule(door: Door, moment: datetime) -> Schedule:
 def _plain(door: Door, job: Job, run: Run | None, *, serving: bool) -> Shown:
     why = run.said if run and run.ended != "well" else _idle(door, job)
     coming = run.at + timedelta(seconds=job.every) if run and serving else None
+    if coming and run and run.not_before:
+        coming = max(coming, run.not_before)
     return Shown(
         name=job.name, what=job.what, when=f"every {format_span(job.every)}", last=run.at if run else None, last_of="",
         ended=run.ended if run else "", next=coming, why=why,

@@ -6,10 +6,12 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 from voxledger.analytics.errors import DeliveryRefused, DeliveryUnavailable
 from voxledger.analytics.mixpanel.answers import Accepted, Later, Refused, TooLarge, Verdict
 from voxledger.catalog import settings as catalog_settings
+from voxledger.catalog.events import now
 
 ATTEMPTS = 5
 """How often one request is tried in a run."""
@@ -93,7 +95,12 @@ def _refusal(host: str, safe: Censor, verdict: Refused) -> str:
 def _outage(safe: Censor, verdict: Later, attempts: int) -> str:
     status = f" (HTTP {verdict.status})" if verdict.status else ""
     tries = "1 try" if attempts == 1 else f"{attempts} tries"
-    return f"Mixpanel took nothing in {tries}: {safe(verdict.reason)}{status}; the events wait for the next run"
+    patience = ""
+    if verdict.after:
+        patience = f"; it asks to be left alone until {now() + timedelta(seconds=verdict.after):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"Mixpanel took nothing in {tries}: {safe(verdict.reason)}{status}{patience}; the events wait for the next run"
+    )
 
 
 def backoff(attempt: int) -> float:

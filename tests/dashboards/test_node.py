@@ -15,7 +15,7 @@ import pytest
 
 import voxledger
 from tests.building import NOBODY, completed
-from tests.mixpanel_server import MixpanelServer
+from tests.mixpanel_server import Fault, MixpanelServer
 from tests.s3 import S3Server
 from tests.smtp_server import SmtpServer
 from voxledger.analytics.report import Week
@@ -24,7 +24,7 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.features import store_features
-from voxledger.dashboards.schedule import schedule
+from voxledger.dashboards.schedule import Shown, schedule
 from voxledger.ledger import Ledger
 
 _PATIENCE = 60.0
@@ -173,6 +173,32 @@ def test_a_failing_job_is_said_once_and_the_others_go_on(vox: Ledger) -> None:
     assert delivering.ended in ("stopped", "")
     assert (delivering.ended == "stopped") == ("127.0.0.1" in delivering.why)
     assert "Traceback" not in heard
+
+
+def test_who_asks_for_an_hour_of_patience_is_left_alone(vox: Ledger) -> None:
+    vox.speak("Mixpanel hears of this later.")
+    with MixpanelServer() as mixpanel:
+        mixpanel.faults += [Fault(status=429, headers={"Retry-After": "7200"})] * 50
+        node = _serve(
+            vox.home.path, store_endpoint=NOBODY, mixpanel_token=mixpanel.token, mixpanel_endpoint=mixpanel.url,
+            schedule_deliver="0.1s",
+        )  # fmt: skip
+
+        def delivering() -> Shown:
+            return next(job for job in schedule(vox, now()).jobs if job.name == "deliver")
+
+        try:
+            _until(lambda: delivering().ended == "stopped")
+            time.sleep(1)
+        finally:
+            shown = delivering()
+            heard = _stop(node)
+        assert len(mixpanel.requests) == 1
+    assert shown.next is not None
+    assert timedelta(minutes=59) < shown.next - now() <= timedelta(hours=1), "an hour at most"
+    assert "it asks to be left alone until" in shown.why
+    assert "it asks to be left alone until" in (vox.mixpanel.status().note or "")
+    assert heard.count("deliver:") == 1
 
 
 def test_the_run_of_a_night_is_carried_out_and_waits_for_a_store_that_is_away(vox: Ledger) -> None:
