@@ -29,6 +29,8 @@ _CONSENT = """LEFT JOIN voices ON voices.sha256 = clips.voice_sha256
     LEFT JOIN voices AS lent ON lent.sha256 = clips.emotion_sha256"""
 _BRACED = re.compile(r"\{(\w+)\}")
 _AFTER_FACTS = "), /* facts */"
+_WIDTHS = ((8, "UTINYINT"), (16, "USMALLINT"), (32, "UINTEGER"), (64, "UBIGINT"))
+"""Numbers of so many bits at most."""
 
 
 class Cuts(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +44,11 @@ class Cuts(msgspec.Struct, frozen=True, kw_only=True):
 class Deciding:
     """The queries of one policy at one time. `cuts` are those of the budgets before, by their number."""
 
-    def __init__(self, policy: Policy, now: datetime, *, blind: bool = False, matched: bool = False) -> None:
-        """`blind` means that usage is unknown: nothing is condemned then. With `matched`, rows say all rules that match."""
+    def __init__(self, policy: Policy, now: datetime, *, blind: bool = False, protecting: bool = False) -> None:
+        """`blind` means that usage is unknown: nothing is condemned then. With `protecting`, rows say all keep rules that match."""
         self._policy = policy
         self._blind = blind
-        self._matched = matched
+        self._protecting = protecting
         self.cuts: dict[int, Cuts] = {}
         self.parameters: dict[str, Any] = {
             "now": now,
@@ -121,10 +123,10 @@ class Deciding:
                 f"LEFT JOIN cut_{number} ON cut_{number}.member = freed.group_{number}" for number in sorted(self.cuts)
             ),
             "spans": _spans([rule.keep_for for rule in policy.rules]),
-            "matched": (
-                f", {_bits([rule.condition.sql for rule in policy.rules])} AS matched,"
-                f" {_bits([_protects(number, rule) for number, rule in enumerate(policy.keep)])} AS protecting"
-                if self._matched
+            "matched": _bits([rule.condition.sql for rule in policy.rules]),
+            "protecting": (
+                f", {_bits([_protects(number, rule) for number, rule in enumerate(policy.keep)])} AS protecting"
+                if self._protecting
                 else ""
             ),
         }
@@ -213,17 +215,12 @@ def _first(conditions: list[str]) -> str:
 
 
 def _bits(conditions: list[str]) -> str:
-    """A number in which bit n says whether condition n holds."""
-    if not conditions:
-        return "0::UBIGINT"
-    return (
-        "("
-        + " + ".join(
-            f"CASE WHEN {condition} THEN {1 << number} ELSE 0 END::UBIGINT"
-            for number, condition in enumerate(conditions)
-        )
-        + ")"
-    )
+    """A number in which bit n says whether condition n holds, in as few bytes as that takes: there may be millions of them."""
+    kind = next(kind for most, kind in _WIDTHS if len(conditions) <= most)
+    bits = [
+        f"CASE WHEN {condition} THEN {1 << number} ELSE 0 END::{kind}" for number, condition in enumerate(conditions)
+    ]
+    return f"({' | '.join(bits)})" if bits else f"0::{kind}"
 
 
 def _spans(spans: list[timedelta]) -> str:

@@ -84,8 +84,9 @@ class Plan:
         return self.decisions.frame(decision)["id"].to_list()
 
     def rows(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
-        """Clips with `id, decision, rule, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
+        """Clips with `id, decision, rule, matches, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
 
+        `rule` is what decides, `matches` lists all that asks for the clip to go: expire rules, budget, withdrawn consent.
         Ordered by urgency of the decision, then by id; only the first `limit` of them, or those of `ids`, are put into
         words. Kept clips are there only in a plan that was made with them.
         """

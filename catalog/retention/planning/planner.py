@@ -117,7 +117,7 @@ def one(reading: Reading, policy: Policy, now: datetime, clip: str, *, blind: bo
     """The decision about one clip as a frame of one row, or none, with the bits of all rules that match it; `blind` where usage
     is unknown.
     """
-    deciding = Deciding(policy, aware(now), blind=blind, matched=True)
+    deciding = Deciding(policy, aware(now), blind=blind, protecting=True)
     with _answered():
         return _one(reading, deciding, policy, now, clip)
 

@@ -27,8 +27,8 @@ marking AS (
         facts.delete_after, facts.mark_rule, facts.mark_plan, facts.pin_reason, facts.pinned, facts.held, facts.legal_holds,
         facts.purge_started, linked.until AS linked_until, facts.spared, facts.last_used AS used,
         facts.delete_after IS NOT NULL AND facts.plays + facts.reuses > coalesce(marking.uses, facts.plays + facts.reuses) AS used_since,
-        {withdrawn} AS withdrawn, ({rule})::UTINYINT AS rule, ({keeper})::UTINYINT AS keeper
-        {budget_columns} {matched}
+        {withdrawn} AS withdrawn, ({rule})::UTINYINT AS rule, ({keeper})::UTINYINT AS keeper,
+        {matched} AS matched {protecting} {budget_columns}
     FROM facts LEFT JOIN linked ON linked.clip = facts.id LEFT JOIN marking ON marking.clip = facts.id
         {rank_joins}
 ), timed AS (
@@ -61,14 +61,15 @@ marking AS (
 
 -- name: sums
 -- How much of what, by everything that a plan tells apart; with it the clips that something happens to, so that all clips are looked at
--- once. Of one that is condemned for the first time little is asked, and ids come as two numbers: there may be millions.
+-- once. Of one that is condemned for the first time little is asked, ids come as two numbers, and the rules that match as the bits of
+-- one: there may be millions.
 SELECT cause, rule, keeper, budget, delete_after IS NOT NULL AS marked, delete_after > $now AS graced, count(*)::BIGINT AS clips,
     sum(bytes)::BIGINT AS bytes, sum(duration_us)::BIGINT AS duration_us{scoped},
-    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses}) FILTER (cause IN (2, 11, 12) AND delete_after IS NULL)
-        AS condemned,
-    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses, created: created, used: used, expires: expires,
-        mature: mature, linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule, mark_plan: mark_plan,
-        pin_reason: pin_reason, spared: spared}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12))
+    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses, matched: matched})
+        FILTER (cause IN (2, 11, 12) AND delete_after IS NULL) AS condemned,
+    list({high: high, low: low, bytes: bytes, duration_us: duration_us, uses: uses, matched: matched, created: created, used: used,
+        expires: expires, mature: mature, linked_until: linked_until, delete_after: delete_after, mark_rule: mark_rule,
+        mark_plan: mark_plan, pin_reason: pin_reason, spared: spared}) FILTER (delete_after IS NOT NULL OR cause = 0 OR $every AND cause NOT IN (2, 11, 12))
         AS others
 FROM (
     SELECT *, (id::UHUGEINT >> 64)::UBIGINT AS high, (id::UHUGEINT & 18446744073709551615)::UBIGINT AS low FROM decided

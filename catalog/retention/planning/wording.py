@@ -15,8 +15,10 @@ _NEVER = ("legal hold", "held", "pinned", "protected", "no rule", "unknown")
 
 
 def explained(decided: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFrame:
-    """What people and programs see of decided clips: id, decision, rule, reason, when it can go, bytes, length.
+    """What people and programs see of decided clips: id, decision, rule, all that matches, reason, when it can go, bytes, length.
 
+    `matches` names all that asks for the clip to go, whatever wins: the expire rules that match, in their order, the budget that it
+    is too much for, the withdrawal of its voice's consent.
     `goes` is the earliest time of the purge if nothing happens to the clip until then; NULL when nothing is due.
     """
     present = pl.lit(now, pl.Datetime("us", "UTC"))
@@ -32,11 +34,21 @@ def explained(decided: pl.DataFrame, policy: Policy, now: datetime) -> pl.DataFr
         "id",
         pl.col("decision").cast(pl.String),
         rule=pl.col("by"),
+        matches=_matches(policy),
         reason=_reason(policy, present),
         goes=goes,
         bytes=pl.col("bytes"),
         duration_us=pl.col("duration_us"),
     )
+
+
+def _matches(policy: Policy) -> pl.Expr:
+    asking = [
+        pl.when(pl.col("matched").cast(pl.UInt64) & (1 << number) != 0).then(pl.lit(rule.name))
+        for number, rule in enumerate(policy.rules)
+    ]
+    asking.append(pl.when(pl.col("cause").is_in(["over budget", "withdrawn"])).then(pl.col("by")))
+    return pl.concat_list(asking).list.drop_nulls()
 
 
 def _reason(policy: Policy, present: pl.Expr) -> pl.Expr:

@@ -36,6 +36,20 @@ def test_a_plan_is_a_page_that_names_rules_budgets_and_the_largest_clips_first(w
     assert "src=" not in html
 
 
+def test_a_row_names_all_that_asks_for_the_clip_and_not_only_the_winner(world: World) -> None:
+    both = world.clip(tags=("scratch",))
+    one = world.clip()
+    retention = world.retention(
+        ExpireRule(name="scratch", keep_for=86400.0, tag="scratch"),
+        ExpireRule(name="unplayed", keep_for=86400.0, match="plays = 0"),
+        ExpireRule(name="loud", keep_for=86400.0, match="plays > 3"),
+    )
+    plan = retention.plan(now=world.now)
+    told = {row["id"]: (row["rule"], row["matches"]) for row in plan.as_dict()["clips"]}
+    assert told == {both: ("scratch", ["scratch", "unplayed"]), one: ("unplayed", ["unplayed"])}
+    assert re.findall(r"<small>also matches: ([^<]+)</small>", retention.page(plan)) == ["unplayed"]
+
+
 def test_a_budget_in_money_is_shown_in_money(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(4):
         world.clip(bytes=10**9)

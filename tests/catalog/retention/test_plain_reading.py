@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.catalog_tables import DAY, NOW, Tables, id_of
 from tests.soak import examples
 from voxledger.catalog.retention import Policy
+from voxledger.catalog.retention.planning.amounts import DECISIONS
 from voxledger.catalog.retention.planning.planner import make
 from voxledger.catalog.settings import Budget, ExpireRule, KeepRule, Newest
 from voxledger.catalog.settings import Retention as Section
@@ -61,9 +62,11 @@ def protected(clips: list[dict[str, Any]], keep: list[dict[str, Any]]) -> set[st
     return found
 
 
-def read(clips: list[dict[str, Any]], rules: list[Any], keep: list[Any], limits: list[Any]) -> dict[str, str]:
-    """What becomes of each clip."""
-    safe, condemned, movable = protected(clips, keep), set(), []
+def read(
+    clips: list[dict[str, Any]], rules: list[Any], keep: list[Any], limits: list[Any]
+) -> dict[str, tuple[str, list[str]]]:
+    """What becomes of each clip, and all that asks for it: the rules that match it, and the budget that it goes for."""
+    safe, condemned, movable, evicted = protected(clips, keep), set(), [], {}
     for clip in clips:
         last = max(clip["used"], clip["created"], clip["undone"] or clip["created"])
         speaks = clip["legal_holds"] or clip["holds"] or clip["pinned"] or (clip["mark"] and clip["used_since_mark"])
@@ -76,7 +79,7 @@ def read(clips: list[dict[str, Any]], rules: list[Any], keep: list[Any], limits:
             condemned.add(clip["id"])
         elif not over and not clip["linked"] and not young and not (clip["undone"] and clip["undone"] + MINIMUM > NOW):
             movable.append(clip)
-    for actor, limit, per in limits:
+    for number, (actor, limit, per) in enumerate(limits):
         scope = [clip for clip in clips if not actor or clip["actor"] == actor]
         for group in {clip["actor"] if per else 0 for clip in scope}:
             members = [clip for clip in scope if not per or clip["actor"] == group]
@@ -86,13 +89,17 @@ def read(clips: list[dict[str, Any]], rules: list[Any], keep: list[Any], limits:
             ):
                 if excess > 0 and clip["id"] not in condemned:
                     condemned.add(clip["id"])
+                    evicted[clip["id"]] = f"b{number}"
                     excess -= clip["bytes"]
     said = {}
     for clip in clips:
+        asking = [f"r{number}" for number, rule in enumerate(rules) if fits(clip, rule)]
+        asking += [evicted[clip["id"]]] if clip["id"] in evicted else []
         if clip["id"] in condemned:
-            said[clip["id"]] = "mark" if clip["mark"] is None else "wait" if clip["mark"] > NOW else "purge"
+            decision = "mark" if clip["mark"] is None else "wait" if clip["mark"] > NOW else "purge"
         else:
-            said[clip["id"]] = "keep" if clip["mark"] is None else "unmark"
+            decision = "keep" if clip["mark"] is None else "unmark"
+        said[clip["id"]] = (decision, asking)
     return said
 
 
@@ -133,4 +140,5 @@ def test_the_plan_is_what_a_plain_reading_of_the_policy_says(
         minimum_age=MINIMUM / timedelta(seconds=1),
     )  # fmt: skip
     made = make(TABLES.reading, Policy.of(section), NOW, every=True)
-    assert dict(made.decisions.frame().select("id", "decision").iter_rows()) == read(clips, rules, keep, limits)
+    found = made.rows(*DECISIONS).to_dicts()
+    assert {row["id"]: (row["decision"], row["matches"]) for row in found} == read(clips, rules, keep, limits)
