@@ -217,7 +217,7 @@ class Commands:
         Parameters
         ----------
         limit
-            Most events that are tried, the oldest first.
+            Most events that are tried, from where the last retry stopped, and then from the oldest on.
         again
             Send also what was told under other `mixpanel.actor_ids`, although it may count twice then.
         json

@@ -21,7 +21,7 @@ ORDER BY said DESC LIMIT $limit;
 -- The next events in quarantine, to be sent again, and what was said of them.
 SELECT position, id::VARCHAR AS id, events.type, subject, epoch_us(time) AS time_us, actor, version, data, field, reason
 FROM ({open}) JOIN events ON events.id = event::UUID
-WHERE position > $after ORDER BY position LIMIT $limit;
+WHERE position > $after AND position <= $last ORDER BY position LIMIT $limit;
 
 -- name: backfill
 -- The next events since a moment that Mixpanel hears of, without those in quarantine.

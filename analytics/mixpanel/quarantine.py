@@ -19,19 +19,20 @@ from voxledger.analytics.mixpanel.courier import Courier
 from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Censor, Pause, Stopped
 from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Composer, Parcel, parcels
-from voxledger.analytics.mixpanel.names import NAME
+from voxledger.analytics.mixpanel.names import NAME, RETRY
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import DeliveryQuarantined, DeliveryRetried, Draft, now
 from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import SYSTEM, Recorder
-from voxledger.catalog.subscriptions import raw_events
+from voxledger.catalog.subscriptions import Subscription, raw_events
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
 
 AHEAD_S = 3600
 """Mixpanel refuses events dated further ahead (https://developer.mixpanel.com/reference/import-events)."""
+_END = 2**62
 _RAW = ["position", "id", "type", "subject", "time_us", "actor", "version", "data"]
 _QUERIES = load("again.sql", "voxledger.analytics.mixpanel")
 
@@ -121,32 +122,38 @@ class Retry:
         self._progress = progress
         self._said: dict[str, tuple[str, str]] = {}
         self._counts = {"taken": 0, "refused": 0, "ahead": 0, "silent": 0, "otherwise": 0}
+        self._place = Subscription(RETRY, keeper)
         self._total = 0
         self._otherwise = 0
 
     def go(self, limit: int | None, *, again: bool) -> Retried:
-        """At most `limit` events; with `again` also those that might count twice. Raises DeliveryError; what was taken before it
-        is recorded.
+        """At most `limit` events, from where the last run stopped and around the end; with `again` also those that might count
+        twice. Raises DeliveryError; what was taken before it is recorded.
         """
         if not again:
             others = self._identity.otherwise(self._keeper.journal)
             self._otherwise = max((told.through for told in others), default=0)
         quarantine = Quarantine(self._keeper)
-        self._total = min(quarantine.count(), limit or 2**62)
+        self._total = min(quarantine.count(), limit or _END)
         with self._courier, contextlib.suppress(Stopped):
-            self._courier.carry(self._parcels(limit or 2**62), self._settle)
+            self._courier.carry(self._parcels(limit or _END), self._settle)
         return Retried(busy=False, remaining=quarantine.count(), **self._counts)
 
     def _parcels(self, limit: int) -> Iterator[Parcel]:
-        after = 0
+        # The place is a note, because it goes back to the beginning, which a cursor never does.
+        start = int(self._place.state().note or 0)
+        after, last = start, _END
         while limit > 0:
             self._audience.refresh()
             with self._keeper.reading() as reading:
-                values = {"name": NAME, "after": after, "limit": min(limit, MOST_EVENTS)}
+                values = {"name": NAME, "after": after, "last": last, "limit": min(limit, MOST_EVENTS)}
                 table = reading.table(query("retry"), values)
             events = raw_events(table.select(_RAW))
             if not events:
-                return
+                if last != _END:
+                    return
+                after, last = 0, start
+                continue
             said = table.select(["id", "field", "reason"]).to_pylist()
             self._said |= {row["id"]: (row["field"], row["reason"]) for row in said}
             limit -= len(events)
@@ -160,7 +167,10 @@ class Retry:
             self._counts["otherwise"] += len(events) - len(mine)
             self._counts["ahead"] += len(mine) - len(due)
             self._counts["silent"] += len(due) - len(messages)
-            yield from parcels(messages, after)
+            if messages:
+                yield from parcels(messages, after)
+            else:
+                yield Parcel(messages=(), through=after)
 
     def _settle(self, parcel: Parcel, verdict: Accepted) -> None:
         """What was taken is recorded; what was refused again only when something else is said of it."""
@@ -180,7 +190,7 @@ class Retry:
             for index, message in enumerate(parcel.messages)
             if index not in refused
         ]
-        self._recorder.journal.emit(*drafts)
+        self._place.advance(0, note=str(parcel.through), drafts=drafts)
         self._counts["taken"] += len(parcel.messages) - len(refused)
         self._counts["refused"] += len(refused)
         self._progress("sending again", sum(self._counts.values()), self._total)

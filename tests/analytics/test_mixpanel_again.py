@@ -60,6 +60,30 @@ def test_what_is_refused_again_stays_and_is_said_once(world: World) -> None:
     assert {each.reason for each in world.mixpanel().quarantine.newest()} == {"no such purpose", "another reason"}
 
 
+def test_a_bounded_retry_goes_on_where_the_last_one_stopped_and_begins_anew_at_the_end(world: World) -> None:
+    ids = _refused(world, 5)
+    world.server.refuse = dict.fromkeys(ids[:3], ("properties.purpose", "no such purpose"))
+    assert world.mixpanel().retry(limit=2) == Retried(refused=2, remaining=5)
+    assert world.mixpanel().retry(limit=2) == Retried(taken=1, refused=1, remaining=4)
+    assert world.mixpanel().retry(limit=2) == Retried(taken=1, refused=1, remaining=3), "the last one, then the first"
+    world.server.requests.clear()
+    assert world.mixpanel().retry(limit=9) == Retried(refused=3, remaining=3)
+    tried = [sent["properties"]["$insert_id"] for request in world.server.requests for sent in request.events]
+    assert sorted(tried) == sorted(ids[:3]), "each once"
+
+
+def test_those_that_stay_silent_do_not_hide_the_others(world: World) -> None:
+    _refused(world, 2)
+    ben = world.recorder.vault.actor("Ben")
+    (event,) = world.record(AudioAccessed(channel="web", purpose="play"), actor=ben)
+    world.server.refuse = {event.id: ("event", "no")}
+    world.mixpanel().deliver()
+    world.server.refuse = {}
+    off = world.mixpanel(actors=(settings.MixpanelActor(name="CANARY label", analytics="off"),))
+    assert off.retry(limit=2) == Retried(silent=2, remaining=3)
+    assert off.retry(limit=2) == Retried(taken=1, silent=1, remaining=2)
+
+
 def test_a_retry_says_nothing_about_who_is_left_out_by_now(world: World) -> None:
     _refused(world, 1)
     off = (settings.MixpanelActor(name="CANARY label", analytics="off"),)
