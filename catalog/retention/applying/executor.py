@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from voxledger.catalog import terminal
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import (
     ClipMarked,
@@ -103,7 +104,7 @@ def check(plan: Plan, expected: str | None) -> None:
         )
         raise PolicyError(
             f"{blown[0].sentence()}. Plan {plan.id} would {step} {plan.amounts[step].clips:,} of {plan.live:,} clips"
-            f" ({plan.amounts[step].bytes / 1e6:,.1f} MB); by rule: {rules}. Nothing was changed"
+            f" ({terminal.size(plan.amounts[step].bytes)}); by rule: {rules}. Nothing was changed"
         )
 
 

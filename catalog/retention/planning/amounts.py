@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from voxledger.catalog import terminal
 from voxledger.catalog.settings import variable
 
 KEEP = "keep"
@@ -91,9 +92,9 @@ class Fuse(msgspec.Struct, frozen=True, kw_only=True):
         if self.setting.endswith("percent"):
             much, limit = f"{self.value:.4g} % of all clips", f"{self.limit:g} %"
         elif self.setting.endswith("bytes"):
-            much, limit = f"{self.value / 1e6:,.1f} MB", f"{self.limit / 1e6:,.1f} MB"
+            much, limit = terminal.size(self.value), terminal.size(self.limit)
         else:
-            much, limit = f"{self.value:g} clips", f"{self.limit:g}"
+            much, limit = f"{self.value:,.0f} clips", f"{self.limit:,.0f}"
         return (
             f"this run would {self.step} {much}, more than {self.setting} = {limit} allows;"
             f" if that is right, set {variable(self.setting)} for one run"

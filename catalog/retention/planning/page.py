@@ -41,8 +41,11 @@ def page(plan: Plan, reading: Reading) -> str:
 
 
 def money(micro: int, currency: str) -> str:
-    """An amount of money: `0.42 USD`, and `less than 0.01 USD` where there is hardly any."""
-    return f"less than 0.01 {currency}" if 0 < micro < 10_000 else f"{micro / 1e6:,.2f} {currency}"
+    """An amount of money: `12.40 USD`; below a tenth with two significant figures, `0.0031 USD`, so that small ones can be told apart."""
+    if not 0 < micro < 100_000:
+        return f"{micro / 1e6:,.2f} {currency}"
+    places = 8 - len(str(micro))  # of a whole number of millionths the first two figures; there are six places at most
+    return f"{micro / 1e6:.{min(places, 6)}f} {currency}"
 
 
 def _template() -> jinja2.Template:

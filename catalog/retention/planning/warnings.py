@@ -31,8 +31,14 @@ def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[
     for number, rule in enumerate(policy.rules):
         if live and rule.words != EVERY_CLIP and sums.filter(pl.col("rule") == number)["clips"].sum() == live:
             warnings.append(f"{rule.title} matches every clip that there is")
+    warnings += _hidden(policy)
     for number, keep in enumerate(policy.keep):
-        if not sums.filter(pl.col("keeper") == number)["clips"].sum():
+        if keep.bare:
+            warnings.append(
+                f"{keep.title} has no condition and keeps every clip, so that no rule and no budget lets one go;"
+                ' if that is meant, write match = "all"'
+            )
+        elif not sums.filter(pl.col("keeper") == number)["clips"].sum():
             warnings.append(f"{keep.title} keeps nothing at present that no keep rule before it keeps")
     if policy.withdrawn == "keep":
         clips = reading.tuples(SQL["withdrawn"])[0][0]
@@ -41,6 +47,16 @@ def warned(reading: Reading, policy: Policy, sums: pl.DataFrame) -> tuple[tuple[
                 f'{clips:,} clips speak with a voice whose consent was withdrawn; retention.withdrawn = "delete" lets them go'
             )
     return problems, tuple(warnings)
+
+
+def _hidden(policy: Policy) -> Iterator[str]:
+    """The first rule that matches decides: none that stands behind one for every clip ever does."""
+    above = None
+    for rule in policy.rules:
+        if above is not None:
+            yield f"rule {rule.name!r} never decides: rule {above!r} before it matches every clip; put {above!r} behind it"
+        elif rule.words == EVERY_CLIP:
+            above = rule.name
 
 
 def _unseen(reading: Reading, policy: Policy) -> Iterator[tuple[str, str]]:

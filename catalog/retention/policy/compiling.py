@@ -185,14 +185,15 @@ def _keep(rule: settings.KeepRule, _number: int) -> KeepRule:
         by = _checked(what, "best", rule.best.by, ordering)
         ranks.append(Newest(n=rule.best.n, per=_per(what, "best", rule.best.per), by=by))
     condition = _condition(what, rule, more)
-    if condition is None and not ranks:
-        raise _Wrong(
-            f'{what} has no condition and would keep every clip; if that is meant, write match = "all"', "name"
-        )
-    said = [*([_scope_words(rule)] if _sugar(rule) or rule.match else []), *words, *(rank.title for rank in ranks)]
+    bare = condition is None and not ranks  # that deletes nothing: it is only pointed out
+    said = [
+        *([_scope_words(rule)] if _sugar(rule) or rule.match or bare else []),
+        *words,
+        *(rank.title for rank in ranks),
+    ]
     return KeepRule(
         name=rule.name, words=", ".join(said), condition=condition or boolean("true"), ranks=tuple(ranks),
-        allow_unseen=rule.allow_unseen,
+        allow_unseen=rule.allow_unseen, bare=bare,
     )  # fmt: skip
 
 

@@ -184,6 +184,8 @@ def _walk(tree: guard.Tree, start: int, more: frozenset[str]) -> set[str]:
         at = piece.get("query_location", -1)
         offset = at - start if 0 <= at - start < guard.LONGEST else None
         if kind not in _CLASSES:
+            if asked := _any_of(piece):
+                raise ExpressionError(f"ANY() is refused: an expression holds no other query; write {asked}", offset)
             raise ExpressionError(
                 f"{_NOT.get(kind, kind)} is refused: an expression looks at the columns of one clip", offset
             )
@@ -194,6 +196,17 @@ def _walk(tree: guard.Tree, start: int, more: frozenset[str]) -> set[str]:
         elif kind == "COLUMN_REF":
             named.add(_column(piece["column_names"], offset))
     return named
+
+
+def _any_of(piece: guard.Tree) -> str | None:
+    """For `'x' = ANY(tags)`, which DuckDB takes for a query over the list, how a policy says it."""
+    if piece.get("subquery_type") != "ANY" or piece.get("comparison_type") != "COMPARE_EQUAL":
+        return None
+    selected = piece["subquery"]["node"].get("select_list") or [{}]
+    if selected[0].get("function_name") != "unnest" or piece["subquery"]["node"]["from_table"]["type"] != "EMPTY":
+        return None
+    among = selected[0]["arguments"][0]["expression"]
+    return f"list_contains({guard.written(among)}, {guard.written(piece['child'])})"
 
 
 def _check_function(name: str, offset: int | None, more: frozenset[str]) -> None:

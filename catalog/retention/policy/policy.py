@@ -56,13 +56,14 @@ class Newest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A keep rule: what matches stays. With `ranks` only the first ones of those that match."""
+    """A keep rule: what matches stays. With `ranks` only the first ones of those that match. One that is `bare` asks for nothing."""
 
     name: str
     words: str
     condition: Expression
     ranks: tuple[Newest, ...] = ()
     allow_unseen: bool = False
+    bare: bool = False
 
     @property
     def title(self) -> str:

@@ -115,6 +115,7 @@ def test_planning_changes_nothing(world: World) -> None:
     ("fuse", "sentence"),
     [
         ({"max_clips": 1}, r"would mark 2 clips, more than retention\.max_clips = 1 .*VOXLEDGER_RETENTION_MAX_CLIPS"),
+        ({"max_bytes": 7}, r"would mark 10 B, more than retention\.max_bytes = 7 B"),
         ({"max_percent": 50.0}, r"would mark 66\.67 % of all clips, more than retention\.max_percent = 50 %"),
     ],
 )

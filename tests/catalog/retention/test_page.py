@@ -66,6 +66,20 @@ def test_a_budget_in_money_is_shown_in_money(world: World, capsys: pytest.Captur
     assert [cells[cells.index("5.00 EUR") + step] for step in range(4)] == ["5.00 EUR", "8.00 EUR", "4.00 EUR", "–"]
 
 
+def test_small_money_is_shown_with_figures_that_tell_it_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(4):
+        world.clip(bytes=10**6)
+    budget = Budget(name="little", match="all", max_cost=0.00007)
+    retention = world.retention(budgets=(budget,), prices=Prices(gb_month=0.023, currency="EUR"))
+    plan = retention.plan(now=world.now)
+    print_plan(plan, every=False, limit=5)
+    out = capsys.readouterr().out
+    assert "1.0 MB, 0.000023 EUR a month" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["little", "0.000070", "EUR", "0.000092", "EUR", "0.000023", "EUR", "–"] in rows
+    assert "<b>0.000023 EUR</b>" in retention.page(plan)
+
+
 def test_an_empty_home_has_a_page_that_says_what_is_missing(world: World) -> None:
     retention = world.retention()
     assert "there are no rules: nothing can expire" in retention.page(retention.plan(now=world.now))

@@ -341,6 +341,22 @@ def test_a_keep_rule_that_keeps_nothing_is_pointed_out() -> None:
     assert warning == "keep rule 'k' (rated 5 or better) keeps nothing at present that no keep rule before it keeps"
 
 
+def test_a_rule_behind_one_for_every_clip_is_pointed_out() -> None:
+    other = structs.replace(ALL, name="other")
+    [warning, *more] = plan([row("a", tags=["scratch"])], ALL, SCRATCH, other).warnings
+    assert warning == "rule 'scratch' never decides: rule 'all' before it matches every clip; put 'all' behind it"
+    assert [said[:12] for said in more] == ["rule 'other'"]
+    assert plan([row("a")], SCRATCH, ALL).warnings == ()
+
+
+def test_a_keep_rule_that_asks_for_nothing_keeps_every_clip_and_is_pointed_out() -> None:
+    made = plan([row("a"), row("b", bytes=100)], ALL, keep=(KeepRule(name="k"),))
+    assert (made.condemned.clips, made.keep[0].keeps.clips, made.problems) == (0, 2, ())
+    [warning] = made.warnings
+    assert warning.startswith("keep rule 'k' (every clip) has no condition and keeps every clip")
+    assert plan([row("a")], ALL, keep=(KeepRule(name="k", match="all"),)).warnings == ()
+
+
 TIMES = st.timedeltas(min_value=timedelta(0), max_value=60 * DAY).map(lambda age: NOW - age)
 
 
