@@ -45,13 +45,14 @@ def due(
     begun: datetime | None,
     published: Mapping[str, Publication],
     is_late: Callable[[Week, Publication], bool],
+    is_early: Callable[[Week, Publication], bool],
     announce_revisions: bool = False,
 ) -> Sequence[Due]:
     """What is due at `now`, the oldest week first.
 
     `begun` is when the first clip was asked for: a week that was over before then has nothing to tell. A quiet week later on has:
-    what lies in the store, and what will go. `is_late` says whether something of a week came after its newest report was made;
-    it is asked only where that may lead to a revision.
+    what lies in the store, and what will go. `is_late` says whether something of a week came after its newest report was made.
+    Then `is_early` says whether that is so because a clock that ran ahead had told the week while it ran: nobody has its report yet.
     """
     newest = weekly.newest(now)
     found = []
@@ -61,7 +62,11 @@ def due(
         last = published.get(str(week))
         if last is None:
             found.append(Due(week=week, since=weekly.at(week), reason="over", announced=week == newest))
-        elif last.time + AGAIN <= now and is_late(week, last):
+        elif not is_late(week, last):
+            continue
+        elif is_early(week, last):
+            found.append(Due(week=week, since=weekly.at(week), reason="over", announced=week == newest))
+        elif last.time + AGAIN <= now:
             told = announce_revisions and week == newest
             found.append(Due(week=week, since=last.time + AGAIN, reason="late events", announced=told))
     return found

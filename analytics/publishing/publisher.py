@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,6 +15,7 @@ from voxledger.analytics.publishing.errors import PublishingStopped
 from voxledger.analytics.publishing.revisions import Revisions
 from voxledger.analytics.publishing.tasks import KIND, Errand, sealed
 from voxledger.analytics.publishing.timing import Weekly
+from voxledger.analytics.publishing.watch import Watch
 from voxledger.analytics.report import Links, ReportNotWritten, Week, WeeklyReport, build, changes, load_audio, write
 from voxledger.catalog import platform
 from voxledger.catalog.errors import StoreError
@@ -67,6 +68,7 @@ class Publisher:
         self._revisions = revisions
         self._skew = skew
         self._links = links
+        self._watch = Watch(home)
         self._same: dict[str, int] = {}
         """By week, the position up to which late events were looked at and changed no number."""
 
@@ -88,14 +90,24 @@ class Publisher:
 
         Raises PublishingStopped while the clock cannot be believed: a week that is not over must not be reported as if it were.
         """
+        ahead = self._watch.ahead()  # also while nothing is due: it must know how the clock went
         if not self.due(now):
             return ()
         with platform.locked(self._home.path / _LOCK, blocking=False) as mine:
             if not mine:
                 return ()
-            self._check_clock(now)
+            if self._check_clock(now) and ahead:
+                self._watch.believe()
+                ahead = 0.0
+            waiting = self.due(now)  # whoever had the lock until now may have done some
+            sure = {found.week for found in self.due(now - timedelta(seconds=ahead))} if ahead else None
             done = []
-            for found in self.due(now):  # whoever had the lock until now may have done it
+            for found in waiting:
+                if sure is not None and found.week not in sure:
+                    raise PublishingStopped(
+                        f"the report of {found.week} waits: the clock went ahead by {ahead / 60:,.0f} minutes at once, and there is no"
+                        " other one to ask. If it is wrong, set it right; if it is right, it is believed a day later"
+                    )
                 to = channels if found.announced else [name for name in channels if name == "bucket"]
                 made = self._published(
                     found.week, now, by="schedule", channels=to, needless=found.reason == "late events"
@@ -134,12 +146,17 @@ class Publisher:
             span = {"through": max(last.through, self._same.get(str(week), -1)), "start": week.start, "stop": week.end}
             return bool(reading.tuples(SQL["late"], span)[0][0])
 
+        def is_early(week: Week, last: Publication) -> bool:
+            asked = {"week": str(week), "revision": last.revision, "through": last.through}
+            return bool(reading.tuples(SQL["early"], asked | {"start": week.start, "stop": week.end})[0][0])
+
         return due(
             weekly,
             now,
             begun=begun,
             published=published,
             is_late=is_late,
+            is_early=is_early,
             announce_revisions=self._settings.report.announce == "revisions",
         )
 
@@ -215,8 +232,8 @@ class Publisher:
             for errand, payload in payloads:
                 write.add_task(KIND, subject=errand.subject, actor=system.id, payload=payload)
 
-    def _check_clock(self, now: datetime) -> None:
-        """Raises PublishingStopped. That the store does not answer is no reason: the report says so."""
+    def _check_clock(self, now: datetime) -> bool:
+        """Whether another clock says the same. Raises PublishingStopped, but not because the store is silent: the report says so."""
         with self._keeper.reading(fresh=False) as reading:
             doubt = wrong_clock(reading, now, forgiven(self._settings.retention.wrong_clock_until))
         if doubt:
@@ -225,9 +242,10 @@ class Publisher:
             skew = self._skew()
         except StoreError as error:
             _log.debug("the store's clock is not known: %s", error)
-            return
+            return False
         if skew is not None and abs(skew) > STORE_SKEW:
             raise PublishingStopped(
                 f"no report is published: the store's clock is {abs(skew) / 60:,.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
                 " ours: one of them is wrong; set it right"
             )
+        return skew is not None

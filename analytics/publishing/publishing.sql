@@ -1,6 +1,6 @@
 -- name: published
 -- The newest report of each closed week, but for those that somebody only wanted to look at: also what an erasure made of these.
-SELECT week, max(revision), max(time), max(through)
+SELECT week, max(revision), arg_max(time, revision), arg_max(through, revision)
 FROM reports WHERE closed AND "by" <> 'hand' GROUP BY week HAVING bool_or("by" IN ('schedule', 'send'));
 
 -- name: revision
@@ -24,6 +24,17 @@ SELECT min(time) FROM generations;
 -- name: late
 -- Whether something of a stretch of time came after a position.
 SELECT EXISTS (FROM generations WHERE position > $through AND time >= $start AND time < $stop);
+
+-- name: early
+-- Whether a clock that ran ahead told a week while it still ran. An event is never recorded before the one in front of it: what came
+-- when the clock had been set back bears the very time of the last event that the wrong clock dated, and lies before it.
+SELECT EXISTS (
+    FROM generations AS late
+    JOIN events AS kept ON kept.position = late.position
+    JOIN events AS ahead ON ahead.recorded = kept.recorded AND ahead.position < kept.position
+    WHERE late.position > $through AND late.time >= $start AND late.time < $stop AND kept.recorded >= $stop
+        AND ahead.time >= ahead.recorded - INTERVAL 1 MINUTE
+        AND ahead.position >= (SELECT max(position) FROM reports WHERE week = $week AND revision = $revision));
 
 -- name: last
 -- The newest report of the schedule.

@@ -44,8 +44,8 @@ with voxledger.open(sys.argv[1]) as vox:
     vox.reports.publish_due(datetime.fromisoformat(sys.argv[2]))
     vox.reports.deliver()
 """
-LATER = timedelta(days=8)
-"""From now on: then the running week is over, too."""
+LATER = Week.of(now()).end - now() + timedelta(hours=30)
+"""From now on: then the running week is over, for more than a day, and no other one."""
 
 
 class Studio:
@@ -497,6 +497,70 @@ def test_a_clock_that_the_stores_contradicts_stops_it_too(studio: Studio, monkey
         with pytest.raises(PublishingStopped, match="the store's clock is 11,520 minutes behind ours"):
             vox.reports.publish_due(now() + LATER)
         assert published(vox) == []
+
+
+def test_a_clock_that_jumps_ahead_tells_no_week_that_runs_as_over(
+    studio: Studio, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall, steady = _clocks(monkeypatch)
+    before = str(Week.of(now()).previous())
+    with studio.open() as vox:
+        assert vox.reports.publish_due(now()) == ()
+        clip(vox, weeks_ago=1)
+        wall[0] += LATER.total_seconds()
+        said = f"the clock went ahead by {LATER.total_seconds() / 60:,.0f} minutes at once"
+        with pytest.raises(PublishingStopped, match=f"the report of {this_week()} waits: {said}"):
+            vox.reports.publish_due(now() + LATER)
+        assert [row[0] for row in published(vox)] == [before], "that is over by either clock"
+    with studio.open() as vox:
+        with pytest.raises(PublishingStopped, match=said):  # whoever starts anew is no wiser
+            vox.reports.publish_due(now() + LATER)
+        for clock in (wall, steady):
+            clock[0] += 86400
+        assert [made.week for made in vox.reports.publish_due(now() + LATER)] == [this_week()]
+
+
+def test_a_machine_that_slept_has_a_clock_that_is_believed(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = _clocks(monkeypatch)
+    assert vox.reports.publish_due(now()) == ()
+    for clock in clocks:
+        clock[0] += 8 * 86400
+    assert len(vox.reports.publish_due(now() + LATER)) == 1
+
+
+def _clocks(monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], list[float]]:
+    found = [time.time()], [1000.0]
+    for name, clock in zip(("wall", "steady"), found, strict=True):
+        monkeypatch.setattr(f"voxledger.analytics.publishing.watch.{name}", partial(lambda clock: clock[0], clock))
+    return found
+
+
+def test_a_week_that_a_wrong_clock_told_as_over_is_told_again_when_it_is(
+    studio: Studio, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present, over = now(), Week.of(now()).end + timedelta(hours=1)
+
+    def at(moment: datetime) -> None:
+        for module in ("journal.transaction", "recorder", "events.envelope"):
+            monkeypatch.setattr(f"voxledger.catalog.{module}.now", lambda: moment)
+
+    with studio.open() as vox:
+        at(present + LATER)
+        assert len(vox.reports.publish_due(present + LATER)) == 1
+        vox.reports.deliver()
+        at(present)
+        clip(vox)
+        at(over)
+        with pytest.raises(PublishingStopped, match="the clock lies before the newest event"):
+            vox.reports.publish_due(over)
+    told = (present + LATER + timedelta(minutes=1)).strftime("%Y-%m-%d %H:%M")
+    with studio.open(retention_wrong_clock_until=told) as vox:
+        (made,) = vox.reports.publish_due(over)
+        vox.reports.deliver()
+        assert (made.week, made.revision) == (str(Week.of(present)), 2)
+        assert published(vox)[-1] == (made.week, 2, "schedule", ["mail"])
+        assert vox.reports.publish_due(over) == ()
+    assert len(smtp.letters) == 2
 
 
 def test_a_week_in_the_future_and_a_channel_that_is_not_set_up_are_one_line_each(vox: Ledger) -> None:

@@ -29,9 +29,10 @@ def at(*moment: int) -> datetime:
 
 def found(now: datetime, published: dict[str, Publication] | None = None, *, when: Weekly | None = None,
           begun: datetime | None = LONG_AGO, is_late: Callable[[Week, Publication], bool] = lambda *_: False,
+          is_early: Callable[[Week, Publication], bool] = lambda *_: False,
           announce_revisions: bool = False) -> list[Due]:  # fmt: skip
     return list(
-        due(when or weekly(), now, begun=begun, published=published or {}, is_late=is_late,
+        due(when or weekly(), now, begun=begun, published=published or {}, is_late=is_late, is_early=is_early,
             announce_revisions=announce_revisions)
     )  # fmt: skip
 
@@ -104,6 +105,20 @@ def test_late_events_make_a_revision_at_most_one_a_day() -> None:
     assert found(at(2026, 11, 24, 5), published, is_late=late, announce_revisions=True)[0].announced
     long_after = at(2027, 2, 1, 12)
     assert not [row for row in found(long_after, published, is_late=late) if row.reason == "late events"]
+
+
+def test_what_was_told_too_early_is_due_as_if_nothing_had_been_told() -> None:
+    published = made(at(2026, 11, 26, 5), *(f"2026-W{number}" for number in range(40, 48)))
+    rows = found(
+        at(2026, 11, 23, 5),
+        published,
+        is_late=lambda week, _: str(week) in ("2026-W46", "2026-W47"),
+        is_early=lambda *_: True,
+    )
+    assert [(str(row.week), row.reason, row.announced) for row in rows] == [
+        ("2026-W46", "over", False),
+        ("2026-W47", "over", True),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(5))
