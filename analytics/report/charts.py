@@ -169,7 +169,7 @@ def loudness(report: WeeklyReport, width: int) -> Spec:
                 "field": "lufs",
                 "type": "quantitative",
                 "bin": {"binned": True, "step": 1},
-                "axis": _axis(grid=False, title="LUFS", format="d", tickMinStep=1, tickCount=8),
+                "axis": _axis(grid=False, title="LUFS", format="d", tickMinStep=1, tickCount=8 if width == WIDE else 4),
             },
             "x2": {"field": "next"},
             "y": {
