@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from voxledger.analytics.report import wording
-from voxledger.analytics.report.render import render_mail, render_markdown
+from voxledger.analytics.report.render import render_mail, render_mail_text
 from voxledger.analytics.report.telling import lead
 from voxledger.analytics.report.weekly import WeeklyReport
 
@@ -27,4 +27,4 @@ def mail_parts(report: WeeklyReport) -> MailParts:
     open_end = "" if report.closed else ", not closed yet"
     days = wording.days(report.start.date(), report.end_day)
     subject = f"Voxledger, week {report.week} ({days}){later}{open_end}: {lead(report)}"
-    return MailParts(subject=wording.shortened(subject, 180), text=render_markdown(report), html=render_mail(report))
+    return MailParts(subject=wording.shortened(subject, 180), text=render_mail_text(report), html=render_mail(report))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import textwrap
 from collections.abc import Mapping
 from functools import cache, partial
 from types import MappingProxyType
@@ -27,6 +28,8 @@ Links: TypeAlias = Mapping[str, str]
 """Short-lived addresses by clip id."""
 """The metrics that open the page, each with a sparkline."""
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>&|#~!$])")
+_WIDE = 72
+"""Columns of plain text, so that quoted it still fits where lines have 80."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 
 
@@ -82,6 +85,12 @@ def render_mail(report: WeeklyReport) -> str:
     return re.sub(r"\n{2,}", "\n", text).strip() + "\n"
 
 
+def render_mail_text(report: WeeklyReport) -> str:
+    """The same again as plain text of at most 72 columns."""
+    text = _template("weekly_mail.txt.j2").render(**_content(report), fill=_filled, columns=_columns)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
 def render_schema() -> str:
     """The JSON Schema (draft 2020-12) of what `render_json` writes."""
     return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(WeeklyReport)).decode(), indent=2) + "\n"
@@ -133,17 +142,30 @@ def _content(report: WeeklyReport) -> dict[str, Any]:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    """Both kinds escape on their own: HTML by Jinja, Markdown as each value is printed."""
-    html = name.endswith(".html.j2")
+    """HTML is escaped by Jinja, Markdown as each value is printed; plain text has nothing to escape."""
+    html, markdown = name.endswith(".html.j2"), name.endswith(".md.j2")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("voxledger.analytics.report", "."),
         autoescape=html,  # noqa: S701  # Markdown is escaped by `_escaped`
-        finalize=None if html else _escaped,
+        finalize=_escaped if markdown else None,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(name)
+
+
+def _filled(text: str, mark: str = "") -> str:
+    """A text in lines of at most 72 columns; with a `mark`, such as `- `, in front of the first."""
+    return textwrap.fill(
+        _CONTROL.sub(" ", text), _WIDE, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False
+    )
+
+
+def _columns(left: str, middle: str, right: str) -> str:
+    """One row of numbers."""
+    rest = f"{_CONTROL.sub(' ', wording.shortened(middle, 20)):>14}  {wording.shortened(right, 20):>20}"
+    return f"{_CONTROL.sub(' ', wording.shortened(left, _WIDE - 1 - len(rest))):<{_WIDE - len(rest)}}{rest}"
 
 
 def _escaped(value: object) -> object:

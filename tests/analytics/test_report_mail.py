@@ -69,7 +69,24 @@ def test_what_people_typed_stays_text_in_a_mail(hostile: WeeklyReport) -> None:
         assert wording.shortened(nasty, 44) in shown
     assert "\n" not in parts.subject
     assert len(parts.subject) <= 180
-    assert "<script" not in parts.text.replace("\\<", "")
+
+
+def test_the_plain_text_reads_well_where_there_is_no_html(hostile: WeeklyReport) -> None:
+    text = mail_parts(hostile).text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 72
+    assert not re.search(r"^(#|\|)|\\[<>*_`\[]|\*\*", text, re.MULTILINE), "no markup, and nothing escaped"
+    assert lines[0] == f"Voxledger, week {hostile.week}"
+    for headline in hostile.headlines:
+        (row,) = (line for line in lines if line.startswith(f"{headline.title} "))
+        assert " ".join(wording.number(headline.value, headline.unit).split()) in row
+    assert [title for title in lines if title in ("Numbers", "What moved", "Expiring next week", "Storage")] == [
+        "Numbers", "What moved", "Expiring next week", "Storage",
+    ]  # fmt: skip
+    for clip in hostile.retention.expiring:
+        assert f'  voxledger retention hold {clip.clip[-8:]} --reason "..."' in lines
+    assert f"  voxledger report explain METRIC --week {hostile.week}" in lines
+    assert "Complete up to event" in text
 
 
 def test_a_mail_says_what_matters_and_how_to_keep_what_goes(hostile: WeeklyReport) -> None:

@@ -71,7 +71,7 @@ def test_it_arrives_as_text_and_as_html_under_an_id_that_stays_the_same(
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert f"# Voxledger, week {parcel.week}" in text.get_content()
+    assert text.get_content().splitlines()[0] == f"Voxledger, week {parcel.week}"
     assert "<!doctype html" in html.get_content().lower()
     assert "<b>&ann" not in html.get_content()
     assert decisive.times == 2
