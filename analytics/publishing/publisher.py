@@ -69,8 +69,6 @@ class Publisher:
         self._skew = skew
         self._links = links
         self._watch = Watch(home)
-        self._same: dict[str, int] = {}
-        """By week, the position up to which late events were looked at and changed no number."""
 
     @property
     def weekly(self) -> Weekly | None:
@@ -109,11 +107,7 @@ class Publisher:
                         " other one to ask. If it is wrong, set it right; if it is right, it is believed a day later"
                     )
                 to = channels if found.announced else [name for name in channels if name == "bucket"]
-                made = self._published(
-                    found.week, now, by="schedule", channels=to, needless=found.reason == "late events"
-                )
-                if made:
-                    done.append(made)
+                done.append(self._published(found.week, now, by="schedule", channels=to))
             return done
 
     def publish(
@@ -128,9 +122,7 @@ class Publisher:
     ) -> Published:
         """Publish a week, or the running one, whatever the log says. Waits for another process that is at it."""
         with platform.locked(self._home.path / _LOCK):
-            made = self._published(week, now, by=by, channels=channels, folder=folder, actor=actor)
-        assert made is not None
-        return made
+            return self._published(week, now, by=by, channels=channels, folder=folder, actor=actor)
 
     def _due(self, weekly: Weekly, reading: Reading, now: datetime) -> Sequence[Due]:
         begun = reading.tuples(SQL["begun"])[0][0]
@@ -138,12 +130,9 @@ class Publisher:
             week: Publication(revision=revision, time=time.astimezone(UTC), through=through)
             for week, revision, time, through in reading.tuples(SQL["published"])
         }
-        position = self._keeper.journal.head()
 
         def is_late(week: Week, last: Publication) -> bool:
-            if self._same.get(str(week), -1) >= position:
-                return False
-            span = {"through": max(last.through, self._same.get(str(week), -1)), "start": week.start, "stop": week.end}
+            span = {"through": last.through, "start": week.start, "stop": week.end}
             return bool(reading.tuples(SQL["late"], span)[0][0])
 
         def is_early(week: Week, last: Publication) -> bool:
@@ -169,9 +158,7 @@ class Publisher:
         channels: Sequence[ReportChannel],
         folder: Path | None = None,
         actor: str = SYSTEM,
-        needless: bool = False,
-    ) -> Published | None:
-        """`needless`: a report that says nothing new is not published, and gives None."""
+    ) -> Published:
         report = build(self._keeper, self._settings, week=week, now=now)
         with self._keeper.reading(fresh=False) as reading:
             revision = 1 + int(reading.tuples(SQL["revision"], {"week": report.week})[0][0])
@@ -180,11 +167,9 @@ class Publisher:
         if before and report.closed and by in ("schedule", "send"):
             older, was_closed, _ = before[0]
             found = self._revisions.load(report.week, older) if was_closed else None
-            new = changes(found, report)
-            if needless and found is not None and not new:
-                self._same[report.week] = report.provenance.position
-                return None
-            report = msgspec.structs.replace(report, revises=older if was_closed else None, changes=tuple(new))
+            report = msgspec.structs.replace(
+                report, revises=older if was_closed else None, changes=tuple(changes(found, report))
+            )
         report = msgspec.structs.replace(report, revision=revision)
         files = write(report, folder or self.folder, load_audio(report), self._links(report))
         if by != "hand":

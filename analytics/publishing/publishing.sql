@@ -22,7 +22,8 @@ SELECT time FROM reports WHERE week = $week AND revision = $revision ORDER BY po
 SELECT min(time) FROM generations;
 
 -- name: late
--- Whether something of a stretch of time came after a position.
+-- Whether a request of a stretch of time came after a position: each changes the number of generations, whatever became of it. What
+-- became of clips since, when they were played, marked or purged, makes no other report.
 SELECT EXISTS (FROM generations WHERE position > $through AND time >= $start AND time < $stop);
 
 -- name: early

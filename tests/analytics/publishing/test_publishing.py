@@ -28,7 +28,7 @@ from tests.smtp_server import Fault, SmtpServer
 from tests.webhook_server import Answer, WebhookServer
 from voxledger.analytics.publishing import Claims, Mail, NotPublished, PublishingStopped
 from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport
-from voxledger.catalog.events import GenerationCompleted, new_id, now
+from voxledger.catalog.events import AudioAccessed, GenerationCancelled, GenerationCompleted, new_id, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.probing import learn
@@ -211,14 +211,20 @@ def test_people_can_ask_to_be_told_of_revisions(studio: Studio) -> None:
     assert second["In-Reply-To"] == first["Message-ID"]
 
 
-def test_a_revision_that_changes_no_number_is_not_published(vox: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    vox.reports.publish_due(now() + LATER)
-    clip(vox)
-    monkeypatch.setattr("voxledger.analytics.publishing.publisher.changes", lambda *_: ())
-    assert not vox.reports.publish_due(now() + LATER)
-    assert vox.reports.due(now() + LATER) == [], "nor looked at again, until something else comes"
-    clip(vox)
-    assert len(vox.reports.due(now() + LATER)) == 1
+def test_what_became_of_clips_since_makes_no_revision_but_any_late_request_does(vox: Ledger) -> None:
+    (made,) = vox.reports.publish_due(now() + LATER)
+    (row,) = vox.catalog.sql("SELECT id::VARCHAR AS id FROM clips").rows()
+    ann = vox.vault.actor("ann")
+    vox.journal.emit(
+        vox.recorder.draft(AudioAccessed(channel="web", purpose="play"), subject=row["id"], actor=ann, time=now())
+    )
+    assert vox.reports.due(now() + LATER) == []
+    fact = GenerationCancelled(channel="cli", engine="e", text_length=1, elapsed_us=1, actor_label="ann")
+    vox.journal.emit(vox.recorder.draft(fact, subject=new_id(), actor=ann, time=now()))
+    (again,) = vox.reports.publish_due(now() + LATER)
+    found = vox.reports.revisions.load(made.week, again.revision)
+    assert found is not None
+    assert ("generations", 1, 2) in [(change.row, change.before, change.after) for change in found.changes]
 
 
 def test_a_broken_mail_server_is_tried_again_until_it_works(vox: Ledger, smtp: SmtpServer) -> None:
