@@ -137,10 +137,17 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self._access.url(self, expires)
 
     def play(self) -> None:
-        """Play it on this machine's loudspeaker and wait for the end. Counts as use."""
+        """Play it on this machine's loudspeaker and wait for the end. Counts as use.
+
+        Raises VoxledgerError without a player; it names the file, which counts as use, too.
+        """
         path = self.local()
-        with self._playable(path) as file:
-            self._play(file, path)
+        try:
+            with self._playable(path) as file:
+                self._play(file, path)
+        except VoxledgerError:
+            self._access.accessed(self, "fetch")  # the error names the file, which somebody opens then
+            raise
         self._access.accessed(self, "play")
 
     def _play(self, file: Path, path: Path) -> None:

@@ -36,7 +36,8 @@ _SQL = load("holds.sql", "voxledger.catalog.retention")
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold as it stands. `clips` are all that it was placed on, `standing` those that it keeps at present.
+    """A hold as it stands. `clips` are all that it was placed on, `standing` those that it keeps at present; of those that it
+    was not taken off `gone` have no audio any more, because they were erased, say.
 
     `owner` placed it, or renewed it last; None once erased, as is the reason. `late` are clips that it could not be placed
     on: their deletion began at the same moment.
@@ -51,6 +52,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     review: datetime | None
     clips: int
     standing: int
+    gone: int
     state: Literal["open", "ended", "released"]
     released: datetime | None = None
     release_reason: str | None = None
@@ -215,7 +217,7 @@ class Holds:
         return Hold(
             id=row["id"], kind="legal" if legal else "ordinary", reason=row["reason"] or None, owner=self.label(row["actor_id"]),
             placed=row["placed"].astimezone(UTC), until=_utc(row["until"]), review=review, clips=row["clips"],
-            standing=row["standing"], state=state, released=_utc(row["released"]) if state == "released" else None,
+            standing=row["standing"], gone=row["gone"], state=state, released=_utc(row["released"]) if state == "released" else None,
             release_reason=row["release_reason"] if state == "released" else None,
             overdue=state == "open" and legal and review is not None and review <= now,
         )  # fmt: skip

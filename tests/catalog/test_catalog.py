@@ -236,12 +236,14 @@ def test_playing_needs_a_player_and_counts_as_use(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv("PATH", str(players))
         with pytest.raises(VoxledgerError, match="no audio player"):
             clip.play()
+        # Whoever is told the path opens it: the file must not be gone tomorrow.
+        assert vox.catalog.sql("SELECT purpose FROM plays").rows() == [{"purpose": "fetch"}]
         player = players / "ffplay"
         player.write_text(f'#!/bin/sh\nfor last; do :; done\necho "$last" > {heard}\n')
         player.chmod(0o755)
         clip.play()
         assert heard.read_text().strip() == str(clip.path)
-        assert vox.catalog.sql("SELECT purpose FROM plays").rows() == [{"purpose": "play"}]
+        assert [row["purpose"] for row in vox.catalog.sql("SELECT purpose FROM plays").rows()] == ["fetch", "play"]
 
 
 def test_raw_pcm_is_played_and_shown_as_what_knows_its_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -71,7 +72,7 @@ class ApplyCommands:
         if json:
             terminal.print_json(done.as_dict())
         else:
-            _print_applied(done)
+            print_applied(done)
         if done.failed:
             return 1
         return terminal.WAITS if done.waiting and not (done.marked or done.unmarked or done.purged) else 0
@@ -145,16 +146,28 @@ def _confirm(plan: Plan) -> None:
 
 
 def _print_idle(plan: Plan) -> None:
-    waiting = plan.amounts["wait"].clips
-    wait = f": {terminal.count(waiting, 'clip waits', 'clips wait')} for the end of grace" if waiting else ""
-    terminal.console.print(f"[bold]nothing to do now[/]{wait}")
+    terminal.console.print("[bold]nothing to do now[/]")
+    _print_grace(plan.amounts["wait"].clips, plan.grace_ends)
 
 
-def _print_applied(done: Applied) -> None:
+def _print_grace(clips: int, ends: tuple[datetime, datetime] | None) -> None:
+    if not ends:
+        return
+    first, last = (f"{end.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for end in ends)
+    when = first if first == last else f"{first} for the first and at {last} for the last"
+    waits = "1 clip waits in its grace" if clips == 1 else f"{clips:,} clips wait in their grace"
+    terminal.console.print(f"{waits}, which ends at {when}", soft_wrap=True)
+
+
+def print_applied(done: Applied) -> None:
+    """Print what a run did, and what it leaves for later ones."""
+    versions = f", {terminal.count(done.versions, 'version')} went with it" if done.versions else ""
+    stay = f"; old versions of {terminal.count(len(done.kept), 'clip')} stay" if done.kept else ""
     terminal.console.print(
         f"[bold]{done.marked:,} marked[/], {terminal.count(done.unmarked, 'mark')} taken back, [bold]{done.purged:,} purged[/]"
-        f" ({terminal.size(done.freed_bytes)} freed)"
+        f" ({terminal.size(done.freed_bytes)} freed{versions}{stay})"
     )
+    _print_grace(done.in_grace, done.grace_ends)
     if done.waiting and done.opens:
         terminal.console.print(
             f"{terminal.count(done.waiting, 'purge waits', 'purges wait')}:"

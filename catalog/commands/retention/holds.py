@@ -183,10 +183,16 @@ class HoldCommands:
         made.columns[0].no_wrap = True  # an id that is broken over two lines cannot be copied
         for hold in found:
             made.add_row(
-                f"[bold]{hold.id}[/]", hold.kind, f"{hold.standing or hold.clips:,}", terminal.text(hold.owner or "(erased)"),
+                f"[bold]{hold.id}[/]", hold.kind, _clips(hold), terminal.text(hold.owner or "(erased)"),
                 terminal.text(hold.reason or "(erased)"), f"{hold.placed:%Y-%m-%d}", _ends(hold),
             )  # fmt: skip
         terminal.console.print(made)
+
+
+def _clips(hold: Hold) -> str:
+    """How many it keeps, or kept; those that are gone in spite of it are told apart."""
+    kept = hold.standing or hold.clips - hold.gone
+    return f"{kept:,} [dim]+ {hold.gone:,} gone[/]" if hold.gone else f"{kept:,}"
 
 
 def _ends(hold: Hold) -> str:

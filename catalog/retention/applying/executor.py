@@ -32,7 +32,7 @@ from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.retention.applying.purge import Doomed, Outcome, Purger
 from voxledger.catalog.retention.applying.watch import UPLOADS, Watch
-from voxledger.catalog.retention.planning.amounts import FINISH, MARK, PURGE, UNMARK
+from voxledger.catalog.retention.planning.amounts import FINISH, MARK, PURGE, UNMARK, WAIT
 from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.vault import ActorKey
 
@@ -61,8 +61,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What a run did. Skipped clips are looked at again by the next run, failed ones are tried again by it.
 
     `kept`: purged clips of which the store has old versions that it did not give up; their bytes are not among the freed
-    ones. `waiting` purges are due, but the purge window is shut; it opens at `opens`. It is `over` unless it was shut all the time:
-    a run of the schedule goes on then as soon as it is open.
+    ones. `versions` of objects were deleted with what was freed. `in_grace` clips are marked, and the grace of the first and of the
+    last of them ends at `grace_ends`. `waiting` purges are due, but the purge window is shut; it opens at `opens`. It is `over`
+    unless it was shut all the time: a run of the schedule goes on then as soon as it is open.
     """
 
     plan: str
@@ -71,6 +72,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     unmarked: int = 0
     purged: int = 0
     freed_bytes: int = 0
+    versions: int = 0
+    in_grace: int = 0
+    grace_ends: tuple[datetime, datetime] | None = None
     skipped: tuple[Note, ...] = ()
     failed: tuple[Note, ...] = ()
     kept: tuple[Note, ...] = ()
@@ -142,6 +146,7 @@ class Executor:
         self._kept: list[Note] = []
         self._purged = 0
         self._freed = 0
+        self._versions = 0
         self._tried = 0
         self._waiting = 0
 
@@ -164,6 +169,7 @@ class Executor:
             self._waiting = len(unfinished) + len(due)
         self._delete_kept(purger)
         window = self._plan.policy.window
+        ends = [*(self._plan.grace_ends or ()), *([self._plan.now + self._plan.policy.grace] if marked else [])]
         return Applied(
             plan=self._plan.id,
             time=self._plan.now,
@@ -171,6 +177,9 @@ class Executor:
             unmarked=unmarked,
             purged=self._purged,
             freed_bytes=self._freed,
+            versions=self._versions,
+            in_grace=self._plan.amounts[WAIT].clips + marked,
+            grace_ends=(min(ends), max(ends)) if ends else None,
             skipped=tuple(self._skipped),
             failed=tuple(self._failed),
             kept=tuple(self._kept),
@@ -334,6 +343,7 @@ class Executor:
             return
         self._purged += 1
         self._freed += max(0, clip.bytes - outcome.kept_bytes)
+        self._versions += len(outcome.versions)
         if outcome.kept_bytes:
             reason = f"old versions of it, {outcome.kept_bytes:,} bytes, stay in the store: {outcome.kept}"
             self._kept.append(Note(clip=clip.id, reason=reason))
@@ -351,6 +361,7 @@ class Executor:
         gone = [outcome for outcome in outcomes if outcome.failure is None and not outcome.kept_bytes]
         self._journal.emit(*self._ended(gone))
         self._freed += sum(outcome.clip.bytes for outcome in gone)
+        self._versions += sum(len(outcome.versions) for outcome in gone)
 
     def _ended(self, outcomes: Sequence[Outcome]) -> list[Draft]:
         """How purges ended."""

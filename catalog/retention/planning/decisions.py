@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import polars as pl
 
-from voxledger.catalog.retention.planning.amounts import CONDEMNED, DECISIONS
+from voxledger.catalog.retention.planning.amounts import CONDEMNED, DECISIONS, WAIT
 from voxledger.catalog.retention.policy import Policy
 from voxledger.catalog.retention.policy.policy import WITHDRAWN
 
@@ -58,6 +59,12 @@ class Decisions:
             chosen.append(found.filter(pl.col(column) >= pl.col(column).top_k(count).min()))
         rows = pl.concat(chosen, how="diagonal_relaxed").sort([column, *_ID], descending=[True, False, False])
         return self._named(rows.head(count))
+
+    def grace_ends(self) -> tuple[datetime, datetime] | None:
+        """The first and the last end of grace of those that wait in it."""
+        ends = self._parts[1].filter(pl.col("decision") == WAIT)["delete_after"]
+        first, last = ends.min(), ends.max()
+        return (first, last) if isinstance(first, datetime) and isinstance(last, datetime) else None
 
     def digest(self) -> str:
         """16 hex digits that name the condemned clips, what condemns them, and the policy."""

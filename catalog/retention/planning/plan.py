@@ -75,6 +75,11 @@ class Plan:
         return self.policy.cost_micro(self.condemned.bytes)
 
     @property
+    def grace_ends(self) -> tuple[datetime, datetime] | None:
+        """When the grace of the first and of the last clip ends that waits in it; None when none does."""
+        return self.decisions.grace_ends()
+
+    @property
     def idle(self) -> bool:
         """Whether applying it now would change nothing."""
         return not any(self.amounts[name].clips for name in (FINISH, PURGE, MARK, UNMARK))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxledger.catalog import platform
+from voxledger.catalog.commands.retention.applying import print_applied
 from voxledger.catalog.errors import PolicyError, StoreUnavailable
 from voxledger.catalog.events import AudioStored, ClipPinned, ClipUntagged, HoldPlaced, decode
 from voxledger.catalog.objects.deleting import Answer
@@ -48,6 +49,28 @@ def test_a_clip_is_marked_first_and_purged_after_its_grace(world: World) -> None
     assert world.types(young) == ["ClipMarked", "ClipUnmarked"]
     assert {key for key in world.store.names() | world.cached() if clip in key} == set()
     assert {key for key in world.cached() if young in key}
+
+
+def test_what_waits_in_its_grace_is_told_with_its_end(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.clip(), world.clip(), world.clip(age=4 * DAY)
+    retention = world.retention(ALL)
+    ends = world.now + 7 * DAY
+    first = retention.apply(now=world.now)
+    assert (first.marked, first.in_grace, first.grace_ends) == (2, 2, (ends, ends))
+    again = retention.apply(now=world.now + DAY)
+    assert (again.marked, again.in_grace, again.grace_ends) == (1, 3, (ends, ends + DAY))
+    last = retention.apply(now=world.now + 2 * DAY)
+    assert (last.marked, last.in_grace, last.grace_ends) == (0, 3, (ends, ends + DAY))
+    print_applied(first)
+    print_applied(last)
+    one, several = (" ".join(part.split()) for part in capsys.readouterr().out.split("0 marked"))
+    assert f"2 clips wait in their grace, which ends at {ends:%Y-%m-%d %H:%M} UTC" in one
+    day = ends + DAY
+    assert (
+        f"3 clips wait in their grace, which ends at {ends:%Y-%m-%d %H:%M} UTC for the first and at {day:%Y-%m-%d %H:%M} UTC"
+        in several
+    )
+    assert retention.apply(now=ends + 2 * DAY).grace_ends is None
 
 
 def test_a_pin_with_an_end_keeps_until_then(world: World) -> None:
@@ -259,7 +282,7 @@ def test_an_upload_that_ends_while_it_is_waited_for_saves_nothing(
     assert clip not in str(world.store.names())
 
 
-def test_old_versions_that_stay_count_until_they_are_gone(world: World) -> None:
+def test_old_versions_that_stay_count_until_they_are_gone(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     key = "ann/default/versions.wav"
     clip = world.clip(key=key)
     retention, later = marked_and_due(world)
@@ -272,7 +295,13 @@ def test_old_versions_that_stay_count_until_they_are_gone(world: World) -> None:
         assert reading.tuples(proof) == [(done.plan, "all", key, "ObjectLocked", [], 9, True)]
     assert retention.apply(now=later).freed_bytes == 0
     world.store.answers = {key: Answer(key=key, versions=("v2", "v1"))}
-    assert retention.apply(now=later).freed_bytes == 5
+    gone = retention.apply(now=later)
+    assert (gone.freed_bytes, gone.versions) == (5, 2)
+    print_applied(done)
+    print_applied(gone)
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1 purged (0 B freed; old versions of 1 clip stay)" in out
+    assert "0 purged (5 B freed, 2 versions went with it)" in out
     with world.keeper.reading() as reading:
         assert reading.tuples(proof) == [(done.plan, "all", key, "Deleted", ["v2", "v1"], 0, True)]
     assert world.types(clip) == ["ClipMarked", "PurgeStarted", "ClipPurged", "ClipPurged"]

@@ -12,15 +12,24 @@ from hypothesis import strategies as st
 from tests.building import completed
 from tests.soak import examples
 from voxledger.catalog.errors import ClipNotFound, HoldError, QueryError
-from voxledger.catalog.events import ClipPinned, ClipUnpinned, PurgeStarted, new_id
+from voxledger.catalog.events import ClipPinned, ClipPurged, ClipUnpinned, Fact, PurgeStarted, new_id
 from voxledger.catalog.retention import Retention
 from voxledger.catalog.settings import ExpireRule
+from voxledger.cli import main
 
 if TYPE_CHECKING:
     from conftest import World
 
 DAY = timedelta(days=1)
 ALL = ExpireRule(name="all", keep_for=5 * 86400, match="all")
+
+
+def erased() -> list[Fact]:
+    """What an erasure records of a clip."""
+    return [
+        PurgeStarted(plan="request", rule="erasure", bucket="b"),
+        ClipPurged(plan="request", rule="erasure", bucket="b", bytes=5, key=None),
+    ]
 
 
 def test_a_held_clip_is_not_marked_until_the_hold_ends(world: World) -> None:
@@ -49,6 +58,37 @@ def test_one_hold_stands_on_many_clips_and_is_released_from_all(world: World) ->
     assert retention.apply(now=world.now).marked == 4
     with pytest.raises(HoldError, match=r"was released on .* already"):
         retention.release(hold.id)
+
+
+def test_clips_that_were_erased_in_spite_of_a_hold_are_not_counted_among_those_that_it_keeps(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, there = world.clip(), world.clip()
+    retention = world.retention()
+    hold = retention.hold(gone, there, reason="pilot")
+    for fact in erased():
+        world.record(fact, gone)
+    [found] = retention.holds()
+    assert (found.id, found.clips, found.standing, found.gone, found.state) == (hold.id, 2, 1, 1, "open")
+    with pytest.raises(SystemExit):
+        main(["--home", str(world.home.path), "retention", "holds"])
+    assert "1 + 1 gone" in " ".join(capsys.readouterr().out.split())
+    for fact in erased():
+        world.record(fact, there)
+    assert retention.holds() == []
+    [found] = retention.holds(every=True)
+    assert (found.standing, found.gone, found.state) == (0, 2, "ended")
+
+
+def test_a_legal_hold_of_which_nothing_is_left_waits_for_no_review(world: World) -> None:
+    clip = world.clip()
+    retention = world.retention()
+    retention.hold(clip, reason="case", legal=True, review=world.now + DAY, now=world.now)
+    later = world.now + 2 * DAY
+    assert retention.status(later).overdue_holds == 1
+    for fact in erased():
+        world.record(fact, clip)
+    assert retention.status(later).overdue_holds == 0
 
 
 def test_what_a_plan_marked_can_be_held_and_is_unmarked(world: World) -> None:

@@ -145,4 +145,4 @@ def test_an_apply_that_has_nothing_to_do_says_what_waits(world: World, capsys: p
     home = str(world.home.path)
     assert command(["retention", "apply", "--yes", "--home", home]) == 0  # sets the mark
     assert command(["retention", "apply", "--home", home]) == 0  # nobody has to be asked
-    assert "nothing to do now: 1 clip waits for the end of grace" in capsys.readouterr().out
+    assert "nothing to do now\n1 clip waits in its grace, which ends at 20" in capsys.readouterr().out
