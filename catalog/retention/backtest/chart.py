@@ -70,29 +70,9 @@ def spec(found: Backtest) -> Spec:
     y = {
         "field": "regret", "type": "quantitative", "axis": _axis("Regret: share of uses", ".1%" if bound > 0.01 else ".2%"), "scale": scale,
     }  # fmt: skip
-    layers: list[Spec] = [
-        {
-            "data": {"values": [{"regret": found.max_regret, "label": f"allowed: {found.max_regret:.2%}"}]},
-            "layer": [
-                {
-                    "mark": {"type": "rule", "color": _CHOSEN, "strokeDash": [4, 4], "opacity": 0.7},
-                    "encoding": {"y": y},
-                },
-                {
-                    "mark": {
-                        "type": "text",
-                        "align": "right",
-                        "x": "width",
-                        "dx": -4,
-                        "dy": -7,
-                        "color": _CHOSEN,
-                        "fontSize": 11,
-                    },
-                    "encoding": {"y": y, "text": {"field": "label"}},
-                },
-            ],
-        }
-    ]
+    allowed = {"values": [{"regret": found.max_regret, "label": f"allowed: {found.max_regret:.2%}"}]}
+    rule = {"type": "rule", "color": _CHOSEN, "strokeDash": [4, 4], "opacity": 0.7}
+    layers: list[Spec] = [{"data": allowed, "mark": rule, "encoding": {"y": y}}]
     if lines:
         layers.append(
             {
@@ -108,6 +88,7 @@ def spec(found: Backtest) -> Spec:
             }
         )
     layers += _policies(points, family, x, y)
+    layers += _allowed(allowed, [*points, *lines], found.max_regret, bound, y)
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": _WIDTH,
@@ -138,6 +119,9 @@ def spec(found: Backtest) -> Spec:
 _NEAR = (0.08, 0.05)
 """How near two points are whose labels would lie on each other, as shares of the largest values."""
 
+_WORDS = (0.15, 0.06)
+"""How much room the words on the line of what is allowed take: a share of the width, and of the height."""
+
 
 def _legible(points: Sequence[Spec]) -> list[Spec]:
     """The points, those without a label that would have it on top of another's. Suggested ones and policies of their own come first."""
@@ -155,6 +139,19 @@ def _legible(points: Sequence[Spec]) -> list[Spec]:
         if next(near, None) is None:
             placed.append(point)
     return [point if point in placed else {**point, "label": ""} for point in points]
+
+
+def _allowed(data: Spec, points: Sequence[Spec], regret: float, bound: float, y: Spec) -> list[Spec]:
+    """The words on the line of what is allowed. They stand at the left, which curves reach last, or where one does, at the right."""
+    left = not any(
+        point["saved"] < _WORDS[0] and -0.01 < (point["regret"] - regret) / bound < _WORDS[1] for point in points
+    )
+    place: Spec = {"x": 0, "dx": 4, "align": "left"} if left else {"x": "width", "dx": -4, "align": "right"}
+    mark = {"type": "text", "dy": -7, "fontSize": 11, **place}
+    return [
+        {"data": data, "mark": {**mark, **look}, "encoding": {"y": y, "text": {"field": "label"}}}
+        for look in ({"stroke": _PAGE, "strokeWidth": 4, "color": _PAGE}, {"color": _CHOSEN})
+    ]
 
 
 def _policies(points: Sequence[Spec], family: Sequence[Spec], x: Spec, y: Spec) -> list[Spec]:

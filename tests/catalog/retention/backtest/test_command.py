@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from tests.building import NOBODY, Parts
 from voxledger.catalog.events import AudioAccessed
+from voxledger.catalog.retention.backtest.chart import write
+from voxledger.catalog.retention.backtest.outcomes import Backtest, Outcome
 from voxledger.cli import main
 
 DAY = timedelta(days=1)
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 POLICY = """
 [[retention.rules]]
 name = "happy ones"
@@ -85,6 +89,31 @@ def test_charts_are_drawn_as_the_file_is_called(home: Path, tmp_path: Path, caps
             assert shown in text
     assert "Suggested: <strong>keep_for 80d</strong>" in page
     assert "http" not in page.replace("http://www.w3.org", ""), "a page asks nobody for anything"
+
+
+def test_the_label_of_what_is_allowed_lies_on_no_curve(tmp_path: Path) -> None:
+    steep = [(0.1, 0.002), (0.5, 0.005), (0.9, 0.0101), (0.97, 0.012)]  # at the right it crosses what is allowed, 1 %
+    flat = [(0.02, 0.0102), (0.1, 0.0105), (0.5, 0.012)]  # and this one at the left
+    for points, at in ((steep, "start"), (flat, "end")):
+        write(drawn(points), tmp_path / "chart.svg")
+        [*rim, label] = re.findall(r"<text[^>]*>allowed: 1.00%</text>", (tmp_path / "chart.svg").read_text())
+        assert f'text-anchor="{at}"' in label
+        assert len(rim) == 1  # in the colour of the page, below it
+
+
+def drawn(points: list[tuple[float, float]]) -> Backtest:
+    """A backtest of policies that saved and missed so much."""
+    policies = tuple(
+        Outcome(
+            name="p", kind="policy", keep_for=86400.0 * (number + 1), purges=1, clips=1, bytes=1, bytes_at_end=1, byte_days=1.0,
+            saved_share=saved, saved_cost=1.0, regrets=1, regret_share=regret, regret_clips=1, regret_bytes=1,
+        )
+        for number, (saved, regret) in enumerate(points)
+    )  # fmt: skip
+    return Backtest(
+        source="the log", since=NOW - DAY, until=NOW, nights=1, clips=1, uses=1, byte_days=1.0, cost=1.0, currency="USD",
+        max_regret=0.01, policies=policies, baselines=(), suggestion=None, notes=(),
+    )  # fmt: skip
 
 
 def test_what_cannot_be_replayed_is_one_line(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
