@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -83,11 +82,8 @@ def wall() -> float:
 
 def steady() -> float:
     """The clock that nobody sets; it goes on while the machine sleeps, as far as the system has such a one."""
-    if sys.platform == "linux":
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if sys.platform == "darwin":
-        return time.clock_gettime(time.CLOCK_MONOTONIC)
-    return time.monotonic()
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None) or getattr(time, "CLOCK_MONOTONIC", None)  # Linux, macOS
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _boot() -> str:
