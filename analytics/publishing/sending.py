@@ -276,7 +276,9 @@ class Sender:
             if outcome == "elsewhere":
                 write.finish_task(task)
             else:
-                write.note_task(task, sealed(msgspec.structs.replace(errand, sending=False), self._recorder))
+                # Whoever takes it up again must see that it may have arrived.
+                noted = msgspec.structs.replace(errand, sending=outcome == "unknown")
+                write.note_task(task, sealed(noted, self._recorder))
                 write.park_task(task, error=said)
         return _sent(errand, outcome, said)
 
