@@ -8,6 +8,7 @@ import pytest
 
 from tests.building import NOBODY, Parts
 from voxledger.analytics.metrics import METRICS
+from voxledger.catalog import terminal
 from voxledger.cli import main
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
@@ -32,7 +33,8 @@ def run(studio: Parts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setenv("VOXLEDGER_HOME", str(studio.home.path))
     monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
     monkeypatch.setenv("VOXLEDGER_STORE_CLOSE_WAIT", "0")
-    monkeypatch.setenv("COLUMNS", "140")
+    for console in (terminal.console, terminal.errors):  # made when they were first asked for, perhaps by another test
+        monkeypatch.setattr(console, "_width", 140)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:

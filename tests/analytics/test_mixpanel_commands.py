@@ -12,6 +12,7 @@ import pytest
 
 from tests.analytics.mixpanel_world import World, generated
 from tests.mixpanel_server import Fault, invalid_lexicon
+from voxledger.catalog import terminal
 from voxledger.catalog.events import PurgeStarted, now
 from voxledger.cli import main
 
@@ -22,7 +23,8 @@ Run = Callable[..., tuple[int, str, str]]
 def run(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.setenv("VOXLEDGER_MIXPANEL_TOKEN", "token")
     monkeypatch.setenv("VOXLEDGER_MIXPANEL_ENDPOINT", world.server.url)
-    monkeypatch.setenv("COLUMNS", "140")
+    for console in (terminal.console, terminal.errors):  # made when they were first asked for, perhaps by another test
+        monkeypatch.setattr(console, "_width", 140)
 
     def ran(*arguments: str, token: str = "token") -> tuple[int, str, str]:
         monkeypatch.setenv("VOXLEDGER_MIXPANEL_TOKEN", token)

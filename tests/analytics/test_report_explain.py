@@ -12,6 +12,7 @@ from tests.analytics.test_report import failed, reused
 from tests.building import NOBODY, Parts
 from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.report import WeeklyReport
+from voxledger.catalog import terminal
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.events import AudioStored, new_id
 from voxledger.cli import main
@@ -49,7 +50,8 @@ def run(studio: Parts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
     monkeypatch.setenv("VOXLEDGER_HOME", str(studio.home.path))
     monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
     monkeypatch.setenv("VOXLEDGER_STORE_CLOSE_WAIT", "0")
-    monkeypatch.setenv("COLUMNS", "140")
+    for console in (terminal.console, terminal.errors):  # made when they were first asked for, perhaps by another test
+        monkeypatch.setattr(console, "_width", 140)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
