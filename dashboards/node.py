@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from voxledger.analytics.errors import DeliveryUnavailable
+from voxledger.analytics.publishing import Weekly
 from voxledger.catalog import platform
-from voxledger.catalog.errors import HomeError, RunStopped, StoreError, StoreUnavailable, VoxledgerError
+from voxledger.catalog.errors import HomeError, RunStopped, SettingsError, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
-from voxledger.dashboards.schedule import RETAIN, Scribe, jobs
+from voxledger.dashboards.schedule import RETAIN, Job, Scribe, jobs
 
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
@@ -43,6 +47,20 @@ _LONGEST_PATIENCE = 3600.0
 """Most seconds that Mixpanel is left alone when it asks for it; it may have meant something else by a week."""
 _RETAIN_AGAIN = 900.0
 """Most seconds until a run that was stopped is tried again; each try waits twice as long as the one before."""
+
+
+def waking(job: Job, settings: Settings) -> IntervalTrigger | OrTrigger:
+    """When the timer wakes a job: at its interval, and that of reports also at `report.at`, so that they are there on time."""
+    interval = IntervalTrigger(seconds=job.every, timezone="UTC")
+    zone = settings.general.time_zone
+    with contextlib.suppress(SettingsError):  # the job itself says what is wrong
+        if job.name == "report" and (weekly := Weekly.parse(settings.report.at, zone)) is not None:
+            clock = weekly.clock
+            return OrTrigger([
+                interval,
+                CronTrigger(day_of_week=weekly.weekday, hour=clock.hour, minute=clock.minute, timezone=zone),
+            ])  # fmt: skip
+    return interval
 
 
 class Door(Protocol):
@@ -130,7 +148,7 @@ class Node:
                 self._scribe.close()
 
     def _scheduler(self) -> BackgroundScheduler:
-        """Every job runs at once and then at its interval; one that is late runs once, never twice at a time."""
+        """Every job runs at once and then whenever `waking` says; one that is late runs once, never twice at a time."""
         scheduler = BackgroundScheduler(
             executors={"default": ThreadPoolExecutor(6)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
@@ -151,7 +169,7 @@ class Node:
         }
         for job in jobs(self._door.settings):
             scheduler.add_job(
-                self._guarded, "interval", args=(job.name, work[job.name]), id=job.name, seconds=job.every,
+                self._guarded, waking(job, self._door.settings), args=(job.name, work[job.name]), id=job.name,
                 next_run_time=now() + timedelta(seconds=0.1),
             )  # fmt: skip
         return scheduler

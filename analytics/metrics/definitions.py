@@ -15,10 +15,16 @@ from voxledger.analytics.metrics.usage import USAGE
 
 METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in (*USAGE, *SPEED, *STORAGE, *MONEY)})
 """All metrics by name, in the order in which they are explained."""
+TABLES = ("cohorts", "funnel", "forecast")
+"""What is told beside metrics, and is no single number. People ask for it by these names, too."""
 
 
 def metric(name: str) -> Metric:
     """A metric by name. Raises UnknownMetric."""
+    if name in TABLES:
+        raise UnknownMetric(
+            f"{name} is a table and no metric: `voxledger report weekly --json` has it, and metrics.{name} in Python"
+        )
     if name not in METRICS:
         raise UnknownMetric(f"there is no metric {name!r}; {near(name, METRICS, '`voxledger metrics` lists them')}")
     return METRICS[name]

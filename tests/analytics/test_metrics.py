@@ -318,6 +318,10 @@ def test_shares_of_a_week_are_of_that_week(parts: Parts):
     ("ask", "said"),
     [
         (lambda reading: measure(reading, ["clpis"], START, STOP), "no metric 'clpis'; did you mean 'clips'"),
+        (
+            lambda reading: measure(reading, ["forecast"], START, STOP),
+            "forecast is a table and no metric: `voxledger report weekly --json`",
+        ),
         (lambda reading: breakdown(reading, ["clips"], START, STOP, by=["emotoin"]), "did you mean 'emotion'"),
         (lambda reading: breakdown(reading, ["new_users"], START, STOP, by=["emotion"]), "only told as a whole"),
         (

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,9 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
 from voxledger.catalog.objects.elsewhere import noted
 from voxledger.catalog.objects.features import store_features
-from voxledger.dashboards.schedule import Shown, schedule
+from voxledger.catalog.settings import load
+from voxledger.dashboards.node import waking
+from voxledger.dashboards.schedule import Shown, jobs, schedule
 from voxledger.ledger import Ledger
 
 _PATIENCE = 60.0
@@ -142,6 +144,17 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger)
         check=True,
         capture_output=True,
     )
+
+
+@pytest.mark.parametrize(("at", "minutes"), [("Mon 06:00", 4), ("", 10), ("Someday", 10)])
+def test_the_timer_wakes_at_the_time_of_reports_and_not_only_at_its_interval(
+    tmp_path: Path, at: str, minutes: int
+) -> None:
+    settings = load(tmp_path, overrides={"report_at": at, "general_time_zone": "Europe/Berlin"}, environ={}).settings
+    (job,) = (job for job in jobs(settings) if job.name == "report")
+    looked = datetime(2026, 11, 30, 4, 56, tzinfo=UTC)  # Monday, 05:56 in Berlin
+    woken = waking(job, settings).get_next_fire_time(looked, looked)
+    assert woken == looked + timedelta(minutes=minutes)
 
 
 def test_two_nodes_on_one_home_are_refused(vox: Ledger) -> None:
