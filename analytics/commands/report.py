@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -75,10 +75,9 @@ class Commands:
         from rich.markdown import Markdown
 
         from voxledger.analytics.report import render_json, render_markdown
-        from voxledger.catalog.query.moment import moment_of
 
         with self._opened() as door:
-            moment = moment_of("--as-of", as_of, door.settings.general.time_zone)
+            moment = _past(as_of, door.settings.general.time_zone)
             if out is not None:
                 files = door.reports.publish(out, week=week, as_of=moment)
                 if not json:
@@ -266,3 +265,16 @@ def _told(sent: Sent) -> str:
         again = terminal.moment(datetime.fromtimestamp(sent.again).astimezone())[11:16]
         return f"{about}: {sent.said}; `voxledger serve` tries again at {again}"
     return f"{about}: {_WORDS.get(sent.outcome, sent.outcome)}: {sent.said}"
+
+
+def _past(text: str | None, zone: str) -> datetime | None:
+    """What `--as-of` says; None = now, which also a day means that is not over. Raises QueryError for the future."""
+    from voxledger.catalog.errors import QueryError
+    from voxledger.catalog.query.moment import moment_of
+
+    moment, now = moment_of("--as-of", text, zone), datetime.now(UTC)
+    if moment is None or moment < now:
+        return moment
+    if (began := moment_of("--as-of", text, zone, day="start")) and began > now:
+        raise QueryError(f"--as-of {text!r} lies in the future; a report can be made as of a moment that is over")
+    return None

@@ -112,6 +112,8 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("export", "duckdb", "x.duckdb", "--storage-version", "old"), "no storage version"),
         (("batch", "nothing.jsonl"), "nothing.jsonl cannot be read"),
         (("report", "weekly", "--week", "2026-99"), "ISO week"),
+        (("report", "weekly", "--as-of", "2999-01-01"), "lies in the future"),
+        (("report", "weekly", "--as-of", "soon"), "the end of that day"),
         (("mixpanel", "flush"), "set mixpanel.token"),
         (("serve",), "--no-web"),
         (("retention", "apply", "--yes"), "no rules"),
@@ -467,6 +469,8 @@ def test_the_weekly_report_is_written_in_three_forms(run: Run, tmp_path: Path) -
     assert out.count("written: ") == 3
     assert json.loads(run("report", "weekly", "--json")[1])["closed"] is False
     assert "Not closed yet" in run("report", "weekly")[1]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert run("report", "weekly", "--as-of", today)[0] == 0, "a day that is not over means now"
 
 
 def test_the_report_of_a_week_is_sent_and_listed_and_what_keeps_it_is_one_line(
