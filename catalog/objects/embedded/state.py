@@ -27,7 +27,10 @@ class ProcessMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of `store.json`. The keys and the port outlive a stop; the processes and the instance do not."""
+    """The content of `store.json`. The keys and the port outlive a stop; the processes and the instance do not.
+
+    `place` is the folder that it was written for: in a copy of a HOME it says that the server is the original's.
+    """
 
     access_key: str
     secret_key: str
@@ -35,6 +38,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     instance: str | None = None
     owner: ProcessMark | None = None
     server: ProcessMark | None = None
+    place: str = ""
 
     @property
     def alive(self) -> bool:
@@ -89,15 +93,22 @@ class Files:
         return self.home / "store.log"
 
     def read(self) -> State | None:
-        """The last written state; None when there is none, or none that can be read."""
+        """The last written state; None when there is none, none that can be read, or only that of the HOME this is a copy of."""
         try:
-            return msgspec.json.decode(self.state.read_bytes(), type=State)
+            found = msgspec.json.decode(self.state.read_bytes(), type=State)
+            return found if found.place in ("", self._place()) else None
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
     def write(self, state: State) -> None:
         """Raises OSError."""
-        platform.write_atomic(self.state, msgspec.json.format(msgspec.json.encode(state)), mode=0o600)
+        placed = msgspec.structs.replace(state, place=self._place())
+        platform.write_atomic(self.state, msgspec.json.format(msgspec.json.encode(placed)), mode=0o600)
+
+    def _place(self) -> str:
+        """Which folder this is: a HOME that is moved stays it, a copy is another."""
+        found = self.home.stat()
+        return f"{found.st_dev}:{found.st_ino}"
 
 
 def new_keys() -> State:

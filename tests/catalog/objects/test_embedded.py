@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -204,6 +205,26 @@ def test_stranger_on_its_port_is_noticed(
         assert closed, "the connections of before do not stay open"
         store.put("bucket", "key", b"still ours")
     assert (tmp_path / "foreign" / "bucket" / "key").read_bytes() == b"theirs"
+
+
+def test_a_copy_of_a_home_has_a_store_of_its_own(
+    home: Home, embedded: EmbeddedStore, store: Store, tmp_path: Path
+) -> None:
+    store.put("indextts-audio", "first", b"of both")
+    shutil.copytree(home.path, tmp_path / "copy")
+    copied = EmbeddedStore(Home.open(tmp_path / "copy"), StoreSettings())
+    theirs = Store(Home.open(tmp_path / "copy"), StoreSettings())
+    try:
+        assert not copied.status()["running"], "what runs is the original's"
+        assert not copied.stop()
+        theirs.put("indextts-audio", "second", b"of the copy")
+        assert theirs.get("indextts-audio", "first") == b"of both"
+        assert (tmp_path / "copy/store/indextts-audio/second").exists()
+        assert not (home.path / "store/indextts-audio/second").exists()
+        assert running(copied).access_key != running(embedded).access_key
+    finally:
+        theirs.close()
+        copied.stop()
 
 
 def test_listing_goes_on_after_the_first_thousand(embedded: EmbeddedStore, store: Store) -> None:
