@@ -162,7 +162,7 @@ def _build(reading: Reading, period: _Period, settings: Settings, cache: Path, c
         loudness=msgspec.convert(_rows(reading, "loudness", period), tuple[LoudnessBin, ...]),
         funnel=metrics.funnel(reading, *now),
         storage=_storage(reading, period, present, prices),
-        retention=_retention(reading, period, present),
+        retention=_retention(reading, period, present, scheduled=bool(settings.retention.schedule)),
         samples=read_samples(reading, period.start, period.stop, settings.report.samples, cache),
         quality=_quality(reading, period, present, origin["position"], cursor, on=bool(settings.mixpanel.token)),
         provenance=_provenance(origin, period),
@@ -242,7 +242,7 @@ def _storage(reading: Reading, period: _Period, present: Mapping[str, Any], pric
     )
 
 
-def _retention(reading: Reading, period: _Period, present: Mapping[str, Any]) -> Retention:
+def _retention(reading: Reading, period: _Period, present: Mapping[str, Any], *, scheduled: bool) -> Retention:
     until = period.now + EXPIRING_WITHIN
     rows = reading.frame(_SQL["expiring"], {"limit": EXPIRING, "until": until}).to_dicts()
     return Retention(
@@ -253,6 +253,7 @@ def _retention(reading: Reading, period: _Period, present: Mapping[str, Any]) ->
         expiring_bytes=rows[0]["all_bytes"] if rows else 0,
         expiring=msgspec.convert(rows, tuple[Expiring, ...]),
         purged=msgspec.convert(_rows(reading, "purged", period), tuple[PurgedByRule, ...]),
+        scheduled=scheduled,
     )
 
 

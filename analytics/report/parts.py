@@ -224,7 +224,8 @@ class Expiring(msgspec.Struct, frozen=True, kw_only=True):
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """What retention did, and what goes in the seven days after the report was made (`expiring_until`).
 
-    `expiring` begins with what goes first and may be cut: `expiring_clips` and `expiring_bytes` count all of them.
+    `expiring` begins with what goes first and may be cut: `expiring_clips` and `expiring_bytes` count all of them. Unless runs are
+    `scheduled` (`retention.schedule`) nothing goes by itself; reports of an older form, which do not say, are read as if they were.
     """
 
     marked_clips: int
@@ -234,6 +235,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     expiring_bytes: int
     expiring: tuple[Expiring, ...]
     purged: tuple[PurgedByRule, ...]
+    scheduled: bool = True
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

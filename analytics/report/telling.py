@@ -7,7 +7,7 @@ from typing import Literal
 from voxledger.analytics.metrics import METRICS, Unit
 from voxledger.analytics.report import wording
 from voxledger.analytics.report.changes import Change
-from voxledger.analytics.report.parts import Storage
+from voxledger.analytics.report.parts import Expiring, Storage
 from voxledger.analytics.report.weekly import Headline, Move, WeeklyReport
 
 OWN_VOICE = "engine’s own"
@@ -159,6 +159,29 @@ def spent(storage: Storage) -> str:
     parts = [f"{row.part}{wording.GAP}{wording.money(row.micro)}" for row in storage.cost]
     whole = wording.money(sum(row.micro for row in storage.cost), storage.currency)
     return whole if len(parts) < 2 else f"{whole} ({', '.join(parts)})"
+
+
+def expiring(report: WeeklyReport) -> str:
+    """What goes by when, and whether anything lets it go: `2 clips, 1.2 MB, by Monday …, when their grace ends.`"""
+    found = report.retention
+    until = wording.moment(found.expiring_until)
+    said = f"{wording.plural(found.expiring_clips, 'clip')}, {wording.size(found.expiring_bytes)}, by {until}, when their grace ends."
+    if any(_is_overdue(clip, report) for clip in found.expiring):
+        said += " What is overdue goes with the next run."
+    if not found.scheduled:
+        said += " Nothing is purged by itself: retention.schedule is not set."
+    return said
+
+
+def grace(clip: Expiring, report: WeeklyReport) -> str:
+    """When the grace of a marked clip ends, `16 Nov`; once it is over, the next run takes the clip."""
+    if _is_overdue(clip, report):
+        return "overdue"
+    return wording.brief(clip.delete_after.astimezone(report.start.tzinfo).date())
+
+
+def _is_overdue(clip: Expiring, report: WeeklyReport) -> bool:
+    return clip.delete_after <= report.provenance.generated
 
 
 def sent(report: WeeklyReport) -> str:

@@ -22,8 +22,9 @@ from voxledger.analytics.report import (
     render_markdown,
     wording,
 )
+from voxledger.analytics.report.telling import grace
 from voxledger.catalog.events import AudioAccessed, AudioStored, ClipMarked, GenerationFailed, new_id
-from voxledger.catalog.settings import Mail, Settings
+from voxledger.catalog.settings import Mail, Retention, Settings
 
 WEEK = Week.parse("2026-W45")
 MONDAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -94,8 +95,28 @@ def test_a_mail_says_what_matters_and_how_to_keep_what_goes(hostile: WeeklyRepor
     for headline in hostile.headlines:
         assert headline.title in shown
     assert "What moved" in shown
-    assert "8 clips, 529.6 kB, expire by Tuesday 17 November 2026, 12:00:" in shown
+    assert "8 clips, 529.6 kB, by Tuesday 17 November 2026, 12:00, when their grace ends." in shown
     assert f'voxledger retention hold {hostile.retention.expiring[0].clip[-8:]} --reason "…"' in shown
+
+
+def test_what_expires_is_overdue_once_its_grace_is_over_and_goes_by_itself_only_on_a_schedule(parts: Parts) -> None:
+    for days in (-1, 1):
+        clip = parts.clip(time=MONDAY, name=f"clip {days}")
+        parts.record(ClipMarked(plan="p", rule="old", delete_after=NOW + timedelta(days=days)), clip, time=MONDAY)
+    unset = "Nothing is purged by itself: retention.schedule is not set."
+    for schedule in ("", "03:00"):
+        report = build(parts.keeper, Settings(retention=Retention(schedule=schedule)), week=WEEK, now=NOW)
+        assert [grace(row, report).replace("\N{NO-BREAK SPACE}", " ") for row in report.retention.expiring] == [
+            "overdue",
+            "11 Nov",
+        ]
+        letter = mail_parts(report)
+        for text in (render_html(report, {}), render_markdown(report), letter.html, letter.text):
+            said = " ".join(text.replace("\\", "").split())
+            assert "What is overdue goes with the next run." in said
+            assert (unset in said) == (not schedule)
+            assert "09 Nov" not in said
+            assert "9 Nov" not in said
 
 
 def test_people_see_the_text_or_the_page_whichever_their_program_shows(hostile: WeeklyReport) -> None:
