@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -200,7 +201,7 @@ def _read(name: str, value: Any, field: msgspec.structs.FieldInfo, where: str) -
         elif unit == "seconds":
             value = _seconds(value)
         elif isinstance(value, str) and get_origin(field.type) is tuple:
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = _parts(value)
         elif isinstance(value, list) and _element(field.type) is not None:
             value = tuple(_record(name, number, part, _element(field.type), where) for number, part in enumerate(value))
             return msgspec.convert(value, field.type, from_attributes=True)
@@ -248,6 +249,17 @@ def _measured(value: Any, kind: Any) -> Any:
             except ValueError as error:
                 raise ValueError(f"{error} - at `$.{key}`") from None
     return found
+
+
+def _parts(text: str) -> list[Any]:
+    """A list in one line: `a, b`, or `["a", "b"]` as the file writes it. Raises ValueError."""
+    if not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        found = json.loads(text)
+    except ValueError:
+        raise ValueError('write a list as `a, b` or as `["a", "b"]`') from None
+    return list(found)
 
 
 def _seconds(value: Any) -> Any:

@@ -69,7 +69,8 @@ class Webhook(Section, frozen=True, kw_only=True):
     """Time limit of the request, its answer included."""
 
 
-_ADDRESS = re.compile(r"[^@\s<>,;\x00-\x1f]+@[^@\s<>,;\x00-\x1f]+")
+_ADDRESS = re.compile(r"""(?!')[^@\s<>()\[\]{}"`\\,;\x00-\x1f]+@[^@\s<>()\[\]{}"'`\\,;\x00-\x1f]+""")
+"""Without brackets and quotes, which are left over from a list; but O'Brien has one in the middle."""
 
 
 def check_channels(report: Report, mail: Mail, webhook: Webhook) -> None:

@@ -45,6 +45,9 @@ def test_the_call_wins_over_the_environment_over_the_file_over_the_default(tmp_p
         ({"mixpanel.region": "moon"}, "mixpanel.region"),
         ({"mail.to": ["ann"], "mail.host": "h"}, "mail.to: 'ann' is no address"),
         ({"mail.to": ["ann@x.org\nBcc: all@x.org"], "mail.host": "h"}, "is no address"),
+        ({"mail.to": ['["ann@x.org"'], "mail.host": "h"}, "is no address"),
+        ({"mail.to": "'ann@x.org'", "mail.host": "h"}, "is no address"),
+        ({"mail.to": '["ann@x.org", "bob@x.org', "mail.host": "h"}, 'write a list as `a, b` or as `\\["a", "b"\\]`'),
         ({"mail.to": ["ann@x.org"]}, "mail.host names no server"),
         ({"mail.password": "x"}, "mail.user says nobody"),
         ({"mail.user": "ann", "mail.security": "none"}, "in the open"),
@@ -128,6 +131,8 @@ def test_sizes_and_spans_are_read_as_people_write_them() -> None:
 def test_lists_are_written_with_commas_in_the_environment_and_as_lists_in_the_file(tmp_path: Path) -> None:
     home = _write(tmp_path, "[remote]\nvoices = ['alloy', 'nova']\nfields = ['seed']\n")
     assert load(home, environ={}).settings.remote.voices == ("alloy", "nova")
+    mailed = {"VOXLEDGER_MAIL_TO": '["o\'brien@x.org", "c@y.org"]', "VOXLEDGER_MAIL_HOST": "h"}
+    assert load(home, environ=mailed).settings.mail.to == ("o'brien@x.org", "c@y.org")
     found = load(home, environ={"VOXLEDGER_REMOTE_VOICES": " ann, bob,", "VOXLEDGER_REMOTE_FIELDS": ""})
     assert (found.settings.remote.voices, found.settings.remote.fields) == (("ann", "bob"), ())
     with pytest.raises(SettingsError, match=r"remote\.fields"):
