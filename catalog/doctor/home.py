@@ -14,12 +14,17 @@ from pathlib import Path
 from voxledger.catalog import platform
 from voxledger.catalog.doctor.finding import Finding, State
 from voxledger.catalog.home import Home
-from voxledger.catalog.journal import Journal
+from voxledger.catalog.journal import UPLOAD, Journal
 from voxledger.catalog.settings import FILE_NAME, Loaded, is_secret
 
 _SLOW = 0.05
 """Seconds a durable write may take before speaking is slowed down by it."""
 _WRITES = 5
+_REMEDIES = {
+    True: "`voxledger store retry` tries uploads again",
+    False: "`voxledger report send WEEK --channel …` sends reports again",
+}
+"""What is done about parked uploads, and about parked deliveries of reports."""
 
 
 def home_findings(home: Home, loaded: Loaded, journal: Journal) -> Iterator[Finding]:
@@ -140,10 +145,11 @@ def _tasks(journal: Journal) -> Finding:
     parked = sum(found.count for found in counts if found.state == "parked")
     waiting = sum(found.count for found in counts) - parked
     if parked:
+        uploads = {found.kind == UPLOAD for found in counts if found.state == "parked"}
         return _finding(
             "tasks",
             "warning",
             f"{parked:,} parked, {waiting:,} waiting",
-            "`voxledger status` says why, `voxledger store retry` tries again",
+            "`voxledger status` says why, " + " and ".join(_REMEDIES[is_upload] for is_upload in sorted(uploads)),
         )
     return _finding("tasks", "ok", f"{waiting:,} waiting" if waiting else "nothing waits")

@@ -335,6 +335,12 @@ def test_config_says_where_values_come_from_and_hides_secrets(run: Run, monkeypa
     assert "canary" not in run("config")[1]
 
 
+def _tasks(run: Run) -> str:
+    """What the doctor says is to be done about tasks."""
+    findings = json.loads(run("doctor", "--json")[1])["findings"]
+    return str(next(found["follows"] for found in findings if found["name"] == "tasks"))
+
+
 def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run("store", "retry")  # what other tests left to be uploaded
     monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", "http://127.0.0.1:9")
@@ -352,6 +358,7 @@ def test_status_names_what_waits_and_why(run: Run, monkeypatch: pytest.MonkeyPat
     code, out, _ = run("store", "retry", "--json")
     assert code == 1
     assert json.loads(out) == {"files": 0, "bytes": 0, "waiting": 0, "parked": 1, "trouble": None}
+    assert _tasks(run).endswith("`voxledger store retry` tries uploads again")
     away.rename(clip["path"])
     code, out, _ = run("store", "retry", "--json")
     assert code == 0
@@ -502,6 +509,7 @@ def test_the_report_of_a_week_is_sent_and_listed_and_what_keeps_it_is_one_line(
         code, out, _ = run("report", "send", week, "--channel", "mail")
         assert (code, "mail: refused: 127.0.0.1 answered 550 go away" in out) == (1, True)
         assert f"parked the report {week} r2 mail" in " ".join(run("status")[1].split())
+        assert _tasks(run).endswith("says why, `voxledger report send WEEK --channel …` sends reports again")
         code, out, _ = run("report", "send", week, "--channel", "mail")
         assert (code, out) == (0, f"{week} r3 mail: delivered\n"), (
             "a week that runs has something new to tell each time"
