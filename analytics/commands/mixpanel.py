@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -102,7 +102,7 @@ class Commands:
                 "another process delivers right now, `voxledger serve` say; nothing was sent by this one"
             )
             return
-        left = f"; {done.skipped:,} are not for Mixpanel" if done.skipped else ""
+        left = f"; {done.skipped:,} {'is' if done.skipped == 1 else 'are'} not for Mixpanel" if done.skipped else ""
         terminal.console.print(
             f"{terminal.count(done.sent, 'event')} sent, {done.quarantined:,} quarantined, {done.waiting:,} waiting{left}",
             soft_wrap=True,
@@ -142,6 +142,8 @@ class Commands:
         with self._opened() as door:
             _require_token(door)
             moment = moment_of("--since", since, door.settings.general.time_zone, day="start")
+            if moment is not None and moment > datetime.now(UTC):
+                raise QueryError(f"--since {since!r} lies in the future; give a moment that is over")
             with (
                 terminal.steps(quiet=json) as progress,
                 terminal.interruptible("what was sent is in; `voxledger mixpanel backfill` goes on"),
@@ -246,7 +248,14 @@ class Commands:
         terminal.console.print(f"{', '.join(parts)}; {done.remaining:,} in quarantine")
 
     def compare(
-        self, file: Path, *, first: str | None = None, last: str | None = None, all_: bool = False, json: bool = False
+        self,
+        file: Path,
+        /,
+        *,
+        first: str | None = None,
+        last: str | None = None,
+        all_: bool = False,
+        json: bool = False,
     ) -> None:
         """Compare this HOME with what Mixpanel has, by day and event, and say why they differ.
 

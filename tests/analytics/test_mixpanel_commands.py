@@ -106,6 +106,8 @@ def test_a_backfill_goes_on_where_it_was_broken_off(world: World, run: Run) -> N
     run("flush")
     code, _, error = run("backfill")
     assert (code, "say since when" in error) == (1, True)
+    code, _, error = run("backfill", "--since", "2999-01-01")
+    assert (code, error.count("\n"), "'2999-01-01' lies in the future" in error) == (1, 1, True)
     world.server.faults += [Fault(), Fault(status=404)]
     assert run("backfill", "--since", "1d")[0] == 1
     assert "was broken off: `voxledger mixpanel backfill` goes on" in run("status")[1]
@@ -158,6 +160,7 @@ def test_compare_says_what_is_missing_with_its_exit_status(world: World, run: Ru
     assert "backfill --since DAY" in said
     assert json.loads(run("compare", str(file), "--json")[1])["missing"] == 1
     assert "no day" in run("compare", str(file), "--first", "yesterday")[2]
+    assert "--file" not in run("compare", "--help")[1]
 
 
 def test_the_lexicon_is_written(run: Run, tmp_path: Path) -> None:
