@@ -199,9 +199,9 @@ class Commands:
             terminal.console.print("nothing is in quarantine")
             return
         shown.show_reasons(reasons)
-        table = terminal.table("The newest" if newest else "", "event", "type", "happened", "refused")
+        table = terminal.table("The newest" if newest else "", "id", "event", "happened", "refused")
         for each in newest:
-            table.add_row(each.event, each.type, terminal.moment(each.time), terminal.moment(each.since))
+            table.add_row(each.event, each.name, terminal.moment(each.time), terminal.moment(each.since))
         if newest:
             terminal.console.print(table)
         terminal.console.print("After a fix, [bold]voxledger mixpanel quarantine retry[/] sends them again.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 20
 _LEFT_OUT = "sent nowhere: Mixpanel does not hear of these"
+_SILENT = "sent nowhere: about people of whom nothing is sent, or who were erased"
 _MEANING = {
     "waiting": "not sent yet; `voxledger mixpanel status`",
     "quarantined": "Mixpanel refused them; `voxledger mixpanel quarantine list`",
@@ -34,7 +35,8 @@ def show_status(found: Status, waiting: Sequence[Waiting], quarantined: int) -> 
     if waiting:
         table = terminal.table("", "event", "waiting", "the oldest", right=["waiting"])
         for each in [*told, *(each for each in waiting if not each.name)]:
-            table.add_row(each.name or _LEFT_OUT, f"{each.events:,}", terminal.moment(each.oldest))
+            name = each.name or (_SILENT if each.silent else _LEFT_OUT)
+            table.add_row(name, f"{each.events:,}", terminal.moment(each.oldest))
         terminal.console.print(table)
     if found.updated:
         when = terminal.moment(datetime.fromtimestamp(found.updated, UTC))
@@ -74,11 +76,11 @@ def show_status(found: Status, waiting: Sequence[Waiting], quarantined: int) -> 
 def show_reasons(reasons: Sequence[Reason]) -> None:
     """Why events lie in quarantine."""
     shown = reasons[:_MOST_REASONS]
-    table = terminal.table("In quarantine", "events", "type", "field", "what Mixpanel said", "since", right=["events"])
+    table = terminal.table("In quarantine", "events", "event", "field", "what Mixpanel said", "since", right=["events"])
     for each in shown:
         table.add_row(
             f"{each.events:,}",
-            each.type,
+            each.name,
             terminal.text(each.field),
             terminal.text(each.reason),
             terminal.moment(each.first),

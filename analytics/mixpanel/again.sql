@@ -36,5 +36,5 @@ SELECT count(*), min(position) FROM events
 WHERE position > $after AND position <= $last AND time >= $since::TIMESTAMPTZ AND list_contains($types, type);
 
 -- name: waiting
--- What waits behind the cursor, by type, and since when.
-SELECT type, count(*) AS events, min(time) AS oldest FROM events WHERE position > $after GROUP BY type ORDER BY events DESC, type;
+-- What waits behind the cursor, by type and actor, and since when.
+SELECT type, actor, count(*) AS events, min(time) AS oldest FROM events WHERE position > $after GROUP BY ALL ORDER BY events DESC, type, actor;

@@ -50,11 +50,15 @@ class Status:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Events of one name that wait, and when the oldest happened."""
+    """Events of one name that wait, and when the oldest happened.
+
+    The name is empty where Mixpanel does not hear of the events: of their type, or, `silent`, of the people they are about.
+    """
 
     name: str
     events: int
     oldest: datetime
+    silent: bool = False
 
 
 class Mixpanel:
@@ -164,19 +168,22 @@ class Mixpanel:
         return compare(self._keeper, self._audience(), file, first=first, last=last)
 
     def waiting(self) -> Sequence[Waiting]:
-        """What waits, by the name that Mixpanel hears, and what it does not hear of under an empty name. Opens the log."""
+        """What waits, by the name that Mixpanel hears, the most first, and what it will not hear of. Opens the log."""
+        audience = self._audience()
         with self._keeper.reading() as reading:
             rows = reading.tuples(query("waiting"), {"after": self._subscription.cursor})
-        found: dict[str, Waiting] = {}
-        for kind, events, oldest in rows:
-            name = VOCABULARY[kind].name if kind in VOCABULARY else ""
-            before = found.get(name)
-            found[name] = Waiting(
+        found: dict[tuple[str, bool], Waiting] = {}
+        for kind, actor, events, oldest in rows:
+            silent = kind in VOCABULARY and bool(audience.silence(actor))
+            name = VOCABULARY[kind].name if kind in VOCABULARY and not silent else ""
+            before = found.get((name, silent))
+            found[name, silent] = Waiting(
                 name=name,
                 events=events + (before.events if before else 0),
                 oldest=min(oldest, before.oldest) if before else oldest,
+                silent=silent,
             )
-        return list(found.values())
+        return sorted(found.values(), key=lambda each: -each.events)
 
     def status(self) -> Status:
         """Where delivery stands; sends nothing and does not open the log. Raises SettingsError."""

@@ -20,6 +20,7 @@ from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Censor, Pause, Stopped
 from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Composer, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME, RETRY
+from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import DeliveryQuarantined, DeliveryRetried, Draft, now
 from voxledger.catalog.progress import Progress, silent
@@ -39,9 +40,10 @@ _QUERIES = load("again.sql", "voxledger.analytics.mixpanel")
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """How many events Mixpanel refused for one reason; `first` and `last` are when it said so."""
+    """How many events Mixpanel refused for one reason; `first` and `last` are when it said so. `name` is Mixpanel's of the type."""
 
     type: str
+    name: str
     field: str
     reason: str
     events: int
@@ -51,10 +53,11 @@ class Reason:
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantined:
-    """One event in quarantine. `time` is the event's own, `since` when Mixpanel refused it."""
+    """One event in quarantine. `name` is Mixpanel's of its type, `time` its own, `since` when Mixpanel refused it."""
 
     event: str
     type: str
+    name: str
     time: datetime
     since: datetime
     field: str
@@ -92,12 +95,13 @@ class Quarantine:
     def reasons(self) -> Sequence[Reason]:
         """Why, the most frequent first."""
         with self._keeper.reading() as reading:
-            return [Reason(**row) for row in reading.rows(query("reasons"), {"name": NAME})]
+            return [Reason(name=_name(row["type"]), **row) for row in reading.rows(query("reasons"), {"name": NAME})]
 
     def newest(self, limit: int = 20) -> Sequence[Quarantined]:
         """The newest events."""
         with self._keeper.reading() as reading:
-            return [Quarantined(**row) for row in reading.rows(query("quarantined"), {"name": NAME, "limit": limit})]
+            rows = reading.rows(query("quarantined"), {"name": NAME, "limit": limit})
+        return [Quarantined(name=_name(row["type"]), **row) for row in rows]
 
 
 class Retry:
@@ -212,6 +216,11 @@ def refusals(recorder: Recorder, parcel: Parcel, verdict: Accepted, safe: Censor
         )
         for row in verdict.refused
     ]
+
+
+def _name(kind: str) -> str:
+    """What Mixpanel calls a type; the type itself where this version does not tell it any more."""
+    return VOCABULARY[kind].name if kind in VOCABULARY else kind
 
 
 def query(name: str) -> str:

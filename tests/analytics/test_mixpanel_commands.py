@@ -66,7 +66,18 @@ def test_status_says_about_whom_nothing_is_sent(world: World, run: Run) -> None:
     _, said, _ = run("status")
     assert "nothing is sent about CANARY label, Bob" in said
     assert "'Bob', and nobody here is called so" in said
-    assert "0 events sent" in run("flush")[1]
+    world.record(PurgeStarted(plan="p", rule="r", bucket="b"), actor=world.recorder.vault.actor("Eve"))
+    world.record(generated(), actor=world.recorder.vault.actor("Eve"))
+    _, said, _ = run("status")
+    assert "1 event waiting for" in said
+    assert "about people of whom nothing is sent" in said
+    events = _json(run("status", "--json"))["events"]
+    assert {(each["name"], each["silent"], each["events"]) for each in events} == {
+        ("Audio Generated", False, 1), ("", False, 1), ("", True, 1),
+    }  # fmt: skip
+    assert "1 event sent, 0 quarantined, 0 waiting; 2 are not for Mixpanel" in run("flush")[1]
+    world.plays(1)
+    assert "0 waiting; 1 is not for Mixpanel" in run("flush")[1]
 
 
 def test_flush_sends_events_and_profiles(world: World, run: Run) -> None:
@@ -90,10 +101,12 @@ def test_the_quarantine_is_listed_and_sent_again(world: World, run: Run) -> None
     assert "quarantine list says why" in run("flush")[1]
     _, said, _ = run("quarantine", "list", "--limit", "2")
     assert "no such [purpose]" in said
+    assert ("Audio Played" in said, "AudioAccessed" in said) == (True, False)
     assert sum(event.id in said for event in events) == 2
     assert "3 events in quarantine" in run("status")[1]
     found = _json(run("quarantine", "list", "--json"))
     assert (found["reasons"][0]["events"], len(found["newest"])) == (3, 3)
+    assert (found["newest"][0]["type"], found["newest"][0]["name"]) == ("AudioAccessed", "Audio Played")
     world.server.refuse.popitem()
     assert "1 event taken, 2 refused again; 2 in quarantine" in run("quarantine", "retry")[1]
     world.server.refuse = {}
