@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from voxledger.analytics.report import WeeklyReport, lead, moved, sentence, subject, wording
+from voxledger.analytics.report import WeeklyReport, differing, lead, moved, sentence, subject, wording
 
 _HEADER = 150
 _SECTION = 3000
@@ -29,7 +29,7 @@ def message(report: WeeklyReport, link: str | None = None) -> dict[str, Any]:
         {"type": "header", "text": {"type": "plain_text", "text": title[:_HEADER]}},
         _section(f"{_escaped(lead(report))}\n_{_escaped(about)}_"),
     ]
-    if report.changes:
+    if differing(report):
         blocks.append(_section("\n".join(_changed(report))))
     if not (report.empty and report.first_week):
         told = [
@@ -48,13 +48,14 @@ def message(report: WeeklyReport, link: str | None = None) -> dict[str, Any]:
 
 def _changed(report: WeeklyReport) -> list[str]:
     titles = {row.metric: row for row in report.headlines}
-    found = [change for change in report.changes if change.section == "headlines" and change.row in titles]
+    told = differing(report)
+    found = [change for change in told if change.section == "headlines" and change.row in titles]
     lines = [
         f"• {_escaped(titles[change.row].title)}: {_escaped(wording.number(change.before, titles[change.row].unit))} →"
         f" {_escaped(wording.number(change.after, titles[change.row].unit))}"
         for change in found[:_CHANGES]
     ]
-    return [f"*{len(report.changes)} numbers changed since revision {report.revises}*", *lines]
+    return [f"*{len(told)} numbers changed since revision {report.revises}*", *lines]
 
 
 def _section(text: str) -> dict[str, Any]:

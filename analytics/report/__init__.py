@@ -7,7 +7,7 @@ from voxledger.analytics.report.links import links
 from voxledger.analytics.report.mail import MailParts, mail_parts
 from voxledger.analytics.report.render import Links, render_html, render_json, render_markdown, render_schema
 from voxledger.analytics.report.samples import load_audio
-from voxledger.analytics.report.telling import lead, moved, sentence, subject
+from voxledger.analytics.report.telling import differing, lead, moved, sentence, subject
 from voxledger.analytics.report.week import Week
 from voxledger.analytics.report.weekly import WeeklyReport
 from voxledger.analytics.report.write import write
@@ -23,6 +23,7 @@ __all__ = [
     "WeeklyReport",
     "build",
     "changes",
+    "differing",
     "explained",
     "lead",
     "links",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from voxledger.analytics.metrics import METRICS, Unit
 from voxledger.analytics.report import wording
 from voxledger.analytics.report.changes import Change
-from voxledger.analytics.report.parts import Expiring, Storage
+from voxledger.analytics.report.parts import EngineUse, Expiring, Storage
 from voxledger.analytics.report.weekly import Headline, Move, WeeklyReport
 
 OWN_VOICE = "engine’s own"
@@ -184,6 +185,11 @@ def _is_overdue(clip: Expiring, report: WeeklyReport) -> bool:
     return clip.delete_after <= report.provenance.generated
 
 
+def at_work(report: WeeklyReport) -> Sequence[EngineUse]:
+    """Engines that made a clip or failed to; of clips that were only given again there is no speed."""
+    return [row for row in report.engines if row.clips or row.failed]
+
+
 def sent(report: WeeklyReport) -> str:
     """Mixpanel against the log, in words."""
     told = report.quality.mixpanel
@@ -199,16 +205,26 @@ def sent(report: WeeklyReport) -> str:
     return said
 
 
+def differing(report: WeeklyReport) -> Sequence[Change]:
+    """What a revision says differently as far as it reads differently: `1.8 s, 1.8 s before` tells nobody anything."""
+    return [change for change in report.changes if len(set(_read(change))) == 2]
+
+
 def changed(change: Change) -> str:
     """A number that an earlier revision gave differently: `Clips made: 12, 11 before`."""
     field = change.field.rpartition(".")[2]
-    unit = _unit(change.row if change.section == "headlines" else field)
-    now, before = (wording.number(value, unit) for value in (change.after, change.before))
+    now, before = _read(change)
     if change.section == "headlines":
         return f"{METRICS[change.row].title}: {now}, {before} before"
     row = wording.shortened(change.row, 40)
     words = field.removesuffix("_us").replace("_", " ")
     return f"{change.section.capitalize()}{f' {row}' if row else ''}, {words}: {now}, {before} before"
+
+
+def _read(change: Change) -> tuple[str, str]:
+    """How the number of a change reads now, and how it read before."""
+    unit = _unit(change.row if change.section == "headlines" else change.field.rpartition(".")[2])
+    return wording.number(change.after, unit), wording.number(change.before, unit)
 
 
 def _unit(name: str) -> Unit:

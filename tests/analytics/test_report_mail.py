@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,11 +13,14 @@ from tests.analytics.test_report_page import NASTY, Page
 from tests.building import Parts
 from voxledger.analytics.publishing import Parcel
 from voxledger.analytics.publishing.letter import letter
+from voxledger.analytics.publishing.message import message
 from voxledger.analytics.report import (
+    Change,
     Week,
     WeeklyReport,
     build,
     changes,
+    differing,
     mail_parts,
     render_html,
     render_markdown,
@@ -164,8 +168,31 @@ def test_a_later_revision_says_what_it_says_differently_in_words(parts: Parts) -
         assert "evidence" not in said
         assert "<b>x" not in text
     page = render_html(report, {})
-    assert f"{len(report.changes)} numbers differ" in page
-    assert f"and {len(report.changes) - 20} more, in the JSON beside this page" in page
+    told = len(differing(report))
+    assert f"{told} numbers differ" in page
+    assert f"and {told - 20} more, in the JSON beside this page" in page
+
+
+def test_numbers_that_differ_by_less_than_is_shown_are_not_listed(parts: Parts) -> None:
+    report = revised(parts)
+    same, other = (
+        Change(section="headlines", row="latency_p95_us", field="value", before=1_810_000, after=after)
+        for after in (1_840_000, 1_910_000)
+    )
+    both = msgspec.structs.replace(report, changes=(same, other))
+    none = msgspec.structs.replace(report, changes=(same,))
+    for made in (
+        partial(render_html, audio={}),
+        render_markdown,
+        lambda told: mail_parts(told).html,
+        lambda told: mail_parts(told).text,
+    ):
+        said = made(both).replace("\N{NO-BREAK SPACE}", " ")
+        assert "1.9 s, 1.8 s before" in said
+        assert "1.8 s, 1.8 s before" not in said
+        assert "says differently" not in made(none)
+    assert "1 number differs" in render_html(both, {})
+    assert "numbers changed" not in str(message(none))
 
 
 def test_a_first_revision_and_one_without_changes_say_nothing_of_it(parts: Parts) -> None:

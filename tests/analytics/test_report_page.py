@@ -211,10 +211,13 @@ def test_an_empty_week_says_so_and_what_to_do(parts: Parts):
     report = built(parts)
     page = render_html(report, {})
     assert "A quiet week" in page
-    assert "vox.speak(" in page
     assert Page(page).open == []
     assert "%" not in re.sub(r"<style>.*</style>", "", page, flags=re.DOTALL)
     assert "Nothing was generated in this week." in render_markdown(report)
+    running = build(parts.keeper, BERLIN, week=WEEK, now=MONDAY + timedelta(hours=5))
+    hint = 'voxledger say "Hello there." --emotion happy'
+    assert (hint in render_html(running, {}), f"`{hint}`" in render_markdown(running)) == (True, True)
+    assert (hint in page, hint in render_markdown(report)) == (False, False), "nobody can fill a week that is over"
 
 
 def test_a_running_week_is_marked(lively: Parts):

@@ -13,7 +13,7 @@ from tests.building import NOBODY, Parts
 from tests.catalog.projections.test_others import REGISTERED
 from voxledger.analytics.report import Week, WeeklyReport, build, links, render_html, render_markdown
 from voxledger.analytics.report.parts import FeatureUse
-from voxledger.analytics.report.telling import forecast, sent, spent
+from voxledger.analytics.report.telling import at_work, forecast, sent, spent
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -244,6 +244,17 @@ def test_events_that_came_late_are_counted(parts: Parts) -> None:
     assert report.quality.recorded_late == 1, "it happened in a week long gone and is recorded now"
     assert report.quality.lag_p95_us is not None
     assert report.quality.lag_p95_us > 3_600_000_000
+
+
+def test_engines_whose_clips_were_only_given_again_have_no_line_of_speed(parts: Parts) -> None:
+    clip = parts.clip(time=at(0) - timedelta(days=7), engine="indextts")
+    parts.record(reused(engine="indextts"), clip, time=at(0))
+    assert "## Speed" not in render_markdown(build(parts.keeper, Settings(), week=WEEK, now=NOW))
+    parts.record(failed(failure="timeout", stage="queue"), new_id(), time=at(0))
+    report = build(parts.keeper, Settings(), week=WEEK, now=NOW)
+    assert len(report.engines) == 2
+    assert [row.engine for row in at_work(report)] == ["espeak"]
+    assert "| espeak | – | 0 | 1 |" in render_markdown(report)
 
 
 def test_failures_and_speed_are_told_by_engine_and_device(parts: Parts) -> None:
