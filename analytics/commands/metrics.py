@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -117,8 +117,7 @@ class Commands:
         elif every is None and not by:
             _print_values(found, span, prices)
         else:
-            keys = (every, *by) if every else by
-            _print_groups(found, names, keys, span, prices, limited=None if every else limit)
+            _print_groups(found, names, every, by, span, prices, limit)
 
 
 class _Span:
@@ -250,23 +249,41 @@ def _print_values(found: Sequence[dict[str, Any]], span: _Span, prices: Prices) 
 def _print_groups(
     found: Sequence[dict[str, Any]],
     names: Sequence[str],
-    keys: Sequence[str],
+    every: Every | None,
+    by: Sequence[str],
     span: _Span,
     prices: Prices,
-    *,
-    limited: int | None,
+    limit: int,
 ) -> None:
     if not found:
         terminal.console.print(f"Nothing from {span}.")
         return
     terminal.console.print(f"[bold]{span}[/]")
+    keys = (every, *by) if every else by
     rows = terminal.table("", *keys, *names, right=names)
     for row in found:
         shown = [terminal.text(_EMPTY.get(row[key], row[key])) for key in keys]
+        if every is not None:
+            shown[0].append(_cut(row[every], every, span), style="dim")
         rows.add_row(*shown, *(_shown(row[name], name, prices) for name in names))
     terminal.console.print(rows)
-    if limited is not None and len(found) == limited:
-        terminal.console.print(f"[dim]The first {limited}; `--limit` shows more.[/]")
+    if every is None and len(found) == limit:
+        terminal.console.print(f"[dim]The first {limit}; `--limit` shows more.[/]")
+
+
+def _cut(first: date, every: Every, span: _Span) -> str:
+    """What a day or week lacks because the period begins or ends within it: fewer clips there need not mean a quieter week."""
+    from voxledger.analytics.metrics.measure import midnight
+
+    zone, now = ZoneInfo(span.zone), datetime.now(UTC)
+    begins, ends = midnight(first, span.zone), midnight(first + timedelta(days=7 if every == "week" else 1), span.zone)
+    said = [f"from {span.start.astimezone(zone):%m-%d %H:%M}"] if begins < span.start else []
+    stop = min(span.stop, now)
+    if begins < stop < ends - timedelta(seconds=1):  # an end that was given as a day is its last microsecond
+        # The period was asked for a moment ago, so "now" is what it ended with then.
+        until_now = span.stop > now - timedelta(minutes=1)
+        said.append("until now" if until_now else f"until {stop.astimezone(zone):%m-%d %H:%M}")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _shown(value: Value, name: str, prices: Prices) -> str:

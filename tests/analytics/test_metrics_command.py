@@ -73,7 +73,11 @@ def test_groups_and_weeks_are_told_apart_and_the_query_is_printed(run, studio: P
     query = run("clips", *window, "--sql")[1]
     assert studio.rows(query) == [{"clips": sum(row["clips"] for row in weeks)}]
     assert "--limit" in run("clips", *window, "--by", "emotion", "--limit", "1")[1]
-    assert "2026-10-19" in run("clips", *window, "--every", "week")[1]
+    shown = run("clips", *window, "--every", "week")[1]
+    assert ("2026-10-19" in shown, "(from" in shown, "(until" in shown) == (True, False, False)
+    shown = run("clips", "--since", "2026-10-07T12:00", "--until", "2026-11-05", "--every", "week")[1]
+    assert ("2026-10-05 (from 10-07 12:00)" in shown, "2026-11-02 (until 11-05 23:59)" in shown) == (True, True)
+    assert run("clips", "--since", "8d", "--every", "week")[1].count("(until now)") == 1
     assert "Nothing from" in run("clips", "--since", "2020-01-01", "--until", "2020-01-02", "--by", "emotion")[1]
 
 
