@@ -19,6 +19,7 @@ from voxledger.analytics.publishing import (
     Listed,
     Mail,
     NotPublished,
+    Outdated,
     Parcel,
     Published,
     Publisher,
@@ -115,8 +116,9 @@ class Reports:
     def send(self, week: str, channels: Sequence[ReportChannel] = (), *, everyone: bool = False) -> Sequence[Sent]:
         """Send the newest report of a week, on purpose: also where it was sent before, or may have been.
 
-        A week without a report gets one now. Without `channels`, to all that are set up. A letter that reached some and not others
-        goes to the others, unless `everyone` is to get it again. Raises NotPublished, InvalidWeek.
+        It goes as it was made: events that arrived since wait for the next revision (`outdated`). A week without a report gets one
+        now. Without `channels`, to all that are set up. A letter that reached some and not others goes to the others, unless
+        `everyone` is to get it again. Raises NotPublished, InvalidWeek.
         """
         wanted = tuple(dict.fromkeys(channels)) or tuple(self._channels)
         for name in wanted:
@@ -136,6 +138,10 @@ class Reports:
             revision = made.revision
         self._sender.drop_older(found, revision, wanted)
         return [sent for sent in self._sender.send(wait=True) if sent.week == found]
+
+    def outdated(self, week: str) -> Outdated | None:
+        """That the newest report of a week lacks events that arrived after it was made; None where it lacks none."""
+        return self._publisher.outdated(Week.parse(week, self._settings.general.time_zone), now())
 
     def quiet(self) -> AbstractContextManager[None]:
         """Within the block nothing is being sent, in any process."""

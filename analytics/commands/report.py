@@ -15,7 +15,7 @@ from voxledger.catalog import terminal
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.analytics.publishing import AtChannel, Listed, Sent
+    from voxledger.analytics.publishing import AtChannel, Listed, Outdated, Sent
     from voxledger.analytics.reports import Reports
     from voxledger.catalog.settings import Settings
 
@@ -159,6 +159,8 @@ class Commands:
     ) -> None:
         """Send the report of a week to its channels now, also where it was sent before. A week without a report gets one.
 
+        It goes as it was made. Events that arrived since wait for its next revision, which `voxledger serve` makes, at most one a day.
+
         `voxledger serve` sends each report once by itself. This is for what it gave up, for what may or may not have arrived, and
         for a week that somebody wants again. A letter that reached some recipients, before it was given up, goes to the others.
 
@@ -184,11 +186,14 @@ class Commands:
 
         with self._opened() as door:
             done = door.reports.send(week, channel, everyone=everyone)
+            lacking = door.reports.outdated(week)
         if json:
             terminal.print_json(msgspec.to_builtins(done))
         else:
             for sent in done:
                 terminal.console.print(terminal.text(_told(sent)), soft_wrap=True)
+        if lacking is not None:
+            terminal.errors.print(terminal.text(_lacks(lacking)), soft_wrap=True)
         if not done:
             raise NotPublished(
                 "nothing was sent: another process is sending it right now; `voxledger report list` tells how it goes"
@@ -265,6 +270,14 @@ def _told(sent: Sent) -> str:
         again = terminal.moment(datetime.fromtimestamp(sent.again).astimezone())[11:16]
         return f"{about}: {sent.said}; `voxledger serve` tries again at {again}"
     return f"{about}: {_WORDS.get(sent.outcome, sent.outcome)}: {sent.said}"
+
+
+def _lacks(found: Outdated) -> str:
+    """What was sent, and where the rest is to be had."""
+    said = f"This is revision {found.revision} of {found.week}. Events of the week arrived after it was made:"
+    if found.revised:
+        return f"{said} they wait for the next one, which `voxledger serve` makes, at most one a day."
+    return f"{said} no revision is made of it any more; `voxledger report weekly --week {found.week} --out FOLDER` shows them."
 
 
 def _past(text: str | None, zone: str) -> datetime | None:

@@ -14,7 +14,7 @@ from voxledger.analytics.publishing.errors import (
     SentElsewhere,
 )
 from voxledger.analytics.publishing.mail import Mail
-from voxledger.analytics.publishing.publisher import Published, Publisher
+from voxledger.analytics.publishing.publisher import Outdated, Published, Publisher
 from voxledger.analytics.publishing.revisions import Revisions
 from voxledger.analytics.publishing.sending import Sender, Sent
 from voxledger.analytics.publishing.standing import AtChannel, Listed, Standing
@@ -36,6 +36,7 @@ __all__ = [
     "Mail",
     "NotDelivered",
     "NotPublished",
+    "Outdated",
     "Parcel",
     "Publication",
     "Published",

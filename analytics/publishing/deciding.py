@@ -72,6 +72,11 @@ def due(
     return found
 
 
+def is_revised(weekly: Weekly, week: Week, now: datetime) -> bool:
+    """Whether late events of a closed week still make a revision, at `now` or later."""
+    return week.start >= weekly.newest(now).previous(CATCH_UP - 1).start
+
+
 def following(weekly: Weekly, now: datetime) -> datetime:
     """When the next week's report is due, after all that are due now."""
     return weekly.at(weekly.newest(now).following())

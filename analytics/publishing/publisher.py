@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from voxledger.analytics.publishing.deciding import Due, Publication, due
+from voxledger.analytics.publishing.deciding import Due, Publication, due, is_revised
 from voxledger.analytics.publishing.errors import PublishingStopped
 from voxledger.analytics.publishing.revisions import Revisions
 from voxledger.analytics.publishing.tasks import KIND, Errand, sealed
@@ -43,6 +43,14 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     week: str
     revision: int
     files: tuple[Path, ...]
+
+
+class Outdated(msgspec.Struct, frozen=True, kw_only=True):
+    """A week of which events arrived after its newest report, `revision`, was made; `revised`: the schedule makes another one."""
+
+    week: str
+    revision: int
+    revised: bool
 
 
 class Publisher:
@@ -82,6 +90,19 @@ class Publisher:
             return ()
         with self._keeper.reading() as reading:
             return self._due(weekly, reading, now)
+
+    def outdated(self, week: Week, now: datetime) -> Outdated | None:
+        """That the newest report of a closed week lacks what came after it was made; None where it lacks nothing."""
+        with self._keeper.reading() as reading:
+            found = {row[0]: row for row in reading.tuples(SQL["published"])}.get(str(week))
+            if found is None:
+                return None
+            _, revision, time, through = found
+            last = Publication(revision=revision, time=time.astimezone(UTC), through=through)
+            if not self._is_late(reading, week, last):
+                return None
+        weekly = self.weekly
+        return Outdated(week=str(week), revision=revision, revised=weekly is not None and is_revised(weekly, week, now))
 
     def publish_due(self, now: datetime, channels: Sequence[ReportChannel]) -> Sequence[Published]:
         """Publish what is due, the oldest week first. Nothing while another process is at it.
@@ -131,10 +152,6 @@ class Publisher:
             for week, revision, time, through in reading.tuples(SQL["published"])
         }
 
-        def is_late(week: Week, last: Publication) -> bool:
-            span = {"through": last.through, "start": week.start, "stop": week.end}
-            return bool(reading.tuples(SQL["late"], span)[0][0])
-
         def is_early(week: Week, last: Publication) -> bool:
             asked = {"week": str(week), "revision": last.revision, "through": last.through}
             return bool(reading.tuples(SQL["early"], asked | {"start": week.start, "stop": week.end})[0][0])
@@ -144,10 +161,14 @@ class Publisher:
             now,
             begun=begun,
             published=published,
-            is_late=is_late,
+            is_late=lambda week, last: self._is_late(reading, week, last),
             is_early=is_early,
             announce_revisions=self._settings.report.announce == "revisions",
         )
+
+    def _is_late(self, reading: Reading, week: Week, last: Publication) -> bool:
+        span = {"through": last.through, "start": week.start, "stop": week.end}
+        return bool(reading.tuples(SQL["late"], span)[0][0])
 
     def _published(
         self,

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.building import NOBODY, completed
 from tests.s3 import S3Server
 from tests.smtp_server import Fault, SmtpServer
 from tests.webhook_server import Answer, WebhookServer
+from voxledger.analytics.commands.report import Commands
 from voxledger.analytics.publishing import Claims, Mail, NotPublished, PublishingStopped
 from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport
 from voxledger.catalog.events import AudioAccessed, GenerationCancelled, GenerationCompleted, new_id, now
@@ -589,6 +591,26 @@ def test_a_week_without_a_report_gets_one_when_it_is_sent(vox: Ledger, smtp: Smt
     assert [str(row.week) for row in vox.reports.due(now() + LATER)] == [this_week()]
     vox.reports.send(before)
     assert len(smtp.letters) == 2
+
+
+def test_a_report_that_is_sent_again_says_that_late_events_wait_for_the_next_revision(
+    vox: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, long_ago = (str(Week.of(now()).previous(back)) for back in (1, 20))
+    send = Commands(lambda: nullcontext(vox)).send  # type: ignore[arg-type]  # a ledger that stays open
+    for week, back in ((before, 1), (long_ago, 20)):
+        clip(vox, weeks_ago=back)
+        send(week)
+        assert capsys.readouterr().err == ""
+        clip(vox, weeks_ago=back)
+        send(week)
+        said = capsys.readouterr().err
+        assert f"This is revision 1 of {week}. Events of the week arrived after it was made: " in said
+        assert ("they wait for the next one, which `voxledger serve` makes, at most one a day" in said) == (
+            week == before
+        )
+        assert ("no revision is made of it any more" in said) == (week == long_ago)
+    assert [row[1] for row in published(vox)] == [1, 1]
 
 
 def test_what_is_wanted_of_an_erased_person_is_made_again_without_them(
