@@ -133,7 +133,9 @@ class Reports:
             revision = int(before[0][0])
             self._sender.put_up(found, revision, wanted, everyone=everyone)
         else:
-            to = tuple(name for name in self._channels if name in wanted or name == "bucket")
+            # The message links to the page in the bucket, so that must be there.
+            needed = {*wanted, "bucket"} if "webhook" in wanted and self._is_linked else set(wanted)
+            to = tuple(name for name in self._channels if name in needed)
             made = self._publisher.publish(self._week(found), now(), by="send", channels=to, actor=self._actor)
             revision = made.revision
         self._sender.drop_older(found, revision, wanted)
@@ -199,10 +201,16 @@ class Reports:
         seconds = int(self._settings.report.link)
         return links(report, self._store(), seconds) if seconds and report.retention.expiring else {}
 
+    @property
+    def _is_linked(self) -> bool:
+        """Whether messages link to the page in the bucket."""
+        settings = self._settings
+        return bool(int(settings.webhook.link) and settings.report.bucket and not self._store().is_embedded)
+
     def _link(self, parcel: Parcel) -> str | None:
-        seconds, bucket = int(self._settings.webhook.link), self._settings.report.bucket
-        if not seconds or not bucket or self._store().is_embedded:
+        if not self._is_linked:
             return None
+        seconds, bucket = int(self._settings.webhook.link), self._settings.report.bucket
         return self._store().presign(bucket, in_bucket.key(parcel.node, parcel.week, parcel.revision, "html"), seconds)
 
     def _published(self, week: str, revision: int) -> WeeklyReport:

@@ -176,7 +176,8 @@ class Commands:
         week
             An ISO week.
         channel
-            bucket, mail or webhook; may be given several times. By default all that are set up.
+            bucket, mail or webhook; may be given several times. By default all that are set up. A report that is made for a message with
+            a link to its page (webhook.link) goes into the bucket, too.
         everyone
             Write also to recipients who have it from an earlier try.
         json

@@ -613,6 +613,18 @@ def test_a_report_that_is_sent_again_says_that_late_events_wait_for_the_next_rev
     assert [row[1] for row in published(vox)] == [1, 1]
 
 
+@pytest.mark.parametrize("link", ["0", "1d"])
+def test_a_report_made_for_a_message_goes_into_the_bucket_only_where_the_message_links_to_it(
+    tmp_path: Path, smtp: SmtpServer, s3: S3Server, bucket: str, webhook: WebhookServer, link: str
+) -> None:
+    studio = Studio(tmp_path / "home", smtp, **stored(s3, bucket), webhook_url=webhook.url, webhook_link=link)
+    with studio.open() as vox:
+        clip(vox, weeks_ago=1)
+        sent = vox.reports.send(str(Week.of(now()).previous()), ["webhook"])
+        assert [one.channel for one in sent] == (["webhook"] if link == "0" else ["bucket", "webhook"])
+        assert ("The whole report" in str(webhook.taken)) == (link != "0")
+
+
 def test_what_is_wanted_of_an_erased_person_is_made_again_without_them(
     tmp_path: Path, smtp: SmtpServer, s3: S3Server, bucket: str
 ) -> None:
