@@ -42,6 +42,14 @@ class Behind(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
 
 
+class DueReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A weekly report that nobody has made yet: of which week, since when it is due (s since the epoch), and why."""
+
+    week: str
+    since: float
+    reason: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a HOME at one moment."""
 
@@ -70,6 +78,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[Waiting, ...]
     parked: tuple[OpenTask, ...]
     subscriptions: tuple[Behind, ...]
+    quarantined: int
+    """Events that Mixpanel refused for good; `voxledger mixpanel quarantine list` says why."""
+    reports: tuple[DueReport, ...]
+    """Weekly reports that are due, the oldest week first; `voxledger serve` makes them."""
     free_disk: int
     min_free_disk: int
     retention: Standing | None
@@ -85,9 +97,13 @@ def status(
     settings: Settings,
     *,
     subscriptions: Sequence[Behind],
+    quarantined: int,
+    reports: Sequence[DueReport],
     retention: Callable[[], Standing],
 ) -> Status:
-    """Look at a HOME. `subscriptions`: those that should exist, each with its lag, and a reason if it stands still."""
+    """Look at a HOME. `subscriptions`: those that should exist, each with its lag, and a reason if it stands still. `quarantined` and
+    `reports` are what the floor above knows of.
+    """
     totals = catalog.totals()
     journal.take_back()
     head = journal.head()
@@ -123,6 +139,8 @@ def status(
         subscriptions=tuple(
             msgspec.structs.replace(behind, note=behind.note or notes.get(behind.name)) for behind in subscriptions
         ),
+        quarantined=quarantined,
+        reports=tuple(reports),
         free_disk=platform.free_disk(home.path),
         min_free_disk=settings.general.min_free_disk,
         retention=standing,

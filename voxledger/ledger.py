@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects.shipping import Archive
     from voxledger.catalog.retention import Retention
     from voxledger.catalog.search import SearchIndex
-    from voxledger.catalog.status import Status
+    from voxledger.catalog.status import DueReport, Status
     from voxledger.synth.studio import Studio
     from voxledger.synth.voices import Voices
 
@@ -365,8 +365,19 @@ class Ledger:
         ]
         return status(
             self.home, self.journal, self.catalog, self.settings, subscriptions=subscriptions,
-            retention=lambda: self.retention.status(),
+            quarantined=self.mixpanel.quarantine.count(), reports=self._due_reports(), retention=lambda: self.retention.status(),
         )  # fmt: skip
+
+    def _due_reports(self) -> list[DueReport]:
+        """The weekly reports that are due now; none where `report.at` is wrong, which `voxledger serve` says."""
+        from voxledger.catalog.events import now
+        from voxledger.catalog.status import DueReport
+
+        try:
+            due = self.reports.due(now())
+        except SettingsError:
+            return []
+        return [DueReport(week=str(each.week), since=each.since.timestamp(), reason=each.reason) for each in due]
 
     def _recorded(self) -> None:
         """After each clip: wake the uploader, and drain when much has gathered and nobody reads."""

@@ -346,6 +346,15 @@ def _print_status(found: Status) -> None:
             waits.add_row(
                 f"events for {behind.name}", f"{behind.waiting:,}", "·", "·", terminal.text(behind.note or "·")
             )
+    if found.quarantined:
+        why = "Mixpanel refused them: `voxledger mixpanel quarantine list`"
+        waits.add_row("events in quarantine", f"{found.quarantined:,}", "·", "·", why)
+    if found.reports:
+        since = format_span(max(0, round(now - found.reports[0].since)))
+        weeks = ", ".join(report.week for report in found.reports)
+        waits.add_row(
+            "reports, due", f"{len(found.reports):,}", since, "·", f"{weeks}: `voxledger serve` makes what is due"
+        )
     terminal.console.print(waits if waits.row_count else "Nothing waits.")
     for task_parked in found.parked:
         terminal.console.print(

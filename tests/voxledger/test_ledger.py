@@ -11,14 +11,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
 import voxledger
-from tests.building import NOBODY
+from tests.building import NOBODY, completed
+from voxledger.analytics.report import Week
 from voxledger.catalog import CatalogBusy, HomeError, VoxledgerError
+from voxledger.catalog.events import DeliveryQuarantined, new_id, now
+from voxledger.cli import main
 from voxledger.ledger import Ledger
 
 
@@ -31,6 +35,24 @@ def vox(tmp_path: Path) -> Iterator[Ledger]:
 def _events(home: Path) -> list[str]:
     with voxledger.open(home, store_endpoint=NOBODY, store_close_wait=0) as vox:
         return [row["type"] for row in vox.catalog.sql("SELECT type FROM events ORDER BY position").rows()]
+
+
+def test_status_names_events_in_quarantine_and_reports_that_are_due(
+    vox: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (vox.status().quarantined, vox.status().reports) == (0, ())
+    ann, past = vox.vault.actor("ann"), now() - timedelta(weeks=2)
+    (clip,) = vox.journal.emit(vox.recorder.draft(completed(), subject=new_id(), actor=ann, time=past))
+    refused = DeliveryQuarantined(subscription="mixpanel", refused_type=clip.type, field="time", reason="too old")
+    vox.journal.emit(vox.recorder.draft(refused, subject=clip.id, actor=ann))
+    found = vox.status()
+    assert found.quarantined == 1
+    assert str(Week.of(past, "UTC")) == found.reports[0].week
+    with pytest.raises(SystemExit):
+        main(["--home", str(vox.home.path), "status"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "`voxledger mixpanel quarantine list`" in said
+    assert "reports, due" in said
 
 
 def test_importing_is_light() -> None:
