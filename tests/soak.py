@@ -37,3 +37,8 @@ def told_of_soak(loop: str, **found: object) -> None:
 def some(cases: Sequence[_T]) -> Sequence[_T]:
     """Cases that differ little: all of them in a soak, else the first."""
     return cases if FULL else cases[:1]
+
+
+def spread(cases: Sequence[_T]) -> Sequence[_T]:
+    """Cases in a row, such as the steps at which something is killed: all in a soak, else each third of them and the last."""
+    return cases if FULL else [*cases[:-1:3], cases[-1]]

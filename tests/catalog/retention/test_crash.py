@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.soak import spread
 from voxledger.catalog.events import ObjectMissing
 from voxledger.catalog.objects import Store
 from voxledger.catalog.retention import Retention
@@ -60,7 +61,7 @@ class Interrupted:
         assert (again.marked, again.unmarked, again.purged, again.skipped, again.failed) == (0, 0, 0, (), ())
 
 
-@pytest.mark.parametrize("step", range(1, STEPS + 2))
+@pytest.mark.parametrize("step", spread(range(1, STEPS + 2)))
 def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: int) -> None:
     run = Interrupted(world, step)
     assert run.ended == (-signal.SIGKILL if step <= STEPS else 0)
@@ -68,7 +69,7 @@ def test_a_run_killed_at_any_step_is_finished_by_the_next(world: World, step: in
     run.is_done()
 
 
-@pytest.mark.parametrize("step", range(1, NIGHT_STEPS + 2))
+@pytest.mark.parametrize("step", spread(range(1, NIGHT_STEPS + 2)))
 def test_a_night_killed_at_any_step_is_due_until_all_of_it_is_done(world: World, step: int) -> None:
     run = Interrupted(world, step, "night")
     assert run.ended == (-signal.SIGKILL if step <= NIGHT_STEPS else 0)

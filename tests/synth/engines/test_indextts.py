@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.soak import some
 from tests.synth.engines.conftest import BRISK, Make, indextts_settings, needs_package
 from voxledger.synth import (
     Emotion,
@@ -196,7 +197,7 @@ def test_a_python_that_is_none_is_told_in_words_and_in_time(
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("gpt: [1, 2\nx: }", "ParserError, line 2"), ("x: 1\n", "it has no "), ("\udcff", "UnicodeDecodeError")],
+    some([("gpt: [1, 2\nx: }", "ParserError, line 2"), ("x: 1\n", "it has no "), ("\udcff", "UnicodeDecodeError")]),
 )
 def test_a_configuration_that_is_none_is_told_with_its_place(
     tmp_path: Path, checkpoint: Path, make_indextts: Make, ask: Any, text: str, why: str
