@@ -39,10 +39,10 @@ demo: $(INSTALLED)
 	$(BIN)/voxledger --home '$(DEMO_HOME)' demo --out '$(DEMO_HOME)/report'
 
 test: $(MODELS)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak: $(MODELS)
-	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	VOXLEDGER_SOAK=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 # The four floors stand at the root of the repository; type checker and import linter want them where they are imported from.
 check: $(INSTALLED)

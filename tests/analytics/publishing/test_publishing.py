@@ -26,6 +26,7 @@ import voxledger
 from tests.building import NOBODY, completed
 from tests.s3 import S3Server
 from tests.smtp_server import Fault, SmtpServer
+from tests.soak import spread
 from tests.webhook_server import Answer, WebhookServer
 from voxledger.analytics.commands.report import Commands
 from voxledger.analytics.publishing import Claims, Mail, NotPublished, PublishingStopped
@@ -364,13 +365,15 @@ def test_who_is_asked_to_wait_waits(studio: Studio, webhook: WebhookServer) -> N
 
 @pytest.mark.parametrize(
     ("place", "letters", "outcome"),
-    [
-        ("reports.after_files", 1, "delivered"),
-        ("reports.after_recorded", 1, "delivered"),
-        ("reports.before_sending", 1, "delivered"),
-        ("reports.after_sending", 1, "unknown"),
-        ("reports.after_delivered", 1, "delivered"),
-    ],
+    spread(
+        [
+            ("reports.after_files", 1, "delivered"),
+            ("reports.after_recorded", 1, "delivered"),
+            ("reports.before_sending", 1, "delivered"),
+            ("reports.after_sending", 1, "unknown"),
+            ("reports.after_delivered", 1, "delivered"),
+        ]
+    ),
 )
 def test_who_is_killed_at_any_moment_sends_nothing_twice(
     studio: Studio, place: str, letters: int, outcome: str

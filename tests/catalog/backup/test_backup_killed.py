@@ -15,6 +15,7 @@ import pytest
 from tests.catalog.backup.nodes import Node, recorded, rows
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import wait_for
+from tests.soak import spread
 from voxledger.catalog.backup import Rules
 from voxledger.catalog.errors import BackupError, HomeError
 from voxledger.catalog.log.verify import verify
@@ -131,10 +132,10 @@ def test_killed_right_after_the_manifest_it_is_a_backup(full: Node) -> None:
 
 @pytest.mark.parametrize(
     "failpoint",
-    [
+    spread([
         "restore.after_file:2", "restore.after_settled", "restore.after_drained", "restore.before_moving",
         "restore.after_moved:1", "restore.after_moved:5",
-    ],
+    ]),
 )  # fmt: skip
 def test_a_killed_restore_goes_on(full: Node, tmp_path: Path, failpoint: str) -> None:
     with full.open() as vox:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.catalog.durability.judging import check_same
 from tests.catalog.durability.nursery import Nursery
-from tests.soak import count, told_of_soak
+from tests.soak import count, spread, told_of_soak
 
 Harm = Callable[[Path, random.Random], None]
 
@@ -74,8 +75,12 @@ def flip_block(content: bytearray, draw: random.Random) -> None:
         content[place + draw.randrange(4096)] ^= 1 << draw.randrange(8)
 
 
-@pytest.mark.parametrize("file", ["log.duckdb.wal", "catalog.duckdb.wal", "log.duckdb", "catalog.duckdb"])
-@pytest.mark.parametrize("harm", [cut, flip, flip_block])
+@pytest.mark.parametrize(
+    ("harm", "file"),
+    spread(
+        list(product((cut, flip, flip_block), ("log.duckdb.wal", "catalog.duckdb.wal", "log.duckdb", "catalog.duckdb")))
+    ),
+)
 def test_a_damaged_file_is_mended_and_never_in_silence(
     tmp_path: Path, nursery: Nursery, left: Left, file: str, harm: Harm
 ) -> None:
