@@ -8,8 +8,10 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ _LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        # A shell tells what it starts in the background to ignore Ctrl-C, and so would every process that a test starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"{EVERY_SERVER}: runs on rclone and on Ceph in `make test` too")
     # Workers of pytest-xdist inherit it.
     if not FULL and "TMPDIR" not in os.environ and sys.platform == "linux" and _free() >= _ROOM:
