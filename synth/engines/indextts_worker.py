@@ -181,7 +181,7 @@ def _hear_without_draws() -> None:
         with torch.random.fork_rng(devices=[]):
             return hear(*arguments, **options)
 
-    Wav2Vec2BertModel.forward = forward  # type: ignore[method-assign]  # in this process, which is the model's own
+    Wav2Vec2BertModel.forward = forward  # in this process, which is the model's own
 
 
 def _seed(seed: int) -> None:
