@@ -340,12 +340,14 @@ def fetch(folder: Path, calls: int) -> Table:
 def main() -> None:
     """The parts asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=PARTS, default=[*PARTS])
+    parser.add_argument("parts", nargs="*", metavar=f"{{{','.join(PARTS)}}}")
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--gigabytes", type=float, default=2.0)
     asked = parser.parse_args()
-    parts = asked.parts
+    parts = asked.parts or [*PARTS]
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if "fetch" in parts:

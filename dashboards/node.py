@@ -6,10 +6,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -25,18 +25,9 @@ from voxledger.catalog.events import now
 from voxledger.dashboards.schedule import RETAIN, Job, Scribe, jobs
 
 if TYPE_CHECKING:
-    from voxledger.analytics.mixpanel import Mixpanel
-    from voxledger.analytics.reports import Reports
-    from voxledger.catalog.cache import Cache
-    from voxledger.catalog.erasure import Erasure
-    from voxledger.catalog.home import Home
-    from voxledger.catalog.journal import Journal
-    from voxledger.catalog.log import Keeper
-    from voxledger.catalog.objects import Store, Uploader
-    from voxledger.catalog.objects.shipping import Archive
-    from voxledger.catalog.retention import Retention
-    from voxledger.catalog.search import SearchIndex
+    from voxledger.catalog.log.link import Discovery
     from voxledger.catalog.settings import Settings
+    from voxledger.dashboards.door import Door
 
 _log = logging.getLogger(__name__)
 _LEARN_AGAIN = 3600.0
@@ -63,54 +54,6 @@ def waking(job: Job, settings: Settings) -> IntervalTrigger | OrTrigger:
     return interval
 
 
-class Door(Protocol):
-    """What a node needs of a ledger."""
-
-    home: Home
-    settings: Settings
-    journal: Journal
-
-    @property
-    def keeper(self) -> Keeper:
-        """Drains."""
-
-    @property
-    def archive(self) -> Archive:
-        """Publishes."""
-
-    @property
-    def search(self) -> SearchIndex:
-        """Indexes."""
-
-    @property
-    def store(self) -> Store:
-        """Is tried."""
-
-    @property
-    def uploader(self) -> Uploader:
-        """Uploads."""
-
-    @property
-    def cache(self) -> Cache:
-        """Makes room."""
-
-    @property
-    def mixpanel(self) -> Mixpanel:
-        """Delivers."""
-
-    @property
-    def erasure(self) -> Erasure:
-        """Forgets."""
-
-    @property
-    def reports(self) -> Reports:
-        """Reports."""
-
-    @property
-    def retention(self) -> Retention:
-        """Lets go what may go."""
-
-
 class Node:
     """Keeps one HOME going until it is told to stop. APScheduler only wakes; what is due, each job sees for itself."""
 
@@ -132,18 +75,28 @@ class Node:
 
     def run(self, *, on_started: Callable[[], None] = lambda: None) -> None:
         """Work until `stop`. Raises HomeError when another node serves this HOME already."""
+        with self.working():
+            on_started()
+            self._stop.wait()
+
+    @contextlib.contextmanager
+    def working(self, url: str = "") -> Iterator[Discovery]:
+        """Work until the block ends; `url` is where this process speaks HTTP. Gives what other processes of this HOME are told.
+
+        Raises HomeError when another node serves this HOME already.
+        """
         with ExitStack() as stack:
             lock = self._door.home.path / "node.lock"
             if not stack.enter_context(platform.locked(lock, blocking=False)):
                 raise HomeError(f"another `voxledger serve` runs on {self._door.home.path}; stop it first")
-            stack.enter_context(self._door.keeper.serving())
+            discovery = stack.enter_context(self._door.keeper.serving(url=url))
             self._door.uploader.start()
             scheduler = self._scheduler()
             scheduler.start()
             try:
-                on_started()
-                self._stop.wait()
+                yield discovery
             finally:
+                self._stop.set()
                 scheduler.shutdown(wait=True)
                 self._scribe.close()
 

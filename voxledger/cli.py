@@ -34,7 +34,7 @@ from voxledger.catalog.commands.search import Commands as SearchCommands
 from voxledger.catalog.commands.store import Commands as StoreCommands
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.interrupts import between_steps
-from voxledger.dashboards.cli import Commands as NodeCommands
+from voxledger.dashboards.commands.serving import Commands as NodeCommands
 from voxledger.demo import Commands as DemoCommands
 from voxledger.synth.commands.batch import Commands as BatchCommands
 from voxledger.synth.commands.clips import Commands as SynthClipCommands

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from voxledger.catalog import arriving
 from voxledger.catalog.errors import CatalogBusy, SettingsError, VoxledgerError
@@ -93,6 +93,12 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"<Ledger {self.home.path}>"
+
+    def acting(self, actor: str, channel: Channel) -> Ledger:
+        """This ledger in somebody else's name: what is recorded through it is done by `actor`. It shares everything else."""
+        from voxledger.acting import Acting
+
+        return cast("Ledger", Acting(self, actor=_checked(actor), channel=channel))
 
     def close(self, *, wait: float | None = None) -> None:
         """Finish: give running uploads up to `wait` seconds (`store.close_wait` by default), drain, let everything go.

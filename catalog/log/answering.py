@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def answering(keeper: Keeper) -> Iterator[None]:
-    """Answer calls until the block ends, and say in HOME where."""
+def answering(keeper: Keeper, url: str = "") -> Iterator[link.Discovery]:
+    """Answer calls until the block ends, and say in HOME where; also where the same process speaks HTTP, if it does."""
     instance, secret = new_id(), secrets.token_hex(32)
     with _Server(keeper, instance, secret) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="voxledger-link", daemon=True)
@@ -58,10 +58,11 @@ def answering(keeper: Keeper) -> Iterator[None]:
             port=server.server_address[1],
             instance=instance,
             secret=secret,
+            url=url,
         )
         platform.write_atomic(file, msgspec.json.encode(discovery), mode=0o600)
         try:
-            yield
+            yield discovery
         finally:
             file.unlink(missing_ok=True)
             server.shutdown()

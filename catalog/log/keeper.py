@@ -165,11 +165,14 @@ class Keeper:
         return self._rebuild.run(patience=patience, progress=progress)
 
     @contextlib.contextmanager
-    def serving(self, *, patience: float = PATIENCE) -> Iterator[None]:
-        """Keep the files open until the block ends, and answer the other processes of this HOME meanwhile."""
+    def serving(self, *, patience: float = PATIENCE, url: str = "") -> Iterator[link.Discovery]:
+        """Keep the files open until the block ends, and answer the other processes of this HOME meanwhile.
+
+        `url` is where this process speaks HTTP; gives what the others are told of it.
+        """
         self.drain(patience=patience)
-        with self._files.keeping(patience), answering.answering(self):
-            yield
+        with self._files.keeping(patience), answering.answering(self, url) as discovery:
+            yield discovery
 
     def _looking(self, patience: float) -> Iterator[tuple[link.Link | None, float, bool]]:
         """The node; without one, how long to wait for the files and whether that was the last time.

@@ -54,6 +54,8 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     instance: str
     secret: str
+    url: str = ""
+    """Where its HTTP API answers; empty = it has none. The secret is a bearer token there: it opens what the owner of HOME may do."""
 
 
 def path(home: Home) -> Path:

@@ -343,6 +343,54 @@ class Schedule(Section, frozen=True, kw_only=True):
     """Between two heads of the chain that are put into the store, where the owner of HOME cannot change them."""
 
 
+class Serve(Section, frozen=True, kw_only=True):
+    """The pages and the HTTP API of `voxledger serve`."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at; 0.0.0.0 = all of this machine's."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8460
+    """Port to listen at; 0 = one that is free."""
+    names: tuple[str, ...] = ()
+    """Further host names under which browsers and clients reach the node, behind a proxy say; requests for others are refused."""
+    url: str = ""
+    """Where people reach the node, such as https://speech.example.org; empty = its address and port."""
+    tokens: Literal["required", "loopback"] = "required"
+    """Who may ask without a token: required = nobody; loopback = whoever is on this machine, as its admin, where only it is listened to."""
+    max_body: Size = 2_000_000
+    """Largest body of a request."""
+    max_upload: Size = 100_000_000
+    """Largest upload: a recording, or the manifest of a batch."""
+    at_once: Positive = 512
+    """Requests that are worked on at the same time; further ones are asked to come back."""
+    stop_wait: Span = 30.0
+    """How long a stop waits for requests that are under way."""
+    idempotency: Span = 86400.0
+    """How long the answer to a request with an `Idempotency-Key` is remembered."""
+    log: Literal["text", "json"] = "text"
+    """How the node writes its log to standard error."""
+    traces: str = ""
+    """OTLP endpoint that traces are sent to, such as http://127.0.0.1:4318; empty = as OTEL_EXPORTER_OTLP_ENDPOINT says, or none."""
+
+
+class Sql(Section, frozen=True, kw_only=True):
+    """The SQL service of `voxledger serve`: each query runs in a process of its own, on a snapshot of the tables."""
+
+    enabled: bool = True
+    """Whether there is one; it is off where memory limits cannot be enforced."""
+    refresh: Span = 60.0
+    """Least time between two snapshots; without changes there is no new one."""
+    time: Annotated[float, msgspec.Meta(gt=0, le=3600.0, extra={"unit": "seconds"})] = 15.0
+    """Time limit of a query."""
+    memory: Annotated[int, msgspec.Meta(ge=64_000_000, le=2**62, extra={"unit": "bytes"})] = 1_000_000_000
+    """Memory limit of a query."""
+    rows: Positive = 100_000
+    """Most rows of an answer; what is left off is said."""
+    bytes: Size = 64_000_000
+    """Most bytes of an answer."""
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    """Queries that run at the same time; as many as ten times more wait."""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of one HOME."""
 
@@ -361,3 +409,5 @@ class Settings(Section, frozen=True, kw_only=True):
     mail: Mail = Mail()
     webhook: Webhook = Webhook()
     schedule: Schedule = Schedule()
+    serve: Serve = Serve()
+    sql: Sql = Sql()

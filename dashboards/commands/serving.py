@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
-    from voxledger.dashboards.node import Door
+    from voxledger.dashboards.door import Door
 
 
 class Commands:
@@ -31,50 +30,50 @@ class Commands:
         app.command(self.serve)
         app.command(self.schedule)
 
-    def serve(self, *, no_web: bool = False) -> None:
-        """Keep this HOME going: upload, drain, deliver to Mixpanel, and make and send the report of each closed week.
+    def serve(self, *, no_web: bool = False, host: str | None = None, port: int | None = None) -> None:
+        """Serve this HOME: speech as OpenAI's clients ask for it, the catalog, SQL; and upload, drain, deliver and report meanwhile.
 
-        Runs until SIGTERM or Ctrl-C, finishes what it is doing, and leaves the rest for the next start.
+        Runs until SIGTERM or Ctrl-C, finishes what it is doing, and leaves the rest for the next start. Commands and
+        `voxledger.connect()` on this machine find it by themselves.
 
         **Examples**
 
+            voxledger serve
+            voxledger serve --host 0.0.0.0 --port 8080
             voxledger serve --no-web
-            VOXLEDGER_SCHEDULE_DELIVER=5s voxledger serve --no-web
 
         Parameters
         ----------
         no_web
-            Without pages and HTTP API; the only way there is so far.
+            Only the jobs, without pages and HTTP API.
+        host
+            Address to listen at, instead of `serve.host`.
+        port
+            Port to listen at, instead of `serve.port`; 0 = one that is free.
         """
-        if not no_web:
-            raise SettingsError("this version has no web page yet; run `voxledger serve --no-web`")
-        from voxledger.dashboards.node import Node
-
+        given = {name: value for name, value in {"serve_host": host, "serve_port": port}.items() if value is not None}
         logging.getLogger("voxledger").setLevel(logging.INFO)
-        with self._opened() as door:
-            node = Node(door)
+        with self._opened(**given) as door:
             # Polars puts a handler of its own in front of whoever handles Ctrl-C when it is imported, and keeps the signal for itself
             # while a query of it runs in any thread. Imported before, it stands behind ours.
             importlib.import_module("polars")
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: node.stop())
+            if no_web:
+                self._jobs_only(door)
+            else:
+                from voxledger import __version__
+                from voxledger.dashboards.server.running import serve
 
-            def started() -> None:
-                schedule = door.settings.schedule
-                sends = (
-                    f"delivers every {format_span(schedule.deliver)}"
-                    if door.settings.mixpanel.token
-                    else "delivers nothing (mixpanel.token is not set)"
-                )
-                terminal.errors.print(
-                    f"[bold]serving[/] {door.home.path}: uploads, drains every {format_span(schedule.drain)}, {sends},"
-                    f" looks for closed weeks every {format_span(schedule.report)}. Ctrl-C stops.",
-                    soft_wrap=True,
-                )
-
-            node.run(on_started=started)
+                serve(door, __version__, on_started=lambda url: _tell(door, f" at {url}"))
             terminal.errors.print("finishing …")
         terminal.errors.print("[bold]stopped[/] cleanly")
+
+    def _jobs_only(self, door: Door) -> None:
+        from voxledger.dashboards.node import Node
+
+        node = Node(door)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: node.stop())
+        node.run(on_started=lambda: _tell(door, ""))
 
     def schedule(self, *, json: bool = False) -> None:
         """Show the jobs of `voxledger serve`: when each ran last and runs next, and why something did not run.
@@ -112,6 +111,21 @@ class Commands:
         terminal.console.print(made)
         for note in found.notes:
             terminal.console.print(terminal.text(f"reports: {note}"), style="dim", soft_wrap=True)
+
+
+def _tell(door: Door, where: str) -> None:
+    """What somebody who has just started it wants to know."""
+    schedule = door.settings.schedule
+    sends = (
+        f"delivers every {format_span(schedule.deliver)}"
+        if door.settings.mixpanel.token
+        else "delivers nothing (mixpanel.token is not set)"
+    )
+    terminal.errors.print(
+        f"[bold]serving[/] {door.home.path}{where}: uploads, drains every {format_span(schedule.drain)}, {sends},"
+        f" looks for closed weeks every {format_span(schedule.report)}. Ctrl-C stops.",
+        soft_wrap=True,
+    )
 
 
 def _clock(when: datetime | None) -> str:

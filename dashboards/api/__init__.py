@@ -1,0 +1,1 @@
+"""The catalog API: one module a kind of thing."""

@@ -1,0 +1,1 @@
+"""A node somewhere else, with the interface of a ledger."""

@@ -1,0 +1,78 @@
+"""The application: every route of the node, and what happens to every request."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.server import health
+from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
+
+if TYPE_CHECKING:
+    from voxledger.dashboards.server.site import Site
+
+_log = logging.getLogger(__name__)
+
+
+def build(site: Site) -> FastAPI:
+    """The application of a site. Its description is at `/api/openapi.json`."""
+    app = FastAPI(
+        title="Voxledger",
+        version=site.version,
+        summary="The flight recorder of synthetic speech: speech, catalog, SQL, retention.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # FastAPI's pages load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.site = site
+    app.include_router(health.router(site))
+    app.add_exception_handler(VoxledgerError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, VoxledgerError)
+    return answer(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    what = f"{place or 'the body'}: {first['msg']}"  # never what was given: it may be a text
+    return answer(
+        Refused(
+            what, status=422, code="invalid", remedy="See /api/openapi.json for what is expected.", param=place or None
+        )
+    )
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+    what = (
+        f"{request.method} {request.url.path} is not served here" if error.status_code in (404, 405) else error.detail
+    )
+    refused = Refused(
+        what,
+        status=error.status_code,
+        code=code,
+        remedy="See /api/openapi.json for what there is.",
+        headers=error.headers,
+    )
+    return answer(refused)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """A defect of ours: its stack trace is ours to read, without what was asked."""
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return answer(UNEXPECTED)

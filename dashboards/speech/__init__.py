@@ -1,0 +1,1 @@
+"""Speech as OpenAI's clients ask for it."""

@@ -1,0 +1,1 @@
+"""The SQL service: queries of strangers, on a snapshot, in processes that end with them."""

@@ -1,0 +1,20 @@
+"""Serving: a process that listens, answers about itself, and stops cleanly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.node import running_node
+
+
+def test_it_answers_about_itself_and_stops_cleanly(tmp_path: Path) -> None:
+    with running_node(tmp_path / "home", store_close_wait=0) as node:
+        with node.client("") as client:
+            assert client.get("/healthz").json()["status"] == "ok"
+            assert client.get("/readyz").json() == {"status": "ready"}
+            missing = client.get("/nowhere")
+        assert missing.status_code == 404
+        assert set(missing.json()["error"]) == {"message", "type", "param", "code", "remedy"}
+        assert node.stop() == 0
+        assert "stopped cleanly" in node.said()
+    assert not (tmp_path / "home" / "node.json").exists()
