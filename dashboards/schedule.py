@@ -147,7 +147,7 @@ def noted(home: Home) -> Noted | None:
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A job as people see it. `last` is what it did last by the log where the log tells, else when it looked last; `next` lies in
-    the past for what is due; `why` says what keeps it, or what is wrong.
+    the past for what is due, and is None for that where nobody serves; `why` says what keeps it, or what is wrong.
     """
 
     name: str
@@ -203,6 +203,9 @@ def schedule(door: Door, moment: datetime) -> Schedule:
             shown.append(_retention(door, job, run, moment))
         else:
             shown.append(_plain(door, job, run, serving=serving))
+    if not serving:
+        # What is due comes with the next `serve`, whenever that is.
+        shown = [msgspec.structs.replace(one, next=None) if one.next and one.next < moment else one for one in shown]
     return Schedule(serving=serving, jobs=tuple(shown), notes=tuple(notes))
 
 

@@ -214,6 +214,18 @@ def test_who_asks_for_an_hour_of_patience_is_left_alone(vox: Ledger) -> None:
     assert heard.count("deliver:") == 1
 
 
+def test_what_is_due_has_no_next_run_where_nobody_serves(vox: Ledger) -> None:
+    ann = vox.recorder.vault.actor("ann")
+    vox.journal.emit(vox.recorder.draft(completed(), subject=new_id(), actor=ann, time=now() - timedelta(days=7)))
+    with voxledger.open(vox.home.path, report_at="Mon 00:00") as due:
+        found = {job.name: job for job in schedule(due, now()).jobs}
+        following = due.reports.standing(now()).next_run
+    assert found["report"].why == f"due: {Week.of(now()).previous()}"
+    assert following is not None
+    assert following < now()
+    assert found["report"].next is None
+
+
 def test_the_run_of_a_night_is_carried_out_and_waits_for_a_store_that_is_away(vox: Ledger) -> None:
     (vox.home.path / "voxledger.toml").write_text(
         '[retention]\nschedule = "00:00"\n[[retention.rules]]\nname = "all"\nmatch = "all"\nkeep_for = "30d"\n'
