@@ -126,6 +126,11 @@ class Voices:
             expires=_moment(entry.row.expires),
         )
 
+    def require_name(self, voice: str) -> None:
+        """Raises UnknownVoice for what would be taken for a file of this machine: whoever asks from elsewhere names none."""
+        if _looks_like_a_file(voice) and self._registry.named(voice) is None:
+            raise self._registry.unknown(voice)
+
     def check(self, sha256: str) -> None:
         """Whether the recording with this SHA-256 may be used now: for clips that were made with it and are to be given
         again. Raises ConsentEnded when not, UnknownVoice when it was never registered in this HOME.
