@@ -17,9 +17,10 @@ from voxledger.catalog.errors import VoxledgerError
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
+    from voxledger.dashboards.remote import RemoteLedger
     from voxledger.ledger import Ledger
 
-__all__ = ["Clip", "Ledger", "VoxledgerError", "open"]
+__all__ = ["Clip", "Ledger", "RemoteLedger", "VoxledgerError", "connect", "open"]
 __version__ = _version("voxledger")
 
 
@@ -37,12 +38,31 @@ def open(home: Path | str | None = None, **overrides: Any) -> Ledger:  # noqa: A
     return Ledger(home, overrides=overrides)
 
 
+def connect(
+    url: str | None = None, token: str | None = None, *, home: Path | str | None = None, cache: Path | None = None
+) -> RemoteLedger:
+    """A ledger that a node serves (`voxledger serve`), with the interface of `open()`.
+
+    Without `url` it is that of `VOXLEDGER_URL`, or else the node that serves `home` on this machine, which wants no token of its
+    owner. `token` defaults to `VOXLEDGER_TOKEN`; `cache` is a folder for audio that is fetched.
+
+    Raises SettingsError for what is no address, HomeError when nobody serves `home`.
+    """
+    from voxledger.dashboards.remote import connect as found
+
+    return found(url, token, home=home, cache=cache)
+
+
 def __getattr__(name: str) -> Any:
     # Names for annotations and notebooks, without paying for DuckDB at import.
     if name == "Ledger":
         from voxledger.ledger import Ledger
 
         return Ledger
+    if name == "RemoteLedger":
+        from voxledger.dashboards.remote import RemoteLedger
+
+        return RemoteLedger
     if name == "Clip":
         from voxledger.catalog.clip import Clip
 

@@ -1,0 +1,95 @@
+"""Audio of a node's clips: downloaded once into a folder of this machine, checked against the SHA-256 on record."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from voxledger.catalog.clip import Clip, Purpose
+from voxledger.catalog.errors import HomeError, StoreError
+from voxledger.dashboards.remote.connection import Connection, NodeUnreachable
+
+_PIECE = 1 << 18
+_TRIES = 5
+
+
+class RemoteAudio:
+    """Of `voxledger.catalog.clip.Access`: the way to the audio of clips that a node has. Uses are recorded there."""
+
+    def __init__(self, connection: Connection, folder: Path) -> None:
+        self._connection = connection
+        self._folder = folder
+
+    def local(self, clip: Clip, *, progress: Callable[[int], None] | None = None) -> Path:
+        """A file with the audio; an interrupted download goes on where it stopped. Raises StoreError, NodeUnreachable."""
+        return self._file(clip, progress)
+
+    def fetch(self, clip: Clip, *, progress: Callable[[int], None] | None = None) -> Path:
+        """`local`, as a use of the clip."""
+        path = self._file(clip, progress)
+        self.accessed(clip, "fetch")
+        return path
+
+    def url(self, clip: Clip, expires: int = 300) -> str:
+        """A link that works for `expires` seconds, without a token."""
+        found: str = self._connection.send("POST", f"/api/clips/{clip.id}/url", {"expires": expires})["url"]
+        return found
+
+    def accessed(self, clip: Clip, purpose: Purpose) -> None:
+        """Tell the node that the clip was used."""
+        self._connection.send("POST", f"/api/clips/{clip.id}/uses", {"purpose": purpose})
+
+    def _file(self, clip: Clip, progress: Callable[[int], None] | None) -> Path:
+        path = self._folder / clip.sha256[:2] / f"{clip.sha256}.{clip.format}"
+        with contextlib.suppress(OSError):
+            if path.stat().st_size == clip.bytes:
+                return path
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._download(clip, part, progress)
+            part.replace(path)
+        except OSError as error:
+            raise HomeError(f"{path} could not be written: {error.strerror}") from error
+        return path
+
+    def _download(self, clip: Clip, part: Path, progress: Callable[[int], None] | None) -> None:
+        hashed = hashlib.sha256()
+        with part.open("wb") as file:
+            for tries in range(_TRIES):
+                try:
+                    for piece in self._pieces(clip, file.tell()):
+                        file.write(piece)
+                        hashed.update(piece)
+                        if progress:
+                            progress(len(piece))
+                    break
+                except requests.RequestException as error:
+                    if tries == _TRIES - 1:
+                        raise NodeUnreachable(f"the download of clip {clip.short} broke off again and again") from error
+            _synced(file)
+        if hashed.hexdigest() != clip.sha256:
+            part.unlink(missing_ok=True)
+            raise StoreError(
+                f"the audio of clip {clip.short} arrived other than it was recorded; ask for it again", code="Damaged"
+            )
+
+    def _pieces(self, clip: Clip, since: int) -> Iterator[bytes]:
+        headers = {"Range": f"bytes={since}-", "If-Range": f'"{clip.sha256}"'} if since else {}
+        with self._connection.answer(
+            "GET", f"/api/clips/{clip.id}/audio", params={"use": "false"}, headers=headers, stream=True, safe=True
+        ) as response:
+            if since and response.status_code != 206:
+                raise StoreError(f"clip {clip.short} changed while it was downloaded; ask for it again", code="Changed")
+            yield from response.iter_content(_PIECE)
+
+
+def _synced(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
