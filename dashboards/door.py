@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.search import SearchIndex
     from voxledger.catalog.settings import Settings
     from voxledger.catalog.status import Status
+    from voxledger.catalog.steps import Steps
     from voxledger.catalog.vault import Vault
     from voxledger.synth.studio import Studio
     from voxledger.synth.voices import Voices
@@ -35,6 +36,7 @@ class Door(Protocol):
     journal: Journal
     vault: Vault
     recorder: Recorder
+    steps: Steps
     actor: str
 
     def acting(self, actor: str, channel: Channel) -> Door:

@@ -21,6 +21,7 @@ from voxledger.catalog.interrupts import held_back
 from voxledger.catalog.journal import Journal
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Loaded, load
+from voxledger.catalog.steps import Steps
 from voxledger.catalog.vault import Vault
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Ledger:
         self.vault = Vault(self.home.vault)
         self.journal = Journal(self.home.journal, base=self._logged)
         self.recorder = Recorder(self.journal, self.vault)
+        self.steps = Steps()
         self._lock = threading.RLock()
         self._undrained = 0
         self._closed = False
@@ -165,8 +167,9 @@ class Ledger:
 
         shipped = partial(ship, recorder=self.recorder, bucket=self.settings.store.events)
         return Keeper(
-            self.home, self.recorder, on_sealed=shipped, recover=lambda position: self.archive.recover(position)
-        )
+            self.home, self.recorder, on_sealed=shipped, recover=lambda position: self.archive.recover(position),
+            on_step=self.steps.tell,
+        )  # fmt: skip
 
     @_once
     def archive(self) -> Archive:
@@ -188,9 +191,10 @@ class Ledger:
         from voxledger.catalog.objects import Uploader
 
         if not self.settings.cache.max_bytes:
-            return Uploader(self.recorder, self.store, self.settings.store)
+            return Uploader(self.recorder, self.store, self.settings.store, on_step=self.steps.tell)
         # Made here: its threads must not come back for it while somebody closes.
-        return Uploader(self.recorder, self.store, self.settings.store, on_stored=self.cache.grown)
+        grown = self.cache.grown
+        return Uploader(self.recorder, self.store, self.settings.store, on_stored=grown, on_step=self.steps.tell)
 
     @_once
     def cache(self) -> Cache:
@@ -260,6 +264,7 @@ class Ledger:
             voices=lambda: self.voices,
             ensure_model=lambda reference: self.models.ensure(reference),
             on_recorded=self._recorded,
+            on_step=self.steps.tell,
         )
 
     @_once
@@ -348,7 +353,8 @@ class Ledger:
         from voxledger.analytics.mixpanel import Mixpanel
         from voxledger.catalog.subscriptions import Subscription
 
-        return Mixpanel(self.settings.mixpanel, Subscription("mixpanel", self.keeper), self.recorder)
+        cursor = Subscription("mixpanel", self.keeper)
+        return Mixpanel(self.settings.mixpanel, cursor, self.recorder, on_step=self.steps.tell)
 
     def status(self) -> Status:
         """What is there, what waits, and why."""

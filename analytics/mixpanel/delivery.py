@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,6 +25,7 @@ from voxledger.analytics.mixpanel.quarantine import refusals
 from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.steps import OnStep, Step, unheard
 from voxledger.catalog.subscriptions import Subscription
 
 BURST = 10_000
@@ -61,7 +63,9 @@ class Delivery:
         *,
         pause: Pause,
         stop: threading.Event | None = None,
+        on_step: OnStep = unheard,
     ) -> None:
+        self._on_step = on_step
         self._subscription = subscription
         self._recorder = recorder
         self._audience = audience
@@ -117,6 +121,9 @@ class Delivery:
         told = (self._identity.cursor,) if parcel.messages else ()
         recorded = self._subscription.advance(parcel.through, drafts=drafts, also=told)
         self._count(sent=len(parcel.messages) - len(drafts), quarantined=len(drafts))
+        if parcel.messages:
+            lag = max(0.0, time.time() - parcel.messages[0].time_us / 1e6)
+            self._on_step(Step(name="delivery", seconds=lag, amount=len(parcel.messages) - len(drafts)))
         if recorded:
             if self._done.state != "limit":
                 self._end = max(self._end, recorded[-1].position)

@@ -29,6 +29,8 @@ class Message(NamedTuple):
     id: str
     type: str
     line: bytes
+    time_us: int
+    """When it happened, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class Composer:
         line = b'{"event":"%s%s%s,"time":%d,"$insert_id":%s,"event_version":%d%s%s}}' % (
             told.name.encode(), self._start, ids, event.time_us // 1000, encode(event.id), event.version, clip, told.properties,
         )  # fmt: skip
-        return Message(event.position, event.id, event.type, line)
+        return Message(event.position, event.id, event.type, line, event.time_us)
 
 
 def parcels(messages: Sequence[Message], through: int) -> Iterator[Parcel]:

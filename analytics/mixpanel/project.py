@@ -25,6 +25,7 @@ from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.steps import OnStep, unheard
 from voxledger.catalog.subscriptions import Subscription
 
 
@@ -71,7 +72,9 @@ class Mixpanel:
         recorder: Recorder,
         *,
         pause: Pause = lambda seconds, stop: stop.wait(seconds),
+        on_step: OnStep = unheard,
     ) -> None:
+        self._on_step = on_step
         self._settings = settings
         self._subscription = subscription
         self._recorder = recorder
@@ -94,8 +97,9 @@ class Mixpanel:
             if not held:
                 return Delivered(state="busy", waiting=waiting)
             run = Delivery(
-                self._settings, self._subscription, self._recorder, self._audience(), pause=self._pause, stop=stop
-            )
+                self._settings, self._subscription, self._recorder, self._audience(), pause=self._pause, stop=stop,
+                on_step=self._on_step,
+            )  # fmt: skip
             return run.go(limit)
 
     def update_profiles(self, *, force: bool = False, stop: threading.Event | None = None) -> Profiled:

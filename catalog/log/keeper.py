@@ -28,6 +28,7 @@ from voxledger.catalog.log.writer import End, Recover, Writer, nothing_to_recove
 from voxledger.catalog.progress import Counting
 from voxledger.catalog.queries import load
 from voxledger.catalog.recorder import Recorder
+from voxledger.catalog.steps import OnStep, Step, unheard
 
 PATIENCE = 30.0
 """Seconds a process waits for another one to let go of the log."""
@@ -52,8 +53,10 @@ class Keeper:
         *,
         on_sealed: OnSealed | None = None,
         recover: Recover = nothing_to_recover,
+        on_step: OnStep = unheard,
     ) -> None:
         """`recover` brings the segment with a position back from the store."""
+        self._on_step = on_step
         self.home = home
         self.recorder = recorder
         self.journal = recorder.journal
@@ -216,12 +219,13 @@ class Keeper:
         end = self._writer.check(connection)
         folded = self._folded(connection, end.position)
         for batch, events in ahead.batches(end.position, head):
-            follows = folded == end.position
+            follows, begun, before = folded == end.position, time.perf_counter(), end.position
             end = self._writer.append(connection, batch)
             if follows:
                 projections.fold(connection, events, end.position)
                 folded = end.position
                 self.journal.drained(end.position, end.digest)  # so that nobody loses it again in silence
+            self._on_step(Step(name="drain", seconds=time.perf_counter() - begun, amount=end.position - before))
             if progress:
                 progress(end.position, head)
             if time.monotonic() > until:

@@ -368,6 +368,10 @@ class Serve(Section, frozen=True, kw_only=True):
     """How long the answer to a request with an `Idempotency-Key` is remembered."""
     log: Literal["text", "json"] = "text"
     """How the node writes its log to standard error."""
+    log_level: Literal["debug", "info", "warning"] = "info"
+    """From which level on it is written; debug has a line for each request in text, too."""
+    metrics: Literal["token", "open"] = "token"
+    """Who may read `/metrics`: token = whoever may see usage; open = whoever reaches the node."""
     traces: str = ""
     """OTLP endpoint that traces are sent to, such as http://127.0.0.1:4318; empty = as OTEL_EXPORTER_OTLP_ENDPOINT says, or none."""
 

@@ -21,11 +21,12 @@ from voxledger.catalog.interrupts import held_back
 from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
+from voxledger.catalog.steps import OnStep, Step
 from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
-from voxledger.synth.studio.filing import Facts, Unbegun, ending, failed, record, record_end, write
+from voxledger.synth.studio.filing import Facts, Unbegun, ended, ending, failed, record, record_end, write
 from voxledger.synth.studio.pieces import Piece, moods, overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
 from voxledger.synth.studio.recordings import Recordings
@@ -52,6 +53,7 @@ class Surroundings:
     recordings: Recordings
     cache: SpeechCache
     on_recorded: Callable[[], None]
+    on_step: OnStep
 
 
 class Attempt:
@@ -141,10 +143,13 @@ class Attempt:
         Raises ConsentEnded, and Stopped and GenerationTimeout, which are recorded.
         """
         try:
-            return self._answered_or_claimed()
+            clip = self._answered_or_claimed()
         except (Stopped, GenerationTimeout) as error:
             self._record_end(error, NOBODY)
             raise
+        if clip is not None:
+            self._tell("reused", clip)
+        return clip
 
     def _answered_or_claimed(self) -> Clip | None:
         journal = self._around.recorder.journal
@@ -212,6 +217,7 @@ class Attempt:
         finally:
             if made is not None:
                 made.discard()
+        self._tell("completed", clip)
         return clip
 
     def standing(self, found: Fingerprint) -> Clip | None:
@@ -254,6 +260,8 @@ class Attempt:
             patience=settings.queue_wait,
             retries=settings.retries,
             allowed=lambda: self._around.recordings.check(self._voice, self._mood),
+            clip=facts.clip_id,
+            on_step=self._around.on_step,
         )
         order = Order(
             text="\n".join(passage.text for passage in self._passages),
@@ -291,6 +299,15 @@ class Attempt:
         recorder, facts = self._around.recorder, self.facts
         fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed(error)))
         record_end(fact, recorder, subject=facts.clip_id, actor=facts.actor)
+        self._around.on_step(ended(fact))
+
+    def _tell(self, outcome: str, clip: Clip) -> None:
+        self._around.on_step(
+            Step(
+                name="generation", seconds=time.monotonic() - self.facts.started, outcome=outcome, engine=clip.engine,
+                format=clip.format, clip=clip.id, amount=clip.duration_us,
+            )
+        )  # fmt: skip
 
     def _reuse(self, write: Transaction, clip: Clip) -> Clip:
         """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
@@ -323,6 +340,7 @@ def unbegun(
     with held_back(), contextlib.suppress(VoxledgerError):
         fact = ending(error, about, Tally(stage="load"))
         record_end(fact, around.recorder, subject=new_id(), actor=around.recorder.vault.actor(request.actor))
+        around.on_step(ended(fact))
 
 
 def _seed(request: SpeakRequest, determinism: str, *, reuse: bool) -> int | None:

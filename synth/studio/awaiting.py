@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ class Awaiting:
         """What `work` gives. Cancelled, `stop` is set, and what was begun is waited for, so that it is recorded."""
         with self._lock:
             self._pool = self._pool or ThreadPoolExecutor(_MOST, thread_name_prefix="voxledger-await")
-            handed = self._pool.submit(work)
+            handed = self._pool.submit(contextvars.copy_context().run, work)
         future = asyncio.wrap_future(handed)
         try:
             return await asyncio.shield(future)

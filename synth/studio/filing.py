@@ -26,6 +26,7 @@ from voxledger.catalog.objects.description import upload_of
 from voxledger.catalog.objects.keys import object_key
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
+from voxledger.catalog.steps import Step
 from voxledger.catalog.vault import ActorKey
 from voxledger.synth.emotion import Emotion, Weights
 from voxledger.synth.engines.base import EngineInfo
@@ -230,7 +231,9 @@ def failed(error: BaseException) -> TypeGuard[Exception]:
     return isinstance(error, Exception) and not isinstance(error, Stopped)
 
 
-def ending(error: BaseException, about: Facts | Unbegun, tally: Tally, *, delivered_us: int = 0) -> Fact:
+def ending(
+    error: BaseException, about: Facts | Unbegun, tally: Tally, *, delivered_us: int = 0
+) -> GenerationFailed | GenerationCancelled:
     """The event of an attempt that made no clip: `delivered_us` of audio had been handed over by then."""
     elapsed = round((time.monotonic() - about.started) * 1e6)
     request = about.request
@@ -261,6 +264,13 @@ def ending(error: BaseException, about: Facts | Unbegun, tally: Tally, *, delive
         delivered_us=delivered_us,
         actor_label=request.actor,
     )
+
+
+def ended(fact: GenerationFailed | GenerationCancelled) -> Step:
+    """The same for whoever counts."""
+    why = fact.failure if isinstance(fact, GenerationFailed) else ""
+    outcome = "failed" if why else "cancelled"
+    return Step(name="generation", seconds=fact.elapsed_us / 1e6, outcome=outcome, reason=why, engine=fact.engine)
 
 
 def record_end(fact: Fact, recorder: Recorder, *, subject: str, actor: ActorKey) -> None:

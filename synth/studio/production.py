@@ -14,12 +14,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError
 from voxledger.catalog.events import SpokenPassage
 from voxledger.catalog.settings import Synth
+from voxledger.catalog.steps import Step
 from voxledger.synth.emotion import Weights
 from voxledger.synth.engines.base import Samples
 from voxledger.synth.errors import EngineFailed, Stopped
@@ -110,8 +112,14 @@ def produce(
         tally.stage = "audio"
         begun = time.perf_counter()
         if gathered.book is not None:
-            return _bound(gathered.book, gathered, order, tally, stop, begun)
-        return _finished(gathered, order, tally, begun)
+            made = _bound(gathered.book, gathered, order, tally, stop, begun)
+        else:
+            made = _finished(gathered, order, tally, begun)
+    audio_s, encode_s = made.audio_us / 1e6, made.encode_us / 1e6
+    told = Step(name="encode", seconds=encode_s, engine=speaker.info.name, format=made.format.name, clip=speaker.clip)
+    speaker.on_step(msgspec.structs.replace(told, name="audio", seconds=audio_s, ago=encode_s))
+    speaker.on_step(told)
+    return made
 
 
 def at_level(spoken: Spoken, level_db: float) -> Samples:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from voxledger.catalog.steps import OnStep, Step, unheard
 from voxledger.synth.engines.base import EngineInfo, Samples, Segment, SynthesisRequest
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineFailed, InvalidText, Stage, Stopped
@@ -90,6 +91,9 @@ class Speaker:
     retries: int
     allowed: Callable[[], None] = lambda: None
     """Asked before each piece: raises when the voice may not be used any more."""
+    clip: str = ""
+    """The id of the clip that it is for."""
+    on_step: OnStep = unheard
 
     def speak(self, pieces: Iterator[Piece], tally: Tally, stop: threading.Event) -> Generator[Spoken, None, None]:
         """Yields speech in order, each stretch as soon as it is there.
@@ -146,6 +150,7 @@ class Speaker:
         ) as mine:
             begun = time.perf_counter()
             tally.queue_us += round((begun - waiting) * 1e6)
+            self.on_step(Step(name="queue", seconds=begun - waiting, engine=self.info.name, clip=self.clip))
             if not mine or stop.is_set():
                 raise Stopped
             self.allowed()
@@ -164,8 +169,10 @@ class Speaker:
                         if stop.is_set():
                             raise Stopped
             finally:
+                took = time.perf_counter() - begun
                 tally.load_us += load_us
-                tally.synthesis_us += max(0, round((time.perf_counter() - begun) * 1e6) - load_us)
+                tally.synthesis_us += max(0, round(took * 1e6) - load_us)
+                self.on_step(Step(name="synthesis", seconds=took, engine=self.info.name, clip=self.clip))
 
     def _counted(self, stretches: Iterable[Stretch], piece: Piece, tally: Tally) -> Iterator[Spoken]:
         silence = piece.silence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import threading
 import time
@@ -121,7 +122,9 @@ class _Making:
         """Whether the listener went away, or heard all."""
         self._delivered_us = self._ahead_us = 0
         ours = at_work.pop_all()
-        self._thread = threading.Thread(target=self._run, args=(answers, ours), name="voxledger-stream", daemon=True)
+        self._thread = threading.Thread(
+            target=contextvars.copy_context().run, args=(self._run, answers, ours), name="voxledger-stream", daemon=True
+        )
         try:
             self._thread.start()
         except BaseException:

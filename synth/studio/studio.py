@@ -18,6 +18,7 @@ from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
+from voxledger.catalog.steps import OnStep, unheard
 from voxledger.synth import engines
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.guarded import Guarded
@@ -56,6 +57,7 @@ class Studio:
         voices: Callable[[], Voices],
         ensure_model: Callable[[str], Path] | None = None,
         on_recorded: Callable[[], None] = lambda: None,
+        on_step: OnStep = unheard,
     ) -> None:
         """`ensure_model` gives engines the folder of a model version, pulled if it is not here."""
         self.settings = settings
@@ -77,6 +79,7 @@ class Studio:
                 keep_free=settings.general.min_free_disk,
             ),
             on_recorded=on_recorded,
+            on_step=on_step,
         )
         self._channel: Channel = channel
         self._engines: dict[str, Guarded] = {}
@@ -225,6 +228,10 @@ class Studio:
         """How many requests wait for a turn of this engine; 0 while nobody has asked for it."""
         turns = self._turns.get(engine or self.settings.synth.engine)
         return turns.waiting if turns is not None else 0
+
+    def turns(self) -> Mapping[str, Turns]:
+        """The turns of each engine that was asked for so far, by its name."""
+        return dict(self._turns)
 
     def rerender(self, reference: str | Clip) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.

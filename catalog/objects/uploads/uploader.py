@@ -22,6 +22,7 @@ from voxledger.catalog.objects.uploads.refusals import Refusals
 from voxledger.catalog.objects.uploads.unfinished import Unfinished
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Store as StoreSettings
+from voxledger.catalog.steps import OnStep, Step, unheard
 
 LEASE = 300.0
 """Seconds a task is ours; renewed while it is being done."""
@@ -54,6 +55,7 @@ class Uploader:
         *,
         threads: int | None = None,
         on_stored: Callable[[int], None] = lambda size: None,  # noqa: ARG005
+        on_step: OnStep = unheard,
     ) -> None:
         """`on_stored` hears the bytes of each clip that has arrived, in a thread of the uploader: it must be quick."""
         self._recorder = recorder
@@ -80,6 +82,7 @@ class Uploader:
         self._refusals = Refusals(store.home.uploads, recorder.journal)
         self._slots = threading.Semaphore(self._count)
         self._on_stored = on_stored
+        self._on_step = on_step
 
     def start(self) -> None:
         """Begin to work, tasks of other processes included. Idempotent; nothing happens after `close`."""
@@ -328,9 +331,19 @@ class Uploader:
         assert ended.upload is not None
         assert ended.sent is not None
         size, is_clip = ended.sent.bytes, ended.upload.event
+        took, waited = ended.sent.transfer_us / 1e6, max(0.0, started - task.created)
+        told = Step(
+            name="upload",
+            seconds=took,
+            outcome="stored",
+            clip=task.subject if is_clip else "",
+            amount=size,
+            waited=waited,
+        )
 
         def recorded() -> None:
             self._meter.count(done=1, bytes=size)
+            self._on_step(told)
             if is_clip:
                 self._on_stored(size)
 
@@ -357,12 +370,14 @@ class Uploader:
     def _retry(self, task: Task, reason: str, *, after: float) -> None:
         if self._outcomes.retried(task, reason, after=after):
             self._meter.count(retried=1)
+            self._on_step(Step(name="upload", seconds=0.0, outcome="retried"))
         with self._changed:
             self._look_at = min(self._look_at, time.monotonic() + after)
 
     def _park(self, task: Task, ended: Ended) -> None:
         if self._outcomes.parked(task, ended.upload, ended.failure, ended.reason):
             self._meter.count(parked=1)
+            self._on_step(Step(name="upload", seconds=0.0, outcome="parked", reason=ended.failure))
             self._forgive(task)
             if ended.upload is not None:
                 self._unfinished.give_up(self._store, task, ended.upload)
