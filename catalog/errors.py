@@ -11,6 +11,8 @@ VoxledgerError                 the root of everything that a user may see
 ├── QueryError                     a query is not one SELECT, or DuckDB refused it
 ├── SearchError                    a search names no word or asks for too much, or the index cannot be used
 ├── ClipNotFound                   no clip has this id, or the short id is ambiguous
+├── TokenError                     a token cannot be made, found or revoked as it was asked
+├── AccessRefused                  whoever asks may not, or not now
 ├── VaultError                     the vault is missing, or the keys for an actor are
 ├── StoreError                     the S3 store refused, or the object is not there
 │   └── StoreUnavailable               nobody answers at the endpoint
@@ -21,8 +23,10 @@ VoxledgerError                 the root of everything that a user may see
 │   └── BackupDamaged                  what the bucket holds is not what was put there
 ├── ErasureError                   somebody cannot be erased, or exported, as it was asked
 │   └── SubjectNotFound                nobody is called so, or nothing is held about them
-└── PolicyError                    a retention rule cannot be applied, or a plan is stale
+└── PolicyError                    a retention rule or a plan cannot be applied
     ├── ExpressionError                an expression of a policy is not right
+    ├── PlanStale                      a plan is not any more what it was when somebody saw it
+    ├── RetentionBusy                  another run of retention, or an erasure, goes on
     ├── RunStopped                     the schedule's run of a night cannot go on
     └── HoldError                      a hold cannot be placed, renewed or released as it was asked
 """
@@ -110,6 +114,23 @@ class ClipNotFound(VoxledgerError):
     """No clip has this id, or the short id fits several."""
 
 
+class TokenError(VoxledgerError):
+    """A token cannot be made, found or revoked as it was asked."""
+
+
+class AccessRefused(VoxledgerError):
+    """Whoever asks may not, or not now; `reason` is that of the event `AccessDenied`.
+
+    `principal` is the id of the token, None where nobody knows it; after `retry_after` seconds it may be asked again.
+    """
+
+    def __init__(self, message: str, *, reason: str, principal: str | None = None, retry_after: float = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.principal = principal
+        self.retry_after = retry_after
+
+
 class VaultError(VoxledgerError):
     """The vault is missing, or it holds no key for an actor."""
 
@@ -148,6 +169,14 @@ class ExpressionError(PolicyError):
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message)
         self.offset = offset
+
+
+class PlanStale(PolicyError):
+    """A plan is not any more what it was when somebody saw it: something has changed since. Nothing was done."""
+
+
+class RetentionBusy(PolicyError):
+    """Another run of retention, or an erasure, goes on in this HOME. Nothing was done."""
 
 
 class RunStopped(PolicyError):

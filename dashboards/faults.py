@@ -63,6 +63,8 @@ _MEANINGS: Mapping[type[VoxledgerError], _Meaning] = {
     catalog.ModelError: _Meaning(409, "model", _READ),
     catalog.HoldError: _Meaning(409, "hold", _READ),
     catalog.ExpressionError: _Meaning(400, "expression", _READ),
+    catalog.PlanStale: _Meaning(409, "plan_stale", "Look at the plan again: GET /api/retention/plan."),
+    catalog.RetentionBusy: _Meaning(409, "retention_busy", "Wait for the end of the run: GET /api/operations.", 5),
     catalog.PolicyError: _Meaning(409, "policy", _READ),
     catalog.SubjectNotFound: _Meaning(404, "subject_not_found", _READ),
     catalog.ErasureError: _Meaning(409, "erasure", _READ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxledger.catalog import platform, settings
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import PolicyError, RunStopped, SettingsError, StoreError
+from voxledger.catalog.errors import PolicyError, RetentionBusy, RunStopped, SettingsError, StoreError
 from voxledger.catalog.events import decode
 from voxledger.catalog.events import now as present
 from voxledger.catalog.home import Home
@@ -27,7 +27,7 @@ from voxledger.catalog.retention.applying.store import Deletable
 from voxledger.catalog.retention.applying.undo import Undone, undo
 from voxledger.catalog.retention.doubts import another_home, forgiven
 from voxledger.catalog.retention.explaining import Explanation, explain
-from voxledger.catalog.retention.holds import Hold, Holds, Released
+from voxledger.catalog.retention.holds import Hold, Holds, Permit, Released, anybody
 from voxledger.catalog.retention.nights import Nights, Ran, Standing
 from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.retention.planning.planner import make, reached, unsure
@@ -64,8 +64,9 @@ class Retention:
         actor: str = SYSTEM,
         *,
         backups: Callable[[], Backups] | None = None,
+        permit: Permit = anybody,
     ) -> None:
-        """`backups` are asked when something that is gone is to be restored."""
+        """`backups` are asked when something that is gone is to be restored, `permit` before every deed of an admin."""
         self._home = home
         self._settings = settings
         self._recorder = recorder
@@ -73,6 +74,13 @@ class Retention:
         self._store = store
         self._actor = actor
         self._backups = backups
+        self._permit = permit
+
+    def permitting(self, permit: Permit) -> Retention:
+        """The same, but `permit` is asked before every deed of an admin: it raises an error where that may not be."""
+        return Retention(
+            self._home, self._settings, self._recorder, self._keeper, self._store, self._actor, backups=self._backups, permit=permit
+        )  # fmt: skip
 
     @lazy
     def policy(self) -> Policy:
@@ -141,16 +149,24 @@ class Retention:
         return section, self._home.path / (Path(section.policy).expanduser() if section.policy else settings.FILE_NAME)
 
     def apply(
-        self, plan_id: str | None = None, now: datetime | None = None, *, progress: Counting | None = None
+        self,
+        plan_id: str | None = None,
+        now: datetime | None = None,
+        *,
+        deeds: Mapping[str, int] | None = None,
+        begun: Callable[[], None] = lambda: None,
+        progress: Counting | None = None,
     ) -> Applied:
-        """Plan anew and carry it out; with `plan_id` only if it is still that plan.
+        """Plan anew and carry it out; with `plan_id` only if it is still that plan, with `deeds` only if it would do just so much now
+        (`Plan.deeds`): an id stays the same when the grace of its clips is over.
 
-        May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PolicyError when the plan
-        is stale, a fuse is blown, there are no rules or another run goes on; StoreUnavailable when something is to be
-        deleted and nobody answers. Nothing was changed then.
+        May be killed at any point and repeated. `begun` is called when nothing stands in its way any more, `progress` hears
+        (deleted, to delete). Raises PlanStale when the plan is another one by now, RetentionBusy while another run goes on, PolicyError
+        when a fuse is blown or there are no rules; StoreUnavailable when something is to be deleted and nobody answers. Nothing was
+        changed then.
         """
         with self._alone():
-            return self._applied(plan_id, now, progress=progress)
+            return self._applied(plan_id, now, deeds=deeds, begun=begun, progress=progress)
 
     def run_due(self, now: datetime | None = None) -> Ran | None:
         """Carry out the run of `retention.schedule` that the log lacks; None when there is none, or another run goes on.
@@ -192,6 +208,8 @@ class Retention:
         now: datetime | None,
         *,
         run: str | None = None,
+        deeds: Mapping[str, int] | None = None,
+        begun: Callable[[], None] = lambda: None,
         progress: Counting | None = None,
     ) -> Applied:
         """Plan and apply; whoever calls this is alone. A run of the schedule raises RunStopped for what stops its plan."""
@@ -199,12 +217,13 @@ class Retention:
         plan = self.plan(now)
         took = time.monotonic() - began
         try:
-            check(plan, plan_id)
+            check(plan, plan_id, deeds)
         except PolicyError as error:
             if run is None:
                 raise
             cause = "ingestion" if plan.unknown else "policy" if plan.problems else "fuse"
             raise RunStopped(str(error), cause=cause) from None
+        begun()
         actor = self._recorder.vault.actor(self._actor)
         changed = policy_drafts(plan.policy, self._recorder, self._keeper, actor)
         executor = Executor(
@@ -232,7 +251,7 @@ class Retention:
     def undo(self, plan_id: str, now: datetime | None = None, *, progress: Counting | None = None) -> Undone:
         """Take back every mark of a plan that still stands; those whose deletion has begun are named.
 
-        Repeating it changes nothing. Raises PolicyError for a plan that never marked anything, and while a run goes on.
+        Repeating it changes nothing. Raises PolicyError for a plan that never marked anything, RetentionBusy while a run goes on.
         """
         with self._alone():
             actor = self._recorder.vault.actor(self._actor)
@@ -249,7 +268,7 @@ class Retention:
         wherever the same bytes still are (cache, store, old versions, backups), proved by their SHA-256.
 
         What was erased never comes back. Clips that could not be brought back are in `failed`, with every place that was
-        looked at. Raises ClipNotFound for a reference that names none, PolicyError while a run goes on, StoreUnavailable.
+        looked at. Raises ClipNotFound for a reference that names none, RetentionBusy while a run goes on, StoreUnavailable.
         """
         from voxledger.catalog.retention.applying.restoring import Restorer, chosen
 
@@ -274,7 +293,7 @@ class Retention:
         """One of us at a time in a HOME."""
         with platform.locked(self._home.path / "retention.lock", blocking=False) as mine:
             if not mine:
-                raise PolicyError(
+                raise RetentionBusy(
                     "another retention run, or an erasure, is going on in this HOME; wait for its end. Nothing was changed"
                 )
             yield
@@ -294,7 +313,7 @@ class Retention:
 
     @lazy
     def _holds(self) -> Holds:
-        return Holds(self._recorder, self._keeper, lambda: self._recorder.vault.actor(self._actor))
+        return Holds(self._recorder, self._keeper, lambda: self._recorder.vault.actor(self._actor), permit=self._permit)
 
     def hold(
         self,

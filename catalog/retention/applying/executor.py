@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import PolicyError
+from voxledger.catalog.errors import PlanStale, PolicyError
 from voxledger.catalog.events import (
     ClipMarked,
     ClipPurged,
@@ -88,11 +88,19 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-def check(plan: Plan, expected: str | None) -> None:
-    """Raises PolicyError when the plan may not be applied: not the expected one, unknown usage, a fuse, a wrong policy."""
+def check(plan: Plan, expected: str | None, deeds: Mapping[str, int] | None = None) -> None:
+    """Raises PolicyError when the plan may not be applied: unknown usage, a fuse, a wrong policy; PlanStale for another than
+    the expected one, and for one that would do something else than `deeds` now.
+    """
     if expected is not None and expected != plan.id:
-        raise PolicyError(
+        raise PlanStale(
             f"the plan is stale: {expected} was made for another situation or policy, now it is {plan.id}."
+            " Nothing was changed; look at `voxledger retention plan` again"
+        )
+    if deeds is not None and dict(deeds) != dict(plan.deeds):
+        would = ", ".join(f"{deed} {count:,}" for deed, count in plan.deeds.items())
+        raise PlanStale(
+            f"the plan is stale: {plan.id} would now {would} clips, which is not what was seen."
             " Nothing was changed; look at `voxledger retention plan` again"
         )
     if plan.unknown:

@@ -34,18 +34,31 @@ class Decisions:
         """How many clips there are."""
         return sum(part.height for part in self._parts)
 
-    def frame(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
+    @property
+    def size(self) -> int:
+        """Bytes of memory that they take up, about."""
+        return sum(int(part.estimated_size()) for part in self._parts)
+
+    def frame(
+        self,
+        *decisions: str,
+        limit: int | None = None,
+        ids: Sequence[str] | None = None,
+        after: tuple[str, str] | None = None,
+    ) -> pl.DataFrame:
         """The clips with these decisions, all when none is named, by urgency of the decision and then by id; the first `limit`,
-        or those of `ids`. Each has its `id` as text, and in `by` the name of what decides.
+        those of `ids`, those that follow a decision and an id. Each has its `id` as text, and in `by` the name of what decides.
         """
         named = None if ids is None else _halves(ids)
         chosen = []
         for part in self._parts:
             found = part.filter(pl.col("decision").is_in(decisions or DECISIONS))
+            if after is not None:
+                found = found.filter(_follows(*after))
             if named is not None:
                 found = found.join(named, on=_ID, how="semi")
             if limit is not None and found.height > limit:
-                found = found.sort(_BY_ID).head(limit)
+                found = _first(found, limit)
             chosen.append(found)
         rows = pl.concat(chosen, how="diagonal_relaxed").sort(_BY_ID)
         return self._named(rows if limit is None else rows.head(limit))
@@ -78,6 +91,28 @@ class Decisions:
 
     def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select(_text(rows), pl.exclude(_ID), by=by(self._policy))
+
+
+def _follows(decision: str, clip: str) -> pl.Expr:
+    """Whether a clip comes after this one in the order of `frame`."""
+    high, low = divmod(UUID(clip).int, _HALF)
+    later = DECISIONS[DECISIONS.index(decision) + 1 :]
+    behind = (pl.col("high") > high) | ((pl.col("high") == high) & (pl.col("low") > low))
+    return pl.col("decision").is_in(later) | ((pl.col("decision") == decision) & behind)
+
+
+def _first(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """The first so many in the order of `frame`, found without putting millions in order."""
+    chosen, lacking = [], limit
+    for decision in DECISIONS:
+        found = rows.filter(pl.col("decision") == decision)
+        if found.height > lacking:
+            found = found.filter(pl.col("high") <= found["high"].bottom_k(lacking).max())
+        chosen.append(found.sort(_BY_ID).head(lacking))
+        lacking -= chosen[-1].height
+        if not lacking:
+            break
+    return pl.concat(chosen)
 
 
 def by(policy: Policy) -> pl.Expr:

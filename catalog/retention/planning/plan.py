@@ -84,19 +84,31 @@ class Plan:
         """Whether applying it now would change nothing."""
         return not any(self.amounts[name].clips for name in (FINISH, PURGE, MARK, UNMARK))
 
+    @property
+    def deeds(self) -> Mapping[str, int]:
+        """How many clips applying it now would `mark`, `unmark` and `purge`, those included whose deletion has begun."""
+        clips = {name: self.amounts[name].clips for name in (MARK, UNMARK, PURGE, FINISH)}
+        return {"mark": clips[MARK], "unmark": clips[UNMARK], "purge": clips[PURGE] + clips[FINISH]}
+
     def ids(self, decision: str) -> list[str]:
         """The clips with this decision, in order of their ids."""
         return self.decisions.frame(decision)["id"].to_list()
 
-    def rows(self, *decisions: str, limit: int | None = None, ids: Sequence[str] | None = None) -> pl.DataFrame:
+    def rows(
+        self,
+        *decisions: str,
+        limit: int | None = None,
+        ids: Sequence[str] | None = None,
+        after: tuple[str, str] | None = None,
+    ) -> pl.DataFrame:
         """Clips with `id, decision, rule, matches, reason, goes, bytes, duration_us`; all but the kept ones when none is named.
 
         `rule` is what decides, `matches` lists all that asks for the clip to go: expire rules, budget, withdrawn consent.
         Ordered by urgency of the decision, then by id; only the first `limit` of them, or those of `ids`, are put into
-        words. Kept clips are there only in a plan that was made with them.
+        words, and only those that follow a decision and an id (`after`). Kept clips are there only in a plan that was made with them.
         """
         wanted = decisions or tuple(name for name in DECISIONS if name != KEEP)
-        return explained(self.decisions.frame(*wanted, limit=limit, ids=ids), self.policy, self.now)
+        return explained(self.decisions.frame(*wanted, limit=limit, ids=ids, after=after), self.policy, self.now)
 
     def notable(self, column: str, count: int = 3) -> list[dict[str, Any]]:
         """The condemned clips with the most of a column, `bytes` or `uses`, above 0: `id, by, bytes, uses`."""
@@ -106,6 +118,11 @@ class Plan:
     def as_dict(self, *, limit: int | None = None) -> dict[str, Any]:
         """What `--json` prints: facts first, then the clips that the plan was made with."""
         rows = self.rows(*DECISIONS, limit=limit)
+        clips = rows.with_columns(pl.col("goes").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts()
+        return {**self.summary(), "clips": clips}
+
+    def summary(self) -> dict[str, Any]:
+        """The facts without the clips."""
         return {
             "plan": self.id,
             "policy": self.policy.hash,
@@ -128,7 +145,6 @@ class Plan:
             "unknown": self.unknown,
             "problems": list(self.problems),
             "warnings": list(self.warnings),
-            "clips": rows.with_columns(pl.col("goes").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts(),
         }
 
     def to_json(self, *, limit: int | None = None) -> str:
