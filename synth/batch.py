@@ -127,7 +127,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
         )
     dropped = tuple(feature for feature, _ in lacks)
     seed = None if "seed" in dropped else line.seed
-    request, engine, _, _ = studio.asked(
+    request, engine, *_ = studio.asked(
         line.text,
         {
             "actor": line.actor or options.actor,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
@@ -137,7 +136,7 @@ class Commands:
             Print one JSON document.
         """
         with self._opened(channel="cli") as door:
-            spoken = sys.stdin.read() if text == "-" else text
+            spoken = terminal.piped() if text == "-" else text
             asked: SpeakOptions = {
                 "voice": voice, "emotion": emotion, "emotion_strength": strength, "emotion_reference": emotion_from,
                 "emotion_words": emotion_words, "marks": marks, "language": language, "preset": preset, "speed": speed,
@@ -165,7 +164,7 @@ class Commands:
 
 def _made(studio: Studio, text: str, asked: SpeakOptions, *, quiet: bool) -> Clip:
     """The clip; unless `quiet`, whoever sits at a terminal sees meanwhile how far it has come."""
-    request, engine, reuse, _ = studio.asked(text, asked)
+    request, engine, reuse, *_ = studio.asked(text, asked)
     if quiet:
         return studio.make(request, engine=engine, reuse=reuse)
     with terminal.progress() as bar:

@@ -33,7 +33,7 @@ from voxledger.synth.studio.recordings import Recordings
 from voxledger.synth.studio.request import SpeakRequest
 from voxledger.synth.studio.speaking import NOBODY, Listener, Speaker, Tally
 from voxledger.synth.studio.speech_cache import SpeechCache
-from voxledger.synth.studio.turns import Turns
+from voxledger.synth.studio.turns import Priority, Turns
 from voxledger.synth.studio.watching import Watch, Watching
 from voxledger.synth.text import Passage, parse
 
@@ -67,6 +67,7 @@ class Attempt:
         turns: Turns,
         channel: Channel,
         *,
+        priority: Priority | None = None,
         streamed: bool = False,
         reuse: bool = True,
         stop: threading.Event | None = None,
@@ -77,6 +78,7 @@ class Attempt:
         self.request = request
         self._engine = engine
         self._turns = turns
+        self._priority: Priority = priority or ("batch" if channel == "batch" else "interactive")
         self.stop = stop or threading.Event()
         self._passages: tuple[Passage, ...] = (
             parse(request.text)
@@ -256,7 +258,7 @@ class Attempt:
             keyed=lambda said: self._around.recorder.vault.keyed_hash(said, purpose="speech"),
             asked=asked,
             actor=facts.actor.id,
-            priority="batch" if facts.channel == "batch" else "interactive",
+            priority=self._priority,
             patience=settings.queue_wait,
             retries=settings.retries,
             allowed=lambda: self._around.recordings.check(self._voice, self._mood),

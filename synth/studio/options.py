@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from voxledger.catalog.events import Channel
 from voxledger.synth.emotion import EmotionLike
+from voxledger.synth.studio.turns import Priority
 
 
 class SpeakOptions(TypedDict, total=False):
@@ -33,3 +34,4 @@ class SpeakOptions(TypedDict, total=False):
     reuse: bool
     engine: str | None
     channel: Channel | None
+    priority: Priority | None

@@ -9,20 +9,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voxledger.catalog.clip import Clip
-from voxledger.synth.engines.base import Samples
 from voxledger.synth.errors import Stopped, SynthesisError
-from voxledger.synth.studio.production import at_level
+from voxledger.synth.studio.audience import Chunk, Levelling
 from voxledger.synth.studio.speaking import Spoken
 
 if TYPE_CHECKING:
-    from voxledger.synth.audio import Preview
     from voxledger.synth.studio.attempt import Attempt
 
 _AHEAD = 64
@@ -32,24 +27,6 @@ _STALLED = 120.0
 _LOOK = 0.1
 """Seconds between two looks at whether a clip was called off while nobody listened to it."""
 _BLOCK_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """Audio to be heard now: mono float32 in [-1, 1], shape (n,), and its start (s).
-
-    `text` is what is said from here on; "" for a silence, and for what goes on with the sentence before.
-    """
-
-    samples: Samples
-    sample_rate: int
-    text: str
-    start: float
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds."""
-        return len(self.samples) / self.sample_rate
 
 
 class Stream:
@@ -108,19 +85,19 @@ class _Making:
     def __init__(
         self,
         attempt: Attempt,
-        previewed: Callable[[int], Preview],
+        levelling: Levelling,
         at_work: ExitStack,
         *,
         answers: bool,
     ) -> None:
         self._attempt = attempt
-        self._previewed = previewed
+        self._levelling = levelling
         self._changed = threading.Condition()
         self._ahead: deque[Spoken] = deque()
         self._outcome: Clip | BaseException | None = None
         self._left = False
         """Whether the listener went away, or heard all."""
-        self._delivered_us = self._ahead_us = 0
+        self._ahead_us = 0
         ours = at_work.pop_all()
         self._thread = threading.Thread(
             target=contextvars.copy_context().run, args=(self._run, answers, ours), name="voxledger-stream", daemon=True
@@ -138,21 +115,16 @@ class _Making:
 
     def chunks(self) -> Iterator[Chunk]:
         """What is heard, until the clip is there, something went wrong, or the listener left."""
-        preview: Preview | None = None
         try:
             while (item := self._next()) is not None:
-                preview = preview or self._previewed(item.sample_rate)
-                sound = at_level(item, self._attempt.level_offset)
-                if item.silence:
-                    sound = np.concatenate([np.zeros(round(item.silence * item.sample_rate), dtype=np.float32), sound])
-                text = item.piece.text[item.start - item.piece.start : item.end - item.piece.start]
-                yield self._chunk(preview.push(sound), preview, text)
+                yield self._levelling.chunk(item)
             if self._left:
                 return
             if isinstance(self._outcome, BaseException):
                 raise self._outcome
-            if preview is not None:
-                yield self._chunk(preview.flush(), preview, "")
+            rest = self._levelling.rest()
+            if rest is not None:
+                yield rest
         finally:
             self.stop()
 
@@ -164,11 +136,6 @@ class _Making:
                 return None
             self._changed.notify_all()
             return self._ahead.popleft()
-
-    def _chunk(self, samples: Samples, preview: Preview, text: str) -> Chunk:
-        chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self._delivered_us / 1e6)
-        self._delivered_us += round(chunk.duration * 1e6)
-        return chunk
 
     def stop(self) -> None:
         """Break off and wait for the record of it. Idempotent; a listener in another thread hears nothing more."""
@@ -212,7 +179,7 @@ class _Making:
 
     def delivered_us(self, *, failed: bool) -> int:
         """Of `Listener`: a failure comes after all that was made before it, to whoever still listens."""
-        return self._ahead_us if failed and not self._left else self._delivered_us
+        return self._ahead_us if failed and not self._left else self._levelling.given_us
 
 
 class _Kept:
@@ -248,17 +215,17 @@ class _Kept:
 
 def making(
     attempt: Attempt,
-    previewed: Callable[[int], Preview],
+    levelling: Levelling,
     at_work: ExitStack,
     *,
     answers: bool,
 ) -> Stream:
-    """A stream of a clip that is made now; `previewed` gives what levels speech of a sample rate (Hz).
+    """A stream of a clip that is made now; `levelling` makes chunks of its speech.
 
     What `at_work` was entered with is taken over, and left when the clip is made: there is no moment between in which a
     studio that is closed would not know of it.
     """
-    made = _Making(attempt, previewed, at_work, answers=answers)
+    made = _Making(attempt, levelling, at_work, answers=answers)
     return Stream(made.chunks(), made.stop, lambda: made.clip)
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, get_args
 
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
@@ -25,6 +25,7 @@ from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, InvalidRequest, Stopped
 from voxledger.synth.presets import Presets
 from voxledger.synth.studio.attempt import Attempt, Surroundings, unbegun
+from voxledger.synth.studio.audience import Audience, Chunk, Hearing, Levelling
 from voxledger.synth.studio.awaiting import Awaiting
 from voxledger.synth.studio.options import SpeakOptions
 from voxledger.synth.studio.recordings import Recordings
@@ -32,14 +33,28 @@ from voxledger.synth.studio.request import SpeakRequest
 from voxledger.synth.studio.rerender import Rerendered, compared, request_of, settings_of
 from voxledger.synth.studio.speaking import NOBODY
 from voxledger.synth.studio.speech_cache import SpeechCache
-from voxledger.synth.studio.streaming import Chunk, Stream, finished, making
-from voxledger.synth.studio.turns import Turns
+from voxledger.synth.studio.streaming import Stream, finished, making
+from voxledger.synth.studio.turns import Priority, Turns
 from voxledger.synth.studio.watching import Watch
 from voxledger.synth.text.subtitles import written
 from voxledger.synth.voices import Recording, Voices
 
+if TYPE_CHECKING:
+    from voxledger.synth.audio import Preview
+
 _LEAVE = 10.0
 """Seconds that whatever is being made has to end when the studio is closed."""
+_APART = ("engine", "reuse", "channel", "priority")
+
+
+class Asked(NamedTuple):
+    """A checked request, and what is no part of it: the engine, whether it may be answered, the door, and its rank."""
+
+    request: SpeakRequest
+    engine: str | None = None
+    reuse: bool = True
+    channel: Channel | None = None
+    priority: Priority | None = None
 
 
 class Studio:
@@ -127,6 +142,7 @@ class Studio:
         reuse: bool = True,
         engine: str | None = None,
         channel: Channel | None = None,
+        priority: Priority | None = None,
     ) -> Clip:
         """Speak `text` and record the clip; its upload goes on in the background.
 
@@ -135,7 +151,8 @@ class Studio:
         common words, else en; `voice` a registered voice or one of the engine's; `emotion` whatever `Emotion.of` reads, or
         else that of a registered recording (`emotion_reference`) or of a description (`emotion_words`), where the engine can.
         Emotions written into the text (`[sad:0.6] …` at the start of a line) hold for that line; `marks=False` speaks them.
-        `speed` is a factor, `sampling` what the engine takes besides. `format` is wav, flac, opus, mp3 or pcm.
+        `speed` is a factor, `sampling` what the engine takes besides. `format` is wav, flac, opus, mp3, aac or pcm. `priority`
+        says who goes first where requests wait for the engine: "interactive", or "batch", which lets those go before it for a while.
 
         Raises InvalidRequest for what cannot be spoken, EngineUnavailable, EngineFailed, AudioFailed, StudioBusy,
         ConsentEnded for a voice that was withdrawn, GenerationTimeout when another caller makes this clip and does not
@@ -145,7 +162,7 @@ class Studio:
             text, None, voice=voice, emotion=emotion, emotion_strength=emotion_strength, emotion_reference=emotion_reference,
             emotion_words=emotion_words, language=language, actor=actor, session=session, name=name, tags=tags, format=format,
             seed=seed, take=take, speed=speed, sampling=sampling, marks=marks, preset=preset, reuse=reuse, engine=engine,
-            channel=channel,
+            channel=channel, priority=priority,
         )  # fmt: skip
 
     async def aspeak(self, text: str, **options: Unpack[SpeakOptions]) -> Clip:
@@ -179,18 +196,28 @@ class Studio:
         engine: str | None = None,
         reuse: bool = True,
         channel: Channel | None = None,
+        priority: Priority | None = None,
         stop: threading.Event | None = None,
         watch: Watch | None = None,
+        audience: Audience | None = None,
     ) -> Clip:
-        """Like `speak`, for a request that is checked already. `watch` hears how far it has come, in this thread; never for
-        a clip that is there.
+        """Like `speak`, for a request that is checked already. `watch` hears how far it has come, or `audience` the clip itself,
+        in this thread; never for a clip that is there.
         """
-        attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop)
+        attempt = self._begun(
+            request, engine, channel, reuse=reuse, priority=priority, stop=stop, streamed=audience is not None
+        )
         with self._at_work(attempt), attempt.claiming():
             answer = attempt.answered_or_claimed() if reuse else None
             if answer is not None:
                 return answer
-            return attempt.run(answers=reuse, listener=attempt.watched_by(watch) if watch else NOBODY)
+            if audience is None:
+                return attempt.run(answers=reuse, listener=attempt.watched_by(watch) if watch else NOBODY)
+            hearing = Hearing(audience, self._levelling(attempt, audience.rate))
+            audience.begins(attempt.facts.clip_id)
+            clip = attempt.run(answers=reuse, listener=hearing)
+            hearing.ended()
+            return clip
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made, or when its
@@ -265,29 +292,47 @@ class Studio:
         return self._around.recordings.named(voice)
 
     def _speak(self, text: str, stop: threading.Event | None, **options: Unpack[SpeakOptions]) -> Clip:
-        request, engine, reuse, channel = self.asked(text, options)
-        return self.make(request, engine=engine, reuse=reuse, channel=channel, stop=stop)
+        asked = self.asked(text, options)
+        return self.make(
+            asked.request,
+            engine=asked.engine,
+            reuse=asked.reuse,
+            channel=asked.channel,
+            priority=asked.priority,
+            stop=stop,
+        )
 
     def _stream(self, text: str, stop: threading.Event, **options: Unpack[SpeakOptions]) -> Stream:
-        request, engine, reuse, channel = self.asked(text, options)
-        attempt = self._begun(request, engine, channel, reuse=reuse, stop=stop, streamed=True)
+        asked = self.asked(text, options)
+        reuse = asked.reuse
+        attempt = self._begun(
+            asked.request, asked.engine, asked.channel, reuse=reuse, priority=asked.priority, stop=stop, streamed=True
+        )
         with ExitStack() as at_work, attempt.claiming():
             at_work.enter_context(self._at_work(attempt))
             answer = attempt.answered_or_claimed() if reuse else None
             if answer is not None:
                 return finished(answer, attempt.timing)
+            return making(attempt, self._levelling(attempt), at_work, answers=reuse)
+
+    def _levelling(self, attempt: Attempt, rate: Callable[[int], int] = lambda rate: rate) -> Levelling:
+        """What gives a listener this attempt's speech; `rate` says at which rate (Hz) it is heard."""
+        settings = self.settings.synth
+
+        def previewed(sample_rate: int) -> Preview:
             from voxledger.synth.audio import Preview
 
-            previewed = partial(
-                Preview,
-                target_rate=self.settings.synth.sample_rate or None,
+            return Preview(
+                sample_rate,
+                target_rate=rate(settings.sample_rate or sample_rate),
                 level_offset_db=attempt.level_offset,
-                target_lufs=self.settings.synth.loudness,
+                target_lufs=settings.loudness,
             )
-            return making(attempt, previewed, at_work, answers=reuse)
 
-    def asked(self, text: str, options: SpeakOptions) -> tuple[SpeakRequest, str | None, bool, Channel | None]:
-        """The checked request, and what is no part of it: the engine, whether it may be answered, and the door."""
+        return Levelling(previewed, attempt.level_offset)
+
+    def asked(self, text: str, options: SpeakOptions) -> Asked:
+        """The checked request, and what is no part of it."""
         given = dict(options)
         for what in ("engine", "preset", "actor"):
             if given.get(what) is not None and not isinstance(given[what], str):
@@ -296,12 +341,17 @@ class Studio:
             raise InvalidRequest(f"reuse must be True or False, not {given['reuse']!r}")
         if given.get("channel") not in (None, *get_args(Channel)):
             raise InvalidRequest(f"the channel must be one of {', '.join(get_args(Channel))}, not {given['channel']!r}")
+        if given.get("priority") not in (None, *get_args(Priority)):
+            raise InvalidRequest(
+                f"the priority must be one of {', '.join(get_args(Priority))}, not {given['priority']!r}"
+            )
         given["actor"] = given.get("actor") or self.default_actor
         preset = options.get("preset")
         if preset is not None:
             given = self.presets.get(preset).fill(given)
-        engine, reuse, channel = given.pop("engine", None), given.pop("reuse", True), given.pop("channel", None)
-        return SpeakRequest.of(text, settings=self.settings, **given), engine, reuse, channel  # type: ignore[arg-type,return-value]
+        apart: dict[str, Any] = {name: given.pop(name) for name in _APART if name in given}
+        request = SpeakRequest.of(text, settings=self.settings, **given)  # type: ignore[arg-type]  # checked by it
+        return Asked(request=request, **apart)
 
     @contextmanager
     def _at_work(self, attempt: Attempt) -> Iterator[None]:
@@ -327,6 +377,7 @@ class Studio:
         channel: Channel | None,
         *,
         reuse: bool,
+        priority: Priority | None = None,
         stop: threading.Event | None,
         streamed: bool = False,
     ) -> Attempt:
@@ -336,7 +387,7 @@ class Studio:
         """
         since = time.monotonic()
         try:
-            return self._attempt(request, engine, channel, reuse=reuse, stop=stop, streamed=streamed)
+            return self._attempt(request, engine, channel, reuse=reuse, priority=priority, stop=stop, streamed=streamed)
         except (InvalidRequest, Stopped):
             raise
         except BaseException as error:
@@ -351,6 +402,7 @@ class Studio:
         channel: Channel | None,
         *,
         reuse: bool = True,
+        priority: Priority | None = None,
         stop: threading.Event | None = None,
         streamed: bool = False,
         around: Surroundings | None = None,
@@ -364,6 +416,7 @@ class Studio:
             turns,
             channel or self._channel,
             reuse=reuse,
+            priority=priority,
             stop=stop,
             streamed=streamed,
         )

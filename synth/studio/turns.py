@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from voxledger.catalog.interrupts import held_back
 from voxledger.synth.errors import StudioBusy
 
-Priority = Literal["interactive", "batch"]
+Priority: TypeAlias = Literal["interactive", "batch"]
 
 AGEING = 30.0
 """Seconds after which a batch request counts as interactive: busy days must not starve it."""

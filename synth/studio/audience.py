@@ -1,0 +1,102 @@
+"""An audience: somebody who hears a clip while it is made, in the thread that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from voxledger.synth.engines.base import Samples
+from voxledger.synth.studio.production import at_level
+from voxledger.synth.studio.speaking import Spoken
+
+if TYPE_CHECKING:
+    from voxledger.synth.audio import Preview
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Audio to be heard now: mono float32 in [-1, 1], shape (n,), and its start (s).
+
+    `text` is what is said from here on; "" for a silence, and for what goes on with the sentence before.
+    """
+
+    samples: Samples
+    sample_rate: int
+    text: str
+    start: float
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+class Audience(Protocol):
+    """Hears a clip from its first segment on. Each call comes from the thread that makes it, and must return soon."""
+
+    def begins(self, clip: str) -> None:
+        """The clip with this id is made now. Never called for one that is there."""
+
+    def rate(self, sample_rate: int) -> int:
+        """At which rate (Hz) it hears speech that comes at `sample_rate`."""
+
+    def hears(self, chunk: Chunk) -> None:
+        """What comes next, levelled."""
+
+    def heard_us(self) -> int:
+        """How much of it (µs) really came to somebody, for the record of a clip that was broken off."""
+
+
+class Levelling:
+    """Stretches of speech as chunks, at a level that is held from the first one on."""
+
+    def __init__(self, previewed: Callable[[int], Preview], level_offset: float) -> None:
+        """`previewed` gives what levels speech of a sample rate (Hz)."""
+        self._previewed = previewed
+        self._level = level_offset
+        self._preview: Preview | None = None
+        self.given_us = 0
+        """How much was given so far."""
+
+    def chunk(self, spoken: Spoken) -> Chunk:
+        """What can be heard after one more stretch; its samples may be none."""
+        self._preview = self._preview or self._previewed(spoken.sample_rate)
+        sound = at_level(spoken, self._level)
+        if spoken.silence:
+            sound = np.concatenate([np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32), sound])
+        text = spoken.piece.text[spoken.start - spoken.piece.start : spoken.end - spoken.piece.start]
+        return self._chunk(self._preview, self._preview.push(sound), text)
+
+    def rest(self) -> Chunk | None:
+        """What was held back; None where nothing was ever said."""
+        return self._chunk(self._preview, self._preview.flush(), "") if self._preview is not None else None
+
+    def _chunk(self, preview: Preview, samples: Samples, text: str) -> Chunk:
+        chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self.given_us / 1e6)
+        self.given_us += round(chunk.duration * 1e6)
+        return chunk
+
+
+class Hearing:
+    """The listener that tells an audience."""
+
+    def __init__(self, audience: Audience, levelling: Levelling) -> None:
+        self._audience = audience
+        self._levelling = levelling
+
+    def heard(self, spoken: Spoken) -> None:
+        """Of `Listener`: at once, whoever is slow to listen."""
+        self._audience.hears(self._levelling.chunk(spoken))
+
+    def ended(self) -> None:
+        """The clip is made: what was held back is heard."""
+        rest = self._levelling.rest()
+        if rest is not None:
+            self._audience.hears(rest)
+
+    def delivered_us(self, *, failed: bool) -> int:  # noqa: ARG002  # the protocol's
+        """Of `Listener`: what really came to somebody."""
+        return self._audience.heard_us()
