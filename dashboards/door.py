@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
+    from voxledger.catalog.access import Tokens
     from voxledger.catalog.cache import Cache
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.erasure import Erasure
@@ -68,6 +69,10 @@ class Door(Protocol):
     @property
     def cache(self) -> Cache:
         """Makes room."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """Lets programs in."""
 
     @property
     def catalog(self) -> Catalog:

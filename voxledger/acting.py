@@ -10,7 +10,7 @@ from voxledger.catalog.events import Channel
 if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
 
-_IN_A_NAME = frozenset({"catalog", "models", "retention", "reports", "voices"})
+_IN_A_NAME = frozenset({"catalog", "models", "retention", "reports", "tokens", "voices"})
 """What acts in somebody's name. The rest is shared; the studio takes the name with each call."""
 
 

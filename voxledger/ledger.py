@@ -27,6 +27,7 @@ from voxledger.catalog.vault import Vault
 if TYPE_CHECKING:
     from voxledger.analytics.mixpanel import Mixpanel
     from voxledger.analytics.reports import Reports
+    from voxledger.catalog.access import Tokens
     from voxledger.catalog.backup import Backups
     from voxledger.catalog.cache import Cache
     from voxledger.catalog.catalog import Catalog
@@ -202,6 +203,13 @@ class Ledger:
         from voxledger.catalog.cache import Cache
 
         return Cache(self.home, self.settings.cache, self.recorder, self.keeper, self.store)
+
+    @_once
+    def tokens(self) -> Tokens:
+        """Makes, lists and revokes the tokens with which programs ask a node."""
+        from voxledger.catalog.access import Tokens
+
+        return Tokens(self.recorder, actor=self.actor, zone=self.settings.general.time_zone)
 
     @_once
     def catalog(self) -> Catalog:

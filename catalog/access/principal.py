@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from voxledger.catalog.access.roles import ROLES, Permission, Scope
+from voxledger.catalog.access.limits import UNLIMITED, Limits
+from voxledger.catalog.access.roles import ROLES, WHOLE, Permission, Scope
 from voxledger.catalog.events.access import Role
 
 LOCAL = "local"
@@ -18,10 +21,17 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: Role
     scope: Scope = "all"
+    limits: Limits = UNLIMITED
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role permits it."""
-        return permission in ROLES[self.role]
+        """Whether role and scope permit it."""
+        return self.lacks(permission) is None
+
+    def lacks(self, permission: Permission) -> Literal["role", "scope"] | None:
+        """What stands against it: the role, or that they see their own clips only; None when they may."""
+        if permission not in ROLES[self.role]:
+            return "role"
+        return "scope" if self.sees is not None and permission in WHOLE else None
 
     @property
     def sees(self) -> str | None:

@@ -30,3 +30,5 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType({
 })  # fmt: skip
 SCOPES: Mapping[Role, Scope] = MappingProxyType({"creator": "own"})
 """Roles that do not see everything, unless a token grants more."""
+WHOLE: frozenset[Permission] = frozenset({"usage", "sql", "retain", "admin"})
+"""What shows or changes everybody's clips, whoever asks; so it needs the scope `all`."""

@@ -17,7 +17,7 @@ from voxledger.catalog.journal.database import Database
 from voxledger.catalog.journal.group import Group
 from voxledger.catalog.journal.mark import Mark, MarkFile
 from voxledger.catalog.journal.opening import announce, opened
-from voxledger.catalog.journal.owners import new_owner, owner_gone
+from voxledger.catalog.journal.owners import new_owner, owner_gone, process_name
 from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount
 from voxledger.catalog.journal.schema import key
 from voxledger.catalog.journal.transaction import Transaction
@@ -206,6 +206,21 @@ class Journal:
         if dead:
             with self.transaction() as write:
                 write.connection.executemany(_SQL["release_owner"], [(owner,) for owner in dead])
+
+    def take_over(self, pid: int, started: float) -> None:
+        """What a process held that has certainly ended waits again, also where its id counts in a container that is gone."""
+        named = f"{process_name(pid, started)}:"
+        if any(owner.startswith(named) for (owner,) in self._read("lease_owners")):
+            with self.transaction() as write:
+                for (owner,) in write.connection.execute(_SQL["lease_owners"]).fetchall():
+                    if owner.startswith(named) and owner != self.owner:
+                        write.connection.execute(_SQL["release_owner"], (owner,))
+
+    def probe(self) -> None:
+        """Write one page durably, to see whether that is possible. Raises DiskFull or JournalError."""
+        with self.transaction() as write:
+            (version,) = write.connection.execute("PRAGMA user_version").fetchone()
+            write.connection.execute(f"PRAGMA user_version = {int(version)}")
 
     def next_due(self, kind: str) -> float | None:
         """When the next waiting task of a kind is due (s since the epoch)."""

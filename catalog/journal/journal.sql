@@ -115,6 +115,39 @@ INSERT INTO voices_state VALUES (1, 0, 0);
 UPDATE voices_state SET filled = -1;
 UPDATE meta SET value = '3' WHERE key = 'schema';
 
+-- name: tokens
+-- Who may come in, as of now: asked before each request. Of a token's secret only the hash stands here; its name is that of the actor it
+-- acts as, which the vault knows. Times are µs since 1970; no limit is NULL; `day` counts the days since 1970 in `general.time_zone`.
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY,
+    hash BLOB NOT NULL,
+    role TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    issued INTEGER NOT NULL,
+    expires INTEGER,
+    revoked INTEGER,
+    used INTEGER,
+    rate INTEGER,
+    rate_s REAL,
+    requests INTEGER,
+    audio_us INTEGER,
+    bytes INTEGER
+) STRICT;
+CREATE INDEX tokens_by_actor ON tokens (actor);
+CREATE TABLE token_usage (
+    token TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    audio_us INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (token, day)
+) STRICT, WITHOUT ROWID;
+
+-- name: from_3
+-- Schema 3 did not know tokens.
+UPDATE meta SET value = '4' WHERE key = 'schema';
+
 -- name: newest
 -- Where the journal ends, and when that was recorded.
 SELECT position, recorded FROM events ORDER BY position DESC LIMIT 1;

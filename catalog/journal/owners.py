@@ -10,7 +10,12 @@ from voxledger.catalog.events import new_id
 
 def new_owner() -> str:
     """A name for one open journal: process id, start time, something random, and the space in which the id counts."""
-    return f"{os.getpid()}:{platform.started(os.getpid()) or 0:.2f}:{new_id()[-8:]}:{_space()}"
+    return f"{process_name(os.getpid(), platform.started(os.getpid()) or 0)}:{new_id()[-8:]}:{_space()}"
+
+
+def process_name(pid: int, started: float) -> str:
+    """How the names of all owners of one process begin."""
+    return f"{pid}:{started:.2f}"
 
 
 def owner_lives(owner: str) -> bool:

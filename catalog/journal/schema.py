@@ -10,7 +10,7 @@ from pathlib import Path
 from voxledger.catalog.errors import JournalError
 from voxledger.catalog.queries import load
 
-SCHEMA = 3
+SCHEMA = 4
 _SQL = load("journal.sql", "voxledger.catalog.journal")
 _KNOWN = frozenset(str(number) for number in range(1, SCHEMA + 1))
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -32,6 +32,7 @@ def bring_up(connection: sqlite3.Connection, path: Path) -> tuple[dict[str, str]
     if not tables:
         _run(connection, "schema")
         _run(connection, "voices")
+        _run(connection, "tokens")
         return {}, False
     if "meta" not in tables:
         raise JournalError(f"{path} is a database, but no journal; move it aside")
@@ -46,6 +47,9 @@ def bring_up(connection: sqlite3.Connection, path: Path) -> tuple[dict[str, str]
     if found in ("1", "2"):
         _run(connection, "voices")
         _run(connection, "from_2")
+    if found in ("1", "2", "3"):
+        _run(connection, "tokens")
+        _run(connection, "from_3")
     return _meta(connection), found != str(SCHEMA)
 
 

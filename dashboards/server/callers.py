@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 
 from voxledger.catalog.access import LOCAL, PERMISSIONS, Permission, Principal
+from voxledger.catalog.errors import AccessRefused
 from voxledger.dashboards.server.answers import Refused
 
 if TYPE_CHECKING:
@@ -28,15 +29,7 @@ class Caller:
 
     def clip(self, reference: str) -> Clip:
         """A clip that this caller may see. Raises ClipNotFound for others, which are not there for them."""
-        found = self.ledger.catalog.clip(reference)
-        if self.principal.sees is not None and found.actor != self.principal.sees:
-            raise Refused(
-                f"there is no clip {reference!r} of yours",
-                status=404,
-                code="clip_not_found",
-                remedy="Look the clip up: GET /api/clips. A token that sees everybody's clips is made with `tokens create --scope all`.",
-            )
-        return found
+        return self.ledger.catalog.clip(reference, actor=self.principal.sees)
 
 
 def may(permission: Permission) -> Callable[[Request], Awaitable[Caller]]:
@@ -46,16 +39,20 @@ def may(permission: Permission) -> Callable[[Request], Awaitable[Caller]]:
         site: Site = request.app.state.site
         principal = identified(site, request)
         request.state.principal = principal
-        if not principal.may(permission):
-            raise Refused(
-                f"the role {principal.role} may not {PERMISSIONS[permission]}",
-                status=403,
-                code="role",
-                remedy="Ask an admin for a token with another role.",
-            )
+        lacks = principal.lacks(permission)
+        if lacks:
+            raise _forbidden(principal, permission, lacks)
         return Caller(principal=principal, ledger=site.ledger(principal), site=site)
 
     return permitted
+
+
+def _forbidden(principal: Principal, permission: Permission, lacks: str) -> Refused:
+    if lacks == "role":
+        message, remedy = f"the role {principal.role} may not {PERMISSIONS[permission]}", "with another role"
+    else:
+        message, remedy = f"whoever sees their own clips only may not {PERMISSIONS[permission]}", "with the scope `all`"
+    return Refused(message, status=403, code=lacks, remedy=f"Ask an admin for a token {remedy}.")
 
 
 def identified(site: Site, request: Request) -> Principal:
@@ -70,7 +67,10 @@ def identified(site: Site, request: Request) -> Principal:
         raise _unknown(f"the scheme {scheme[:20]!r} is not known here", "no_token")
     if site.secret and hmac.compare_digest(given.encode(), site.secret.encode()):
         return _owner(site)
-    raise _unknown("this token opens nothing", "unknown_token")
+    try:
+        return site.gate.principal(given)
+    except AccessRefused as error:
+        raise _unknown(str(error), error.reason.replace(" ", "_")) from None
 
 
 def _owner(site: Site) -> Principal:

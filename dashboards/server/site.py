@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from voxledger.catalog.access import Principal
+from voxledger.catalog.access import Gate, Principal
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.server.slots import Slots
 
 if TYPE_CHECKING:
     from voxledger.catalog.events import Channel
     from voxledger.dashboards.door import Door
 
+_log = logging.getLogger(__name__)
+_UPLOADS = 4
+"""Uploads of the largest size whose bytes may be held at the same time."""
 _VIEWS = 1000
 """Names whose views of the ledger are kept; one costs a few objects, and finds its clips' files without asking the catalog."""
 
@@ -27,9 +34,37 @@ class Site:
         self.loopback = loopback
         self.secret = ""
         """What the owner of HOME proves to be that with; it stands in `node.json`."""
+        self.gate = Gate(door.recorder, zone=door.settings.general.time_zone)
         self.stopping = threading.Event()
+        self.slots = Slots(most=self.settings.serve.at_once, most_bytes=_UPLOADS * self.settings.serve.max_upload)
+        """What is under way."""
+        self.trouble: Callable[[str], str | None] = lambda job: None  # noqa: ARG005
+        """What keeps a job of the node from its work, if anything does."""
+        self._endings: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()
+
+    def at_stop(self, ending: Callable[[], object]) -> None:
+        """Have something done once, in a thread, when requests have ended or the time for that is over.
+
+        The ledger is still open then. The last one named is the first one done; together they have a few seconds.
+        """
+        self._endings.append(ending)
+
+    def end(self) -> None:
+        """Call off what is still being made, which is recorded, and do what was named with `at_stop`."""
+        for ending in (self._call_off, *reversed(self._endings)):
+            try:
+                ending()
+            except Exception as error:  # noqa: BLE001  # the others must be done, too; what it says may quote somebody
+                _log.warning("something did not end as it should (%s)", type(error).__name__)
+
+    def _call_off(self) -> None:
+        try:
+            studio = self.door.studio
+        except VoxledgerError:
+            return  # without the extra `synth` nothing is made
+        studio.close()
 
     def ledger(self, principal: Principal, channel: Channel = "api") -> Door:
         """The ledger in the name of whoever asks."""

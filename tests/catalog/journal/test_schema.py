@@ -91,7 +91,7 @@ def test_an_older_program_that_has_it_open_records_nothing_wrong(first: Path) ->
     journal.close()
 
 
-@pytest.mark.parametrize("schema", ["4", "99", "x"])
+@pytest.mark.parametrize("schema", ["5", "99", "x"])
 def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path, schema: str) -> None:
     path = tmp_path / "journal.sqlite"
     connection = sqlite3.connect(path)
@@ -102,7 +102,7 @@ def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path, schema: str)
     connection.close()
     before = path.read_bytes()
     with pytest.raises(
-        JournalError, match=rf"has schema {schema}, this version of Voxledger knows 3; upgrade Voxledger"
+        JournalError, match=rf"has schema {schema}, this version of Voxledger knows 4; upgrade Voxledger"
     ):
         Journal(path)
     assert path.read_bytes() == before
