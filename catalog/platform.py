@@ -224,6 +224,21 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+def allow_open_files(wanted: int) -> int:
+    """Let this process have so many files and connections open, as far as the system allows it; gives how many it may have."""
+    if sys.platform == "win32":
+        return wanted  # it has no such limit
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
 def open_files() -> set[tuple[int, int]]:
     """Device and inode of every file that a process has open, as far as this user may see (Linux; elsewhere nothing is seen)."""
     found: set[tuple[int, int]] = set()

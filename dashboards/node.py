@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -22,14 +23,16 @@ from voxledger.analytics.publishing import Weekly
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError, RunStopped, SettingsError, StoreError, StoreUnavailable, VoxledgerError
 from voxledger.catalog.events import now
+from voxledger.catalog.log import link
 from voxledger.dashboards.schedule import RETAIN, Job, Scribe, jobs
 
 if TYPE_CHECKING:
-    from voxledger.catalog.log.link import Discovery
     from voxledger.catalog.settings import Settings
     from voxledger.dashboards.door import Door
 
 _log = logging.getLogger(__name__)
+_SEVERAL = 3
+"""Failures on end after which a job counts as failing: another process may have the log for a moment."""
 _LEARN_AGAIN = 3600.0
 """Seconds until keys that could try nothing are tried again: somebody may have given them more rights."""
 _BRIEFLY = 5.0
@@ -61,6 +64,7 @@ class Node:
         self._door = door
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
+        self._failures: Counter[str] = Counter()
         self._scribe = Scribe(door.home)
         self._not_before: dict[str, datetime] = {}
         self._learn_at = self._deliver_at = 0.0
@@ -73,6 +77,10 @@ class Node:
         """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
         self._stop.set()
 
+    def trouble(self, name: str) -> str | None:
+        """What has kept a job from its work several times on end; None when it works, or has not failed often enough to tell."""
+        return self._said.get(name, "a defect") if self._failures[name] >= _SEVERAL else None
+
     def run(self, *, on_started: Callable[[], None] = lambda: None) -> None:
         """Work until `stop`. Raises HomeError when another node serves this HOME already."""
         with self.working():
@@ -80,7 +88,7 @@ class Node:
             self._stop.wait()
 
     @contextlib.contextmanager
-    def working(self, url: str = "") -> Iterator[Discovery]:
+    def working(self, url: str = "") -> Iterator[link.Discovery]:
         """Work until the block ends; `url` is where this process speaks HTTP. Gives what other processes of this HOME are told.
 
         Raises HomeError when another node serves this HOME already.
@@ -89,6 +97,8 @@ class Node:
             lock = self._door.home.path / "node.lock"
             if not stack.enter_context(platform.locked(lock, blocking=False)):
                 raise HomeError(f"another `voxledger serve` runs on {self._door.home.path}; stop it first")
+            if (before := link.left(self._door.home)) is not None:
+                self._door.journal.take_over(before.pid, before.started)  # it had the lock that we have now
             discovery = stack.enter_context(self._door.keeper.serving(url=url))
             self._door.uploader.start()
             scheduler = self._scheduler()
@@ -139,10 +149,13 @@ class Node:
             if self._said.get(name) != str(error):
                 _log.warning("%s: %s", name, error)
             self._said[name] = str(error)
+            self._failures[name] += 1
         except Exception as error:  # noqa: BLE001  # a defect in one job must not end the others
             self._scribe.ran(name, began, "failed", f"{type(error).__name__}: see the log of `voxledger serve`")
             _log.exception("%s failed; it is tried again at its next turn", name)
+            self._failures[name] += 1
         else:
+            self._failures[name] = 0
             self._scribe.ran(name, began, "well")
             if self._said.pop(name, None):
                 _log.warning("%s: works again", name)

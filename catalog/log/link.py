@@ -65,11 +65,16 @@ def path(home: Home) -> Path:
 
 def found(home: Home) -> Discovery | None:
     """The node that runs on this HOME, as far as the file tells; None when its process is gone."""
+    discovery = left(home)
+    return discovery if discovery and platform.is_alive(discovery.pid, discovery.started) else None
+
+
+def left(home: Home) -> Discovery | None:
+    """What the file says, whether or not the process that it names still runs; None without one."""
     try:
-        discovery = msgspec.json.decode(path(home).read_bytes(), type=Discovery)
+        return msgspec.json.decode(path(home).read_bytes(), type=Discovery)
     except (OSError, msgspec.DecodeError):
         return None
-    return discovery if platform.is_alive(discovery.pid, discovery.started) else None
 
 
 def to_node(home: Home, patience: float) -> Link | None:

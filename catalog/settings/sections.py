@@ -362,6 +362,8 @@ class Serve(Section, frozen=True, kw_only=True):
     """Largest upload: a recording, or the manifest of a batch."""
     at_once: Positive = 512
     """Requests that are worked on at the same time; further ones are asked to come back."""
+    connections: Positive = 2000
+    """Connections that are open at the same time; further ones are turned away."""
     stop_wait: Span = 30.0
     """How long a stop waits for requests that are under way."""
     idempotency: Span = 86400.0

@@ -66,6 +66,10 @@ class Commands:
                 serve(door, __version__, on_started=lambda url: _tell(door, f" at {url}"))
             terminal.errors.print("finishing …")
         terminal.errors.print("[bold]stopped[/] cleanly")
+        if not no_web:
+            from voxledger.dashboards.server.stopping import leave
+
+            leave()
 
     def _jobs_only(self, door: Door) -> None:
         from voxledger.dashboards.node import Node

@@ -11,13 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.api import audio, clips
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
+from voxledger.dashboards.server.identified import Identified
+from voxledger.dashboards.server.limits import Limits
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from voxledger.dashboards.server.site import Site
 
 _log = logging.getLogger(__name__)
+
+
+def application(site: Site) -> ASGIApp:
+    """What the process serves: all routes, behind what is done to every request."""
+    return Identified(Limits(build(site), site), site)
 
 
 def build(site: Site) -> FastAPI:
@@ -31,7 +41,8 @@ def build(site: Site) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
-    app.include_router(health.router(site))
+    for room in (health, clips, audio):
+        app.include_router(room.router(site))
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -11,28 +12,36 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from voxledger.catalog import platform
 from voxledger.catalog.errors import SettingsError
+from voxledger.catalog.log import link
 from voxledger.dashboards.node import Node
-from voxledger.dashboards.server.app import build
+from voxledger.dashboards.server.app import application
+from voxledger.dashboards.server.connections import connections
 from voxledger.dashboards.server.site import Site
+from voxledger.dashboards.server.stopping import Stopping
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
-    from voxledger.catalog.settings import Serve
     from voxledger.dashboards.door import Door
 
 _BACKLOG = 2048
+_FILES = 500
+"""Open files of a node beside its connections."""
+_LAST_WORDS = 2
+"""Seconds for answers to be sent after everything has ended; then they are cut off."""
+_log = logging.getLogger(__name__)
 _KEEP_ALIVE = 30
 """Seconds that a connection without requests stays open."""
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which tells the site before it waits for requests that are under way."""
+    """Uvicorn, which goes on listening, and refuses, until requests that are under way have ended."""
 
-    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
         super().__init__(config)
-        self._site = site
+        self._stopping = stopping
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -40,7 +49,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._site.stopping.set()
+        await self._stopping.finish()
         await super().shutdown(sockets)
 
 
@@ -59,19 +68,32 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
     with contextlib.closing(_listening(settings.host, settings.port)) as listener:
         site = Site(door, version=version, loopback=loopback)
         url = _url(settings.host, listener.getsockname()[1])
-        node, server = Node(door), _Server(_config(build(site), settings), site)
+        node = Node(door)
+        stopping = Stopping(site, at_once=lambda: link.path(door.home).unlink(missing_ok=True))
+        server = _Server(_config(application(site), site), stopping)
+
+        def stop(*_: object) -> None:
+            stopping.begin()
+            node.stop()
+            server.should_exit = True
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, server.handle_exit)  # the second one does not wait for anybody
+            signal.signal(number, stop)
+        site.trouble = node.trouble
         with node.working(url) as discovery:
             site.secret = discovery.secret
             on_started(url)
             server.run(sockets=[listener])
 
 
-def _config(app: FastAPI, settings: Serve) -> uvicorn.Config:
+def _config(app: ASGIApp, site: Site) -> uvicorn.Config:
+    wanted = site.settings.serve.connections
+    most = max(1, min(wanted, platform.allow_open_files(wanted + _FILES) - _FILES))
+    if most < wanted:
+        _log.warning("this process may open so few files that %d connections are taken at a time, not %d", most, wanted)
     return uvicorn.Config(
-        app, loop="uvloop", http="httptools", lifespan="off", log_config=None, access_log=False, server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(settings.stop_wait)), backlog=_BACKLOG,
+        app, loop="uvloop", http=connections(site.slots, most), ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_LAST_WORDS, backlog=_BACKLOG,
     )  # fmt: skip
 
 

@@ -1,0 +1,90 @@
+"""Bodies: what a request brings, taken in within a size, a time, and the room there is for all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from voxledger.dashboards.server.answers import Refused
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive
+
+    from voxledger.dashboards.server.slots import Refusal, Slots
+
+_PATIENCE = 30.0
+"""Seconds for a body to arrive, and a second more for every `_SLOWEST` bytes of it."""
+_SLOWEST = 1000
+
+
+class Body:
+    """The body of one request while it arrives. `refused` says why the rest is not taken."""
+
+    def __init__(self, receive: Receive, slots: Slots, most: int) -> None:
+        self._receive = receive
+        self._slots = slots
+        self._most = most
+        self._size = 0
+        self._begun = time.monotonic()
+        self._complete = False
+        self.refused: tuple[Refusal, Refused] | None = None
+
+    async def receive(self) -> Message:
+        """Of ASGI. Raises Refused (413, 408, 503) for a body that is too long, too slow, or one too many."""
+        if self.refused is not None:
+            raise self.refused[1]
+        if self._complete:
+            return await self._receive()  # which waits for the client to go away
+        left = self._begun + _PATIENCE + self._size / _SLOWEST - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._refuse("too_slow", _slow()) from None
+        self._complete = not message.get("more_body", False)
+        size = len(message.get("body", b""))
+        if self._size + size > self._most:
+            raise self._refuse("too_large", too_large(self._most))
+        if not self._slots.hold(size):
+            raise self._refuse("bodies", _crowded())
+        self._size += size
+        return message
+
+    def let_go(self) -> None:
+        """The request is over."""
+        self._slots.let_go(self._size)
+        self._size = 0
+
+    def _refuse(self, reason: Refusal, refused: Refused) -> Refused:
+        self.refused = (reason, refused)
+        return refused
+
+
+def too_large(most: int) -> Refused:
+    """What is said of a body that is longer than it may be."""
+    return Refused(
+        f"the body is larger than {most:,} bytes",
+        status=413,
+        code="body_too_large",
+        remedy="Send less at a time, or have serve.max_body (for uploads serve.max_upload) raised.",
+    )
+
+
+def _slow() -> Refused:
+    return Refused(
+        "the body did not arrive in time",
+        status=408,
+        code="body_too_slow",
+        remedy=f"Send it faster than {_SLOWEST:,} bytes a second.",
+    )
+
+
+def _crowded() -> Refused:
+    return Refused(
+        "the bodies of all requests under way take as much memory as they may",
+        status=503,
+        code="busy",
+        remedy="Try again later.",
+        headers={"Retry-After": "2"},
+    )

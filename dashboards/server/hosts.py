@@ -1,0 +1,77 @@
+"""Hosts: under which names the node is reached, so that no page of somebody else reaches it through a browser.
+
+A page can have its own name resolved to 127.0.0.1 (DNS rebinding); the browser then sends that name as `Host`. Whoever asks
+by an address instead of a name was not led here by anybody's DNS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from contextlib import suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from voxledger.catalog.settings import Serve
+
+_REMEMBERED = 64
+"""Answers that are kept; a node is reached under a few names."""
+
+
+class Hosts:
+    """The names of one node: those of loopback, `serve.host`, `serve.names`, and that of `serve.url`."""
+
+    def __init__(self, settings: Serve) -> None:
+        named = urlsplit(settings.url)
+        self._url = f"{named.scheme}://{named.netloc}".lower() if named.netloc else ""
+        self._further = frozenset(_plain(name) for name in (*settings.names, named.hostname or "") if name)
+        self._names = self._further | {"localhost", _plain(settings.host)}
+        self._known: set[bytes] = set()
+
+    def knows(self, host: bytes | None) -> bool:
+        """Whether a request with this `Host` means us."""
+        if host is None:
+            return False
+        if host in self._known:
+            return True
+        name = _name(host.decode("latin-1"))
+        if name is None or not (name in self._names or _is_address(name)):
+            return False
+        if len(self._known) < _REMEMBERED:
+            self._known.add(host)
+        return True
+
+    def wrote(self, origin: bytes, host: bytes) -> bool:
+        """Whether a page of this `Origin` is one of ours: it came from where the request goes to, or through the proxy before us."""
+        said = origin.decode("latin-1").strip().lower()
+        with suppress(ValueError):
+            parts = urlsplit(said)
+            if parts.scheme not in ("http", "https") or not parts.netloc:
+                return False
+            return (
+                parts.netloc == host.decode("latin-1").strip().lower()
+                or said == self._url
+                or _plain(parts.hostname or "") in self._further
+            )
+        return False
+
+
+def _name(host: str) -> str | None:
+    """The name or address in a `Host` header, without its port; None for what is none."""
+    with suppress(ValueError):
+        parts = urlsplit(f"//{host.strip()}")
+        if parts.hostname and not (parts.path or parts.query or parts.fragment or parts.username is not None):
+            _ = parts.port  # raises for what is no port
+            return _plain(parts.hostname)
+    return None
+
+
+def _plain(name: str) -> str:
+    return name.lower().strip("[]").removesuffix(".")
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return False
