@@ -1,1 +1,1 @@
-"""What the node says of itself: metrics, logs, traces."""
+"""Observing: what the node tells about itself. Metrics, logs, traces, and the watch that a terminal shows."""
