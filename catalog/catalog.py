@@ -88,14 +88,14 @@ class Catalog:
             arrived=arrived,
         )
 
-    def clip(self, reference: str | Clip) -> Clip:
+    def clip(self, reference: str | Clip, *, actor: str | None = None) -> Clip:
         """A clip by its id, or by as many of its last hex digits as make it unique (4 or more); a Clip as it is now.
 
-        Raises ClipNotFound when there is none, or several.
+        With `actor` only that one's clips are looked at. Raises ClipNotFound when there is none, or several.
         """
-        return self._found(reference, fresh=True)
+        return self._found(reference, fresh=True, actor=actor)
 
-    def _found(self, reference: str | Clip, *, fresh: bool) -> Clip:
+    def _found(self, reference: str | Clip, *, fresh: bool, actor: str | None = None) -> Clip:
         """`clip`; unless `fresh`, as it was when somebody last asked for what is new."""
         reference = digits = Clip.named(reference)
         digits = digits if _UUID.fullmatch(digits) else digits.replace("-", "")
@@ -104,14 +104,13 @@ class Catalog:
                 f"{reference!r} is no clip id: give at least the last 4 hex digits of one (`voxledger clips` shows them)"
             )
         with self.keeper.reading(fresh=fresh) as reading:
-            ids = _ids(reading, digits)
+            ids = _ids(reading, digits, actor)
             if len(ids) > 1:
                 raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
-            rows = reading.rows(_SQL["clip"].format(columns=COLUMNS), ids) if ids else []
+            rows = reading.rows(_SQL["clip"].format(columns=COLUMNS), [*ids, actor, actor]) if ids else []
         if not rows:
-            raise ClipNotFound(
-                f"there is no clip {reference!r} in {self.home.path}; `voxledger clips` lists the newest"
-            )
+            whose = f"in {self.home.path}; `voxledger clips` lists the newest" if actor is None else f"of {actor}"
+            raise ClipNotFound(f"there is no clip {reference!r} {whose}")
         return self._clip(rows[0])
 
     def clips(
@@ -391,14 +390,14 @@ def clip_of(row: Mapping[str, Any], cache: Path) -> Clip:
     )
 
 
-def _ids(reading: Reading, digits: str) -> list[str]:
-    """The ids that end with these hex digits, two at least when there are several."""
+def _ids(reading: Reading, digits: str, actor: str | None) -> list[str]:
+    """The ids that end with these hex digits, two at least when there are several; of one actor's clips, if one is given."""
     if len(digits) >= 32:
         return [str(UUID(digits))]
     if len(digits) >= 8:
-        found = reading.tuples(_SQL["ids_by_tail"], [int(digits[-8:], 16)])
+        found = reading.tuples(_SQL["ids_by_tail"], [int(digits[-8:], 16), actor, actor])
     else:
-        found = reading.tuples(_SQL["ids_by_ending"], [16 ** len(digits) - 1, int(digits, 16)])
+        found = reading.tuples(_SQL["ids_by_ending"], [16 ** len(digits) - 1, int(digits, 16), actor, actor])
     return [str(identity) for (identity,) in found if str(identity).replace("-", "").endswith(digits)]
 
 

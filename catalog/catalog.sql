@@ -1,14 +1,14 @@
 -- name: clip
--- One clip by its whole id.
-SELECT {columns} FROM clips WHERE id = ?::UUID;
+-- One clip by its whole id, if it is anybody's or the given actor's.
+SELECT {columns} FROM clips WHERE id = ?::UUID AND (?::VARCHAR IS NULL OR actor = ?);
 
 -- name: ids_by_tail
 -- The ids that end with these 32 bits, which are the 8 digits that people see.
-SELECT id FROM clips WHERE tail = ?;
+SELECT id FROM clips WHERE tail = ? AND (?::VARCHAR IS NULL OR actor = ?);
 
 -- name: ids_by_ending
 -- Two ids whose last bits are these; a second one means that people must say more.
-SELECT id FROM clips WHERE tail & ? = ? LIMIT 2;
+SELECT id FROM clips WHERE tail & ? = ? AND (?::VARCHAR IS NULL OR actor = ?) LIMIT 2;
 
 -- name: kept
 -- Where a clip's audio is thought to be: in the store, known to be missing there, or gone on purpose.

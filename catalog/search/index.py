@@ -60,6 +60,7 @@ class SearchIndex:
         limit: int = 20,
         after: str | None = None,
         newest: bool = False,
+        actor: str | None = None,
         fresh: bool = True,
         patience: float = WAIT,
         progress: Counting | None = None,
@@ -67,14 +68,17 @@ class SearchIndex:
         """A page of the clips in which all words of `query` stand, in text, name or tags.
 
         `"several words"` follow one another, `begin*` finds what begins so. `voice` is a name or a whole SHA-256; language
-        `en` includes `en-GB`; `since` is aware. Up to 50,000 matches come best first, more (or `newest`) newest first.
+        `en` includes `en-GB`; `since` is aware; `actor` is the opaque id of the one whose clips are looked at.
+
+        Up to 50,000 matches come best first, more (or `newest`) newest first.
         `after` is `next` of the page before. What was written before is found; `fresh=False` skips the look at the log.
         When another process fills the index or holds the log for longer than `patience` (s), what is there is searched,
         and `Found.waiting` says how many events are missing. Raises SearchError, DiskFull.
         """
         asked = pages.request(
-            query, emotion=emotion, voice=voice, language=language, since=since, limit=limit, after=after, newest=newest
-        )
+            query, emotion=emotion, voice=voice, language=language, actor=actor, since=since, limit=limit, after=after,
+            newest=newest,
+        )  # fmt: skip
         head = self._journal.head()
         if fresh:
             self._catch_up(patience, progress)

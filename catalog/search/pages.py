@@ -93,6 +93,7 @@ def request(
     emotion: str | None,
     voice: str | None,
     language: str | None,
+    actor: str | None = None,
     since: datetime | None,
     limit: int,
     after: str | None,
@@ -103,7 +104,7 @@ def request(
         raise SearchError(f"a page has between 1 and {LARGEST_PAGE:,} clips, not {limit:,}")
     if since is not None and since.tzinfo is None:
         raise SearchError(f"since = {since.isoformat()} has no time zone; use datetime.now(UTC) - timedelta(…)")
-    facets = [facet(kind, told) for kind, told in (("e", emotion), ("l", language)) if told is not None]
+    facets = [facet(kind, told) for kind, told in (("a", actor), ("e", emotion), ("l", language)) if told is not None]
     if voice is not None:
         sha256 = len(voice) == 64 and all(digit in "0123456789abcdefABCDEF" for digit in voice)
         facets.append(facet("s" if sha256 else "v", voice))

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def application(site: Site) -> ASGIApp:
     """What the process serves: all routes, behind what is done to every request."""
-    return Identified(Limits(build(site), site), site)
+    return Identified(site.observatory.around(Limits(build(site), site)), site)
 
 
 def build(site: Site) -> FastAPI:
