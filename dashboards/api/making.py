@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.api.shapes import ClipShape, Shape, faults, told
 from voxledger.dashboards.faults import Refused, body, meaning
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
+from voxledger.dashboards.server.leaving import while_there
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
-    from voxledger.synth.studio import Chunk
+    from voxledger.synth.studio import Chunk, Stream
 
 _encode = msgspec.json.Encoder().encode
 _LINES = "application/x-ndjson"
@@ -58,6 +61,9 @@ class Making(BaseModel):
     preset: str | None = None
     reuse: bool = True
     engine: str | None = None
+    priority: Literal["interactive", "batch"] | None = Field(
+        None, description="Who goes first where requests wait for the engine."
+    )
 
     def options(self, caller: Caller) -> Mapping[str, Any]:
         """The keyword arguments. Raises Refused for another actor's name, UnknownVoice for a file."""
@@ -76,11 +82,23 @@ class Making(BaseModel):
         return {**given, "actor": self.actor or caller.principal.name, "channel": "api"}
 
 
+class Made(Shape):
+    """The clip, recorded."""
+
+    clip: ClipShape
+
+
 def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
     """`POST /api/clips` and `POST /api/clips/stream`."""
     routes = APIRouter(tags=["clips"])
 
-    @routes.post("/api/clips", status_code=201, summary="Speak a text and record the clip")
+    @routes.post(
+        "/api/clips",
+        status_code=201,
+        summary="Speak a text and record the clip",
+        response_model=Made,
+        responses={200: {"model": Made, "description": "It was there already."}, **faults(500, 507)},
+    )
     async def make_clip(request: Request, asked: Making, caller: Annotated[Caller, Depends(may("speak"))]) -> Response:
         """Answers when the clip is recorded; a request that was answered before gives the same clip again, at once."""
         options = await asyncio.to_thread(asked.options, caller)
@@ -91,7 +109,10 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         "/api/clips/stream",
         summary="Speak a text, and hear it from the first segment on",
         response_class=StreamingResponse,
-        responses={200: {"content": {_LINES: {}}, "description": "Lines of JSON: chunks, then the clip or an error."}},
+        responses={
+            200: {"content": {_LINES: {}}, "description": "Lines of JSON: chunks, then the clip or an error."},
+            **faults(500, 507),
+        },
     )
     async def stream_clip(asked: Making, caller: Annotated[Caller, Depends(may("speak"))]) -> Response:
         """Each line is `{"chunk": {samples, sample_rate, text, start}}`, samples being 32-bit floats in base64; the last one is

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, TypeAlias
 
 import requests
 
 from voxledger.catalog.clip import Clip, Purpose
 from voxledger.catalog.errors import HomeError, StoreError
+from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.remote.connection import Connection, NodeUnreachable
 
+Use: TypeAlias = Purpose | Literal["none"]
 _PIECE = 1 << 18
 _TRIES = 5
 
@@ -27,14 +29,15 @@ class RemoteAudio:
         self._folder = folder
 
     def local(self, clip: Clip, *, progress: Callable[[int], None] | None = None) -> Path:
-        """A file with the audio; an interrupted download goes on where it stopped. Raises StoreError, NodeUnreachable."""
-        return self._file(clip, progress)
+        """A file with the audio; an interrupted download goes on where it stopped. Raises StoreError, NodeUnreachable.
+
+        It counts as use where somebody else made the clip: the node lets nobody hear those without a trace.
+        """
+        return self._file(clip, "none", progress)
 
     def fetch(self, clip: Clip, *, progress: Callable[[int], None] | None = None) -> Path:
         """`local`, as a use of the clip."""
-        path = self._file(clip, progress)
-        self.accessed(clip, "fetch")
-        return path
+        return self._file(clip, "fetch", progress)
 
     def url(self, clip: Clip, expires: int = 300) -> str:
         """A link that works for `expires` seconds, without a token."""
@@ -42,29 +45,32 @@ class RemoteAudio:
         return found
 
     def accessed(self, clip: Clip, purpose: Purpose) -> None:
-        """Tell the node that the clip was used."""
-        self._connection.send("POST", f"/api/clips/{clip.id}/uses", {"purpose": purpose})
+        """Tell the node that the clip was used: its first byte is asked for."""
+        for _ in self._pieces(clip, purpose, {"Range": "bytes=0-0"}):
+            pass
 
-    def _file(self, clip: Clip, progress: Callable[[int], None] | None) -> Path:
+    def _file(self, clip: Clip, use: Use, progress: Callable[[int], None] | None) -> Path:
         path = self._folder / clip.sha256[:2] / f"{clip.sha256}.{clip.format}"
         with contextlib.suppress(OSError):
             if path.stat().st_size == clip.bytes:
+                if use != "none":
+                    self.accessed(clip, use)
                 return path
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._download(clip, part, progress)
+            self._download(clip, part, use, progress)
             part.replace(path)
         except OSError as error:
             raise HomeError(f"{path} could not be written: {error.strerror}") from error
         return path
 
-    def _download(self, clip: Clip, part: Path, progress: Callable[[int], None] | None) -> None:
+    def _download(self, clip: Clip, part: Path, use: Use, progress: Callable[[int], None] | None) -> None:
         hashed = hashlib.sha256()
         with part.open("wb") as file:
             for tries in range(_TRIES):
                 try:
-                    for piece in self._pieces(clip, file.tell()):
+                    for piece in self._rest(clip, file.tell(), use):
                         file.write(piece)
                         hashed.update(piece)
                         if progress:
@@ -80,13 +86,19 @@ class RemoteAudio:
                 f"the audio of clip {clip.short} arrived other than it was recorded; ask for it again", code="Damaged"
             )
 
-    def _pieces(self, clip: Clip, since: int) -> Iterator[bytes]:
-        headers = {"Range": f"bytes={since}-", "If-Range": f'"{clip.sha256}"'} if since else {}
+    def _rest(self, clip: Clip, since: int, use: Use) -> Iterator[bytes]:
+        headers = {"Range": f"bytes={since}-", "If-Match": f'"{clip.sha256}"'} if since else {}
+        try:
+            yield from self._pieces(clip, use, headers)
+        except Refused as refused:
+            if refused.code != "use":  # else somebody else made it
+                raise
+            yield from self._pieces(clip, "fetch", headers)
+
+    def _pieces(self, clip: Clip, use: Use, headers: Mapping[str, str]) -> Iterator[bytes]:
         with self._connection.answer(
-            "GET", f"/api/clips/{clip.id}/audio", params={"use": "false"}, headers=headers, stream=True, safe=True
+            "GET", f"/api/clips/{clip.id}/audio", params={"use": use}, headers=headers, stream=True, safe=True
         ) as response:
-            if since and response.status_code != 206:
-                raise StoreError(f"clip {clip.short} changed while it was downloaded; ask for it again", code="Changed")
             yield from response.iter_content(_PIECE)
 
 

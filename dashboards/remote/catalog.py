@@ -66,7 +66,7 @@ class RemoteCatalog:
     def history(self, reference: str | Clip) -> list[Happening]:
         """Every event about a clip in words, the oldest first. Raises ClipNotFound."""
         found = self._connection.get(self._path(reference, "history"))
-        return msgspec.convert(found["history"], list[Happening])
+        return msgspec.convert(found["happenings"], list[Happening])
 
     def record(self, reference: str | Clip) -> GenerationCompleted:
         """What was recorded when a clip was made. Raises ClipNotFound."""

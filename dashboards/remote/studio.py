@@ -25,6 +25,7 @@ from voxledger.synth.errors import UnknownVoice
 if TYPE_CHECKING:
     from voxledger.synth.emotion import EmotionLike
     from voxledger.synth.studio import Chunk, SpeakOptions, Stream
+    from voxledger.synth.studio.turns import Priority
 
 _decode = msgspec.json.Decoder().decode
 _CLIPS = "/api/clips"
@@ -58,10 +59,10 @@ class RemoteStudio:
         sampling: Mapping[str, float] | None = None,
         marks: bool = True,
         preset: str | None = None,
-        priority: Literal["interactive", "batch"] | None = None,
         reuse: bool = True,
         engine: str | None = None,
         channel: Channel | None = None,
+        priority: Priority | None = None,
     ) -> Clip:
         """Speak `text` and record the clip, as `Studio.speak` does here.
 
@@ -98,7 +99,8 @@ class RemoteStudio:
     def subtitles(self, reference: str | Clip, format: Literal["srt", "vtt"] = "srt") -> str:
         """A clip's text with the times at which it is heard. Raises ClipNotFound, InvalidRequest when they were not kept."""
         clip = quote(Clip.named(reference), safe="")
-        with self._connection.answer("GET", f"{_CLIPS}/{clip}/subtitles.{format}", safe=True) as response:
+        asked = {"format": format}
+        with self._connection.answer("GET", f"{_CLIPS}/{clip}/subtitles", params=asked, safe=True) as response:
             return response.content.decode()
 
     def _speak(self, text: str, **options: Unpack[SpeakOptions]) -> Clip:

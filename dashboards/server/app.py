@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.dashboards.api import audio, clips
+from voxledger.dashboards.api import audio, clips, making
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
 from voxledger.dashboards.server.identified import Identified
@@ -41,7 +41,7 @@ def build(site: Site) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
-    for room in (health, clips, audio):
+    for room in (health, clips, audio, making):
         app.include_router(room.router(site))
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
