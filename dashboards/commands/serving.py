@@ -10,13 +10,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cyclopts import App
+from rich.markup import escape
+from rich.text import Text
 
 from voxledger.catalog import terminal
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
+from voxledger.dashboards.observing import logs
 
 if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
+
+_log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -52,8 +57,9 @@ class Commands:
             Port to listen at, instead of `serve.port`; 0 = one that is free.
         """
         given = {name: value for name, value in {"serve_host": host, "serve_port": port}.items() if value is not None}
-        logging.getLogger("voxledger").setLevel(logging.INFO)
         with self._opened(**given) as door:
+            logs.configure(door.settings.serve)
+            in_json = door.settings.serve.log == "json"
             # Polars puts a handler of its own in front of whoever handles Ctrl-C when it is imported, and keeps the signal for itself
             # while a query of it runs in any thread. Imported before, it stands behind ours.
             importlib.import_module("polars")
@@ -64,8 +70,8 @@ class Commands:
                 from voxledger.dashboards.server.running import serve
 
                 serve(door, __version__, on_started=lambda url: _tell(door, f" at {url}"))
-            terminal.errors.print("finishing …")
-        terminal.errors.print("[bold]stopped[/] cleanly")
+            _say("finishing …", in_json=in_json)
+        _say("[bold]stopped[/] cleanly", in_json=in_json)
         if not no_web:
             from voxledger.dashboards.server.stopping import leave
 
@@ -125,11 +131,19 @@ def _tell(door: Door, where: str) -> None:
         if door.settings.mixpanel.token
         else "delivers nothing (mixpanel.token is not set)"
     )
-    terminal.errors.print(
-        f"[bold]serving[/] {door.home.path}{where}: uploads, drains every {format_span(schedule.drain)}, {sends},"
+    _say(
+        f"[bold]serving[/] {escape(str(door.home.path))}{where}: uploads, drains every {format_span(schedule.drain)}, {sends},"
         f" looks for closed weeks every {format_span(schedule.report)}. Ctrl-C stops.",
-        soft_wrap=True,
+        in_json=door.settings.serve.log == "json",
     )
+
+
+def _say(words: str, *, in_json: bool) -> None:
+    """To whoever has started it; as a line of the log where that has one form for all lines."""
+    if in_json:
+        _log.info("%s", Text.from_markup(words).plain)
+    else:
+        terminal.errors.print(words, soft_wrap=True)
 
 
 def _clock(when: datetime | None) -> str:

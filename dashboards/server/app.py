@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api import audio, clips, making
+from voxledger.dashboards.observing import observatory
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
 from voxledger.dashboards.server.identified import Identified
@@ -41,7 +42,7 @@ def build(site: Site) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
-    for room in (health, clips, audio, making):
+    for room in (health, observatory, clips, audio, making):
         app.include_router(room.router(site))
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

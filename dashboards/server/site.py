@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxledger.catalog.access import Gate, Principal
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.observing.observatory import Observatory
 from voxledger.dashboards.server.slots import Slots
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Site:
         """What is under way."""
         self.trouble: Callable[[str], str | None] = lambda job: None  # noqa: ARG005
         """What keeps a job of the node from its work, if anything does."""
+        self.observatory = Observatory(self)
         self._endings: list[Callable[[], object]] = []
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()
