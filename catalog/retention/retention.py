@@ -154,19 +154,17 @@ class Retention:
         now: datetime | None = None,
         *,
         deeds: Mapping[str, int] | None = None,
-        begun: Callable[[], None] = lambda: None,
         progress: Counting | None = None,
     ) -> Applied:
         """Plan anew and carry it out; with `plan_id` only if it is still that plan, with `deeds` only if it would do just so much now
         (`Plan.deeds`): an id stays the same when the grace of its clips is over.
 
-        May be killed at any point and repeated. `begun` is called when nothing stands in its way any more, `progress` hears
-        (deleted, to delete). Raises PlanStale when the plan is another one by now, RetentionBusy while another run goes on, PolicyError
+        May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PlanStale when the plan is another one by now, RetentionBusy while another run goes on, PolicyError
         when a fuse is blown or there are no rules; StoreUnavailable when something is to be deleted and nobody answers. Nothing was
         changed then.
         """
         with self._alone():
-            return self._applied(plan_id, now, deeds=deeds, begun=begun, progress=progress)
+            return self._applied(plan_id, now, deeds=deeds, progress=progress)
 
     def run_due(self, now: datetime | None = None) -> Ran | None:
         """Carry out the run of `retention.schedule` that the log lacks; None when there is none, or another run goes on.
@@ -209,7 +207,6 @@ class Retention:
         *,
         run: str | None = None,
         deeds: Mapping[str, int] | None = None,
-        begun: Callable[[], None] = lambda: None,
         progress: Counting | None = None,
     ) -> Applied:
         """Plan and apply; whoever calls this is alone. A run of the schedule raises RunStopped for what stops its plan."""
@@ -223,7 +220,6 @@ class Retention:
                 raise
             cause = "ingestion" if plan.unknown else "policy" if plan.problems else "fuse"
             raise RunStopped(str(error), cause=cause) from None
-        begun()
         actor = self._recorder.vault.actor(self._actor)
         changed = policy_drafts(plan.policy, self._recorder, self._keeper, actor)
         executor = Executor(

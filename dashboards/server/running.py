@@ -82,6 +82,7 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
         site.trouble = node.trouble
         with node.working(url) as discovery:
             site.secret = discovery.secret
+            site.begin()
             on_started(url)
             server.run(sockets=[listener])
 

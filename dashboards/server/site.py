@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from voxledger.catalog.access import Gate, Principal
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.observing.observatory import Observatory
+from voxledger.dashboards.operations import Operations
 from voxledger.dashboards.server.slots import Slots
 
 if TYPE_CHECKING:
@@ -42,9 +43,21 @@ class Site:
         self.trouble: Callable[[str], str | None] = lambda job: None  # noqa: ARG005
         """What keeps a job of the node from its work, if anything does."""
         self.observatory = Observatory(self)
-        self._endings: list[Callable[[], object]] = []
+        self.operations = Operations(self.stopping)
+        """What takes longer than a request."""
+        self._beginnings: list[Callable[[], object]] = []
+        self._endings: list[Callable[[], object]] = [self.operations.finish]
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()
+
+    def at_start(self, beginning: Callable[[], object]) -> None:
+        """Have something begun once, when the node has HOME to itself and before it answers."""
+        self._beginnings.append(beginning)
+
+    def begin(self) -> None:
+        """Do what was named with `at_start`."""
+        for beginning in self._beginnings:
+            beginning()
 
     def at_stop(self, ending: Callable[[], object]) -> None:
         """Have something done once, in a thread, when requests have ended or the time for that is over.

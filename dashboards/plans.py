@@ -1,0 +1,113 @@
+"""Plans: those of retention that somebody looks at, kept for a while so that their pages are not planned again."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from voxledger.dashboards.faults import Refused
+
+if TYPE_CHECKING:
+    from voxledger.catalog.retention import Plan, Retention
+
+KEEP = 900.0
+"""Seconds that a plan is kept after somebody last looked at it."""
+MOST = 8
+"""Plans that are kept at most."""
+BYTES = 1_000_000_000
+"""Bytes that they take up together at most; the last one is kept however large it is, up to `LARGEST`."""
+LARGEST = 4_000_000_000
+ALIKE = 2.0
+"""Seconds for which a plan serves everybody who asks for one, as long as nothing is recorded."""
+_PATIENCE = 60.0
+"""Seconds to wait while somebody else's plan is made: two at a time would take twice the memory."""
+
+
+class View(NamedTuple):
+    """A plan that was made, under a name for its pages."""
+
+    name: str
+    plan: Plan
+    every: bool
+    past: bool
+    made: float
+
+
+class Plans:
+    """Plans that were made lately, bounded in number, memory and time. Safe from many threads."""
+
+    def __init__(self) -> None:
+        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._views: OrderedDict[str, tuple[View, float]] = OrderedDict()
+
+    def make(self, retention: Retention, *, every: bool, as_of: datetime | None, head: int) -> View:
+        """A plan as things stand, with `head` the journal's head; or as they stood. Raises PolicyError, Refused while others plan."""
+        if not self._making.acquire(timeout=_PATIENCE):
+            raise Refused(
+                "others are having plans made",
+                status=503,
+                code="busy",
+                remedy="Try again later.",
+                headers={"Retry-After": "10"},
+            )
+        try:
+            if as_of is None and (found := self._alike(head, every=every)) is not None:
+                return found
+            plan = retention.plan(every=every, as_of=as_of)
+            view = View(secrets.token_hex(6), plan, every, as_of is not None, time.monotonic())
+            self._keep(view)
+            return view
+        finally:
+            self._making.release()
+
+    def view(self, name: str) -> View:
+        """One that was made. Raises Refused (404) for one that is not kept any more."""
+        present = time.monotonic()
+        with self._lock:
+            self._drop(present)
+            found = self._views.get(name)
+            if found is not None:
+                self._views[name] = (found[0], present)
+                return found[0]
+        raise Refused(
+            f"the view {name[:40]!r} of a plan is not kept any more",
+            status=404,
+            code="view_not_found",
+            remedy=f"GET /api/retention/plan makes one; it is kept for {KEEP / 60:.0f} minutes after the last look.",
+        )
+
+    def _alike(self, head: int, *, every: bool) -> View | None:
+        present = time.monotonic()
+        with self._lock:
+            for view, _ in reversed(self._views.values()):
+                if present - view.made > ALIKE:
+                    return None
+                if view.every == every and not view.past and view.plan.position == head:
+                    return view
+        return None
+
+    def _keep(self, view: View) -> None:
+        if view.plan.decisions.size > LARGEST:
+            raise Refused(
+                f"a plan of {view.plan.decisions.height:,} clips is too large to be looked at clip by clip here",
+                status=400,
+                code="plan_too_large",
+                remedy="Ask for it without the clips that stay, or for one clip: GET /api/retention/explain/ID.",
+            )
+        present = time.monotonic()
+        with self._lock:
+            self._views[view.name] = (view, present)
+            self._drop(present)
+            while len(self._views) > 1 and (
+                len(self._views) > MOST or sum(each.plan.decisions.size for each, _ in self._views.values()) > BYTES
+            ):
+                self._views.popitem(last=False)
+
+    def _drop(self, present: float) -> None:
+        for name in [name for name, (_, looked) in self._views.items() if present - looked > KEEP]:
+            del self._views[name]
