@@ -17,6 +17,7 @@ from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import answering, link
 from voxledger.catalog.log.ahead import Ahead, Ready
+from voxledger.catalog.log.copying import Copying
 from voxledger.catalog.log.files import Files
 from voxledger.catalog.log.folding import Folder
 from voxledger.catalog.log.heads import Head
@@ -166,6 +167,10 @@ class Keeper:
                 return node.rebuild(patience, progress)
         self.drain(patience=patience)
         return self._rebuild.run(patience=patience, progress=progress)
+
+    def copying(self) -> Copying:
+        """Makes a copy of the tables, in the process that serves."""
+        return Copying(self.home, self._files)
 
     @contextlib.contextmanager
     def serving(self, *, patience: float = PATIENCE, url: str = "") -> Iterator[link.Discovery]:
