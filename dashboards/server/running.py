@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import uvicorn
+import uvloop
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import SettingsError
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
 
 _BACKLOG = 2048
+_SPARE = 16
+"""Threads beside those of requests."""
+_QUESTIONS = 128
+"""Routes that are worked on in threads at the same time."""
 _FILES = 500
 """Open files of a node beside its connections."""
 _LAST_WORDS = 2
@@ -84,7 +92,30 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
             site.secret = discovery.secret
             site.begin()
             on_started(url)
-            server.run(sockets=[listener])
+            _run(server, listener, settings.at_once)
+
+
+def _run(server: _Server, listener: socket.socket, at_once: int) -> None:
+    """What `uvicorn.Server.run` does, but for its end, at which it would wait for every thread however long that takes."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # By default there are six on two cores, and each answer that streams needs one.
+    loop.set_default_executor(ThreadPoolExecutor(at_once + _SPARE, thread_name_prefix="voxledger-request"))
+    try:
+        loop.run_until_complete(_served(server, listener, min(at_once, _QUESTIONS)))
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=_LAST_WORDS))
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _served(server: _Server, listener: socket.socket, questions: int) -> None:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = questions
+    await server.serve(sockets=[listener])
 
 
 def _config(app: ASGIApp, site: Site) -> uvicorn.Config:
@@ -93,7 +124,7 @@ def _config(app: ASGIApp, site: Site) -> uvicorn.Config:
     if most < wanted:
         _log.warning("this process may open so few files that %d connections are taken at a time, not %d", most, wanted)
     return uvicorn.Config(
-        app, loop="uvloop", http=connections(site.slots, most), ws="none", lifespan="off", log_config=None, access_log=False,
+        app, http=connections(site.slots, most), ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_LAST_WORDS, backlog=_BACKLOG,
     )  # fmt: skip
 

@@ -28,6 +28,8 @@ _CALLED_OFF = 12.0
 """Seconds for what was called off to end: the studio waits ten for its attempts."""
 _CLOSING = 15.0
 """Seconds for closing the ledger, uploads not counted."""
+_FAREWELL = 1.0
+"""Seconds for threads that have nothing to do any more to see it."""
 _log = logging.getLogger(__name__)
 
 
@@ -78,10 +80,13 @@ class Stopping:
 
 
 def leave(status: int = 0) -> None:
-    """End the process now that everything is closed, if threads are left that would be waited for: nobody reads what they do."""
-    left = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
-    if left:
-        _log.debug("left behind: %s", ", ".join(thread.name for thread in left))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    """End the process now that everything is closed, whatever threads are left: nobody reads what they do."""
+    deadline = time.monotonic() + _FAREWELL
+    for thread in threading.enumerate():
+        if not thread.daemon and thread is not threading.main_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _log.debug("left behind: %s", thread.name)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
