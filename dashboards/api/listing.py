@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxledger.catalog.catalog import clip_of
 from voxledger.catalog.clip import Clip
-from voxledger.catalog.errors import QueryError
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.condition import explain
 from voxledger.catalog.query.moment import moment_of
 from voxledger.catalog.query.page import COLUMNS, ORDERS, request
 from voxledger.dashboards.api.answering import asked, position
 from voxledger.dashboards.api.conditions import LONGEST, condition
+from voxledger.dashboards.faults import Refused
 
 if TYPE_CHECKING:
     from voxledger.catalog.log.reading import Reading
@@ -68,7 +68,7 @@ class Filters(BaseModel):
         own = caller.principal.sees
         if own is None or self.actor in (None, own):
             return {**found, "actor": self.actor if own is None else own}
-        raise QueryError("you see your own clips only; leave `actor` out")
+        raise not_yours()
 
     def moment(self, caller: Caller) -> datetime | None:
         """The moment of `as_of`. Raises QueryError."""
@@ -94,6 +94,17 @@ class Listing(Filters):
     )
 
 
+def not_yours() -> Refused:
+    """The answer to who asks for others' and sees only the own."""
+    return Refused(
+        "this token sees your own clips only",
+        status=403,
+        code="scope",
+        remedy="Leave `actor` out, or ask an admin for a token with the scope `all`.",
+        param="actor",
+    )
+
+
 class Listed(NamedTuple):
     """A page: its clips, the cursor of the next one, and where in the log it is from."""
 
@@ -115,10 +126,21 @@ def listed(listing: Listing, caller: Caller) -> Listed:
     return Listed(_clips(rows, caller), following, place)
 
 
+def clips_with(ids: Sequence[str], reading: Reading, caller: Caller) -> list[Clip]:
+    """The clips with these whole ids that are there and that the caller sees, in this order."""
+    own = caller.principal.sees
+    return _clips(_among(ids, {} if own is None else {"actor": own}, None, reading), caller)
+
+
 def _searched(listing: Listing, words: str, caller: Caller) -> Listed:
     """Clips by words. The index knows emotion, voice, language and actor; the rest is left out of what it finds."""
     if listing.as_of is not None or listing.order not in (None, "-created"):
-        raise QueryError("what is found by words is ordered by how well it fits, or by `-created`, and as it is now")
+        raise Refused(
+            "what is found by words is ordered by how well it fits, or by `-created`, and shown as it is now",
+            status=400,
+            code="query",
+            remedy="Leave `order` or `as_of` out.",
+        )
     whose, filters = None, listing.named(caller)
     where = condition(listing.where, sees=caller.principal.sees)
     if filters["actor"] is not None:

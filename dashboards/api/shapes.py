@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxledger.catalog.clip import Clip
-from voxledger.synth.voices import Voice
+
+if TYPE_CHECKING:
+    from voxledger.synth.voices import Voice
 
 State = Literal["local", "stored", "upload failed", "missing", "marked", "purging", "purged"]
 """Where a clip's audio is in its life."""

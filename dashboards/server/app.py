@@ -11,10 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.dashboards.api import audio, clips, making
+from voxledger.dashboards import speech
+from voxledger.dashboards.api import (
+    audio,
+    clips,
+    curating,
+    facets,
+    generations,
+    making,
+    models,
+    pictures,
+    tokens,
+    voices,
+)
 from voxledger.dashboards.observing import observatory
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
+from voxledger.dashboards.server.charging import Charging
 from voxledger.dashboards.server.identified import Identified
 from voxledger.dashboards.server.limits import Limits
 
@@ -23,12 +36,16 @@ if TYPE_CHECKING:
 
     from voxledger.dashboards.server.site import Site
 
+_ROOMS = (
+    health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
+)  # fmt: skip
+"""What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
 
 
 def application(site: Site) -> ASGIApp:
     """What the process serves: all routes, behind what is done to every request."""
-    return Identified(site.observatory.around(Limits(build(site), site)), site)
+    return Identified(site.observatory.around(Limits(Charging(build(site), site), site)), site)
 
 
 def build(site: Site) -> FastAPI:
@@ -42,7 +59,7 @@ def build(site: Site) -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
-    for room in (health, observatory, clips, audio, making):
+    for room in _ROOMS:
         app.include_router(room.router(site))
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -1,0 +1,177 @@
+"""Pictures of clips: the outline of the waveform, the spectrogram, and where its segments lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from voxledger.catalog.clip import Clip
+from voxledger.dashboards.api import answering
+from voxledger.dashboards.api.answering import matches, validators
+from voxledger.dashboards.api.audio import Reader, Reference
+from voxledger.dashboards.api.drawn import Drawn
+from voxledger.dashboards.api.shapes import ID, Shape, faults
+from voxledger.dashboards.faults import Refused
+
+if TYPE_CHECKING:
+    from voxledger.dashboards.server.callers import Caller
+    from voxledger.dashboards.server.site import Site
+
+MOST = 4000
+"""Most parts of an outline."""
+_WAVEFORMS, _SPECTROGRAMS = 1000, 50
+"""How many are kept: 8 MB of outlines at the most, and 50 pictures of about 300 kB."""
+_SAME: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it."}}
+
+
+class Waveform(Shape):
+    """The outline of a clip: lowest and highest sample of each part, full scale being ±127. Parts are equally long."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"clip": ID, "duration": 1.52, "peaks": [[-3, 4], [-90, 88], [-12, 9]]}]}
+    )
+
+    clip: str
+    duration: float = Field(description="Seconds.")
+    peaks: list[tuple[int, int]]
+
+
+class Part(Shape):
+    """A stretch of speech: where it is heard, and which characters of the text it says."""
+
+    start: float = Field(description="Seconds.")
+    end: float
+    first: int = Field(description="Its first character in the text.")
+    last: int = Field(description="The character after its last one.")
+    text: str
+
+
+class Passage(Shape):
+    """A stretch under one emotion."""
+
+    start: float
+    end: float
+    emotion: str
+    strength: float
+
+
+class Segments(Shape):
+    """Where in a clip which part of its text is heard, and under which emotion; empty where that was not kept."""
+
+    clip: str
+    segments: list[Part]
+    passages: list[Passage]
+
+
+def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
+    """`/api/clips/{clip}/waveform`, `spectrogram.png` and `segments`."""
+    routes = APIRouter(tags=["clips"])
+    waveforms: Drawn[list[list[int]]] = Drawn(_WAVEFORMS)
+    spectrograms: Drawn[bytes] = Drawn(_SPECTROGRAMS)
+
+    @routes.get(
+        "/api/clips/{clip}/waveform",
+        summary="The outline of a clip",
+        response_model=Waveform,
+        responses={**_SAME, **faults(404, 409, 507)},
+    )
+    def waveform(
+        request: Request, reference: Reference, caller: Reader, points: Annotated[int, Query(ge=1, le=MOST)] = 800
+    ) -> Response:
+        """Of every format. Computed once, and no use of the clip. A short clip has fewer parts than were asked for."""
+        clip = caller.clip(reference)
+        _require_audio(clip)
+        peaks = waveforms.get((clip.sha256, points), lambda: _peaks(clip, points))
+        return answering.json({"clip": clip.id, "duration": clip.duration, "peaks": peaks}, request, caller)
+
+    @routes.get(
+        "/api/clips/{clip}/spectrogram.png",
+        summary="The spectrogram of a clip",
+        response_class=Response,
+        responses={
+            200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+            **_SAME,
+            **faults(404, 409, 507),
+        },
+    )
+    def spectrogram(request: Request, reference: Reference, caller: Reader) -> Response:
+        """A PNG with axes in seconds and hertz. It is no use of the clip."""
+        clip = caller.clip(reference)
+        _require_audio(clip)
+        etag = f'"{clip.sha256[:32]}-spectrogram"'
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=validators(etag, None))
+        picture = spectrograms.get(clip.sha256, lambda: _spectrogram(clip))
+        return Response(picture, media_type="image/png", headers=validators(etag, None))
+
+    @routes.get(
+        "/api/clips/{clip}/segments",
+        summary="Where in a clip its text is heard",
+        response_model=Segments,
+        responses={**_SAME, **faults(404)},
+    )
+    def segments(request: Request, reference: Reference, caller: Reader) -> Response:
+        """What subtitles are made of, with the emotions of marked texts."""
+        clip = caller.clip(reference)
+        return answering.json(_segments(clip, caller), request, caller)
+
+    return routes
+
+
+def _require_audio(clip: Clip) -> None:
+    """What is kept must not outlive the audio."""
+    if clip.state in ("purging", "purged"):
+        clip.local()  # raises, and says why
+        raise Refused("the audio was purged", status=409, code="store", remedy="Restore it.")
+
+
+def _peaks(clip: Clip, points: int) -> list[list[int]]:
+    with _decoding():
+        from voxledger.synth.audio import peaks_of_file
+
+        found: list[list[int]] = peaks_of_file(clip.local(), points, sample_rate=clip.sample_rate).tolist()
+    return found
+
+
+def _spectrogram(clip: Clip) -> bytes:
+    with _decoding():
+        from voxledger.synth.audio import spectrogram_of_file
+
+        return spectrogram_of_file(clip.local(), sample_rate=clip.sample_rate)
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """A node without the extra `synth` serves what is there, and decodes nothing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Refused(
+            f"decoding audio needs the package {error.name!r}, which this node lacks",
+            status=503,
+            code="synth_missing",
+            remedy="Install voxledger[synth] on the node.",
+        ) from error
+
+
+def _segments(clip: Clip, caller: Caller) -> dict[str, Any]:
+    record = caller.ledger.catalog.record(clip)
+    text = record.text or ""
+    timing = json.loads(record.timing) if record.timing and text else []
+    return {
+        "clip": clip.id,
+        "segments": [
+            {"start": begins / 1000, "end": ends / 1000, "first": start, "last": end, "text": text[start:end]}
+            for start, end, begins, ends in timing
+        ],
+        "passages": [
+            {"start": each.start_us / 1e6, "end": each.end_us / 1e6, "emotion": each.emotion, "strength": each.strength}
+            for each in record.passages
+        ],
+    }
