@@ -1,0 +1,78 @@
+"""Recorded: the file of a clip, as the answer to whoever asked for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from voxledger.catalog.errors import HomeError
+from voxledger.synth.formats import FORMATS
+
+if TYPE_CHECKING:
+    from voxledger.catalog.clip import Clip
+
+PCM_RATE = 24_000
+"""Hz of raw PCM: what OpenAI's clients take it to be (https://platform.openai.com/docs/guides/text-to-speech)."""
+_AT_ONCE = 1 << 18
+"""Bytes of a file that are held in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A clip's audio. Large files stay on the disk, open, so that nothing that removes them can break an answer off."""
+
+    clip: Clip
+    size: int
+    head: bytes
+    file: BinaryIO | None = None
+
+    @classmethod
+    def of(cls, clip: Clip) -> Recorded:
+        """Open it; fetched from the store where it is not here. Raises StoreError and its like, AudioFailed."""
+        path = clip.local()
+        if clip.format == "pcm" and clip.sample_rate != PCM_RATE:
+            data = _converted(clip)
+            return cls(clip=clip, size=len(data), head=data)
+        try:
+            file = path.open("rb")
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(_AT_ONCE)
+            if len(head) == size:
+                file.close()
+                return cls(clip=clip, size=size, head=head)
+        except OSError as error:
+            raise HomeError(f"clip {clip.short} could not be read here: {error.strerror}") from error
+        return cls(clip=clip, size=size, head=head, file=file)
+
+    @property
+    def content_type(self) -> str:
+        """MIME type."""
+        return FORMATS[self.clip.format].content_type
+
+    def blocks(self) -> Iterator[bytes]:
+        """The audio, once; the file is closed at its end, or when the iterator is."""
+        yield self.head
+        if self.file is not None:
+            with self.file:
+                while block := self.file.read(_AT_ONCE):
+                    yield block
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self.file is not None:
+            self.file.close()
+
+
+def _converted(clip: Clip) -> bytes:
+    import torch
+
+    from voxledger.synth.audio import reading, resample
+
+    with reading(clip.local(), format_name="pcm", sample_rate=clip.sample_rate) as file:
+        samples = torch.from_numpy(file.read(dtype="float64"))
+    made = resample(samples, clip.sample_rate, PCM_RATE).numpy()
+    return np.clip(np.round(made * 32768.0), -32768, 32767).astype("<i2").tobytes()

@@ -1,0 +1,99 @@
+"""Routes: what is served under `/v1`."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from voxledger.catalog.errors import DiskFull
+from voxledger.dashboards.server.callers import may
+from voxledger.dashboards.speech.answering import CLIP, DROPPED, KEY, REUSED, Answering
+from voxledger.dashboards.speech.idempotency import HEADER, Idempotency
+from voxledger.dashboards.speech.making import Desk
+from voxledger.dashboards.speech.request import read, schema
+from voxledger.dashboards.speech.spool import Room
+from voxledger.synth.formats import FORMATS
+
+if TYPE_CHECKING:
+    from voxledger.dashboards.server.site import Site
+
+
+def router(site: Site) -> APIRouter:
+    """`POST /v1/audio/speech`."""
+    routes = APIRouter(tags=["speech"])
+    home = site.door.home
+    desk = Desk(
+        idempotency=Idempotency(home.path, site.door.vault, site.settings.serve.idempotency),
+        room=Room(home.cache, has_room=partial(_has_room, site)),
+    )
+    # As many as requests that the node works on at a time: none of them waits for another's thread.
+    threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-speech")
+    site.at_stop(desk.idempotency.close)
+    permitted = may("speak")
+
+    @routes.post(
+        "/v1/audio/speech",
+        summary="Speak a text, as OpenAI's clients ask for it",
+        response_class=Response,
+        responses=_ANSWERS,
+        openapi_extra=_described(),
+    )
+    async def speech(request: Request) -> Response:
+        """Gives audio: from the first segment on for a text of more than 400 characters, or where `stream_format` is given; else
+        the recorded file, as it does for a clip that is there already.
+        """
+        caller = await permitted(request)
+        body = read(await request.body())
+        return Answering(body, caller, desk, threads, key=request.headers.get(HEADER))
+
+    return routes
+
+
+def _has_room(site: Site) -> bool:
+    try:
+        site.door.home.require_room(site.settings.general.min_free_disk)
+    except DiskFull:
+        return False
+    return True
+
+
+_HEADERS = {
+    CLIP: "The clip's id.",
+    KEY: "Its key in the store; not while it is being made.",
+    REUSED: "Whether it was there already.",
+    DROPPED: "What this engine could not do, and was left out.",
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The audio, or events with it.",
+        "headers": {name: {"description": what, "schema": {"type": "string"}} for name, what in _HEADERS.items()},
+        "content": {
+            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted({one.content_type for one in FORMATS.values()})},
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+    },
+    400: {"description": "It cannot be spoken as asked."},
+    404: {"description": "There is no such model."},
+    409: {"description": "The request with this Idempotency-Key is still being worked on."},
+    422: {"description": "The Idempotency-Key was used for another request."},
+    503: {"description": "Not now; see Retry-After."},
+}  # fmt: skip
+
+
+def _described() -> dict[str, Any]:
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema()}}},
+        "parameters": [
+            {
+                "name": HEADER,
+                "in": "header",
+                "required": False,
+                "description": "The same request with the same key leads to the same clip.",
+                "schema": {"type": "string", "maxLength": 255},
+            }
+        ],
+    }
