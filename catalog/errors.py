@@ -11,7 +11,8 @@ VoxledgerError                 the root of everything that a user may see
 ├── QueryError                     a query is not one SELECT, or DuckDB refused it
 ├── SearchError                    a search names no word or asks for too much, or the index cannot be used
 ├── ClipNotFound                   no clip has this id, or the short id is ambiguous
-├── TokenError                     a token cannot be made, found or revoked as it was asked
+├── TokenError                     a token cannot be made or revoked as it was asked
+│   └── TokenNotFound                  there is no such token
 ├── AccessRefused                  whoever asks may not, or not now
 ├── VaultError                     the vault is missing, or the keys for an actor are
 ├── StoreError                     the S3 store refused, or the object is not there
@@ -35,6 +36,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voxledger.catalog.events.access import Denial
 
 
 class VoxledgerError(Exception):
@@ -115,7 +120,11 @@ class ClipNotFound(VoxledgerError):
 
 
 class TokenError(VoxledgerError):
-    """A token cannot be made, found or revoked as it was asked."""
+    """A token cannot be made or revoked as it was asked."""
+
+
+class TokenNotFound(TokenError):
+    """There is no such token."""
 
 
 class AccessRefused(VoxledgerError):
@@ -124,7 +133,7 @@ class AccessRefused(VoxledgerError):
     `principal` is the id of the token, None where nobody knows it; after `retry_after` seconds it may be asked again.
     """
 
-    def __init__(self, message: str, *, reason: str, principal: str | None = None, retry_after: float = 0) -> None:
+    def __init__(self, message: str, *, reason: Denial, principal: str | None = None, retry_after: float = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.principal = principal

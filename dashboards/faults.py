@@ -56,6 +56,8 @@ _MEANINGS: Mapping[type[VoxledgerError], _Meaning] = {
     catalog.QueryError: _Meaning(400, "query", _READ),
     catalog.SearchError: _Meaning(400, "search", _READ),
     catalog.ClipNotFound: _Meaning(404, "clip_not_found", "Look the clip up: GET /api/clips."),
+    catalog.TokenNotFound: _Meaning(404, "token_not_found", "Look the token up: GET /api/tokens."),
+    catalog.TokenError: _Meaning(400, "token", _READ),
     catalog.VaultError: _Meaning(409, "vault", _READ),
     catalog.StoreUnavailable: _Meaning(503, "store_unavailable", "Try again when the store answers.", 10),
     catalog.StoreError: _Meaning(409, "store", _READ),

@@ -35,6 +35,7 @@ from voxledger.catalog.commands.store import Commands as StoreCommands
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.interrupts import between_steps
 from voxledger.dashboards.commands.serving import Commands as NodeCommands
+from voxledger.dashboards.commands.tokens import Commands as TokenCommands
 from voxledger.demo import Commands as DemoCommands
 from voxledger.synth.commands.batch import Commands as BatchCommands
 from voxledger.synth.commands.clips import Commands as SynthClipCommands
@@ -95,10 +96,10 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
-        CatalogCommands, partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands, EventCommands, LogCommands,
-        AnalyticsCommands, RetentionCommands, ErasureCommands, StoreCommands, CacheCommands, ModelCommands,
+        partial(CatalogCommands, watch=_watch), partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands,
+        EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, ErasureCommands, StoreCommands, CacheCommands, ModelCommands,
         partial(ReconcileCommands, measure=_measure), DoctorCommands, LifecycleCommands,
-        partial(BackupCommands, place=home.backups), NodeCommands,
+        partial(BackupCommands, place=home.backups), NodeCommands, TokenCommands,
     ):  # fmt: skip
         commands(home.open).add_to(app)
 
@@ -126,6 +127,12 @@ def _home_first(arguments: Sequence[str]) -> list[str]:
         if word.startswith("--home="):
             return [word, *arguments[:place], *arguments[place + 1 :]]
     return list(arguments)
+
+
+def _watch(ledger: Any, every: float, json: bool) -> None:
+    from voxledger.dashboards.observing.watching import watch
+
+    watch(ledger, every, json=json)
 
 
 def _spectrogram(path: Path, sample_rate: int) -> bytes:

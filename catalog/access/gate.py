@@ -1,25 +1,38 @@
 """The gate: who comes in. It knows tokens by what they prove, and what each may still do today.
 
 What it is asked costs microseconds and waits for nobody: tokens are remembered, and looked at again when the journal has
-changed, a quarter of a second later at most.
+changed, a quarter of a second later at most. What was used, and who was turned away, a thread writes every few seconds:
+a kill loses that.
 """
 
 from __future__ import annotations
 
 import hmac
+import logging
+import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from voxledger.catalog.access.principal import Principal
+from voxledger.catalog.access.day import Day
+from voxledger.catalog.access.denials import Denials
+from voxledger.catalog.access.limits import Used
+from voxledger.catalog.access.principal import LOCAL, Principal
+from voxledger.catalog.access.rates import Rates
 from voxledger.catalog.access.token import Credential, limits_of, state_of
-from voxledger.catalog.errors import AccessRefused
-from voxledger.catalog.journal.tokens import TokenReader, TokenRow
+from voxledger.catalog.access.usage import Usage
+from voxledger.catalog.errors import AccessRefused, VoxledgerError
+from voxledger.catalog.events.access import Denial
+from voxledger.catalog.journal.tokens import TokenReader, TokenRow, TokenTables
 from voxledger.catalog.recorder import Recorder
 
 _LOOK = 0.25
 """Seconds for which what is remembered of tokens is believed."""
 _REMEMBERED = 10_000
 _NOBODY = bytes(32)
+_WRITE = 5.0
+"""Seconds between two times that what was counted is written."""
+_log = logging.getLogger(__name__)
 
 
 class _Known(NamedTuple):
@@ -30,15 +43,30 @@ class _Known(NamedTuple):
 class Gate:
     """Lets principals in, one for a whole process. Safe from many threads."""
 
-    def __init__(self, recorder: Recorder, *, zone: str) -> None:
+    def __init__(self, recorder: Recorder, *, zone: str, clock: Callable[[], float] = time.time) -> None:
+        """`zone` says where a day begins, `clock` gives s since 1970."""
         self._recorder = recorder
+        self._clock = clock
         self._reader = TokenReader(recorder.journal.path)
+        self._usage = Usage(TokenTables(recorder.journal), self._reader, zone, clock=clock)
+        self._rates = Rates()
+        self._denials = Denials(recorder, clock=clock)
         self._known: dict[str, _Known] = {}
         self._names: dict[str, str] = {}
+        self._addresses: dict[str, str] = {}
         self._looked = 0.0
+        self._closing = threading.Event()
+        self._failing = False
+        self._thread = threading.Thread(target=self._work, name="voxledger-gate", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Write what was counted, and let go of the journal. Idempotent."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._thread.join()
+        self.write(whole=True)
         self._reader.close()
 
     def principal(self, written: str) -> Principal:
@@ -48,13 +76,82 @@ class Gate:
         proved = hmac.compare_digest(known.row.hash if known else _NOBODY, credential.hash if credential else b"")
         if known is None or not proved:
             raise AccessRefused("this token opens nothing", reason="unknown token")
-        state = state_of(known.row, time.time())
+        state = state_of(known.row, self._clock())
         if state != "valid":
             raise AccessRefused(
                 "this token has expired" if state == "expired" else "this token was revoked",
                 reason=state, principal=known.row.id,
             )  # fmt: skip
         return known.principal
+
+    def pace(self, principal: Principal) -> None:
+        """Raises AccessRefused (`rate`) for whoever asks faster than they may."""
+        rate = principal.limits.rate
+        if rate is None:
+            return
+        wait = self._rates.take(principal.id, rate, time.monotonic())
+        if wait:
+            raise AccessRefused(
+                f"this token may ask {rate.requests:,} times in {rate.span}",
+                reason="rate",
+                principal=principal.id,
+                retry_after=wait,
+            )
+
+    def admit(self, principal: Principal, *, speaking: bool = False) -> None:
+        """Count one request. Raises AccessRefused (`quota`) where a limit of the day is used up, that of audio only for whoever speaks.
+
+        What is let in is finished, even beyond the limit; `charge` says what it took.
+        """
+        if principal.id == LOCAL:
+            return
+        exhausted = self._usage.begin(principal.id, principal.limits, speaking=speaking)
+        if exhausted:
+            raise AccessRefused(
+                f"this token has used up its {exhausted} of today", reason="quota", principal=principal.id,
+                retry_after=self._usage.day().end - self._clock(),
+            )  # fmt: skip
+
+    def charge(self, principal: Principal, *, audio_us: int = 0, size: int = 0) -> None:
+        """Count what was made (µs of audio) or sent (bytes) for somebody."""
+        if principal.id != LOCAL:
+            self._usage.add(principal.id, audio_us=audio_us, size=size)
+
+    def used(self, principal: Principal) -> Used:
+        """What somebody has used today; nothing is counted for the owner of HOME."""
+        return Used() if principal.id == LOCAL else self._usage.today(principal.id)
+
+    def day(self) -> Day:
+        """The day that is counted in now."""
+        return self._usage.day()
+
+    def denied(self, reason: Denial, *, principal: str | None, address: str) -> None:
+        """Somebody was turned away. Of an address a keyed hash is recorded, where no token says who it was."""
+        self._denials.note(principal or self._hashed(address), reason)
+
+    def write(self, *, whole: bool = False) -> None:
+        """Write what was counted; of denials the minutes that are over, with `whole` also the present one."""
+        for write in (self._usage.write, lambda: self._denials.write(whole=whole)):
+            try:
+                write()
+            except VoxledgerError as error:
+                if not self._failing:
+                    _log.warning("what tokens use, and who was turned away, cannot be written now: %s", error)
+                self._failing = True
+            else:
+                self._failing = False
+
+    def _work(self) -> None:
+        while not self._closing.wait(_WRITE):
+            self.write()
+
+    def _hashed(self, address: str) -> str:
+        found = self._addresses.get(address)
+        if found is None:
+            if len(self._addresses) >= _REMEMBERED:
+                self._addresses.clear()
+            found = self._addresses[address] = self._recorder.vault.keyed_hash(address.encode(), purpose="address")
+        return found
 
     def _looked_up(self, token: str) -> _Known | None:
         present = time.monotonic()

@@ -35,10 +35,14 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
             )
         return cls(requests=int(found[1]), seconds=seconds)
 
+    @property
+    def span(self) -> str:
+        """The time as people write it."""
+        return format_span(self.seconds)
+
     def __str__(self) -> str:
         """As people write it."""
-        span = format_span(self.seconds)
-        return f"{self.requests}/{span.removeprefix('1') if span in ('1s', '1min', '1h', '1d') else span}"
+        return f"{self.requests}/{self.span[1:] if self.span in ('1s', '1min', '1h', '1d') else self.span}"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from voxledger.catalog.access.day import Day
 from voxledger.catalog.access.limits import UNLIMITED, Limits, Used
 from voxledger.catalog.access.roles import SCOPES, Scope
 from voxledger.catalog.access.token import Credential, Issued, Token, token_of
-from voxledger.catalog.errors import TokenError
+from voxledger.catalog.errors import TokenError, TokenNotFound
 from voxledger.catalog.events import TokenIssued, TokenRevoked
 from voxledger.catalog.events.access import Role
 from voxledger.catalog.interrupts import held_back
@@ -64,7 +64,9 @@ class Tokens:
             rate=limits.rate.requests if limits.rate else None, rate_s=limits.rate.seconds if limits.rate else None,
             requests=limits.requests, audio_us=limits.audio_us, bytes=limits.bytes,
         )  # fmt: skip
-        fact = TokenIssued(token=row.id, role=role, expires=expires, name=actor.label)
+        fact = TokenIssued(
+            token=row.id, role=role, expires=expires, name=actor.label, scope=chosen, by=self._recorder.vault.actor(self._actor).id
+        )  # fmt: skip
         draft = self._recorder.draft(fact, subject=row.id, actor=actor)
         with held_back(), self._recorder.journal.transaction() as write:
             self._recorder.require_key(actor)
@@ -84,7 +86,8 @@ class Tokens:
         if row.revoked is not None:
             raise TokenError(f"token {row.id} was revoked already; nothing was changed")
         key = self._recorder.vault.key(row.actor) or self._recorder.vault.actor(SYSTEM)
-        fact = TokenRevoked(token=row.id, role=row.role, name=key.label, reason=reason)  # type: ignore[arg-type]  # as it was written
+        by = self._recorder.vault.actor(self._actor).id
+        fact = TokenRevoked(token=row.id, role=row.role, name=key.label, reason=reason, by=by)  # type: ignore[arg-type]  # as it was written
         draft = self._recorder.draft(fact, subject=row.id, actor=key)
         at = round(time.time() * 1e6)
         with held_back(), self._recorder.journal.transaction() as write:
@@ -100,10 +103,11 @@ class Tokens:
         digits = reference.strip().lower()
         fits = re.fullmatch(r"[0-9a-f]{4,12}", digits)
         rows = [row for row in self._tables.all() if row.id.startswith(digits)] if fits else []
-        if len(rows) != 1:
-            what = "more than one token's id begins so" if rows else "there is no such token"
-            raise TokenError(
-                f"{what}; name it by the id that `voxledger tokens list --every` shows, never by the token itself"
+        if len(rows) > 1:
+            raise TokenError("more than one token's id begins so; give more of its digits")
+        if not rows:
+            raise TokenNotFound(
+                "there is no such token; name it by the id that `voxledger tokens list --every` shows, never by the token itself"
             )
         return rows[0]
 

@@ -11,6 +11,7 @@ from voxledger.catalog.events.fact import About, Amount, Count, Fact, Moment, Pe
 Role: TypeAlias = Literal["viewer", "analyst", "creator", "curator", "admin"]
 Erased: TypeAlias = Literal["actor", "voice"]
 Outcome: TypeAlias = Literal["done", "nothing", "waiting", "failed"]
+Denial: TypeAlias = Literal["no token", "unknown token", "expired", "revoked", "role", "scope", "quota", "rate"]
 
 
 class ErasureRequested(Fact, frozen=True, kw_only=True):
@@ -49,36 +50,47 @@ class SubjectErased(Fact, frozen=True, kw_only=True):
 
 
 class TokenIssued(Fact, frozen=True, kw_only=True):
-    """A token was made. The subject is its opaque id; the token itself is never recorded."""
+    """A token was made. The subject is its opaque id, the actor whoever it acts as; the token itself is never recorded.
 
+    `by` is the opaque id of the actor who made it.
+    """
+
+    version: ClassVar[int] = 2
     about: ClassVar[About] = "token"
 
     token: str
     role: Role
     expires: Moment | None
     name: Personal | None
+    scope: Literal["own", "all"] | None = None
+    by: str | None = None
 
 
 class TokenRevoked(Fact, frozen=True, kw_only=True):
-    """A token no longer opens anything. The subject is its opaque id."""
+    """A token no longer opens anything. The subject is its opaque id, the actor whoever it acted as.
 
+    `by` is the opaque id of the actor who ended it.
+    """
+
+    version: ClassVar[int] = 2
     about: ClassVar[About] = "token"
 
     token: str
     role: Role
     name: Personal | None
     reason: Personal | None
+    by: str | None = None
 
 
 class AccessDenied(Fact, frozen=True, kw_only=True):
     """Requests were turned away: one event per principal, reason and minute. The subject is the principal's opaque id.
 
-    `principal` is a token's id, or a keyed hash of the address where nobody said who asks.
+    `principal` is a token's id, or a keyed hash of the address where nobody said who asks; `others` where they were too many.
     """
 
     about: ClassVar[About] = "principal"
 
     principal: str
-    reason: Literal["no token", "unknown token", "expired", "revoked", "role", "scope", "quota", "rate"]
+    reason: Denial
     minute: Moment
     count: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]

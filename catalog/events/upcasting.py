@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from voxledger.catalog.errors import EventRejected
+from voxledger.catalog.events.access import TokenIssued, TokenRevoked
 from voxledger.catalog.events.audio import AudioAccessed, CacheEvicted
 from voxledger.catalog.events.clip import ClipPinned
 from voxledger.catalog.events.envelope import Event
@@ -117,6 +118,16 @@ def _unmarked_as_it_was(data: Data, personal: Data | None) -> tuple[Data, Data |
 def _purged_without_proof(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
     """The store's answers came with version 2; nothing was sealed before."""
     return {**data, "answer": "", "versions": [], "kept_bytes": 0}, personal or {"key": None}
+
+
+@lifts(TokenIssued, 1)
+def _issued_by_whom(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "scope": None, "by": None}, personal
+
+
+@lifts(TokenRevoked, 1)
+def _revoked_by_whom(data: Data, personal: Data | None) -> tuple[Data, Data | None]:
+    return {**data, "by": None}, personal
 
 
 def outdated() -> frozenset[tuple[str, int]]:

@@ -69,7 +69,7 @@ class Commands:
                 from voxledger import __version__
                 from voxledger.dashboards.server.running import serve
 
-                serve(door, __version__, on_started=lambda url: _tell(door, f" at {url}"))
+                serve(door, __version__, on_started=lambda url: _welcome(door, url))
             _say("finishing …", in_json=in_json)
         _say("[bold]stopped[/] cleanly", in_json=in_json)
         if not no_web:
@@ -121,6 +121,19 @@ class Commands:
         terminal.console.print(made)
         for note in found.notes:
             terminal.console.print(terminal.text(f"reports: {note}"), style="dim", soft_wrap=True)
+
+
+def _welcome(door: Door, url: str) -> None:
+    """What is told when it listens; at the first start also the one token without which nobody else could come in."""
+    _tell(door, f" at {url}")
+    if door.settings.serve.tokens == "required" and door.tokens.none_yet():
+        made = door.tokens.create("admin", name="admin")
+        _say(
+            f"[bold]first start[/]: an admin's token, {made.token.id}, stands on standard output, and nowhere else from now on;"
+            " `voxledger tokens` makes others, and revokes it",
+            in_json=door.settings.serve.log == "json",
+        )
+        terminal.console.print(terminal.text(made.written), soft_wrap=True)
 
 
 def _tell(door: Door, where: str) -> None:

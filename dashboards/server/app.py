@@ -18,9 +18,16 @@ from voxledger.dashboards.api import (
     curating,
     facets,
     generations,
+    holds,
     making,
+    metrics,
     models,
+    operations,
     pictures,
+    reports,
+    retention,
+    search,
+    status,
     tokens,
     voices,
 )
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
+    search, metrics, reports, retention, holds, operations, status,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)

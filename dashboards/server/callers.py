@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,8 +16,11 @@ from voxledger.dashboards.server.answers import Refused
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
+    from voxledger.catalog.events.access import Denial
     from voxledger.dashboards.door import Door
     from voxledger.dashboards.server.site import Site
+
+_TOKENS = "an admin makes tokens with `voxledger tokens create`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,57 +35,100 @@ class Caller:
         """A clip that this caller may see. Raises ClipNotFound for others, which are not there for them."""
         return self.ledger.catalog.clip(reference, actor=self.principal.sees)
 
+    def charge(self, *, audio_us: int) -> None:
+        """Count audio (µs) that was made for this caller. Requests and bytes are counted without being told."""
+        self.site.gate.charge(self.principal, audio_us=audio_us)
+
 
 def may(permission: Permission) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency of FastAPI: the caller, if their role permits this. Raises Refused (401, 403, 429)."""
+    """A dependency of FastAPI: the caller, if role and limits permit this. Raises Refused (401, 403, 429)."""
 
     async def permitted(request: Request) -> Caller:
-        site: Site = request.app.state.site
-        principal = identified(site, request)
-        request.state.principal = principal
-        lacks = principal.lacks(permission)
-        if lacks:
-            raise _forbidden(principal, permission, lacks)
-        return Caller(principal=principal, ledger=site.ledger(principal), site=site)
+        return permit(request, permission)
 
     return permitted
 
 
-def _forbidden(principal: Principal, permission: Permission, lacks: str) -> Refused:
-    if lacks == "role":
-        message, remedy = f"the role {principal.role} may not {PERMISSIONS[permission]}", "with another role"
-    else:
-        message, remedy = f"whoever sees their own clips only may not {PERMISSIONS[permission]}", "with the scope `all`"
-    return Refused(message, status=403, code=lacks, remedy=f"Ask an admin for a token {remedy}.")
+def permit(request: Request, permission: Permission) -> Caller:
+    """The caller, if role and limits permit this; one request is counted. Raises Refused (401, 403, 429).
+
+    What is made for somebody who is let in counts with `Caller.charge`; so does what goes beyond a limit meanwhile.
+    """
+    site: Site = request.app.state.site
+    principal = _paced(site, request)
+    lacks = principal.lacks(permission)
+    if lacks:
+        site.gate.denied(lacks, principal=principal.id, address="")
+        raise _forbidden(principal, permission, lacks)
+    try:
+        site.gate.admit(principal, speaking=permission == "speak")
+    except AccessRefused as error:
+        raise _refused(site, request, error) from None
+    return Caller(principal=principal, ledger=site.ledger(principal), site=site)
+
+
+async def anyone(request: Request) -> Caller:
+    """A dependency of FastAPI: whoever has a token, whatever they may and whatever they have used up. Raises Refused (401, 429)."""
+    site: Site = request.app.state.site
+    principal = _paced(site, request)
+    return Caller(principal=principal, ledger=site.ledger(principal), site=site)
 
 
 def identified(site: Site, request: Request) -> Principal:
     """Who asks. Raises Refused (401) for nobody known."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    try:
+        return _principal(site, request.headers.get("authorization", ""))
+    except AccessRefused as error:
+        raise _refused(site, request, error) from None
+
+
+def _principal(site: Site, authorization: str) -> Principal:
+    scheme, _, given = authorization.partition(" ")
     given = given.strip()
     if not given:
         if site.settings.serve.tokens == "loopback" and site.loopback:
             return _owner(site)
-        raise _unknown("no token was sent", "no_token")
+        raise AccessRefused("no token was sent", reason="no token")
     if scheme.lower() != "bearer":
-        raise _unknown(f"the scheme {scheme[:20]!r} is not known here", "no_token")
+        raise AccessRefused("only the scheme `Bearer` is known here", reason="no token")
     if site.secret and hmac.compare_digest(given.encode(), site.secret.encode()):
         return _owner(site)
+    return site.gate.principal(given)
+
+
+def _paced(site: Site, request: Request) -> Principal:
+    principal = identified(site, request)
+    request.state.principal = principal
     try:
-        return site.gate.principal(given)
+        site.gate.pace(principal)
     except AccessRefused as error:
-        raise _unknown(str(error), error.reason.replace(" ", "_")) from None
+        raise _refused(site, request, error) from None
+    return principal
 
 
 def _owner(site: Site) -> Principal:
     return Principal(id=LOCAL, name=site.door.actor, role="admin")
 
 
-def _unknown(message: str, code: str) -> Refused:
+def _refused(site: Site, request: Request, error: AccessRefused) -> Refused:
+    """The answer to somebody who is not let in, which is counted."""
+    site.gate.denied(error.reason, principal=error.principal, address=request.client.host if request.client else "")
+    if error.reason in ("rate", "quota"):
+        seconds = max(1, math.ceil(error.retry_after))
+        return Refused(
+            str(error), status=429, code=error.reason, headers={"Retry-After": str(seconds)},
+            remedy=f"Ask again in {seconds:,} s, or ask an admin for a token with other limits.",
+        )  # fmt: skip
     return Refused(
-        message,
-        status=401,
-        code=code,
-        remedy="Send `Authorization: Bearer TOKEN`; an admin makes tokens with `voxledger tokens create`.",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
+        str(error), status=401, code=error.reason.replace(" ", "_"), headers={"WWW-Authenticate": "Bearer"},
+        remedy=f"Send `Authorization: Bearer TOKEN`; {_TOKENS}.",
+    )  # fmt: skip
+
+
+def _forbidden(principal: Principal, permission: Permission, lacks: Denial) -> Refused:
+    what = f"this takes the permission `{permission}` ({PERMISSIONS[permission]})"
+    if lacks == "role":
+        message, remedy = f"{what}, which the role {principal.role} lacks", "with another role"
+    else:
+        message, remedy = f"{what}, which is for those who see everybody's clips", "with the scope `all`"
+    return Refused(message, status=403, code=lacks, remedy=f"Ask an admin for a token {remedy}.")

@@ -46,7 +46,7 @@ class Site:
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
         self._beginnings: list[Callable[[], object]] = []
-        self._endings: list[Callable[[], object]] = [self.operations.finish]
+        self._endings: list[Callable[[], object]] = [self.gate.close, self.operations.finish]
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()
 

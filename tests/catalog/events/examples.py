@@ -125,8 +125,10 @@ EXAMPLES: list[Fact] = [
     events.RestoreCompleted(**_BACKUP),
     events.ErasureRequested(**_ERASURE, plan="3f9c2e10aa51b7d4", held=2, reason="asked by letter"),
     events.SubjectErased(**_ERASURE, voices=1, objects=13, reports=2, key_destroyed=True, outcomes={"store": "done", "backups": "waiting"}),
-    events.TokenIssued(token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", role="creator", expires=_WHEN, name="the radio's player"),
-    events.TokenRevoked(token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", role="creator", name="the radio's player", reason=None),
+    events.TokenIssued(token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", role="creator", expires=_WHEN, name="the radio's player", scope="own",
+        by="01936f2e-2222-7d53-9b0e-5b1f8f3a91c2"),
+    events.TokenRevoked(token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", role="creator", name="the radio's player", reason=None,
+        by="01936f2e-2222-7d53-9b0e-5b1f8f3a91c2"),
     events.AccessDenied(principal="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", reason="role", minute=_WHEN, count=3),
 ]  # fmt: skip
 

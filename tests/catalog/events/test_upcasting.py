@@ -25,6 +25,8 @@ from voxledger.catalog.events import (
     GenerationFailed,
     ReportPublished,
     RetentionPlanned,
+    TokenIssued,
+    TokenRevoked,
     Unknown,
     decode_fact,
     is_understood,
@@ -92,6 +94,15 @@ OLD: dict[tuple[str, int], Fact] = {
         actor_label="ann",
     ),
     ("ClipPurged", 1): ClipPurged(plan="3f9c2e10aa51b7d4", rule="scratch", bucket="indextts-audio", bytes=66_194),
+    ("TokenIssued", 1): TokenIssued(
+        token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2",
+        role="creator",
+        expires=datetime(2026, 11, 23, 9, 30, tzinfo=UTC),
+        name="the radio's player",
+    ),
+    ("TokenRevoked", 1): TokenRevoked(
+        token="01936f2e-1111-7d53-9b0e-5b1f8f3a91c2", role="creator", name="the radio's player", reason=None
+    ),
     ("ClipPinned", 1): ClipPinned(reason="the take that went on air"),
     ("ClipUnmarked", 1): ClipUnmarked(plan="3f9c2e10aa51b7d4", reason="used"),
     ("RetentionPlanned", 1): RetentionPlanned(
