@@ -145,6 +145,10 @@ class Reports:
         """That the newest report of a week lacks events that arrived after it was made; None where it lacks none."""
         return self._publisher.outdated(Week.parse(week, self._settings.general.time_zone), now())
 
+    def published(self, week: str, revision: int) -> WeeklyReport:
+        """A revision as it was published, or made again from what is known of that moment. Raises InvalidWeek, NotPublished."""
+        return self._published(str(Week.parse(week, self._settings.general.time_zone)), revision)
+
     def quiet(self) -> AbstractContextManager[None]:
         """Within the block nothing is being sent, in any process."""
         return self._sender.quiet()

@@ -148,7 +148,7 @@ class Operations:
         except VoxledgerError as error:
             mine.refused = error
             self._end(mine, state="failed", error=body(meaning(error))["error"])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a defect ends this operation and nothing else
             _log.exception("an operation (%s) failed", mine.operation.kind, exc_info=error)
             mine.refused = UNEXPECTED
             self._end(mine, state="failed", error=body(UNEXPECTED)["error"])

@@ -15,10 +15,12 @@ from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
     from voxledger.analytics.metrics import Every, Prices, Value
+    from voxledger.analytics.span import Span
     from voxledger.catalog.log import Keeper, Reading
     from voxledger.catalog.settings import Settings
 
 _LIMIT = 30
+_OPTIONS = ("--week", "--since", "--until")
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -64,7 +66,7 @@ class Commands:
             voxledger metrics clips clip_share --week 2026-W47 --by emotion
             voxledger metrics generations failure_rate --since 90d --every week
             voxledger metrics cost_micro --since 2026-10-01 --until 2026-10-31 --by part --by item --json
-            voxledger sql "$(voxledger metrics rtf_p95 --by engine --sql)"
+            voxledger metrics rtf_p95 --by engine --sql | voxledger sql -
 
         Parameters
         ----------
@@ -91,13 +93,14 @@ class Commands:
             _list(json=json)
             return
         from voxledger.analytics import metrics as counting
+        from voxledger.analytics.span import Span
 
         for name in names:
             counting.metric(name)
         if limit < 1:
             raise counting.MetricError(f"--limit {limit} shows nothing; give 1 or more")
         with self._opened() as door:
-            span = _Span.asked(door.settings.general.time_zone, week, since, until)
+            span = Span.asked(door.settings.general.time_zone, week, since, until, options=_OPTIONS)
             prices = counting.Prices.of(door.settings)
             if sql:
                 _print_sql(names, span, by, every, prices)
@@ -120,52 +123,8 @@ class Commands:
             _print_groups(found, names, every, by, span, prices, limit)
 
 
-class _Span:
-    """A period, and the one before that it is compared with."""
-
-    def __init__(self, zone: str, start: datetime, stop: datetime, before: datetime, before_stop: datetime) -> None:
-        self.zone = zone
-        self.start = start
-        self.stop = stop
-        self.before = before
-        self.before_stop = before_stop
-
-    @classmethod
-    def asked(cls, zone: str, week: str | None, since: str | None, until: str | None) -> _Span:
-        """What the options say. Raises MetricError for what is no period, InvalidWeek, QueryError."""
-        from voxledger.analytics.metrics import MetricError
-        from voxledger.analytics.report import InvalidWeek, Week
-        from voxledger.catalog.query.moment import moment_of
-
-        now = datetime.now(UTC)
-        if since is None and until is not None:
-            raise MetricError("--until alone is no period: say --since as well")
-        if since is not None:
-            if week is not None:
-                raise MetricError("--week and --since are two periods: give one of them")
-            start = moment_of("--since", since, zone, day="start") or now
-            stop = moment_of("--until", until, zone) or now
-            if start >= stop:
-                raise MetricError(
-                    f"the period ends at {stop:%Y-%m-%d %H:%M} UTC, before it begins at {start:%Y-%m-%d %H:%M} UTC"
-                )
-            return cls(zone, start, stop, start - (stop - start), start)
-        running = Week.of(now, zone)
-        wanted = running if week is None else Week.parse(week, zone)
-        if wanted.start.astimezone(UTC) > now:
-            raise InvalidWeek(f"week {wanted} has not begun; the newest one is {running}")
-        closed = wanted.closed(now)
-        stop, before_stop = (wanted.end, wanted.start) if closed else (now, wanted.a_week_before(now))
-        moments = (wanted.start, stop, wanted.previous().start, before_stop)
-        return cls(zone, *(moment.astimezone(UTC) for moment in moments))
-
-    def __str__(self) -> str:
-        start, stop = (moment.astimezone(ZoneInfo(self.zone)) for moment in (self.start, self.stop))
-        return f"{start:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M} ({self.zone})"
-
-
 def _in_time(
-    reading: Reading, names: Sequence[str], span: _Span, by: Sequence[str], every: Every, prices: Prices
+    reading: Reading, names: Sequence[str], span: Span, by: Sequence[str], every: Every, prices: Prices
 ) -> list[dict[str, Any]]:
     """A row a day or week, or a group in one."""
     from voxledger.analytics.metrics import series
@@ -175,7 +134,7 @@ def _in_time(
 
 
 def _in_groups(
-    reading: Reading, names: Sequence[str], span: _Span, by: Sequence[str], limit: int, prices: Prices
+    reading: Reading, names: Sequence[str], span: Span, by: Sequence[str], limit: int, prices: Prices
 ) -> list[dict[str, Any]]:
     """A row a group."""
     from voxledger.analytics.metrics import breakdown
@@ -186,7 +145,7 @@ def _in_groups(
     return found.to_dicts()
 
 
-def _beside_before(reading: Reading, names: Sequence[str], span: _Span, prices: Prices) -> list[dict[str, Any]]:
+def _beside_before(reading: Reading, names: Sequence[str], span: Span, prices: Prices) -> list[dict[str, Any]]:
     """A row a metric, with what it was in the period before; None for what is only known for now."""
     from voxledger.analytics.metrics import METRICS, measure
 
@@ -198,7 +157,7 @@ def _beside_before(reading: Reading, names: Sequence[str], span: _Span, prices: 
     ]
 
 
-def _print_sql(names: Sequence[str], span: _Span, by: Sequence[str], every: Every | None, prices: Prices) -> None:
+def _print_sql(names: Sequence[str], span: Span, by: Sequence[str], every: Every | None, prices: Prices) -> None:
     """The query of each metric."""
     from voxledger.analytics.metrics import explain
 
@@ -206,7 +165,7 @@ def _print_sql(names: Sequence[str], span: _Span, by: Sequence[str], every: Ever
         query = explain(
             name, span.start, span.stop, by=by, before=span.before, every=every, zone=span.zone, prices=prices
         )
-        print(f"-- {name}\n{query}\n" if len(names) > 1 else query)
+        print(f"-- {name}\n{query};\n" if len(names) > 1 else query)
 
 
 def _list(*, json: bool) -> None:
@@ -234,7 +193,7 @@ _EMPTY = {None: "–", "": "(none)"}
 _UNITS = {"us": "time", "micro": "money", "share": "%"}
 
 
-def _print_values(found: Sequence[dict[str, Any]], span: _Span, prices: Prices) -> None:
+def _print_values(found: Sequence[dict[str, Any]], span: Span, prices: Prices) -> None:
     from voxledger.analytics.metrics import METRICS
 
     terminal.console.print(f"[bold]{span}[/]")
@@ -251,7 +210,7 @@ def _print_groups(
     names: Sequence[str],
     every: Every | None,
     by: Sequence[str],
-    span: _Span,
+    span: Span,
     prices: Prices,
     limit: int,
 ) -> None:
@@ -271,7 +230,7 @@ def _print_groups(
         terminal.console.print(f"[dim]The first {limit}; `--limit` shows more.[/]")
 
 
-def _cut(first: date, every: Every, span: _Span) -> str:
+def _cut(first: date, every: Every, span: Span) -> str:
     """What a day or week lacks because the period begins or ends within it: fewer clips there need not mean a quieter week."""
     from voxledger.analytics.metrics.measure import midnight
 
