@@ -24,11 +24,11 @@ FROM ({open}) JOIN events ON events.id = event::UUID
 WHERE position > $after AND position <= $last ORDER BY position LIMIT $limit;
 
 -- name: backfill
--- The next events since a moment that Mixpanel hears of, without those in quarantine.
+-- The events of a stretch since a moment that Mixpanel hears of, without those in quarantine.
 SELECT position, id::VARCHAR AS id, type, subject, epoch_us(time) AS time_us, actor, version, data FROM events
 WHERE position > $after AND position <= $last AND time >= $since::TIMESTAMPTZ AND list_contains($types, type)
     AND id NOT IN (SELECT event::UUID FROM ({open}))
-ORDER BY position LIMIT $limit;
+ORDER BY position;
 
 -- name: backfill_count
 -- How many there are, and where they begin.

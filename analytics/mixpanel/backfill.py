@@ -7,31 +7,23 @@ How far it has come lies in a file of HOME: a backfill that was killed goes on t
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from voxledger.analytics.mixpanel.answers import Accepted
-from voxledger.analytics.mixpanel.audience import Audience
-from voxledger.analytics.mixpanel.courier import Courier
-from voxledger.analytics.mixpanel.identity import Identity
-from voxledger.analytics.mixpanel.insisting import Pause, Stopped
-from voxledger.analytics.mixpanel.messages import Composer, Parcel, parcels
+from voxledger.analytics.mixpanel.insisting import Stopped
+from voxledger.analytics.mixpanel.messages import Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME
 from voxledger.analytics.mixpanel.quarantine import query, refusals
+from voxledger.analytics.mixpanel.repetition import Repetition
 from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import platform
-from voxledger.catalog import settings as catalog_settings
-from voxledger.catalog.progress import Progress, silent
 from voxledger.catalog.subscriptions import raw_events
-
-if TYPE_CHECKING:
-    from voxledger.catalog.log import Keeper
 
 _FILE = "mixpanel-backfill.json"
 _PAGE = 10_000
@@ -78,36 +70,18 @@ class Backfilled:
     anew: bool = False
 
 
-class Backfill:
-    """One run of one process, under a lock."""
+class Backfill(Repetition):
+    """Sends what was delivered again."""
 
-    def __init__(
-        self,
-        settings: catalog_settings.Mixpanel,
-        keeper: Keeper,
-        audience: Audience,
-        *,
-        pause: Pause,
-        stop: threading.Event | None = None,
-        progress: Progress = silent,
-    ) -> None:
-        self._identity = Identity.of(settings)
-        self._keeper = keeper
-        self._recorder = keeper.recorder
-        self._home = keeper.home.path
-        self._audience = audience
-        self._composer = Composer(settings.token, audience, node=keeper.journal.node)
-        self._courier = Courier(settings, pause=pause, stop=stop)
-        self._progress = progress
-        self._counts = {"sent": 0, "quarantined": 0, "silent": 0}
-        self._total = 0
+    COUNTED = ("sent", "quarantined", "silent")
 
     def go(self, since: datetime | None, *, again: bool) -> Backfilled:
         """Everything since then up to the cursor; without a moment, the rest of what was broken off.
 
         Raises WouldCountTwice unless `again` accepts that, DeliveryError.
         """
-        left = Unfinished.of(self._home)
+        home = self._keeper.home.path
+        left = Unfinished.of(home)
         since = since or (left.since if left else None)
         if since is None:
             return Backfilled(state="nothing")
@@ -121,41 +95,42 @@ class Backfill:
         anew = left is not None and not resumed and gave_up is None
         if again:
             state = msgspec.structs.replace(state, again=True)
-        self._look(state)
-        state.save(self._home)
+        first = self._look(state)
+        state.save(home)
         self._identity.note(self._keeper.journal, state.last)
         ended: Literal["done", "stopped"] = "done"
         with self._courier, contextlib.suppress(FileNotFoundError):
             try:
-                self._courier.carry(self._parcels(state), lambda parcel, verdict: self._settle(state, parcel, verdict))
-                (self._home / _FILE).unlink()
+                self._courier.carry(
+                    self._parcels(state, first), lambda parcel, verdict: self._settle(state, parcel, verdict)
+                )
+                (home / _FILE).unlink()
             except Stopped:
                 ended = "stopped"
         return Backfilled(state=ended, since=state.since, resumed=resumed, gave_up=gave_up, anew=anew, **self._counts)
 
-    def _look(self, state: Unfinished) -> None:
-        """How much it is, and whether it may go."""
+    def _look(self, state: Unfinished) -> int:
+        """How much it is, whether it may go, and where it begins."""
         with self._keeper.reading() as reading:
             ((self._total, first),) = reading.tuples(
                 query("backfill_count"), {"after": state.after, **self._values(state)}
             )
         if first is not None and not state.again:
             self._identity.refuse_twice(self._keeper.journal, first)
+        return first or state.last + 1
 
     def _values(self, state: Unfinished) -> dict[str, Any]:
         return {"since": state.since.isoformat(), "last": state.last, "types": sorted(VOCABULARY)}
 
-    def _parcels(self, state: Unfinished) -> Iterator[Parcel]:
-        after = state.after
-        values = self._values(state)
-        while True:
+    def _parcels(self, state: Unfinished, first: int) -> Iterator[Parcel]:
+        """Stretches of the log: a number of events, instead, would be looked for in all of the rest, page for page."""
+        after, values = first - 1, self._values(state)
+        while after < state.last:
             self._audience.refresh()
+            stretch = {**values, "after": after, "last": min(after + _PAGE, state.last)}
             with self._keeper.reading(fresh=False) as reading:
-                page = {"after": after, "limit": _PAGE, "name": NAME, **values}
-                events = raw_events(reading.table(query("backfill"), page))
-            if not events:
-                return
-            after = events[-1].position
+                events = raw_events(reading.table(query("backfill"), {"name": NAME, **stretch}))
+            after = stretch["last"]
             messages = [message for event in events if (message := self._composer.compose(event))]
             self._counts["silent"] += len(events) - len(messages)
             yield from parcels(messages, after)
@@ -164,7 +139,7 @@ class Backfill:
         drafts = refusals(self._recorder, parcel, verdict, self._courier.safe)
         if drafts:
             self._recorder.journal.emit(*drafts)
-        msgspec.structs.replace(state, after=parcel.through).save(self._home)
+        msgspec.structs.replace(state, after=parcel.through).save(self._keeper.home.path)
         self._counts["sent"] += len(parcel.messages) - len(drafts)
         self._counts["quarantined"] += len(drafts)
         self._progress("sending again", sum(self._counts.values()), self._total)

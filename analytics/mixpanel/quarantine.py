@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from voxledger.analytics.mixpanel.answers import Accepted
 from voxledger.analytics.mixpanel.audience import Audience
-from voxledger.analytics.mixpanel.courier import Courier
-from voxledger.analytics.mixpanel.identity import Identity
 from voxledger.analytics.mixpanel.insisting import Censor, Pause, Stopped
-from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Composer, Parcel, parcels
+from voxledger.analytics.mixpanel.messages import MOST_EVENTS, Parcel, parcels
 from voxledger.analytics.mixpanel.names import NAME, RETRY
+from voxledger.analytics.mixpanel.repetition import Repetition
 from voxledger.analytics.mixpanel.vocabulary import VOCABULARY
 from voxledger.catalog import settings as catalog_settings
 from voxledger.catalog.events import DeliveryQuarantined, DeliveryRetried, Draft, now
@@ -104,8 +103,10 @@ class Quarantine:
         return [Quarantined(name=_name(row["type"]), **row) for row in rows]
 
 
-class Retry:
+class Retry(Repetition):
     """Sends what lies in quarantine again, once."""
+
+    COUNTED = ("taken", "refused", "ahead", "silent", "otherwise")
 
     def __init__(
         self,
@@ -117,17 +118,9 @@ class Retry:
         stop: threading.Event | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._identity = Identity.of(settings)
-        self._keeper = keeper
-        self._recorder = keeper.recorder
-        self._audience = audience
-        self._composer = Composer(settings.token, audience, node=keeper.journal.node)
-        self._courier = Courier(settings, pause=pause, stop=stop)
-        self._progress = progress
+        super().__init__(settings, keeper, audience, pause=pause, stop=stop, progress=progress)
         self._said: dict[str, tuple[str, str]] = {}
-        self._counts = {"taken": 0, "refused": 0, "ahead": 0, "silent": 0, "otherwise": 0}
         self._place = Subscription(RETRY, keeper)
-        self._total = 0
         self._otherwise = 0
 
     def go(self, limit: int | None, *, again: bool) -> Retried:

@@ -19,7 +19,8 @@ from voxledger.catalog.subscriptions import raw_events
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper
 
-_PAGE = 10_000
+_PAGE = 100_000
+"""Positions of the log that are read at a time."""
 _SQL = load("sent.sql", "voxledger.analytics.mixpanel")
 
 
@@ -33,13 +34,12 @@ def sent(keeper: Keeper, settings: catalog_settings.Mixpanel, actor: str) -> dic
     off = {actor, key.label if key else None} & set(opted_out(settings))
     counts: dict[str, int] = defaultdict(int)
     properties: dict[str, set[str]] = defaultdict(set)
-    while True:
+    while after < cursor:
+        last = min(after + _PAGE, cursor)
         with keeper.reading(fresh=False) as reading:
-            values = {"actor": actor, "after": after, "last": cursor, "types": sorted(VOCABULARY), "limit": _PAGE}
+            values = {"actor": actor, "after": after, "last": last, "types": sorted(VOCABULARY)}
             events = raw_events(reading.table(_SQL["of_actor"], values))
-        if not events:
-            break
-        after = events[-1].position
+        after = last
         for event in events:
             told = lines(event.type).told(event.data or b"{}")
             counts[told.name] += 1

@@ -142,6 +142,20 @@ def test_a_backfill_brings_a_new_project_everything(world: World) -> None:
     assert len(world.server.events) == 5
 
 
+def test_a_backfill_reads_over_stretches_of_which_mixpanel_hears_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voxledger.analytics.mixpanel.backfill._PAGE", 3)
+    _old(world, 7)
+    world.plays(2)
+    _old(world, 7)
+    world.plays(4)
+    world.mixpanel().deliver()
+    world.server.events.clear()
+    assert world.mixpanel().backfill(now() - timedelta(days=1)).sent == 6
+    assert len(world.server.events) == 6
+
+
 def test_a_backfill_that_was_broken_off_goes_on(world: World) -> None:
     world.plays(5000)
     world.mixpanel().deliver()
