@@ -25,6 +25,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from voxledger.catalog.errors import VoxledgerError
+
 Door = TypeVar("Door")
 Opener: TypeAlias = Callable[..., Door]
 """Opens the HOME that the command line names; keyword arguments are settings. Used in a `with` block."""
@@ -33,6 +35,13 @@ WAITS = 3
 """The exit status of a command that did nothing of what was asked: all of it has to wait, or came too late."""
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+def piped() -> str:
+    """All of standard input, for an argument that is `-`. Raises VoxledgerError where it is closed."""
+    if sys.stdin is None:
+        raise VoxledgerError("`-` reads standard input, and this process was given none")
+    return sys.stdin.read()
 
 
 def print_json(value: Any) -> None:

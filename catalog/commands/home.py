@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -17,7 +17,7 @@ from rich.table import Table
 from voxledger.catalog import terminal
 from voxledger.catalog.commands.export import Commands as ExportCommands
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.settings import format_span, is_secret, names
+from voxledger.catalog.settings import format_span, is_secret, names, parse_span
 from voxledger.catalog.terminal import Opener
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _FOLDED = 16
 """Letters that a column gets at least, if it has as many: below, rows are shown one under the other."""
 _SHOWN_ROWS = 100
+_BRIEFEST = 0.1
+"""Seconds between two looks of `--watch`."""
 
 
 class Door(AbstractContextManager["Door"], Protocol):
@@ -54,8 +56,10 @@ class Door(AbstractContextManager["Door"], Protocol):
 class Commands:
     """The commands of this floor, on whatever HOME `opened` opens."""
 
-    def __init__(self, opened: Opener[Door]) -> None:
+    def __init__(self, opened: Opener[Door], *, watch: Callable[[Any, float, bool], None]) -> None:
+        """`watch` shows an open HOME every so many seconds until somebody ends it, as lines of JSON if asked for."""
         self._opened = opened
+        self._watch = watch
 
     def add_to(self, app: App) -> None:
         """Register them."""
@@ -84,6 +88,7 @@ class Commands:
             voxledger sql "FROM generations WHERE outcome = 'failed'" --format json
             voxledger sql "SELECT state, count(*) FROM clips GROUP BY 1" --as-of 7d
             voxledger sql - --format csv < query.sql > answer.csv
+            voxledger metrics rtf_p95 --by engine --sql | voxledger sql -
 
         Parameters
         ----------
@@ -101,9 +106,10 @@ class Commands:
 
         if json and format not in ("table", "json"):
             raise VoxledgerError(f"--json and --format {format} contradict each other; give one of them")
+        asked = terminal.piped() if query == "-" else query
         with self._opened() as door:
             result = door.catalog.sql(
-                sys.stdin.read() if query == "-" else query,
+                asked,
                 as_of=moment_of("--as-of", as_of, door.loaded.settings.general.time_zone),
             )
         if json or format == "json":
@@ -119,22 +125,34 @@ class Commands:
                 [value.hex() if isinstance(value, bytes) else value for value in row.values()] for row in result.rows()
             )
 
-    def status(self, *, json: bool = False) -> None:
+    def status(self, *, watch: bool = False, every: str | None = None, json: bool = False) -> None:
         """Say what is there, what waits, and why.
 
         **Examples**
 
             voxledger status
             voxledger status --json
+            voxledger status --watch
+            voxledger status --watch --every 5s --json
 
         Parameters
         ----------
+        watch
+            Go on showing it, with rates and what the serving node does, until `q` or Ctrl-C.
+        every
+            How often with `--watch`: a time such as 500ms or 5s, at least 100ms; 1s if it is left out.
         json
-            Print one JSON document.
+            Print one JSON document; with `--watch` one a line, each time.
         """
         import msgspec
 
+        if every is not None and not watch:
+            raise VoxledgerError("--every says how often --watch looks; give both")
+        pause = _pause(every or "1s")
         with self._opened() as door:
+            if watch:
+                self._watch(door, pause, json)
+                return
             found = door.status()
         if json:
             terminal.print_json(msgspec.to_builtins(found, enc_hook=str))
@@ -173,6 +191,16 @@ class Commands:
                 row["name"], terminal.text(row["shown"]), f"[dim]{origin}[/]" if origin == "default" else origin
             )
         terminal.console.print(made)
+
+
+def _pause(every: str) -> float:
+    try:
+        found = parse_span(every)
+    except ValueError as error:
+        raise VoxledgerError(f"--every: {error}") from None
+    if found < _BRIEFEST:
+        raise VoxledgerError(f"--every {every} is too often; give at least {format_span(_BRIEFEST)}")
+    return found
 
 
 def _settings(loaded: Loaded, changed: bool) -> list[dict[str, Any]]:

@@ -116,7 +116,6 @@ def test_say_reads_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
         (("report", "weekly", "--as-of", "2999-01-01"), "lies in the future"),
         (("report", "weekly", "--as-of", "soon"), "the end of that day"),
         (("mixpanel", "flush"), "set mixpanel.token"),
-        (("serve",), "--no-web"),
         (("retention", "apply", "--yes"), "no rules"),
         (("--home", "/proc/nowhere", "clips"), "cannot be used"),
         (("sql", "select \udcff"), "error: "),
@@ -193,6 +192,20 @@ def test_rows_too_wide_for_the_terminal_stand_one_under_the_other(run: Run) -> N
     ]
     assert "row 1" in out
     assert "row 1" not in run("sql", "SELECT 1 AS a, repeat('x', 300) AS b")[1]
+
+
+def test_sql_answers_the_query_of_a_metric_that_comes_through_a_pipe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    for names, status in ((("clips",), 0), (("clips", "reused"), 1)):
+        piped = io.StringIO(run("metrics", *names, "--since", "1d", "--sql")[1])
+        monkeypatch.setattr(sys, "stdin", piped)
+        code, out, err = run("sql", "-", "--json")
+        assert code == status, err
+        assert len(json.loads(out or "[]")) == 1 - status
+    assert "exactly one SELECT" in err, "two metrics are two queries"
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run("sql", "-")[2] == "error: `-` reads standard input, and this process was given none\n"
 
 
 def test_sql_answers_in_every_format(run: Run) -> None:
