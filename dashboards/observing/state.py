@@ -6,8 +6,6 @@ nothing, such as the length of a queue, is read at once.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.schedule import noted
 
 if TYPE_CHECKING:
@@ -23,59 +22,8 @@ if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
     from voxledger.dashboards.server.slots import Slots
 
-_FRESH = 5.0
-"""Seconds that a state is good for."""
-_SHARE = 20.0
-"""A look that took long is repeated that much more seldom: it may take a twentieth of the time."""
-_PATIENCE = 5.0
-"""Seconds that the first scrape waits for the first look."""
 _KNOWN = ("mixpanel", "search")
 """Subscriptions that every node has. Others have names that somebody gave them."""
-_log = logging.getLogger(__name__)
-
-
-class Remembered:
-    """The newest state that somebody has looked at, renewed in a thread beside whoever asks."""
-
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._lock = threading.Lock()
-        self._looked = threading.Event()
-        self._looking = False
-        self._due = 0.0
-        self.status: Status | None = None
-        self.at = self.took = 0.0
-        """When it was looked at (s since the epoch), and how many seconds that took."""
-        self.failures = 0
-
-    def now(self) -> Status | None:
-        """The state, a few seconds old; None while nobody could look yet."""
-        with self._lock:
-            begin = not self._looking and time.monotonic() >= self._due
-            self._looking |= begin
-        if begin:
-            threading.Thread(target=self._look, name="voxledger-state", daemon=True).start()
-        if self.status is None:
-            self._looked.wait(_PATIENCE)
-        return self.status
-
-    def _look(self) -> None:
-        began = time.monotonic()
-        try:
-            self.status = self._door.status()
-            self.at = time.time()
-        except VoxledgerError as error:
-            self.failures += 1
-            _log.info("the state could not be looked at: %s", error)
-        except Exception as error:  # noqa: BLE001  # a thread of ours at the end of the process
-            self.failures += 1
-            _log.info("the state could not be looked at: %s", type(error).__name__)
-        finally:
-            self.took = time.monotonic() - began
-            with self._lock:
-                self._due = time.monotonic() + max(_FRESH, _SHARE * self.took)
-                self._looking = False
-            self._looked.set()
 
 
 class StateCollector(Collector):
