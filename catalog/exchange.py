@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,6 +26,7 @@ _BATCH = 2_000
 _BATCH_BYTES = 16_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVER = datetime(9999, 1, 1, tzinfo=UTC)
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SQL = load("exchange.sql")
 
 
@@ -71,7 +73,7 @@ def find(keeper: Keeper, reference: str) -> Event | None:
         if reference.isdecimal():
             rows = reading.rows(_SQL["by_position"], {"position": int(reference)}) if len(reference) < 19 else []
         else:
-            rows = reading.rows(_SQL["by_id"], {"id": reference})
+            rows = reading.rows(_SQL["by_id"], {"id": reference}) if _ID.fullmatch(reference) else []
     return logged(rows[0]) if rows else None
 
 

@@ -59,9 +59,10 @@ class Feed:
         types: Collection[str] = (),
         name: str | None = None,
         follow: bool = False,
+        most: int = _PAGE,
     ) -> None:
         """From a position on, or from what was recorded at a moment (aware) or later. Without either, a named feed goes on
-        where it stopped, one that follows begins at the end, and any other at the beginning.
+        where it stopped, one that follows begins at the end, and any other at the beginning. A page has `most` positions.
 
         Raises QueryError for a place that is not there yet, and for one given to a name that has its own already.
         """
@@ -69,6 +70,7 @@ class Feed:
         self._journal = keeper.journal
         self._types = list(types)
         self._follow = follow
+        self._most = most
         self._cursor = None if name is None else _cursor(name, keeper)
         self._remembered = self._cursor.cursor if self._cursor else 0
         self._moved = 0.0
@@ -102,6 +104,16 @@ class Feed:
                 # Of a ledger that was closed meanwhile nothing can be remembered; those events come again.
                 with contextlib.suppress(JournalError):
                     self._remember()
+
+    def step(self) -> Sequence[Event] | None:
+        """The next page, for whoever waits in another way than `pages`: no events where none of it is of the types that are asked
+        for, None when nothing follows now. They have been dealt with; under a name nothing is remembered.
+        """
+        page = self._next(None)
+        if page is None:
+            return None
+        self.position = page.through
+        return page.events
 
     def each(self) -> Generator[Event, None, None]:
         """The same, an event at a time."""
@@ -164,7 +176,7 @@ class Feed:
             return None
         events: list[Event] = []
         through = self.position
-        for position, body in self._journal.read(self.position, min(_PAGE, head - self.position)):
+        for position, body in self._journal.read(self.position, min(self._most, head - self.position)):
             if position != through + 1:
                 break
             through = position
@@ -204,7 +216,7 @@ class Feed:
         after = self.position if passed is None else int(passed)
         if after >= head:
             return _Page((), after)
-        limits = {"after": after, "last": min(after + _PAGE, head), "bytes": _PAGE_BYTES}
+        limits = {"after": after, "last": min(after + self._most, head), "bytes": _PAGE_BYTES}
         last, count = reading.tuples(_SQL["page"], limits)[0]
         if last is None:
             return None

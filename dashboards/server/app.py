@@ -16,6 +16,7 @@ from voxledger.dashboards.api import (
     audio,
     clips,
     curating,
+    events,
     facets,
     generations,
     holds,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
-    search, metrics, reports, retention, holds, operations, status,
+    search, metrics, reports, retention, holds, operations, status, events,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
