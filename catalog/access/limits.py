@@ -10,7 +10,7 @@ import msgspec
 from voxledger.catalog.errors import TokenError
 from voxledger.catalog.settings import format_span, parse_span
 
-_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9.]*\s*[a-z]+)\s*")
+_RATE = re.compile(r"\s*([0-9]{1,9})\s*/\s*([0-9a-z. ]{1,30})")
 _LONGEST = 86_400.0
 
 

@@ -6,7 +6,7 @@ import re
 import time
 import unicodedata
 from datetime import datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from voxledger.catalog.access.day import Day
 from voxledger.catalog.access.limits import UNLIMITED, Limits, Used
@@ -16,8 +16,12 @@ from voxledger.catalog.errors import TokenError, TokenNotFound
 from voxledger.catalog.events import TokenIssued, TokenRevoked
 from voxledger.catalog.events.access import Role
 from voxledger.catalog.interrupts import held_back
+from voxledger.catalog.journal import Transaction
 from voxledger.catalog.journal.tokens import TokenRow, TokenTables
 from voxledger.catalog.recorder import SYSTEM, Recorder
+
+if TYPE_CHECKING:
+    from voxledger.catalog.log import Keeper
 
 _LONGEST = 200
 _NONE = Used()
@@ -95,6 +99,20 @@ class Tokens:
                 write.append([draft])
         return self._token(row._replace(revoked=at), _NONE)
 
+    def settle(self, keeper: Keeper) -> int:
+        """Revoke what the log says was revoked, and this journal, because it is an older copy, does not know; gives how many."""
+        standing = {row.id for row in self._tables.all() if row.revoked is None}
+        if not standing or self._recorder.journal.epochs()[-1].reason == "created":
+            return 0
+        with keeper.reading() as reading:
+            rows = reading.tuples("SELECT subject, max(time) FROM events WHERE type = 'TokenRevoked' GROUP BY subject")
+        with self._recorder.journal.transaction() as write:
+            return sum(
+                self._tables.revoke(write, token, at=round(when.timestamp() * 1e6))
+                for token, when in rows
+                if token in standing
+            )
+
     def none_yet(self) -> bool:
         """Whether no token was ever made here."""
         return self._tables.count() == 0
@@ -114,6 +132,15 @@ class Tokens:
     def _token(self, row: TokenRow, today: Used) -> Token:
         key = self._recorder.vault.key(row.actor)
         return token_of(row, name=key.label if key else None, today=today, now=time.time())
+
+
+def end_tokens_of(actor: str, recorder: Recorder, write: Transaction) -> None:
+    """Revoke all tokens of somebody who is being erased, in the transaction that takes the name away; nothing names them then."""
+    system, tables = recorder.vault.actor(SYSTEM), TokenTables(recorder.journal)
+    for token, role in tables.open_of(actor).items():
+        fact = TokenRevoked(token=token, role=role, name=None, reason="erasure", by=system.id)  # type: ignore[arg-type]  # as it was written
+        tables.revoke(write, token, at=round(time.time() * 1e6))
+        write.append([recorder.draft(fact, subject=token, actor=system)])
 
 
 def _used(row: Any) -> Used:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxledger.catalog import platform
+from voxledger.catalog.access.tokens import end_tokens_of
 from voxledger.catalog.erasure.subject import Subject
 from voxledger.catalog.erasure.targets import NOTHING, Done
 from voxledger.catalog.errors import ErasureError
@@ -42,8 +43,9 @@ def close_door(subject: Subject, recorder: Recorder, *, patience: float) -> None
             for query in ("forget_recordings", "forget_names"):
                 write.connection.execute(_SQL[query], (subject.target,))
         return
-    with journal.transaction():  # whoever records looks for the name within one: before this, or after it
+    with journal.transaction() as write:  # whoever records looks for the name within one: before this, or after it
         recorder.vault.detach(subject.target)
+        end_tokens_of(subject.target, recorder, write)
     deadline = time.monotonic() + patience
     while _making(recorder, subject.target):
         if time.monotonic() > deadline:

@@ -63,6 +63,10 @@ class TokenTables:
         """Every token that was ever made here, the oldest first."""
         return [TokenRow._make(row) for row in self._journal.rows(_SQL["all"])]
 
+    def open_of(self, actor: str) -> dict[str, str]:
+        """The roles of those that act as somebody (an opaque id) and were not revoked, by their ids."""
+        return dict(self._journal.rows(_SQL["open_of"], (actor,)))
+
     def count(self) -> int:
         """How many these are."""
         return int(self._journal.rows(_SQL["count"])[0][0])

@@ -4,6 +4,10 @@ SELECT id, hash, role, scope, actor, issued, expires, revoked, used, rate, rate_
 -- name: all
 SELECT id, hash, role, scope, actor, issued, expires, revoked, used, rate, rate_s, requests, audio_us, bytes FROM tokens ORDER BY issued, id;
 
+-- name: open_of
+-- The tokens that act as somebody and were not revoked.
+SELECT id, role FROM tokens WHERE actor = ? AND revoked IS NULL ORDER BY id;
+
 -- name: count
 SELECT count(*) FROM tokens;
 

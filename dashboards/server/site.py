@@ -45,7 +45,7 @@ class Site:
         self.observatory = Observatory(self)
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
-        self._beginnings: list[Callable[[], object]] = []
+        self._beginnings: list[Callable[[], object]] = [lambda: door.tokens.settle(door.keeper)]
         self._endings: list[Callable[[], object]] = [self.gate.close, self.operations.finish]
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()

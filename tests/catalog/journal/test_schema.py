@@ -11,6 +11,7 @@ from tests.catalog.journal.emitting import draft, numbered, recorded
 from voxledger.catalog import JournalError
 from voxledger.catalog.events import Event, encode, now
 from voxledger.catalog.journal import Journal
+from voxledger.catalog.journal.tokens import TokenTables
 
 _SCHEMA_1 = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -78,6 +79,25 @@ def test_a_journal_of_schema_1_is_brought_up_in_place(first: Path, caplog: pytes
     journal.close()
     Journal(first).close()
     assert "WARNING" not in caplog.text
+
+
+def test_a_journal_of_schema_3_learns_tokens_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = Journal(path)
+    journal.emit(draft(numbered(1)))
+    journal.close()
+    connection = sqlite3.connect(path)
+    for table in ("tokens", "token_usage"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE meta SET value = '3' WHERE key = 'schema'")
+    connection.commit()
+    connection.close()
+    journal = Journal(path)
+    assert recorded(journal) == {1: numbered(1)}
+    assert TokenTables(journal).count() == 0
+    assert journal.rows("SELECT value FROM meta WHERE key = 'schema'") == [("4",)]
+    journal.close()
+    Journal(path).close()
 
 
 def test_an_older_program_that_has_it_open_records_nothing_wrong(first: Path) -> None:

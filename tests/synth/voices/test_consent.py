@@ -197,7 +197,7 @@ def test_a_journal_without_voices_learns_them_from_the_log(tmp_path: Path, speec
     with opened(home) as vox:
         vox.voices.add("bob", speech, own=True)
     connection = sqlite3.connect(home / "journal.sqlite")
-    for table in ("voices", "voice_names", "voices_state"):
+    for table in ("voices", "voice_names", "voices_state", "tokens", "token_usage"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
     connection.commit()
