@@ -40,6 +40,10 @@ class RunningNode:
         """What it has written to standard error so far."""
         return self.log.read_text(encoding="utf-8")
 
+    def printed(self) -> str:
+        """What it has written to standard output: at the first start an admin's token."""
+        return _output(self.log).read_text(encoding="utf-8")
+
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Tell it to stop, and give its exit status."""
         if self.process.poll() is None:
@@ -53,10 +57,10 @@ def running_node(home: Path, *, port: int = 0, **settings: Any) -> Iterator[Runn
     home.mkdir(parents=True, exist_ok=True)
     given = {f"VOXLEDGER_{name.upper()}": str(value) for name, value in {"serve_port": port, **settings}.items()}
     log = home.parent / f"{home.name}.node.log"
-    with log.open("w", encoding="utf-8") as heard:
+    with log.open("w", encoding="utf-8") as heard, _output(log).open("w", encoding="utf-8") as printed:
         process = subprocess.Popen(
-            [sys.executable, "-m", "voxledger", "--home", str(home), "serve"], env={**os.environ, **given}, stdout=heard, stderr=heard,
-            text=True,
+            [sys.executable, "-m", "voxledger", "--home", str(home), "serve"], env={**os.environ, **given}, stdout=printed,
+            stderr=heard, text=True,
         )  # fmt: skip
     try:
         found = _discovered(home, process, log)
@@ -68,6 +72,10 @@ def running_node(home: Path, *, port: int = 0, **settings: Any) -> Iterator[Runn
             process.wait(PATIENCE)
         process.kill()
         process.wait()
+
+
+def _output(log: Path) -> Path:
+    return log.with_suffix(".out")
 
 
 def _discovered(home: Path, process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
