@@ -23,7 +23,8 @@ from voxledger.catalog.lazy import lazy
 Purpose: TypeAlias = Literal["play", "fetch", "link"]
 """What a clip was used for."""
 CONTENT_TYPES: Mapping[str, str] = {
-    "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "ogg": "audio/ogg", "mp3": "audio/mpeg", "pcm": "audio/pcm",
+    "wav": "audio/wav", "flac": "audio/flac", "opus": "audio/ogg", "ogg": "audio/ogg", "mp3": "audio/mpeg", "aac": "audio/aac",
+    "pcm": "audio/pcm",
 }  # fmt: skip
 _PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),

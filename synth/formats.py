@@ -62,6 +62,15 @@ FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
                 codec="MPEG_LAYER_III",
             ),
             AudioFormat(
+                name="aac",
+                extension="aac",
+                content_type="audio/aac",
+                lossy=True,
+                rates=(8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
+                container="ADTS",
+                codec="AAC",
+            ),
+            AudioFormat(
                 name="pcm",  # 16-bit little-endian samples and nothing else: only the record knows the rate
                 extension="pcm",
                 content_type="audio/pcm",

@@ -25,7 +25,15 @@ FIELDS = frozenset({
 """Every field a line may have."""
 _LONGEST_LINE = 8_000_000
 _OWN, _REFERENCE, _WEIGHTS, _WORDS = range(4)
-_AUDIO_FORMATS = {".wav": "wav", ".flac": "flac", ".opus": "opus", ".ogg": "opus", ".mp3": "mp3", ".pcm": "pcm"}
+_AUDIO_FORMATS = {
+    ".wav": "wav",
+    ".flac": "flac",
+    ".opus": "opus",
+    ".ogg": "opus",
+    ".mp3": "mp3",
+    ".aac": "aac",
+    ".pcm": "pcm",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

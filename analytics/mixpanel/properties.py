@@ -44,7 +44,7 @@ EVENT: Mapping[str, Property] = {
     "engine_version": Property("string", "Version of the engine."),
     "failure": Property("string", "Class of the failure."),
     "features": Property("array", "Features of Voxledger that the request used."),
-    "format": Property("string", "Format of the file: wav, flac, opus, mp3 or pcm."),
+    "format": Property("string", "Format of the file: wav, flac, opus, mp3, aac or pcm."),
     "language": Property("string", "Language as a BCP 47 tag."),
     "language_detected": Property("boolean", "Whether the language was recognized rather than given."),
     "loudness_lufs": Property("number", "Integrated loudness (ITU-R BS.1770-4) in LUFS."),

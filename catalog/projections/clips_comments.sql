@@ -32,7 +32,7 @@ COMMENT ON COLUMN clips.dropped IS 'What the request asked for and had to do wit
 COMMENT ON COLUMN clips.take IS 'Number of the take; the same request in another take is another clip.';
 COMMENT ON COLUMN clips.seed IS 'Seed of the engine, if one was given.';
 COMMENT ON COLUMN clips.sampling IS 'What the request set of the engine''s sampling, as JSON; NULL = nothing.';
-COMMENT ON COLUMN clips.format IS 'wav, flac, opus, mp3 or pcm.';
+COMMENT ON COLUMN clips.format IS 'wav, flac, opus, mp3, aac or pcm.';
 COMMENT ON COLUMN clips.sample_rate IS 'Delivered samples a second (Hz).';
 COMMENT ON COLUMN clips.channels IS 'Delivered channels.';
 COMMENT ON COLUMN clips.segments IS 'Stretches of speech the engine gave.';

@@ -76,7 +76,7 @@ COMMENT ON COLUMN generations.text_length IS 'Characters of the text.';
 COMMENT ON COLUMN generations.take IS 'Number of the take.';
 COMMENT ON COLUMN generations.seed IS 'Seed of the engine, if one was given.';
 COMMENT ON COLUMN generations.sampling IS 'What the request set of the engine''s sampling, as JSON; NULL = nothing.';
-COMMENT ON COLUMN generations.format IS 'wav, flac, opus, mp3 or pcm.';
+COMMENT ON COLUMN generations.format IS 'wav, flac, opus, mp3, aac or pcm.';
 COMMENT ON COLUMN generations.sample_rate IS 'Delivered samples a second (Hz).';
 COMMENT ON COLUMN generations.segments IS 'Stretches of speech the engine gave.';
 COMMENT ON COLUMN generations.duration_us IS 'Length of the audio in microseconds.';

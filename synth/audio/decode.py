@@ -7,6 +7,7 @@ from pathlib import Path
 
 import soundfile
 
+from voxledger.synth.audio.adts import decoded
 from voxledger.synth.errors import AudioFailed
 from voxledger.synth.formats import FORMATS
 
@@ -21,6 +22,8 @@ def reading(
     """
     name = format_name or (source.suffix.lstrip(".") if isinstance(source, Path) else "")
     file = source if isinstance(source, BytesIO) else str(source)
+    if name.lower() == FORMATS["aac"].name:
+        return decoded(source)
     try:
         if FORMATS["pcm"].name != name.lower():
             return soundfile.SoundFile(file)

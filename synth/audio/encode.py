@@ -1,4 +1,4 @@
-"""Audio files as bytes, equal for equal samples: WAV, FLAC, Ogg Opus and MP3 through libsndfile, and raw PCM."""
+"""Audio files as bytes, equal for equal samples: WAV, FLAC, Ogg Opus and MP3 through libsndfile, AAC through FFmpeg, raw PCM."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import soundfile
 import torch
 
+from voxledger.synth.audio.adts import AdtsFile
 from voxledger.synth.audio.ogg import with_serial
 from voxledger.synth.audio.resample import HIGHEST_RATE, resample
 from voxledger.synth.errors import AudioFailed
@@ -70,8 +71,10 @@ def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str
     return Encoded(data=data, format=audio_format, sample_rate=rate, frames=len(pcm))
 
 
-def opened(target: Path | io.BytesIO, sample_rate: int, audio_format: AudioFormat) -> soundfile.SoundFile:
+def opened(target: Path | io.BytesIO, sample_rate: int, audio_format: AudioFormat) -> soundfile.SoundFile | AdtsFile:
     """A mono file to write int16 samples of shape (n,) to. Raises AudioFailed for what libsndfile cannot write."""
+    if audio_format.container == "ADTS":
+        return AdtsFile(target, sample_rate)
     try:
         return soundfile.SoundFile(
             target if isinstance(target, io.BytesIO) else str(target),

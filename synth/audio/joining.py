@@ -13,6 +13,7 @@ import torch
 from voxledger.catalog import platform
 from voxledger.catalog.errors import HomeError
 from voxledger.synth.audio import reading, resample
+from voxledger.synth.audio.adts import AdtsFile
 from voxledger.synth.audio.encode import opened
 from voxledger.synth.errors import AudioFailed, UnsupportedFormat
 from voxledger.synth.formats import format_named
@@ -45,7 +46,7 @@ def join(parts: Iterable[Part | tuple[Path, float]], target: Path) -> float:
     audio_format = format_named(format_of(target))
     part = target.with_name(f".{target.name}.part")
     frames, rate = 0, 0
-    sink: soundfile.SoundFile | None = None
+    sink: soundfile.SoundFile | AdtsFile | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for path, silence, known in (Part(*each) for each in parts):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voxledger.synth.studio import Studio
     from voxledger.synth.studio.options import SpeakOptions
 
-Format = Literal["wav", "flac", "opus", "mp3", "pcm"]
+Format = Literal["wav", "flac", "opus", "mp3", "aac", "pcm"]
 UPLOAD_WAIT = 10.0
 """Seconds that a command waits for its uploads."""
 _LONG = 400

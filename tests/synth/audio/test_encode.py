@@ -37,7 +37,8 @@ def test_file_holds_the_clip(signals, name, rate):
     read, read_rate = decoded(encoded)
     assert read_rate == encoded.sample_rate == FORMATS[name].rate_for(rate)
     assert read.ndim == encoded.channels == 1
-    assert len(read) == encoded.frames
+    # An ADTS file does not say where its last frame ends to sound.
+    assert 0 <= len(read) - encoded.frames < (1024 if name == "aac" else 1)
     assert encoded.duration_us == pytest.approx(len(samples) / rate * 1e6, abs=1e6 / encoded.sample_rate)
     assert encoded.size == len(encoded.data)
 
@@ -138,7 +139,7 @@ def test_format_names_ignore_case():
     assert encode(np.zeros(10), 24_000, "WAV").format is FORMATS["wav"]
 
 
-@pytest.mark.parametrize("name", ["aac", "", "wav "])
+@pytest.mark.parametrize("name", ["wma", "", "wav "])
 def test_unknown_format_names_the_known_ones(name):
     with pytest.raises(UnsupportedFormat, match="wav, flac, opus, mp3"):
         encode(np.zeros(10), 24_000, name)
@@ -157,4 +158,4 @@ def test_a_rate_libsndfile_refuses_is_an_audio_error():
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_one_sample_makes_a_file(name):
-    assert decoded(encode(np.array([0.5]), 24_000, name))[0].shape == (1,)
+    assert 1 <= len(decoded(encode(np.array([0.5]), 24_000, name))[0]) <= (1024 if name == "aac" else 1)
