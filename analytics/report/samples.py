@@ -28,6 +28,7 @@ CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
         "flac": "audio/flac",
         "opus": "audio/ogg",
         "mp3": "audio/mpeg",
+        "aac": "audio/aac",
     }
 )
 """Media type by format of a clip."""
