@@ -1,0 +1,186 @@
+"""Audio over HTTP: whole, in ranges, under conditions; and what is drawn of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+import voxledger
+from tests.dashboards.conftest import CatalogNode
+from tests.node import PATIENCE, running_node
+
+
+@pytest.fixture(scope="module")
+def whole(catalog_node: CatalogNode) -> bytes:
+    """The audio of ann's first clip."""
+    return _get(catalog_node).content
+
+
+def _get(catalog_node: CatalogNode, clip: int = 0, method: str = "GET", **headers: str) -> httpx.Response:
+    with catalog_node.client() as client:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.request(method, f"/api/clips/{catalog_node.ann[clip]}/audio", headers=sent)
+
+
+def _plays(catalog_node: CatalogNode, clip: str) -> int:
+    with catalog_node.client() as client:
+        found = client.get(f"/api/clips/{clip}/history").json()["happenings"]
+    return sum(each["type"] == "AudioAccessed" for each in found)
+
+
+@pytest.mark.parametrize(("clip", "kind"), [(0, "audio/wav"), (1, "audio/flac"), (2, "audio/ogg"), (3, "audio/mpeg")])
+def test_the_whole_is_the_file_on_record(catalog_node: CatalogNode, clip: int, kind: str) -> None:
+    answer = _get(catalog_node, clip)
+    assert answer.headers["content-type"] == kind
+    assert answer.headers["etag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
+    assert answer.headers["content-length"] == str(len(answer.content))
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-99", 0, 100),
+        ("bytes=100-", 100, None),
+        ("bytes=-50", -50, None),
+        ("bytes=-999999999", 0, None),
+        ("bytes=10-999999999", 10, None),
+        ("BYTES = 5-6", 5, 7),
+    ],
+)
+def test_a_range_is_that_part_of_it(
+    catalog_node: CatalogNode, whole: bytes, asked: str, start: int, end: int | None
+) -> None:
+    answer = _get(catalog_node, range=asked)
+    first, last, _ = slice(start, end).indices(len(whole))
+    assert (answer.status_code, answer.content) == (206, whole[start:end])
+    assert answer.headers["content-range"] == f"bytes {first}-{last - 1}/{len(whole)}"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=0-1,4-5",
+        "bytes=5-4",
+        "bytes=-",
+        "bytes=a-b",
+        "seconds=0-1",
+        "bytes",
+        "",
+        "bytes=0-" + "9" * 400,
+        "bytes=١-٢",
+    ],
+)
+def test_what_is_no_single_range_is_answered_with_the_whole(
+    catalog_node: CatalogNode, whole: bytes, asked: str
+) -> None:
+    with catalog_node.client() as client:
+        headers = {b"range": asked.encode()}
+        answer = client.get(f"/api/clips/{catalog_node.ann[0]}/audio", headers=headers)
+    assert (answer.status_code, answer.content) == (200, whole)
+
+
+@pytest.mark.parametrize("asked", ["bytes=999999999-", "bytes=-0", "bytes=9999999999999999999-"])
+def test_a_range_outside_of_it_is_refused(catalog_node: CatalogNode, whole: bytes, asked: str) -> None:
+    answer = _get(catalog_node, range=asked)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (416, "range")
+    assert answer.headers["content-range"] == f"bytes */{len(whole)}"
+
+
+def test_conditions_are_heeded(catalog_node: CatalogNode, whole: bytes) -> None:
+    etag = f'"{hashlib.sha256(whole).hexdigest()}"'
+    assert _get(catalog_node, if_none_match=f'"other", W/{etag}').status_code == 304
+    assert _get(catalog_node, if_none_match='"other"').status_code == 200
+    assert _get(catalog_node, if_match='"other"').status_code == 412
+    assert _get(catalog_node, if_match=etag).status_code == 200
+    assert _get(catalog_node, range="bytes=0-1", if_range=etag).status_code == 206
+    assert _get(catalog_node, range="bytes=0-1", if_range='"other"').status_code == 200
+    assert _get(catalog_node, range="bytes=0-1", if_range="Mon, 02 Mar 2026 09:30:00 GMT").status_code == 200
+
+
+def test_head_tells_without_sending(catalog_node: CatalogNode, whole: bytes) -> None:
+    answer = _get(catalog_node, method="HEAD", range="bytes=0-1")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", str(len(whole)))
+
+
+def test_a_download_has_a_name(catalog_node: CatalogNode) -> None:
+    clip = catalog_node.ann[1]
+    with catalog_node.client() as client:
+        answer = client.get(f"/api/clips/{clip}/audio", params={"download": True})
+    assert answer.headers["content-disposition"] == f'attachment; filename="{clip[-8:]}.flac"'
+
+
+def test_the_first_byte_counts_as_use_and_the_rest_does_not(catalog_node: CatalogNode) -> None:
+    clip = catalog_node.ann[2]
+    with catalog_node.client() as client:
+        before = _plays(catalog_node, clip)
+        client.get(f"/api/clips/{clip}/audio", headers={"Range": "bytes=1-"})
+        client.head(f"/api/clips/{clip}/audio")
+        client.get(f"/api/clips/{clip}/waveform")
+        assert _plays(catalog_node, clip) == before
+        client.get(f"/api/clips/{clip}/audio", headers={"Range": "bytes=0-9"})
+        assert _plays(catalog_node, clip) == before + 1
+        hidden = client.get(f"/api/clips/{clip}/audio", params={"use": "none"})
+    assert (hidden.status_code, hidden.json()["error"]["code"]) == (403, "use")
+
+
+def test_whoever_made_a_clip_may_hear_it_without_a_trace(catalog_node: CatalogNode) -> None:
+    clip = catalog_node.ann[0]
+    before = _plays(catalog_node, clip)
+    with catalog_node.client("creator:ann") as client:
+        assert client.get(f"/api/clips/{clip}/audio", params={"use": "none"}).status_code == 200
+    assert _plays(catalog_node, clip) == before
+
+
+@pytest.mark.parametrize("clip", range(4))
+def test_every_format_has_an_outline(catalog_node: CatalogNode, clip: int) -> None:
+    with catalog_node.client() as client:
+        answer = client.get(f"/api/clips/{catalog_node.ann[clip]}/waveform", params={"points": 100})
+        known = {"If-None-Match": answer.headers["etag"]}
+        again = client.get(f"/api/clips/{catalog_node.ann[clip]}/waveform", params={"points": 100}, headers=known)
+    peaks = answer.json()["peaks"]
+    assert len(peaks) == 100
+    assert all(-127 <= low <= high <= 127 for low, high in peaks)
+    assert max(high for _, high in peaks) > 20
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("points", [0, 4001, "many"])
+def test_an_outline_has_a_bounded_number_of_points(catalog_node: CatalogNode, points: int | str) -> None:
+    with catalog_node.client() as client:
+        answer = client.get(f"/api/clips/{catalog_node.ann[0]}/waveform", params={"points": points})
+    assert answer.status_code == 422
+
+
+def test_a_spectrogram_is_a_picture(catalog_node: CatalogNode) -> None:
+    with catalog_node.client() as client:
+        answer = client.get(f"/api/clips/{catalog_node.ann[0]}/spectrogram.png")
+        known = {"If-None-Match": answer.headers["etag"]}
+        again = client.get(f"/api/clips/{catalog_node.ann[0]}/spectrogram.png", headers=known)
+    assert answer.content.startswith(b"\x89PNG")
+    assert again.status_code == 304
+
+
+def test_audio_that_the_cache_lacks_comes_from_the_store(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with voxledger.open(home) as vox:
+        clip = vox.speak("It lies in the store only.", engine="espeak")
+        assert not vox.uploader.flush(timeout=PATIENCE)
+        before = clip.fetch().read_bytes()
+        clip.fetch().unlink()
+    with running_node(home, store_close_wait=0) as node, node.client() as client:
+        head = client.head(f"/api/clips/{clip.id}/audio")
+        assert head.headers["content-length"] == str(len(before))
+        assert client.get(f"/api/clips/{clip.id}/audio").content == before
+        # What is read stays there to its end, even where the cache lets it go.
+        with client.stream("GET", f"/api/clips/{clip.id}/audio") as answer:
+            next(iter(home.joinpath("cache").rglob("*.wav"))).unlink()
+            assert answer.read() == before
+        node.process.send_signal(signal.SIGTERM)
+        assert node.process.wait(PATIENCE) == os.EX_OK
