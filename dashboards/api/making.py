@@ -103,6 +103,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         """Answers when the clip is recorded; a request that was answered before gives the same clip again, at once."""
         options = await asyncio.to_thread(asked.options, caller)
         clip = await while_there(request, caller.ledger.studio.aspeak(asked.text, **options))
+        caller.charge(clip)
         return Response(_encode({"clip": told(clip)}), 200 if clip.reused else 201, media_type=JSON)
 
     @routes.post(
@@ -120,16 +121,17 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         """
         options = await asyncio.to_thread(asked.options, caller)
         stream = await asyncio.to_thread(partial(caller.ledger.studio.stream, asked.text, **options))
-        return StreamingResponse(_lines(stream), media_type=_LINES)
+        return StreamingResponse(_lines(stream, caller), media_type=_LINES)
 
     return routes
 
 
-async def _lines(stream: Stream) -> AsyncIterator[bytes]:
+async def _lines(stream: Stream, caller: Caller) -> AsyncIterator[bytes]:
     """As somebody reads them; nobody who reads slowly holds an engine longer than it takes to speak what is ahead."""
     try:
         while (chunk := await asyncio.to_thread(next, stream, None)) is not None:
             yield _line({"chunk": _chunk(chunk)})
+        caller.charge(stream.clip)
         yield _line({"clip": told(stream.clip)})
     except VoxledgerError as error:
         yield _line(body(meaning(error)))

@@ -35,9 +35,14 @@ class Caller:
         """A clip that this caller may see. Raises ClipNotFound for others, which are not there for them."""
         return self.ledger.catalog.clip(reference, actor=self.principal.sees)
 
-    def charge(self, *, audio_us: int) -> None:
-        """Count audio (µs) that was made for this caller. Requests and bytes are counted without being told."""
-        self.site.gate.charge(self.principal, audio_us=audio_us)
+    def charge(self, *clips: Clip) -> None:
+        """Count the audio of clips that were made for this caller; what was there already costs nothing.
+
+        Requests, and bytes that are sent, are counted without being told.
+        """
+        made = sum(clip.duration_us for clip in clips if not clip.reused)
+        if made:
+            self.site.gate.charge(self.principal, audio_us=made)
 
 
 def may(permission: Permission) -> Callable[[Request], Awaitable[Caller]]:

@@ -66,7 +66,7 @@ def made(
 
 
 def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Audience) -> Clip:
-    return caller.ledger.studio.make(
+    clip = caller.ledger.studio.make(
         asked.request,
         engine=asked.engine,
         reuse=asked.reuse,
@@ -75,6 +75,8 @@ def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Audien
         stop=stop,
         audience=audience if asked.streamed else None,
     )
+    caller.charge(clip)
+    return clip
 
 
 def _before(asking: Asking, caller: Caller) -> Recorded | None:
