@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -16,7 +15,7 @@ from voxledger.catalog.query.history import Happening
 from voxledger.catalog.query.page import Page
 from voxledger.catalog.query.result import Result
 from voxledger.dashboards.remote.audio import RemoteAudio
-from voxledger.dashboards.remote.clips import clip_of
+from voxledger.dashboards.remote.clips import clip_of, named
 from voxledger.dashboards.remote.connection import Connection
 
 if TYPE_CHECKING:
@@ -90,11 +89,15 @@ class RemoteCatalog:
 
     def tag(self, reference: str | Clip, *tags: str) -> Clip:
         """Put tags on a clip."""
+        if not tags:
+            return self.clip(reference)
         return self._clip(self._connection.send("POST", self._path(reference, "tags"), {"tags": tags}, safe=True))
 
     def untag(self, reference: str | Clip, *tags: str) -> Clip:
         """Take tags off a clip. Raises QueryError for one that it does not have."""
-        return self._clip(self._connection.send("DELETE", self._path(reference, "tags"), {"tags": tags}))
+        if not tags:
+            return self.clip(reference)
+        return self._clip(self._connection.send("DELETE", self._path(reference, "tags"), params={"tag": tags}))
 
     def pin(self, reference: str | Clip, *, reason: str | None = None, until: datetime | None = None) -> Clip:
         """Keep a clip, for good or `until` (aware)."""
@@ -118,7 +121,7 @@ class RemoteCatalog:
         return self.audio.url(clip if isinstance(clip, Clip) else self.clip(clip), expires)
 
     def _path(self, reference: str | Clip, *parts: str) -> str:
-        return "/".join((_CLIPS, quote(Clip.named(reference), safe=""), *parts))
+        return "/".join((_CLIPS, named(reference), *parts))
 
     def _clip(self, told: Mapping[str, Any]) -> Clip:
         return clip_of(told.get("clip", told), self.audio)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from voxledger.catalog.clip import Access, Clip
+from voxledger.catalog.errors import ClipNotFound
+
+_ID = re.compile(r"[0-9a-f-]{4,36}")
+
+
+def named(reference: str | Clip) -> str:
+    """A clip's name as it stands in a path. Raises ClipNotFound for what names none."""
+    found = Clip.named(reference)
+    if not _ID.fullmatch(found):
+        raise ClipNotFound(f"{reference!r} is no clip id: give at least the last 4 hex digits of one")
+    return found
 
 
 def clip_of(told: Mapping[str, Any], access: Access) -> Clip:

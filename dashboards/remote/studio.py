@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
-from urllib.parse import quote
 
 import msgspec
 import requests
@@ -18,7 +17,7 @@ from voxledger.catalog.clip import Access, Clip
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.dashboards.faults import raised
-from voxledger.dashboards.remote.clips import clip_of
+from voxledger.dashboards.remote.clips import clip_of, named
 from voxledger.dashboards.remote.connection import Connection, NodeUnreachable
 from voxledger.synth.errors import UnknownVoice
 
@@ -98,7 +97,7 @@ class RemoteStudio:
 
     def subtitles(self, reference: str | Clip, format: Literal["srt", "vtt"] = "srt") -> str:
         """A clip's text with the times at which it is heard. Raises ClipNotFound, InvalidRequest when they were not kept."""
-        clip = quote(Clip.named(reference), safe="")
+        clip = named(reference)
         asked = {"format": format}
         with self._connection.answer("GET", f"{_CLIPS}/{clip}/subtitles", params=asked, safe=True) as response:
             return response.content.decode()

@@ -15,7 +15,7 @@ import pytest
 import voxledger
 from tests.node import RunningNode, running_node
 from voxledger.catalog.catalog import Catalog
-from voxledger.catalog.errors import ClipNotFound, HomeError, QueryError, SettingsError
+from voxledger.catalog.errors import ClipNotFound, HomeError, PolicyError, QueryError, SettingsError
 from voxledger.catalog.search import SearchIndex
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.remote import NodeUnreachable, RemoteLedger
@@ -23,7 +23,7 @@ from voxledger.dashboards.remote.catalog import RemoteCatalog
 from voxledger.dashboards.remote.search import RemoteSearch
 from voxledger.dashboards.remote.studio import RemoteStudio
 from voxledger.synth.emotion import Emotion
-from voxledger.synth.errors import InvalidText, UnknownVoice
+from voxledger.synth.errors import InvalidText, RecordingRefused, UnknownVoice
 from voxledger.synth.studio import Studio
 
 
@@ -54,7 +54,7 @@ def test_a_clip_is_made_there_and_heard_here(vox: RemoteLedger, node: RunningNod
     assert vox.speak("The tide is turning.", emotion={"happy": 0.7}).reused
     assert vox.catalog.clip(clip.short).id == clip.id
     assert vox.catalog.record(clip).text == "The tide is turning."
-    assert [happening.type for happening in vox.catalog.history(clip)][0] == "GenerationCompleted"
+    assert vox.catalog.history(clip)[0].type == "GenerationCompleted"
 
 
 def test_what_one_changes_there_is_changed(vox: RemoteLedger) -> None:
@@ -121,13 +121,50 @@ def test_errors_are_those_of_a_ledger(vox: RemoteLedger, node: RunningNode, tmp_
         vox.speak("   ")
     recording = tmp_path / "voice.wav"
     recording.write_bytes(b"RIFF")
-    with pytest.raises(UnknownVoice, match="voices.add"):
+    with pytest.raises(UnknownVoice, match=r"voices\.add"):
         vox.speak("With a file.", voice=recording)
     with pytest.raises(UnknownVoice):
         vox.speak("With the name of a file over there.", voice=str(node.home / "voxledger.toml"))
     with voxledger.connect(node.url, "vox_nobody_nothing") as stranger, pytest.raises(Refused) as refused:
         stranger.catalog.clips()
     assert (refused.value.status, refused.value.code) == (401, "unknown_token")
+
+
+def test_retention_is_planned_applied_and_undone_from_afar(vox: RemoteLedger) -> None:
+    clip = vox.speak("Held for the trailer.")
+    hold = vox.retention.hold(clip, reason="not out yet", until=datetime.now(UTC) + timedelta(days=30))
+    assert (hold.standing, hold.owner) == (1, "ann")
+    assert [each.id for each in vox.retention.holds()] == [hold.id]
+    assert any("not out yet" in sentence for sentence in vox.retention.explain(clip))
+    assert vox.retention.release(hold.id, reason="it is out").clips == 1
+    plan = vox.retention.plan()
+    assert plan.idle
+    assert plan.rows().is_empty()
+    assert vox.retention.status().schedule == ""
+    with pytest.raises(PolicyError):
+        vox.retention.apply(plan)  # there are no rules
+    with pytest.raises(PolicyError):
+        vox.retention.undo("0000000000000000")
+
+
+def test_voices_are_registered_over_there(vox: RemoteLedger, tmp_path: Path) -> None:
+    speech = vox.speak(
+        "A recording that is long enough to be somebody's voice, or so we hope. " * 3, format="wav"
+    ).fetch()
+    voice = vox.voices.add("mary", speech, own=True, force=True)
+    assert (voice.name, voice.state) == ("mary", "registered")
+    assert [each.sha256 for each in vox.voices.all()] == [voice.sha256]
+    assert vox.voices.show("mary").sha256 == voice.sha256
+    assert vox.voices.withdraw("mary", reason="asked for").voice.state == "withdrawn"
+    with pytest.raises(RecordingRefused):
+        vox.voices.add("nobody", tmp_path / "nothing.wav", own=True)
+
+
+def test_reports_models_and_status_are_there(vox: RemoteLedger) -> None:
+    assert vox.reports.weekly().closed is False
+    assert vox.reports.listed() == []
+    assert vox.models.list() == ()
+    assert vox.status()["clips"] > 0
 
 
 def test_nobody_there_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +188,8 @@ def test_nobody_there_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytes
             Studio,
             {"speak": set(), "aspeak": set(), "stream": set(), "astream": set(), "subtitles": set()},
         ),
-        (RemoteCatalog, Catalog, {"sql": {"fresh", "as_of", "params"}}),
-        (RemoteSearch, SearchIndex, {"search": {"fresh", "patience", "progress"}}),
+        (RemoteCatalog, Catalog, {"sql": {"fresh", "as_of", "params"}, "clip": {"actor"}}),
+        (RemoteSearch, SearchIndex, {"search": {"fresh", "patience", "progress", "actor"}}),
     ],
 )
 def test_it_has_the_interface_of_a_ledger(remote: type[Any], local: type[Any], besides: dict[str, set[str]]) -> None:
