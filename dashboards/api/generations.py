@@ -51,9 +51,7 @@ class Attempt(Shape):
     position: int
     time: datetime
     outcome: Literal["completed", "failed", "cancelled", "reused"]
-    clip: str | None = Field(
-        description="The clip that was made or reused, or would have been made; null when it is another's."
-    )
+    clip: str | None = Field(description="The clip that was made or reused, or would have been made.")
     actor: str | None
     channel: str | None
     features: list[str]
@@ -118,7 +116,6 @@ def router(site: Site) -> APIRouter:
         values = _values(attempts, caller, zone)
         with asked(caller, fresh=attempts.fresh, as_of=moment_of("as_of", attempts.as_of, zone)) as reading:
             rows, following = _page(reading, values, attempts.limit)
-            _hide_others(reading, rows, caller.principal.sees)
             place = position(reading)
         content = {"generations": rows, "next": following}
         return unchanged.json(content, request, caller, place, asked=question, head=head)
@@ -147,14 +144,3 @@ def _page(reading: Reading, values: dict[str, Any], limit: int) -> tuple[list[di
         return [], None
     rows = reading.rows(_SQL["rows"], {"positions": found[:limit]})
     return rows, found[limit - 1] if len(found) > limit else None
-
-
-def _hide_others(reading: Reading, rows: list[dict[str, Any]], sees: str | None) -> None:
-    """A reuse names the clip of whoever made it."""
-    reused = [row["clip"] for row in rows if row["outcome"] == "reused"]
-    if sees is None or not reused:
-        return
-    own = {identity for (identity,) in reading.tuples(_SQL["own"], {"clips": reused, "actor": sees})}
-    for row in rows:
-        if row["outcome"] == "reused" and row["clip"] not in own:
-            row["clip"] = None

@@ -9,10 +9,6 @@ SELECT position, time, outcome, clip::VARCHAR AS clip, actor, channel, features,
     saved_us, first_us, streamed, suspect, failure, stage, remedy, delivered_us
 FROM generations WHERE position IN (SELECT unnest($positions::BIGINT[])) ORDER BY position DESC;
 
--- name: own
--- Which of these clips are an actor's.
-SELECT id::VARCHAR FROM clips WHERE id IN (SELECT unnest($clips::UUID[])) AND actor = $actor;
-
 -- name: outcome
 outcome = $outcome
 

@@ -159,10 +159,12 @@ _REASONS = {
     401: "Nobody known asks.",
     403: "The role does not permit it.",
     404: "There is no such thing, or not for this caller.",
+    408: "The body came too slowly.",
     409: "Its present state does not permit it.",
     412: "A condition of the request does not hold.",
     413: "The body is too large.",
     416: "The range lies outside of it.",
+    421: "The node is not reached under this name.",
     422: "The request has not the shape that is described here.",
     429: "Too many requests, or the quota is used up; Retry-After says when to come back.",
     500: "A defect of ours.",
@@ -175,3 +177,8 @@ _ALWAYS = (400, 401, 403, 422, 429, 503)
 def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route may answer with, besides those that every route may."""
     return {status: {"model": Fault, "description": _REASONS[status]} for status in sorted({*_ALWAYS, *statuses})}
+
+
+def reason(status: int) -> str:
+    """What a status means here."""
+    return _REASONS[status]

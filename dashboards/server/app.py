@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ from voxledger.dashboards.api import (
     audio,
     clips,
     curating,
+    description,
     events,
     facets,
     generations,
@@ -66,10 +68,12 @@ def build(site: Site) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
+        generate_unique_id_function=description.operation_id,
     )
     app.state.site = site
     for room in _ROOMS:
         app.include_router(room.router(site))
+    app.openapi = partial(description.described, app)  # type: ignore[method-assign]  # FastAPI's way to change it
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

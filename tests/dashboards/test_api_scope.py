@@ -143,12 +143,12 @@ def test_many_clips_at_once_leave_theirs_alone(catalog_node: CatalogNode) -> Non
         assert owner.get("/api/clips", params={"tag": "mine"}).json()["clips"] == []
 
 
-def test_a_reuse_of_their_clip_does_not_name_it(catalog_node: CatalogNode) -> None:
+def test_the_same_words_do_not_give_their_clip(catalog_node: CatalogNode) -> None:
     text = "Both of us say this, word by word."
     with catalog_node.client("creator:bob") as theirs:
         made = theirs.post("/api/clips", json={"text": text, "engine": "espeak"}).json()["clip"]["id"]
     with catalog_node.client("creator:ann") as client:
-        client.post("/api/clips", json={"text": text, "engine": "espeak"})
+        assert client.post("/api/clips", json={"text": text, "engine": "espeak"}).json()["clip"]["id"] != made
         attempts = client.get("/api/generations").text
     assert made not in attempts
 

@@ -1,0 +1,81 @@
+"""The description: what all routes have in common, told once in `/api/openapi.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from voxledger.dashboards.api.shapes import Fault, reason
+
+_PUBLIC = frozenset({"/healthz", "/readyz"})
+_METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
+_ALWAYS = ("401", "403", "421", "429", "503")
+_WITH_BODY = ("408", "413")
+_FAULT = {"$ref": "#/components/schemas/Fault"}
+_TAGS: Mapping[str, str] = {
+    "speech": "Speech as OpenAI's clients ask for it.",
+    "clips": "What was made: found, heard, and cared for.",
+    "generations": "Attempts to make a clip, those that failed too.",
+    "voices": "Registered recordings, with the consent they stand on.",
+    "models": "What speaks.",
+    "health": "Whether the node lives and works.",
+}
+_ABOUT = """\
+Send `Authorization: Bearer TOKEN`; an admin makes tokens with `voxledger tokens create`. What cannot be done is answered in one shape,
+with a stable `code` and the remedy. Pages go on with `cursor`; answers have an ETag, and `If-None-Match` saves sending them again.
+Who sees only the own clips is answered as if there were no others."""
+
+
+def operation_id(route: APIRoute) -> str:
+    """What a generated client calls a route: its function's name, which is unique but for the routes of OpenAI."""
+    return f"openai_{route.name}" if route.path_format.startswith("/v1/") else route.name
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an application, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes,
+            tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
+        )  # fmt: skip
+        _complete(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, method and description of every route."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield path, method, operation
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """Add what every route may answer with, and how it is opened; take out FastAPI's own shape of errors, which is not ours."""
+    parts = document.setdefault("components", {})
+    schemas = parts.setdefault("schemas", {})
+    if "Fault" not in schemas:
+        made = Fault.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        schemas.update(made.pop("$defs", {}))
+        schemas["Fault"] = made
+    parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    for path, _, operation in operations(document):
+        if path in _PUBLIC:
+            continue
+        operation["security"] = [{"token": []}]
+        answers = operation["responses"]
+        for status in (*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())):
+            answers.setdefault(status, _fault(status))
+        if "HTTPValidationError" in str(answers.get("422")):
+            answers["422"] = _fault("422")
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _fault(status: str) -> dict[str, Any]:
+    return {"description": reason(int(status)), "content": {"application/json": {"schema": _FAULT}}}
