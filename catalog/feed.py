@@ -59,10 +59,10 @@ class Feed:
         types: Collection[str] = (),
         name: str | None = None,
         follow: bool = False,
-        most: int = _PAGE,
+        most: int | None = None,
     ) -> None:
         """From a position on, or from what was recorded at a moment (aware) or later. Without either, a named feed goes on
-        where it stopped, one that follows begins at the end, and any other at the beginning. A page has `most` positions.
+        where it stopped, one that follows begins at the end, and any other at the beginning. A page has `most` positions, 20,000 by default.
 
         Raises QueryError for a place that is not there yet, and for one given to a name that has its own already.
         """
@@ -70,7 +70,7 @@ class Feed:
         self._journal = keeper.journal
         self._types = list(types)
         self._follow = follow
-        self._most = most
+        self._most = most or _PAGE
         self._cursor = None if name is None else _cursor(name, keeper)
         self._remembered = self._cursor.cursor if self._cursor else 0
         self._moved = 0.0

@@ -18,7 +18,7 @@ from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import DiskFull, HomeError
 from voxledger.synth import manifest
 from voxledger.synth.engines.base import EngineInfo
-from voxledger.synth.errors import EngineUnavailable, ManifestError, NotSupported, SynthesisError
+from voxledger.synth.errors import EngineUnavailable, ManifestError, NotSupported, Stopped, SynthesisError
 from voxledger.synth.manifest import Line, Wish
 from voxledger.synth.studio import Studio
 
@@ -30,7 +30,7 @@ _ASKS = {"speaker_clip": "voice", "emotion_clip": "emotion_reference", "emotion_
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How a manifest is read. `voices`: the folder of reference clips. `out`: a folder that gets a copy of each
-    clip.
+    clip. Without `files` reference clips are names of registered voices, as whoever asks from elsewhere knows them.
     """
 
     voices: Path | None = None
@@ -42,6 +42,7 @@ class Options:
     voice: str | None = None
     preset: str | None = None
     out: Path | None = None
+    files: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +100,15 @@ def _spoken(
     if isinstance(line, ManifestError):
         return Spoken(number=line.line or 0, outcome="failed", error=str(line))
     try:
-        return _speak(studio, line, info, path, options, stop)
-    except (DiskFull, HomeError, EngineUnavailable):
+        return speak(studio, line, info, path, options, stop)
+    except (DiskFull, HomeError, EngineUnavailable, Stopped):
         raise
     except SynthesisError as error:
         return Spoken(number=line.number, outcome="failed", error=str(error))
 
 
-def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options, stop: threading.Event) -> Spoken:
+def speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Options, stop: threading.Event) -> Spoken:
+    """Speak one line of the manifest at `path`, with the engine that `info` describes. Raises what `Studio.make` raises."""
     named = line.preset or options.preset
     preset = studio.presets.get(named) if named else None
     if preset and preset.engine and not options.engine:
@@ -114,7 +116,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
     met: dict[str, str] = {}
     lacks: list[tuple[str, str]] = []
     for wish in line.wishes:
-        value, lack = _met(wish, info, path.parent, options.voices, studio)
+        value, lack = _met(wish, info, path.parent, options, studio)
         if lack:
             lacks.append((wish.feature, lack))
         else:
@@ -161,7 +163,7 @@ def _speak(studio: Studio, line: Line, info: EngineInfo, path: Path, options: Op
     return Spoken(number=line.number, outcome=outcome, clip=clip, dropped=dropped, silence_after=line.silence_after)
 
 
-def _met(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None, studio: Studio) -> tuple[str, str]:
+def _met(wish: Wish, info: EngineInfo, folder: Path, options: Options, studio: Studio) -> tuple[str, str]:
     """What the request asks for to meet a wish, or why it cannot be met, in a sentence."""
     if wish.feature == "emotion_words":
         if "words" in info.emotion_modes:
@@ -169,6 +171,9 @@ def _met(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None, studio
         return "", f"engine {info.name} has no model for an emotion in words"
     able = info.reference_voices if wish.feature == "speaker_clip" else "reference" in info.emotion_modes
     what = "speaker clip" if wish.feature == "speaker_clip" else "emotion clip"
+    if not options.files:
+        return _named(wish, what, studio) if able else ("", f"engine {info.name} cannot use {_a(what)}")
+    voices = options.voices
     places = [place / name for place in (voices, folder) if place for name in (wish.value, Path(wish.value).name)]
     file = next((place for place in places if place.is_file()), None)
     reasons = []
@@ -176,13 +181,26 @@ def _met(wish: Wish, info: EngineInfo, folder: Path, voices: Path | None, studio
         where = f"not in {voices}" if voices else "not here (--voices FOLDER says where such clips are)"
         reasons.append(f"{what} {wish.value} is {where}")
     if not able:
-        reasons.append(f"engine {info.name} cannot use a{'n' if what[0] in 'aeiou' else ''} {what}")
+        reasons.append(f"engine {info.name} cannot use {_a(what)}")
     if file is not None and able:
         try:
             studio.recording(file)
         except SynthesisError as error:
             reasons.append(str(error))
     return ("", " and ".join(reasons)) if reasons else (str(file), "")
+
+
+def _named(wish: Wish, what: str, studio: Studio) -> tuple[str, str]:
+    """A registered voice that meets a wish, or why there is none."""
+    try:
+        studio.recording(wish.value)
+    except SynthesisError as error:
+        return "", f"{what}: {error}"
+    return wish.value, ""
+
+
+def _a(what: str) -> str:
+    return f"a{'n' if what[0] in 'aeiou' else ''} {what}"
 
 
 def _copy(clip: Clip, folder: Path, line: Line) -> None:

@@ -77,11 +77,16 @@ def count(path: Path) -> int:
     return sum(1 for _ in _raw(path))
 
 
-def read(path: Path) -> Iterator[Line | ManifestError]:
-    """The lines of a manifest, one at a time; a bad line comes as the error that says what is wrong with it."""
+def read(path: Path, *, after: int = 0, files: bool = True) -> Iterator[Line | ManifestError]:
+    """The lines of a manifest that follow a line, one at a time; a bad line comes as the error that says what is wrong with it.
+
+    Without `files` none may name one of this machine.
+    """
     for number, content in _raw(path):
+        if number <= after:
+            continue
         try:
-            yield _line(number, content, path.parent)
+            yield _line(number, content, path.parent if files else None)
         except (ManifestError, InvalidEmotion) as error:
             yield error if isinstance(error, ManifestError) else ManifestError(str(error), line=number)
 
@@ -98,7 +103,7 @@ def _raw(path: Path) -> Iterator[tuple[int, bytes]]:
         raise ManifestError(f"the manifest {path} cannot be read: {error.strerror}") from error
 
 
-def _line(number: int, content: bytes, folder: Path) -> Line:
+def _line(number: int, content: bytes, folder: Path | None) -> Line:
     fields = _fields(number, content)
     emotion, strength, wishes = _emotion(fields, number)
     if fields.get("prompt_audio"):
@@ -156,11 +161,15 @@ def _fields(number: int, content: bytes) -> Mapping[str, Any]:
     return fields
 
 
-def _text(fields: Mapping[str, Any], number: int, folder: Path) -> str:
+def _text(fields: Mapping[str, Any], number: int, folder: Path | None) -> str:
     if ("text" in fields) == ("text_file" in fields):
         raise ManifestError("a line has either text or text_file", line=number)
     if "text" in fields:
         return _string(fields, "text", number)
+    if folder is None:
+        raise ManifestError(
+            "text_file names a file of this machine, which nobody reads here; give the text", line=number
+        )
     wanted = Path(_string(fields, "text_file", number))
     if wanted.is_absolute() or ".." in wanted.parts:
         # Manifests come from others, too: a line must not make any file of this machine heard.
