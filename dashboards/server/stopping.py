@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
-_CALLED_OFF = 12.0
-"""Seconds for what was called off to end: the studio waits ten for its attempts."""
+_CALLED_OFF = 8.0
+"""Seconds for what was called off to end: the studio waits five for its attempts."""
 _CLOSING = 15.0
 """Seconds for closing the ledger, uploads not counted."""
 _FAREWELL = 1.0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -121,6 +121,9 @@ class Attempt:
         self.timing = ""
         """Where the sentences of an answer stand in its text and sound, as it was recorded; "" where that is not known."""
         self._claims = False
+        self._settling = threading.Lock()
+        self._settled: Literal["", "here", "abandoned"] = ""
+        """Who records how this ends: the attempt itself, or whoever waited for it in vain."""
 
     @property
     def level_offset(self) -> float:
@@ -200,6 +203,7 @@ class Attempt:
             self._around.home.require_room(self._around.settings.general.min_free_disk)
             made = self.made(listener)
             self._tally.stage = "storage"
+            self._require_ours()
             with held_back():
                 clip = write(made, self.facts, self._around.home, self._around.settings).bound(self._around.access)
                 record(
@@ -297,7 +301,31 @@ class Attempt:
             self._around.recorder.journal.give_up(self.facts.fingerprint)
         self._record_end(error, listener)
 
+    def abandon(self) -> None:
+        """Record that this was called off although it goes on, in an engine that does not answer: nobody waits any longer.
+
+        What becomes of it later is recorded nowhere. Idempotent.
+        """
+        if self._settle("abandoned"):
+            self._around.recorder.journal.give_up(self.facts.fingerprint)
+            self._record(Stopped(), NOBODY)
+
+    def _settle(self, by: Literal["here", "abandoned"]) -> bool:
+        """Whether the end of this is recorded by the one who asks: by whoever asked first."""
+        with self._settling:
+            first = not self._settled
+            self._settled = self._settled or by
+            return first if by == "abandoned" else self._settled == by
+
+    def _require_ours(self) -> None:
+        if not self._settle("here"):
+            raise Stopped
+
     def _record_end(self, error: BaseException, listener: Listener) -> None:
+        if self._settle("here"):
+            self._record(error, listener)
+
+    def _record(self, error: BaseException, listener: Listener) -> None:
         recorder, facts = self._around.recorder, self.facts
         fact = ending(error, facts, self._tally, delivered_us=listener.delivered_us(failed=failed(error)))
         record_end(fact, recorder, subject=facts.clip_id, actor=facts.actor)

@@ -42,8 +42,8 @@ from voxledger.synth.voices import Recording, Voices
 if TYPE_CHECKING:
     from voxledger.synth.audio import Preview
 
-_LEAVE = 10.0
-"""Seconds that whatever is being made has to end when the studio is closed."""
+_LEAVE = 5.0
+"""Seconds that whatever is being made has to end when the studio is closed; then it counts as called off, and is left behind."""
 _APART = ("engine", "reuse", "channel", "priority")
 
 
@@ -108,10 +108,13 @@ class Studio:
     def close(self) -> None:
         """Call off what is being made, which is recorded, and close all engines. Idempotent."""
         with self._changed:
-            self._closed = True
+            again, self._closed = self._closed, True
             for attempt in self._making:
                 attempt.stop.set()
-            self._changed.wait_for(lambda: not self._making, timeout=_LEAVE)
+            self._changed.wait_for(lambda: not self._making, timeout=0 if again else _LEAVE)
+            left = list(self._making)
+        for attempt in left:
+            attempt.abandon()
         with self._lock:
             for engine in self._engines.values():
                 engine.close()
