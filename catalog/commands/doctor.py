@@ -1,4 +1,4 @@
-"""The command `doctor`: looks at HOME and its store, and prints policies for the store's keys."""
+"""The command `doctor`: looks at HOME, its node and its store, and prints policies for the store's keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.retention import Retention
     from voxledger.catalog.settings import Loaded
 
-_AREAS = {"home": "HOME", "store": "Store", "buckets": "Buckets", "features": "What the store can do"}
+_AREAS = {"home": "HOME", "node": "Node", "store": "Store", "buckets": "Buckets", "features": "What the store can do"}
 _MARKS = {
     "ok": "[green]✓[/]",
     "note": "[blue]·[/]",
@@ -59,7 +59,7 @@ class Commands:
         app.command(self.doctor)
 
     def doctor(self, *, policy: list[str] | None = None, json: bool = False) -> int:
-        """Look at HOME and the store: what works, what does not, and what follows from it.
+        """Look at HOME, the node that serves it, and the store: what works, what does not, and what follows from it.
 
         The store is really tried, in buckets named `voxledger-probe-…` that are made for it and removed, or, with keys that may
         not make any, under `voxledger-probe/` in the bucket of clips. What it can do is kept in HOME, and decides how uploads

@@ -10,6 +10,7 @@ import msgspec
 from voxledger.catalog.doctor.features import MEANINGS, feature_findings
 from voxledger.catalog.doctor.finding import Finding
 from voxledger.catalog.doctor.home import home_findings
+from voxledger.catalog.doctor.node import node_findings
 from voxledger.catalog.doctor.retention import retention_findings
 from voxledger.catalog.doctor.store import (
     access_findings,
@@ -66,6 +67,8 @@ def examine(
     findings = [*home_findings(home, loaded, journal)]
     if retention is not None:
         findings += retention_findings(retention)
+    told("the node")
+    findings += node_findings(home, journal)
     told("the store")
     findings += access_findings(store)
     if any(finding.area == "store" and finding.state == "bad" for finding in findings):

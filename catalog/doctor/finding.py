@@ -8,7 +8,7 @@ import msgspec
 
 State = Literal["ok", "note", "warning", "bad", "unknown"]
 """`note`: it works, in another way; `warning`: it works, with a risk; `bad`: something does not work."""
-Area = Literal["home", "store", "buckets", "features"]
+Area = Literal["home", "node", "store", "buckets", "features"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

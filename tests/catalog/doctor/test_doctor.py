@@ -68,7 +68,7 @@ def test_a_fresh_home_with_its_own_store_is_healthy(look: Doctor, home: Home) ->
     found = look(None)
     assert found.healthy
     assert {finding.state for finding in found.findings} <= {"ok", "note"}
-    assert {finding.area for finding in found.findings} == {"home", "store", "buckets", "features"}
+    assert {finding.area for finding in found.findings} == {"home", "node", "store", "buckets", "features"}
     assert sorted(path.name for path in home.path.iterdir() if path.name.startswith(".doctor")) == []
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_written_down_is_said(look: Doctor, home: Home, rclone_st
     assert str(home.path) not in kept.found
     assert not found.healthy
     assert found.features is not None, "it was tried all the same"
-    assert {finding.area for finding in found.findings} == {"home", "store", "buckets", "features"}
+    assert {finding.area for finding in found.findings} == {"home", "node", "store", "buckets", "features"}
 
 
 @pytest.mark.every_server
