@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -51,7 +52,7 @@ class Answering(Response):
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[None] = loop.create_future()
         broadcast = Broadcast(
-            self._body.format, self._desk.room, loop, on_begun=lambda: loop.call_soon_threadsafe(_set, begun)
+            self._body.format, self._desk.room, loop, on_begun=partial(loop.call_soon_threadsafe, _set, begun)
         )
         making = asyncio.wrap_future(self._threads.submit(contextvars.copy_context().run, self._made, broadcast))
         leaving = asyncio.ensure_future(_left(receive))

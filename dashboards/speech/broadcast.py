@@ -25,7 +25,7 @@ class Broadcast:
     """
 
     def __init__(
-        self, format_name: str, room: Room, loop: asyncio.AbstractEventLoop, *, on_begun: Callable[[], None]
+        self, format_name: str, room: Room, loop: asyncio.AbstractEventLoop, *, on_begun: Callable[[], object]
     ) -> None:
         self.format = format_named(format_name)
         self.spool = Spool(room, loop)
@@ -33,10 +33,12 @@ class Broadcast:
         """The clip's id, once it is begun."""
         self.failed: AudioFailed | None = None
         """Why nothing more can be sent, though the clip may well be made."""
-        self._on_begun: Callable[[], None] | None = on_begun
+        self._on_begun: Callable[[], object] | None = on_begun
         self._encoder: Live | None = None
         self._lock = threading.Lock()
-        self._bytes = self._us = self._sent = 0
+        self.made_us = 0
+        """How much audio was heard so far (µs)."""
+        self._bytes = self._sent = 0
         self._marks: tuple[list[int], list[int]] = ([0], [0])
         """How much audio (µs) has been given away with so many bytes."""
 
@@ -61,7 +63,7 @@ class Broadcast:
         except AudioFailed as error:
             self._fail(error)
             return
-        self._us += round(chunk.duration * 1e6)
+        self.made_us += round(chunk.duration * 1e6)
         self._send(data)
 
     def heard_us(self) -> int:
@@ -91,7 +93,7 @@ class Broadcast:
         self._bytes += len(data)
         with self._lock:
             self._marks[0].append(self._bytes)
-            self._marks[1].append(self._us)
+            self._marks[1].append(self.made_us)
         self.spool.write(data)
         if self._on_begun is not None:
             begun, self._on_begun = self._on_begun, None

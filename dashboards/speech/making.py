@@ -17,7 +17,7 @@ from voxledger.dashboards.speech.spool import Room
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
     from voxledger.dashboards.server.callers import Caller
-    from voxledger.synth.studio import Audience
+    from voxledger.dashboards.speech.broadcast import Broadcast
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def made(
     *,
     key: str | None,
     stop: threading.Event,
-    audience: Audience,
+    audience: Broadcast,
 ) -> Made:
     """The clip that was asked for. Raises Refused, and what `Studio.make` raises."""
     if key is None:
@@ -65,16 +65,21 @@ def made(
         return Made(recorded=Recorded.of(clip))
 
 
-def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Audience) -> Clip:
-    clip = caller.ledger.studio.make(
-        asked.request,
-        engine=asked.engine,
-        reuse=asked.reuse,
-        channel="api",
-        priority=asked.priority,
-        stop=stop,
-        audience=audience if asked.streamed else None,
-    )
+def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Broadcast) -> Clip:
+    try:
+        clip = caller.ledger.studio.make(
+            asked.request,
+            engine=asked.engine,
+            reuse=asked.reuse,
+            channel="api",
+            priority=asked.priority,
+            stop=stop,
+            audience=audience if asked.streamed else None,
+        )
+    except VoxledgerError:
+        if audience.made_us:  # what was spoken before it broke off
+            caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
+        raise
     caller.charge(clip)
     return clip
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from voxledger.catalog.errors import DiskFull
-from voxledger.dashboards.server.callers import may
+from voxledger.dashboards.server.callers import Caller, may, permit
 from voxledger.dashboards.speech.answering import CLIP, DROPPED, KEY, REUSED, Answering
 from voxledger.dashboards.speech.idempotency import HEADER, Idempotency
 from voxledger.dashboards.speech.making import Desk
+from voxledger.dashboards.speech.models import Models
 from voxledger.dashboards.speech.request import read, schema
 from voxledger.dashboards.speech.spool import Room
+from voxledger.dashboards.speech.voices import voices
 from voxledger.synth.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def router(site: Site) -> APIRouter:
-    """`POST /v1/audio/speech`."""
+    """`POST /v1/audio/speech`, `/v1/models` and `/v1/audio/voices`."""
     routes = APIRouter(tags=["speech"])
     home = site.door.home
     desk = Desk(
@@ -33,7 +35,7 @@ def router(site: Site) -> APIRouter:
     # As many as requests that the node works on at a time: none of them waits for another's thread.
     threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-speech")
     site.at_stop(desk.idempotency.close)
-    permitted = may("speak")
+    models = Models(site)
 
     @routes.post(
         "/v1/audio/speech",
@@ -46,9 +48,23 @@ def router(site: Site) -> APIRouter:
         """Gives audio: from the first segment on for a text of more than 400 characters, or where `stream_format` is given; else
         the recorded file, as it does for a clip that is there already.
         """
-        caller = await permitted(request)
+        caller = permit(request, "speak")
         body = read(await request.body())
         return Answering(body, caller, desk, threads, key=request.headers.get(HEADER))
+
+    @routes.get("/v1/models", summary="The engines there are, and OpenAI's names for the usual one")
+    def list_models(_: Annotated[Caller, Depends(may("read"))]) -> dict[str, Any]:
+        return models.all()
+
+    @routes.get("/v1/models/{model}", summary="One of them", responses={404: {"description": "There is none."}})
+    def one_model(model: str, _: Annotated[Caller, Depends(may("read"))]) -> dict[str, Any]:
+        return models.one(model)
+
+    @routes.get(
+        "/v1/audio/voices", summary="What `voice` may be", responses={404: {"description": "There is no such model."}}
+    )
+    def list_voices(caller: Annotated[Caller, Depends(may("read"))], model: str | None = None) -> dict[str, Any]:
+        return voices(caller, model)
 
     return routes
 

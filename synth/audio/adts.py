@@ -68,7 +68,7 @@ def decoded(source: Path | BytesIO) -> soundfile.SoundFile:
     plain = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # lives as long as what is returned
     rate, skip = 0, DELAY
     try:
-        with av.open(source if isinstance(source, BytesIO) else str(source), format="aac") as container:
+        with av.open(source if isinstance(source, BytesIO) else str(source), mode="r", format="aac") as container:
             as_floats = av.AudioResampler(format="flt", layout="mono")
             for frame in container.decode(audio=0):
                 rate = frame.sample_rate

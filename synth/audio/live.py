@@ -11,11 +11,12 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.audio import AudioStream
 from av.error import FFmpegError
 
 from voxledger.synth.engines.base import Samples
@@ -76,7 +77,6 @@ class _Codec:
     codec: str
     bit_rate: int = 0
     muxing: Mapping[str, str] = field(default_factory=dict)
-    encoding: Mapping[str, str] = field(default_factory=dict)
 
 
 _CODECS: Mapping[str, _Codec] = MappingProxyType({
@@ -111,17 +111,15 @@ class _Encoded:
         self._place = 0
         self._closed = False
         try:
-            self._container: Any = av.open(
+            self._container = av.open(
                 self._sink, "w", format=codec.container, options={**codec.muxing, "flush_packets": "1"}
             )
-            self._stream: Any = self._container.add_stream(
-                codec.codec, rate=sample_rate, layout="mono", options=dict(codec.encoding)
-            )
+            self._stream = cast(AudioStream, self._container.add_stream(codec.codec, rate=sample_rate, layout="mono"))
             if codec.bit_rate:
                 narrow = name == "mp3" and sample_rate < _NARROW
                 self._stream.bit_rate = min(codec.bit_rate, 64_000) if narrow else codec.bit_rate
-            takes = self._stream.codec_context.codec.audio_formats[0].name
-            self._as_taken: Any = av.AudioResampler(format=takes, layout="mono", rate=sample_rate)
+            takes = (self._stream.codec_context.codec.audio_formats or ())[0].name
+            self._as_taken = av.AudioResampler(format=takes, layout="mono", rate=sample_rate)
         except (FFmpegError, ValueError) as error:
             raise self._failed(error) from error
 
