@@ -84,6 +84,18 @@ class Gate:
             )  # fmt: skip
         return known.principal
 
+    def holder(self, token: str) -> Principal:
+        """Whose token has this id: for what was begun with it and goes on without it. Raises AccessRefused as `principal` does."""
+        known = self._looked_up(token)
+        if known is None:
+            raise AccessRefused("this token opens nothing", reason="unknown token")
+        state = state_of(known.row, self._clock())
+        if state != "valid":
+            raise AccessRefused(
+                "this token has expired" if state == "expired" else "this token was revoked", reason=state, principal=token
+            )  # fmt: skip
+        return known.principal
+
     def pace(self, principal: Principal) -> None:
         """Raises AccessRefused (`rate`) for whoever asks faster than they may."""
         rate = principal.limits.rate
