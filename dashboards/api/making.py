@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextvars
+import threading
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -14,19 +17,23 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from voxledger.catalog import platform
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api.shapes import ClipShape, Shape, faults, told
 from voxledger.dashboards.faults import Refused, body, meaning
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
 from voxledger.dashboards.server.leaving import while_there
+from voxledger.dashboards.speech.spool import Room, Spool
 
 if TYPE_CHECKING:
+    from voxledger.catalog.clip import Clip
     from voxledger.dashboards.server.site import Site
-    from voxledger.synth.studio import Chunk, Stream
+    from voxledger.synth.studio import Chunk
 
 _encode = msgspec.json.Encoder().encode
 _LINES = "application/x-ndjson"
+Speaker = Annotated[Caller, Depends(may("speak"))]
 
 
 class Making(BaseModel):
@@ -88,9 +95,34 @@ class Made(Shape):
     clip: ClipShape
 
 
-def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
+class _Lines:
+    """An `Audience` of the studio: what it hears becomes lines of JSON in a spool. Never waits for whoever reads them."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self.made_us = 0
+
+    def begins(self, clip: str) -> None:
+        """Of `Audience`; the clip is told at the end."""
+
+    def rate(self, sample_rate: int) -> int:
+        """Of `Audience`: as it comes."""
+        return sample_rate
+
+    def hears(self, chunk: Chunk) -> None:
+        """Of `Audience`."""
+        self.made_us += round(chunk.duration * 1e6)
+        self.spool.write(_line({"chunk": _chunk(chunk)}))
+
+    def heard_us(self) -> int:
+        """Of `Audience`: all but what lies in the spool, which is little for whoever listens."""
+        return self.made_us
+
+
+def router(site: Site) -> APIRouter:
     """`POST /api/clips` and `POST /api/clips/stream`."""
     routes = APIRouter(tags=["clips"])
+    workshop = _Workshop(site)
 
     @routes.post(
         "/api/clips",
@@ -99,11 +131,9 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         response_model=Made,
         responses={200: {"model": Made, "description": "It was there already."}, **faults(500, 507)},
     )
-    async def make_clip(request: Request, asked: Making, caller: Annotated[Caller, Depends(may("speak"))]) -> Response:
+    async def make_clip(request: Request, asked: Making, caller: Speaker) -> Response:
         """Answers when the clip is recorded; a request that was answered before gives the same clip again, at once."""
-        options = await asyncio.to_thread(asked.options, caller)
-        clip = await while_there(request, caller.ledger.studio.aspeak(asked.text, **options))
-        caller.charge(clip)
+        clip = await while_there(request, workshop.clip(asked, caller, None))
         return Response(_encode({"clip": told(clip)}), 200 if clip.reused else 201, media_type=JSON)
 
     @routes.post(
@@ -115,28 +145,70 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
             **faults(500, 507),
         },
     )
-    async def stream_clip(asked: Making, caller: Annotated[Caller, Depends(may("speak"))]) -> Response:
+    async def stream_clip(asked: Making, caller: Speaker) -> Response:
         """Each line is `{"chunk": {samples, sample_rate, text, start}}`, samples being 32-bit floats in base64; the last one is
-        `{"clip": …}` or `{"error": …}`.
+        `{"clip": …}` or `{"error": …}`. A clip that was there already comes without chunks: its audio can be fetched.
         """
-        options = await asyncio.to_thread(asked.options, caller)
-        stream = await asyncio.to_thread(partial(caller.ledger.studio.stream, asked.text, **options))
-        return StreamingResponse(_lines(stream, caller), media_type=_LINES)
+        return StreamingResponse(_streamed(asked, caller, workshop), media_type=_LINES)
 
     return routes
 
 
-async def _lines(stream: Stream, caller: Caller) -> AsyncIterator[bytes]:
-    """As somebody reads them; nobody who reads slowly holds an engine longer than it takes to speak what is ahead."""
+class _Workshop:
+    """Where clips are made for requests: threads enough that none of them waits for another's."""
+
+    def __init__(self, site: Site) -> None:
+        home, free = site.door.home, site.settings.general.min_free_disk
+        self._threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-making")
+        self.room = Room(home.cache, has_room=lambda: platform.free_disk(home.path) >= free)
+
+    async def clip(self, asked: Making, caller: Caller, audience: _Lines | None) -> Clip:
+        """The clip. Cancelled, the engine stops within one segment, and the record of it is waited for."""
+        stop = threading.Event()
+        work = self._threads.submit(contextvars.copy_context().run, _made, asked, caller, audience, stop)
+        making = asyncio.wrap_future(work)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            stop.set()
+            with suppress(VoxledgerError):
+                await making
+            raise
+
+
+def _made(asked: Making, caller: Caller, audience: _Lines | None, stop: threading.Event) -> Clip:
+    studio = caller.ledger.studio
+    wanted = studio.asked(asked.text, asked.options(caller))  # type: ignore[arg-type]  # the model has the same keys
+    clip = studio.make(
+        wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
+        audience=audience,
+    )  # fmt: skip
+    caller.charge(clip)
+    return clip
+
+
+async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> AsyncIterator[bytes]:
+    lines = _Lines(Spool(workshop.room, asyncio.get_running_loop()))
+    making = asyncio.ensure_future(workshop.clip(asked, caller, lines))
+    making.add_done_callback(lambda _: lines.spool.end())
     try:
-        while (chunk := await asyncio.to_thread(next, stream, None)) is not None:
-            yield _line({"chunk": _chunk(chunk)})
-        caller.charge(stream.clip)
-        yield _line({"clip": told(stream.clip)})
+        while line := await lines.spool.read():
+            yield line
+        if lines.spool.cut:
+            raise Refused(
+                "the client was so far behind that the rest could not be kept for it",
+                status=503,
+                code="too_slow",
+                remedy="Fetch the clip from the catalog: it is made all the same.",
+            )
+        yield _line({"clip": told(await making)})
     except VoxledgerError as error:
         yield _line(body(meaning(error)))
     finally:
-        await asyncio.shield(asyncio.to_thread(stream.close))
+        lines.spool.close()
+        making.cancel()
+        with suppress(asyncio.CancelledError, VoxledgerError):
+            await making
 
 
 def _line(content: Mapping[str, Any]) -> bytes:

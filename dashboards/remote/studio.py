@@ -121,6 +121,7 @@ class _Heard:
         self.clip: Clip | None = None
 
     def __iter__(self) -> Iterator[Chunk]:
+        heard = False
         with self._connection.answer("POST", f"{_CLIPS}/stream", body=self._asked, stream=True) as response:
             self._open = response
             try:
@@ -130,9 +131,10 @@ class _Heard:
                     told = _decode(line)
                     if "clip" in told:
                         self.clip = clip_of(told["clip"], self._access)
-                        return
+                        break
                     if "error" in told:
                         raise raised(500, told)
+                    heard = True
                     yield _chunk(told["chunk"])
             except (requests.RequestException, msgspec.DecodeError) as error:
                 if self._left.is_set():
@@ -140,7 +142,12 @@ class _Heard:
                 raise NodeUnreachable(
                     "the node's answer broke off before the clip was there; ask for it again"
                 ) from error
-        raise NodeUnreachable("the node's answer ended before the clip was there; ask for it again")
+        if self.clip is None:
+            raise NodeUnreachable("the node's answer ended before the clip was there; ask for it again")
+        if not heard:
+            from voxledger.synth.studio.streaming import finished
+
+            yield from finished(self.clip, "")  # it was there already: from its file
 
     def stop(self) -> None:
         """Hear no more: the node notices that the line is closed."""

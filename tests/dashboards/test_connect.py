@@ -95,6 +95,13 @@ def test_a_stream_is_heard_before_it_ends(vox: RemoteLedger) -> None:
         clip = stream.clip
     assert sum(chunk.duration for chunk in chunks) == pytest.approx(clip.duration, abs=0.3)
     assert " ".join(chunk.text for chunk in chunks if chunk.text).startswith("One sentence.")
+    with vox.studio.stream("One sentence. And another one, a little longer. And a third.") as again:
+        assert sum(chunk.duration for chunk in again) == pytest.approx(clip.duration, abs=0.01)
+        assert again.clip.reused
+    with vox.studio.stream("It is left. " * 40) as left:
+        next(left)
+    with pytest.raises(InvalidText), vox.studio.stream(" ") as refused:
+        next(refused)
 
 
 def test_it_is_awaited(vox: RemoteLedger) -> None:
