@@ -109,7 +109,7 @@ class Catalog:
                 raise ClipNotFound(f"more than one clip id ends in {reference!r}; give more of its digits")
             rows = reading.rows(_SQL["clip"].format(columns=COLUMNS), [*ids, actor, actor]) if ids else []
         if not rows:
-            whose = f"in {self.home.path}; `voxledger clips` lists the newest" if actor is None else f"of {actor}"
+            whose = "here; `voxledger clips` lists the newest" if actor is None else f"of {actor}"
             raise ClipNotFound(f"there is no clip {reference!r} {whose}")
         return self._clip(rows[0])
 
@@ -160,7 +160,7 @@ class Catalog:
         with self.keeper.reading() as reading:
             found = history(identity, reading, self.recorder)
         if not found:
-            raise ClipNotFound(f"nothing was ever recorded about {reference!r} in {self.home.path}")
+            raise ClipNotFound(f"nothing was ever recorded about {reference!r} here")
         return found
 
     def record(self, reference: str | Clip) -> GenerationCompleted:

@@ -41,18 +41,23 @@ class _Meaning(NamedTuple):
     code: str
     remedy: str
     retry_after: int = 0
+    said: str | None = None
+    """What a client is told instead of the error's own words, which name files of the node."""
 
 
 _READ = "Read the message; it says what to do."
 _LATER = "Try again later."
+_ASK = "Ask whoever runs the node to look at its log and at `voxledger doctor`."
 _MEANINGS: Mapping[type[VoxledgerError], _Meaning] = {
-    catalog.DiskFull: _Meaning(507, "disk_full", "Free some space on the node's disk."),
-    catalog.HomeError: _Meaning(503, "home", _READ, 30),
+    catalog.DiskFull: _Meaning(
+        507, "disk_full", "Free some space on the node's disk.", said="the disk of the node is full; nothing was made"
+    ),
+    catalog.HomeError: _Meaning(503, "home", _ASK, 30, said="the node cannot use its files at present"),
     catalog.SettingsError: _Meaning(400, "settings", _READ),
     catalog.EventRejected: _Meaning(400, "event_rejected", _READ),
-    catalog.LogCorrupt: _Meaning(503, "log_corrupt", "Ask whoever runs the node to look at `voxledger verify`.", 30),
-    catalog.JournalError: _Meaning(503, "journal", "Ask whoever runs the node to look at `voxledger doctor`.", 30),
-    catalog.CatalogBusy: _Meaning(503, "catalog_busy", _LATER, 2),
+    catalog.LogCorrupt: _Meaning(503, "log_corrupt", _ASK, 30, said="the node's log is not as it should be"),
+    catalog.JournalError: _Meaning(503, "journal", _ASK, 30, said="the node cannot write its journal at present"),
+    catalog.CatalogBusy: _Meaning(503, "catalog_busy", _LATER, 2, said="the node's catalog is held by another process"),
     catalog.QueryError: _Meaning(400, "query", _READ),
     catalog.SearchError: _Meaning(400, "search", _READ),
     catalog.ClipNotFound: _Meaning(404, "clip_not_found", "Look the clip up: GET /api/clips."),
@@ -95,7 +100,9 @@ def meaning(error: VoxledgerError) -> Refused:
         code, remedy = error.failure_class, error.remedy
         param = getattr(error, "feature", None)
     headers = {"Retry-After": str(found.retry_after)} if found.retry_after else {}
-    return Refused(str(error), status=found.status, code=code, remedy=remedy, param=param, headers=headers)
+    return Refused(
+        found.said or str(error), status=found.status, code=code, remedy=remedy, param=param, headers=headers
+    )
 
 
 def body(refused: Refused) -> dict[str, Any]:
