@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from voxledger.catalog.errors import DiskFull, HomeError
 from voxledger.catalog.lazy import lazy
 
 VARIABLE = "VOXLEDGER_HOME"
+QUERY_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""What a saved query may be called."""
 RESTORING = ".restoring"
 """The folder in which a backup is being restored into a HOME; until it is gone, the HOME is not whole."""
 
@@ -72,6 +75,11 @@ class Home:
     def log(self) -> Path:
         """The ordered record of all events (DuckDB)."""
         return self.path / "log.duckdb"
+
+    @lazy
+    def queries(self) -> Path:
+        """Saved queries, a file each; there once one was saved."""
+        return self.path / "queries"
 
     @lazy
     def catalog(self) -> Path:

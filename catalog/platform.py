@@ -270,9 +270,11 @@ class Confined:
     """
 
     def __init__(self, readable: Path) -> None:
-        """`readable` is the file that it may go on opening. Raises OSError where the kernel refuses."""
+        """`readable` is the file that it may go on opening. Raises OSError where the kernel refuses, or where there are threads."""
         if sys.platform != "linux":
             raise OSError("only Linux confines a process")
+        if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # counted, before anything else can be loaded
+            raise OSError("a process with threads is not confined: only the thread that asks for it would be")
         import resource
 
         self._size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # not to be opened any more in a moment

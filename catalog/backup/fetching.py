@@ -18,11 +18,13 @@ from voxledger.catalog.backup.taking import HEADS, JOURNAL
 from voxledger.catalog.errors import BackupDamaged, DiskFull
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.hashing import sha256_of
+from voxledger.catalog.home import QUERY_NAME
 from voxledger.catalog.objects.patience import patiently
 from voxledger.catalog.parallel import Crew
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
 
+_QUERY = re.compile(rf"queries/{QUERY_NAME.pattern}\.sql")
 _SEGMENT = re.compile(r"segments/\d{12}-\d{12}\.jsonl\.zst")
 _HEAD = re.compile(r"\d{12}-[0-9a-f]{64}\.json")
 _THREADS = 8
@@ -37,6 +39,8 @@ def fetch(bucket: Bucket, manifest: Manifest, seal: Seal, folder: Path, progress
     total, done = manifest.bytes, 0
     _require_room(folder, total)
     (folder / "segments").mkdir(parents=True, exist_ok=True)
+    if any(_QUERY.fullmatch(file.path) for file in manifest.files):
+        (folder / "queries").mkdir(mode=0o700, exist_ok=True)
     with Crew(_THREADS, name="restore") as pool:
         try:
             for size in pool.map(lambda file: _file(bucket, file, seal, folder / file.path), manifest.files):
@@ -55,7 +59,8 @@ def fetch(bucket: Bucket, manifest: Manifest, seal: Seal, folder: Path, progress
 def _check_paths(manifest: Manifest) -> None:
     """A manifest must not be able to write anywhere else."""
     for file in manifest.files:
-        if file.path not in (JOURNAL, HEADS, FILE_NAME) and not _SEGMENT.fullmatch(file.path):
+        known = file.path in (JOURNAL, HEADS, FILE_NAME) or _SEGMENT.fullmatch(file.path) or _QUERY.fullmatch(file.path)
+        if not known:
             raise BackupDamaged(f"backup {manifest.id} holds {file.path[:80]!r}, which belongs to no HOME")
     if [file.path for file in manifest.files].count(JOURNAL) != 1:
         raise BackupDamaged(f"backup {manifest.id} holds no journal")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +16,7 @@ from voxledger.catalog.backup.pieces import LARGEST, PAGES
 from voxledger.catalog.backup.settings_file import without_secrets
 from voxledger.catalog.errors import BackupError
 from voxledger.catalog.failpoints import failpoint
-from voxledger.catalog.home import Home
+from voxledger.catalog.home import QUERY_NAME, Home
 from voxledger.catalog.journal.copying import copy
 from voxledger.catalog.progress import Progress
 from voxledger.catalog.settings import FILE_NAME
@@ -82,6 +84,7 @@ def take(
         )
         sources.append(Source(f"segments/{segment.path.name}", segment.path, LARGEST, after, same))
     sources += _heads(home, folder)
+    sources += [Source(f"queries/{path.name}", path, LARGEST) for path in _copied_queries(home, folder)]
     settings, without = _settings(home, folder, encrypted=encrypted)
     return Taken(copied.node, found.through, found.head, (*sources, *settings), without)
 
@@ -97,6 +100,18 @@ def _heads(home: Home, folder: Path) -> list[Source]:
         return []
     (folder / "heads.json").write_bytes(msgspec.json.encode(found))
     return [Source(HEADS, folder / "heads.json", PAGES)]
+
+
+def _copied_queries(home: Home, folder: Path) -> list[Path]:
+    """The saved queries, as they are now."""
+    copies = []
+    for path in sorted(home.queries.glob("*.sql")):
+        if not QUERY_NAME.fullmatch(path.stem):
+            continue
+        (folder / "queries").mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # it was deleted just now
+            copies.append(Path(shutil.copyfile(path, folder / "queries" / path.name)))
+    return copies
 
 
 def _settings(home: Home, folder: Path, *, encrypted: bool) -> tuple[list[Source], tuple[str, ...]]:

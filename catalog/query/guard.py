@@ -153,7 +153,7 @@ def _parsing(parse: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
     """What one connection says, in turns: DuckDB's own default connection is one more instance, with threads, for ever."""
     with _lock:
         if not _parser:
-            _parser.append(duckdb.connect(":memory:", config={"threads": 1}))
+            _parser.append(duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0}))
         return parse(_parser[0])
 
 

@@ -30,6 +30,7 @@ from voxledger.dashboards.api import (
     reports,
     retention,
     search,
+    sql,
     status,
     tokens,
     voices,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
-    search, metrics, reports, retention, holds, operations, status, events,
+    search, sql, metrics, reports, retention, holds, operations, status, events,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
