@@ -113,7 +113,8 @@ class StateCollector(Collector):
         yield CounterMetricFamily("voxledger_status_failures", "Looks at the state that failed.", look.failures)
 
 
-def _gauge(name: str, help: str, value: float) -> Metric:
+def _gauge(name: str, help: str, value: float | None) -> Metric:
+    """One number; None where nobody knows it."""
     return GaugeMetricFamily(name, help, value)
 
 
@@ -160,9 +161,9 @@ def _waiting(status: Status) -> Iterator[Metric]:
 def _disk(status: Status) -> Iterator[Metric]:
     yield _gauge("voxledger_disk_free_bytes", "Free on the disk of HOME.", status.free_disk)
     yield _gauge("voxledger_disk_min_free_bytes", "Below this nothing is generated.", status.min_free_disk)
-    if status.cache is not None:
-        yield _gauge("voxledger_cache_bytes", "Local copies of clips.", status.cache.bytes)
-        yield _gauge("voxledger_cache_files", "How many they are.", status.cache.files)
+    cache = status.cache  # nobody has counted it where it has no limit
+    yield _gauge("voxledger_cache_bytes", "Local copies of clips.", None if cache is None else cache.bytes)
+    yield _gauge("voxledger_cache_files", "How many they are.", None if cache is None else cache.files)
     yield _gauge("voxledger_cache_limit_bytes", "What they may weigh; 0 = no limit.", status.cache_limit)
 
 
