@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -366,6 +367,23 @@ def test_roles_are_what_they_say() -> None:
     assert {permission for permission in PERMISSIONS if mine.may(permission)} == ROLES["curator"] - WHOLE
     assert mine.lacks("sql") == "scope"
     assert mine.lacks("admin") == "role"
+
+
+def test_the_page_tells_the_roles_as_they_are() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "permissions.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    heads = next(line for line in page.splitlines() if line.startswith("| permission"))
+    roles = [cell.strip() for cell in heads.split("|")[2:-1]]
+    told = {
+        row[0]: {role for role, cell in zip(roles, row[1:], strict=True) if cell == "yes"}
+        for row in rows
+        if len(row) == 6
+    }
+    assert told == {
+        f"`{name}`: {what}": {role for role in ROLES if name in ROLES[role]} for name, what in PERMISSIONS.items()
+    }
+    whole = page.partition("everybody's clips, namely ")[2].partition(", needs")[0]
+    assert set(re.findall("`([a-z]+)`", whole)) == WHOLE
 
 
 def test_knowing_a_token_costs_microseconds(parts: Parts, tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from tests.building import completed
 from tests.catalog.backup.nodes import KEY, Node, recorded, rows
+from voxledger.catalog.access import Gate
 from voxledger.catalog.errors import BackupError, HomeError, LogCorrupt
-from voxledger.catalog.events import PurgeStarted, new_id
+from voxledger.catalog.events import PurgeStarted, TokenRevoked, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.log.verify import verify
 from voxledger.catalog.objects.elsewhere import elsewhere
@@ -46,6 +47,28 @@ def test_a_restored_home_is_the_same_home(node: Node, tmp_path: Path, key: str) 
         assert vox.backups.create().manifest.through == 35
     assert node.verified().intact
     assert sorted(path.name for path in (tmp_path / "new").iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_restored_home_knows_its_tokens_and_which_were_revoked_since(node: Node, tmp_path: Path) -> None:
+    node.use_key("")
+    vault = tmp_path / "saved.vault"
+    with node.open() as vox:
+        made, lost = vox.tokens.create("creator", name="ann"), vox.tokens.create("viewer")
+        vox.backups.create(vault=vault)
+    for content in node.objects().values():
+        assert made.written.split("_", 2)[2].encode() not in content
+    with node.backups() as backups:
+        backups.restore("latest", tmp_path / "new", vault=vault)
+    with node.open(tmp_path / "new") as vox:
+        gate = Gate(vox.recorder, zone="UTC")
+        assert gate.principal(made.written).name == "ann"
+        assert gate.principal(lost.written).role == "viewer"
+        gate.close()
+        # Where the log knows of an end that the restored journal does not, the end counts.
+        fact = TokenRevoked(token=lost.token.id, role="viewer", name=None, reason=None)
+        vox.recorder.emit(fact, subject=lost.token.id, actor=vox.vault.actor("ann"))
+        assert vox.tokens.settle(vox.keeper) == 1
+        assert [token.id for token in vox.tokens.list()] == [made.token.id]
 
 
 def test_the_second_backup_sends_only_what_is_new(node: Node) -> None:

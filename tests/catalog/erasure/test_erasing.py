@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, KEPT_WORDS, World
+from voxledger.catalog.access import Gate
+from voxledger.catalog.errors import AccessRefused
 from voxledger.catalog.log.verify import verify
 from voxledger.cli import main
 
@@ -66,3 +68,26 @@ def test_words_that_a_killed_process_had_spilled_go_too(small_world: World) -> N
         done = vox.erasure.apply(plan)
         assert done.finished, done
     assert small_world.found(GONE_WORDS) == {}
+
+
+def test_the_tokens_of_an_erased_person_open_nothing_and_are_called_nothing(small_world: World) -> None:
+    with small_world.open() as vox:
+        gone, kept = vox.tokens.create("creator", name=GONE), vox.tokens.create("creator", name=KEPT)
+        vox.keeper.drain()
+        done = vox.erasure.apply(vox.erasure.plan(actor=GONE))
+        assert done.finished, done
+        gate = Gate(vox.recorder, zone="UTC")
+        with pytest.raises(AccessRefused) as refused:
+            gate.principal(gone.written)
+        assert refused.value.reason in ("revoked", "unknown token")
+        assert gate.principal(kept.written).name == KEPT
+        # Whoever is called so from now on is somebody else.
+        assert gate.principal(vox.tokens.create("viewer", name="somebody new").written).name == "somebody new"
+        gate.close()
+        assert {token.id: (token.name, token.state) for token in vox.tokens.list(every=True)}[gone.token.id] == (
+            None,
+            "revoked",
+        )
+        revoked = vox.catalog.sql("SELECT subject FROM events WHERE type = 'TokenRevoked'").rows()
+        assert revoked == [{"subject": gone.token.id}]
+    assert small_world.found((GONE,)) == {}
