@@ -260,7 +260,10 @@ def _cell(at: AtChannel | None) -> str:
     said = _WORDS.get(at.state, at.state)
     if at.state == "waiting" and at.again is not None:
         said += f" until {terminal.moment(at.again)[11:16]}"
-    return f"[{_COLORS.get(at.state, 'red')}]{said}[/]"
+    shown = f"[{_COLORS.get(at.state, 'red')}]{said}[/]"
+    if at.arrived is not None and at.state != "delivered":
+        return f"[green]delivered[/], then {shown}"
+    return shown
 
 
 def _told(sent: Sent) -> str:

@@ -46,8 +46,9 @@ SELECT week, revision, time FROM reports WHERE "by" = 'schedule' ORDER BY positi
 SELECT week, revision, time, closed, "by", channels FROM reports ORDER BY week DESC, revision DESC LIMIT $limit;
 
 -- name: deliveries
--- What became of each report at each channel at last.
-SELECT week, revision, channel, outcome, failure, time, attempts
+-- What became of each report at each channel at last, and when it arrived there, whatever became of it afterwards.
+SELECT week, revision, channel, outcome, failure, time, attempts,
+    max(time) FILTER (outcome = 'delivered') OVER (PARTITION BY week, revision, channel) AS arrived
 FROM report_deliveries QUALIFY row_number() OVER (PARTITION BY week, revision, channel ORDER BY position DESC) = 1;
 
 -- name: announced

@@ -19,7 +19,7 @@ from voxledger.catalog.log import Keeper
 
 class AtChannel(msgspec.Struct, frozen=True, kw_only=True):
     """How one report went at one channel: `delivered`, `waiting`, `sending`, `refused`, `given_up`, `unknown`, `elsewhere`, or
-    `unsent`. `again` is when it is tried again.
+    `unsent`. `again` is when it is tried again; `arrived` when it came there last, also where sending it once more did not succeed.
     """
 
     channel: str
@@ -28,6 +28,7 @@ class AtChannel(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     said: str = ""
     again: datetime | None = None
+    arrived: datetime | None = None
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +110,8 @@ def _open(journal: Journal) -> Iterable[AtChannel]:
 
 
 def _at(name: str, task: OpenTask | None, ended: Sequence[Any] | None) -> AtChannel:
-    outcome, failure, time, attempts = ended or (None, None, None, 0)
+    outcome, failure, time, attempts, arrived = ended or (None, None, None, 0, None)
+    came = arrived.astimezone(UTC) if arrived else None
     if task is None or task.state == "parked":
         return AtChannel(
             channel=name,
@@ -117,6 +119,7 @@ def _at(name: str, task: OpenTask | None, ended: Sequence[Any] | None) -> AtChan
             time=time.astimezone(UTC) if time else None,
             attempts=attempts,
             said=(task.error if task else failure) or "",
+            arrived=came,
         )
     return AtChannel(
         channel=name,
@@ -124,4 +127,5 @@ def _at(name: str, task: OpenTask | None, ended: Sequence[Any] | None) -> AtChan
         attempts=task.attempts,
         said=task.error or "",
         again=datetime.fromtimestamp(task.due, UTC) if task.state == "waiting" and task.attempts else None,
+        arrived=came,
     )

@@ -9,7 +9,8 @@ from voxledger.catalog.objects import Store
 
 
 def links(report: WeeklyReport, store: Store, seconds: int) -> Mapping[str, str]:
-    """Addresses by clip id, good for so many seconds (7 days at most); none where the store serves this machine alone.
+    """Addresses by clip id, good for so many seconds (7 days at most); none where the store serves this machine alone, and none
+    of what is not in the store.
 
     Nothing is asked of the store. They do not count as use: a page that lists what goes next would otherwise keep it for ever.
     """
@@ -18,5 +19,5 @@ def links(report: WeeklyReport, store: Store, seconds: int) -> Mapping[str, str]
     return {
         clip.clip: store.presign(clip.bucket, clip.key, seconds)
         for clip in report.retention.expiring
-        if clip.bucket and clip.key
+        if clip.bucket and clip.key and clip.audio == "stored"
     }

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from voxledger.analytics.report import wording
+from voxledger.analytics.report import telling, wording
 from voxledger.analytics.report.render import render_mail, render_mail_text
-from voxledger.analytics.report.telling import lead
 from voxledger.analytics.report.weekly import WeeklyReport
+
+LONGEST_SUBJECT = 78
+"""Characters: as long as a line of a mail should be (https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1)."""
 
 
 class MailParts(NamedTuple):
@@ -23,8 +25,18 @@ class MailParts(NamedTuple):
 
 def mail_parts(report: WeeklyReport) -> MailParts:
     """Subject, text and HTML of a report: the week in short. Nothing in them has to be fetched, and no sound lies in them."""
-    later = f", revision {report.revision}" if report.revises is not None else ""
-    open_end = "" if report.closed else ", not closed yet"
-    days = wording.days(report.start.date(), report.end_day)
-    subject = f"Voxledger, week {report.week} ({days}){later}{open_end}: {lead(report)}"
-    return MailParts(subject=wording.shortened(subject, 180), text=render_mail_text(report), html=render_mail(report))
+    return MailParts(subject=_subject(report), text=render_mail_text(report), html=render_mail(report))
+
+
+def _subject(report: WeeklyReport) -> str:
+    """Which report it is, and as many of its numbers as have room, in ASCII, which every program lists as it is."""
+    said = f"Voxledger, week {report.week}"
+    said += f", revision {report.revision}" if report.revises is not None else ""
+    said += "" if report.closed else ", not closed yet"
+    mark = ": "
+    for fact in telling.facts(report):
+        more = mark + fact.replace(wording.GAP, " ")
+        if len(said) + len(more) > LONGEST_SUBJECT:
+            break
+        said, mark = said + more, ", "
+    return said

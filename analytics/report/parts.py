@@ -209,7 +209,10 @@ class PurgedByRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expiring(msgspec.Struct, frozen=True, kw_only=True):
-    """A marked clip and when its grace ends. `bucket` and `key` are where it lies."""
+    """A marked clip and when its grace ends. `bucket` and `key` are where it lies, or will, or lay.
+
+    `audio`: it is in the store, was not uploaded yet, or is gone from there. Reports of an older form do not say.
+    """
 
     clip: str
     name: str | None
@@ -219,6 +222,7 @@ class Expiring(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     bucket: str | None
     key: str | None
+    audio: Literal["stored", "waiting", "gone"] = "stored"
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):

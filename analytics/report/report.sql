@@ -83,6 +83,7 @@ GROUP BY 1 ORDER BY 3 DESC, 1;
 -- name: expiring
 -- The marked clips whose grace ends before a moment, the first of them first, with the number and size of all.
 SELECT id::VARCHAR AS clip, name, actor, coalesce(mark_rule, '') AS rule, delete_after, bytes, bucket, key,
+    CASE WHEN missing IS NOT NULL THEN 'gone' WHEN stored IS NULL THEN 'waiting' ELSE 'stored' END AS audio,
     count(*) OVER () AS all_clips, (sum(bytes) OVER ())::BIGINT AS all_bytes
 FROM clips WHERE delete_after < $until AND purge_started IS NULL AND purged IS NULL
 ORDER BY delete_after, id LIMIT $limit;

@@ -8,13 +8,19 @@ from typing import Literal
 from voxledger.analytics.metrics import METRICS, Unit
 from voxledger.analytics.report import wording
 from voxledger.analytics.report.changes import Change
-from voxledger.analytics.report.parts import EngineUse, Expiring, Storage
+from voxledger.analytics.report.parts import EngineUse, Expiring, FeatureUse, Storage
 from voxledger.analytics.report.weekly import Headline, Move, WeeklyReport
 
 OWN_VOICE = "engine’s own"
 """What is called so has no name: the voice of an engine that was given none."""
 SHOWN_CHANGES = 20
 """Most numbers of a revision that are listed."""
+SHOWN_FEATURES = 12
+"""Most features that are listed one by one."""
+BESIDE = 4
+"""Most clips that go next which stand beside the numbers of storage; more of them have the width of the page."""
+_SHOWN_DROPPED = 3
+"""So many of them are features that were dropped, where there are."""
 
 
 def lead(report: WeeklyReport) -> str:
@@ -23,17 +29,25 @@ def lead(report: WeeklyReport) -> str:
         return (
             "Nothing was generated in this week so far." if not report.closed else "Nothing was generated in this week."
         )
-    clips, audio, saved = (report.headline(name).value or 0 for name in ("clips", "audio_us", "saved_us"))
-    users = report.users
-    said = (
-        f"{wording.plural(int(clips), 'new clip')}, {wording.duration(audio)} of speech,"
-        f" from {wording.plural(users.active, 'person', 'people')}"
-    )
-    if users.new and not report.first_week:
-        said += f", {users.new:,} of them new"
-    if saved:
+    clips, audio, people = facts(report)
+    said = f"{clips}, {audio}, from {people}"
+    if report.users.new and not report.first_week:
+        said += f", {report.users.new:,} of them new"
+    if saved := report.headline("saved_us").value:
         said += f". Reuse saved {wording.duration(saved)} of engine time"
     return said + "."
+
+
+def facts(report: WeeklyReport) -> Sequence[str]:
+    """The three numbers that a week comes down to: clips, audio, people. One sentence of a week in which there are none."""
+    if report.empty:
+        return ("nothing was generated",)
+    clips, audio = (report.headline(name).value or 0 for name in ("clips", "audio_us"))
+    return (
+        wording.plural(int(clips), "new clip"),
+        f"{wording.duration(audio)} of speech",
+        wording.plural(report.users.active, "person", "people"),
+    )
 
 
 def versus(report: WeeklyReport) -> str:
@@ -183,6 +197,36 @@ def grace(clip: Expiring, report: WeeklyReport) -> str:
 
 def _is_overdue(clip: Expiring, report: WeeklyReport) -> bool:
     return clip.delete_after <= report.provenance.generated
+
+
+def missing(clip: Expiring) -> str:
+    """Why a clip cannot be heard from the store; empty where it can."""
+    return {"stored": "", "waiting": "not uploaded", "gone": "audio is gone"}[clip.audio]
+
+
+def features(report: WeeklyReport) -> Sequence[FeatureUse]:
+    """Those that are listed: the most used, and some that were dropped."""
+    if len(report.features) <= SHOWN_FEATURES:
+        return report.features
+    dropped = [row for row in report.features if row.status == "dropped"]
+    used = [row for row in report.features if row.status != "dropped"]
+    used = used[: SHOWN_FEATURES - min(len(dropped), _SHOWN_DROPPED)]
+    return (*used, *dropped[: SHOWN_FEATURES - len(used)])
+
+
+def other_features(report: WeeklyReport) -> str:
+    """What the rest comes to, `18 more, in at most 2% of the requests each: used 40 times, …`; empty where there is none."""
+    shown = {row.feature for row in features(report)}
+    rest = [row for row in report.features if row.feature not in shown]
+    if not rest:
+        return ""
+    most = max(row.generation_share or 0.0 for row in rest)
+    used, took, dropped = (
+        sum(getattr(row, name) for row in rest) for name in ("generations", "new_users", "dropped_users")
+    )
+    counted = (("used", used), ("taken up", took), ("dropped", dropped))
+    said = ", ".join(f"{what} {wording.plural(times, 'time')}" for what, times in counted if times)
+    return f"{len(rest):,} more, in at most {wording.share(most)} of the requests each: {said}"
 
 
 def at_work(report: WeeklyReport) -> Sequence[EngineUse]:

@@ -30,7 +30,12 @@ _CAREFUL = {
 }
 _LISTED: Mapping[str, Any] = {
     "week": "2026-W47", "revision": 1, "time": "2026-11-23T06:00:00Z", "closed": True, "by": "schedule",
-    "channels": [{"channel": "mail", "state": "delivered", "time": "2026-11-23T06:00:02Z", "attempts": 1, "said": "", "again": None}],
+    "channels": [
+        {
+            "channel": "mail", "state": "delivered", "time": "2026-11-23T06:00:02Z", "attempts": 1, "said": "", "again": None,
+            "arrived": "2026-11-23T06:00:02Z",
+        },
+    ],
 }  # fmt: skip
 _Week = Annotated[
     str, Path(alias="week", max_length=20, description="An ISO week, or `current`.", examples=["2026-W47"])
@@ -46,6 +51,9 @@ class ChannelShape(Shape):
     attempts: int
     said: str
     again: datetime | None = Field(description="When it is tried again.")
+    arrived: datetime | None = Field(
+        description="When it came there last, also where sending it once more did not succeed."
+    )
 
 
 class ListedShape(Shape):

@@ -1,15 +1,14 @@
 """`voxledger metrics`, as people and scripts use it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from tests.building import NOBODY, Parts
+from tests.building import Parts
 from voxledger.analytics.metrics import METRICS
-from voxledger.catalog import terminal
-from voxledger.cli import main
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -29,20 +28,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
 
 
 @pytest.fixture
-def run(studio: Parts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("VOXLEDGER_HOME", str(studio.home.path))
-    monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
-    monkeypatch.setenv("VOXLEDGER_STORE_CLOSE_WAIT", "0")
-    for console in (terminal.console, terminal.errors):  # made when they were first asked for, perhaps by another test
-        monkeypatch.setattr(console, "_width", 140)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["metrics", *arguments])
-        heard = capsys.readouterr()
-        return int(ended.value.code or 0), heard.out, heard.err
-
-    return run
+def run(command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    return partial(command, "metrics")
 
 
 def test_all_metrics_are_listed(run):

@@ -1,21 +1,20 @@
 """`voxledger report explain` and `schema`: every number of a report with the query that told it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.analytics.test_report import failed, reused
-from tests.building import NOBODY, Parts
+from tests.building import Parts
 from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.report import WeeklyReport
-from voxledger.catalog import terminal
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.events import AudioStored, new_id
-from voxledger.cli import main
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 
@@ -46,20 +45,8 @@ def catalog(studio: Parts) -> Catalog:
 
 
 @pytest.fixture
-def run(studio: Parts, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("VOXLEDGER_HOME", str(studio.home.path))
-    monkeypatch.setenv("VOXLEDGER_STORE_ENDPOINT", NOBODY)
-    monkeypatch.setenv("VOXLEDGER_STORE_CLOSE_WAIT", "0")
-    for console in (terminal.console, terminal.errors):  # made when they were first asked for, perhaps by another test
-        monkeypatch.setattr(console, "_width", 140)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["report", *arguments])
-        heard = capsys.readouterr()
-        return int(ended.value.code or 0), heard.out, heard.err
-
-    return run
+def run(command: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    return partial(command, "report")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from voxledger.analytics.report import (
     render_markdown,
     wording,
 )
+from voxledger.analytics.report.mail import LONGEST_SUBJECT
 from voxledger.analytics.report.telling import grace
 from voxledger.catalog.events import AudioAccessed, AudioStored, ClipMarked, GenerationFailed, new_id
 from voxledger.catalog.settings import Mail, Retention, Settings
@@ -73,7 +74,8 @@ def test_what_people_typed_stays_text_in_a_mail(hostile: WeeklyReport) -> None:
     for nasty in NASTY:
         assert wording.shortened(nasty, 44) in shown
     assert "\n" not in parts.subject
-    assert len(parts.subject) <= 180
+    assert len(parts.subject) <= LONGEST_SUBJECT
+    assert parts.subject.isascii()
 
 
 def test_the_plain_text_reads_well_where_there_is_no_html(hostile: WeeklyReport) -> None:
@@ -138,11 +140,19 @@ def test_people_see_the_text_or_the_page_whichever_their_program_shows(hostile: 
 
 def test_a_mail_of_an_empty_week_is_short_and_useful(parts: Parts) -> None:
     nothing = mail_parts(build(parts.keeper, Settings(), week=WEEK, now=NOW))
-    assert nothing.subject.endswith("Nothing was generated in this week.")
+    assert nothing.subject.endswith(": nothing was generated")
     shown = "".join(Page(nothing.html).text)
     assert "Storage and retention" in shown
     assert "What moved" not in shown
     assert "%" not in shown
+
+
+def test_a_subject_holds_as_many_numbers_as_have_room(parts: Parts) -> None:
+    parts.clip(time=MONDAY, duration_us=21_000_000)
+    report = build(parts.keeper, Settings(), week=WEEK, now=NOW)
+    assert mail_parts(report).subject == "Voxledger, week 2026-W45: 1 new clip, 21.0 s of speech, 1 person"
+    later = msgspec.structs.replace(report, revision=12, revises=11, closed=False)
+    assert mail_parts(later).subject == "Voxledger, week 2026-W45, revision 12, not closed yet: 1 new clip"
 
 
 def revised(parts: Parts) -> WeeklyReport:

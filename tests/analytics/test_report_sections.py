@@ -13,13 +13,14 @@ from tests.building import NOBODY, Parts
 from tests.catalog.projections.test_others import REGISTERED
 from voxledger.analytics.report import Week, WeeklyReport, build, links, render_html, render_markdown
 from voxledger.analytics.report.parts import FeatureUse
-from voxledger.analytics.report.telling import at_work, forecast, sent, spent
+from voxledger.analytics.report.telling import at_work, features, forecast, missing, other_features, sent, spent
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
     ClipMarked,
     DeliveryQuarantined,
     DeliveryRetried,
+    ObjectMissing,
     VoiceRegistered,
     new_id,
 )
@@ -40,6 +41,9 @@ def at(back: int, hours: float = 1) -> datetime:
 
 def stored(size: int) -> AudioStored:
     return AudioStored(bucket="b", bytes=size, etag="e", attempts=1, transfer_us=1, waited_us=1, key="k")
+
+
+GONE = ObjectMissing(bucket="b", state="absent", bytes=1, found_bytes=None, found_etag=None, key="k")
 
 
 def voice(digit: str, name: str) -> VoiceRegistered:
@@ -266,3 +270,45 @@ def test_failures_and_speed_are_told_by_engine_and_device(parts: Parts) -> None:
         ("indextts", "cuda:0", 0, 0.25), ("espeak", None, 3, None),
     ], "what reached no device comes last"  # fmt: skip
     assert [(row.failure, row.stage, row.count) for row in report.failures] == [("timeout", "queue", 3)]
+
+
+def test_what_is_not_in_the_store_has_no_link_and_the_page_says_why(parts: Parts) -> None:
+    for name, facts in (("kept", [stored(1)]), ("slow", []), ("lost", [stored(1), GONE])):
+        clip = parts.clip(time=at(0), name=name)
+        for fact in (*facts, ClipMarked(plan="p", rule="old", delete_after=NOW + timedelta(days=1))):
+            parts.record(fact, clip, time=at(0, 2))
+    report = build(parts.keeper, PRICED, week=WEEK, now=NOW)
+    store = Store(parts.home, StoreSettings(endpoint=NOBODY, access_key="key", secret_key="secret"))
+    found = links(report, store, 3600)
+    names = {row.clip: row.name for row in report.retention.expiring}
+    assert [names[clip] for clip in found] == ["kept"]
+    told = {row.name: missing(row) for row in report.retention.expiring}
+    assert told == {"kept": "", "slow": "not uploaded", "lost": "audio is gone"}
+    page = render_html(report, {}, found)
+    assert (page.count('rel="noreferrer"'), page.count(">not uploaded<"), page.count(">audio is gone<")) == (1, 1, 1)
+
+
+def test_a_long_list_of_features_is_cut_and_the_rest_summed_up(parts: Parts) -> None:
+    for number in range(20):
+        for _ in range(20 - number):
+            parts.clip(time=at(0), features=(f"f{number:02}",))
+    for number in range(5):
+        parts.clip(time=at(1), features=(f"gone{number}",))
+    report = build(parts.keeper, PRICED, week=WEEK, now=NOW)
+    shown = [f"f{number:02}" for number in range(9)] + [f"gone{number}" for number in range(3)]
+    assert [row.feature for row in features(report)] == shown
+    assert len(report.features) == 25, "the JSON has all of them"
+    # 11 + 10 + … + 1 requests, the most of one feature 11 of 210; each of the five was ann's, who uses none of them any more.
+    said = "13 more, in at most 5.2% of the requests each: used 66 times, taken up 11 times, dropped 2 times"
+    assert other_features(report) == said
+    for text in (render_html(report, {}), render_markdown(report).replace("\\", "")):
+        assert said in text
+        assert "f09" not in text.partition("How this is counted")[0]
+
+
+def test_a_long_list_of_what_goes_next_has_the_width_of_the_page(page: str, parts: Parts) -> None:
+    assert '<div class="card wide">\n<h3>Expiring next week' in page
+    clip = parts.clip(time=at(0))
+    parts.record(ClipMarked(plan="p", rule="old", delete_after=NOW + timedelta(days=1)), clip, time=at(0, 2))
+    short = render_html(build(parts.keeper, PRICED, week=WEEK, now=NOW), {})
+    assert '<div class="card">\n<h3>Expiring next week' in short

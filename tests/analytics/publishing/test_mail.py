@@ -65,7 +65,7 @@ def test_it_arrives_as_text_and_as_html_under_an_id_that_stays_the_same(
     message = first.message
     assert first.recipients == (ANN, BEN)
     assert (message["From"], message["To"]) == ("Voxledger <studio@example.org>", f"{ANN}, {BEN}")
-    assert message["Subject"].startswith(f"Voxledger, week {parcel.week} (")
+    assert message["Subject"].startswith(f"Voxledger, week {parcel.week}, not closed yet: ")
     assert message["Message-ID"] == second.message["Message-ID"] == f"<report.{parcel.week}.r1.n0de@example.org>"
     assert message["Auto-Submitted"] == "auto-generated"
     text, html = message.get_body(("plain",)), message.get_body(("html",))

@@ -31,6 +31,7 @@ from tests.webhook_server import Answer, WebhookServer
 from voxledger.analytics.commands.report import Commands
 from voxledger.analytics.publishing import Claims, Mail, NotPublished, PublishingStopped
 from voxledger.analytics.report import InvalidWeek, Week, WeeklyReport
+from voxledger.catalog import terminal
 from voxledger.catalog.events import AudioAccessed, GenerationCancelled, GenerationCompleted, new_id, now
 from voxledger.catalog.home import Home
 from voxledger.catalog.objects import Store
@@ -149,7 +150,7 @@ def test_after_a_fortnight_both_reports_are_there_and_one_letter(vox: Ledger, sm
     assert weeks == [str(Week.of(now()).previous()), this_week()]
     vox.reports.deliver()
     (letter,) = smtp.letters
-    assert letter.message["Subject"].startswith(f"Voxledger, week {this_week()} (")
+    assert letter.message["Subject"].startswith(f"Voxledger, week {this_week()}: ")
     assert len(list(vox.home.reports.glob("*.html"))) == 2
 
 
@@ -158,7 +159,7 @@ def test_a_quiet_week_is_reported_and_says_so(vox: Ledger, smtp: SmtpServer) -> 
     made = vox.reports.publish_due(now() + LATER + timedelta(weeks=1))
     assert [row.week for row in made] == [str(Week.of(now()).following())]
     vox.reports.deliver()
-    assert "Nothing was generated in this week." in smtp.letters[-1].message["Subject"]
+    assert "nothing was generated" in smtp.letters[-1].message["Subject"]
 
 
 def test_where_there_never_was_anything_nothing_is_published(tmp_path: Path, smtp: SmtpServer) -> None:
@@ -337,6 +338,22 @@ def test_what_may_have_arrived_is_sent_again_on_purpose_only(vox: Ledger, smtp: 
     assert smtp.letters[0].message["Message-ID"] == smtp.letters[1].message["Message-ID"]
     assert [row[3] for row in outcomes(vox)] == ["unknown", "unknown", "delivered"]
     assert vox.status().parked == ()
+
+
+def test_what_arrived_is_listed_as_that_beside_a_refusal_when_it_was_sent_once_more(
+    vox: Ledger, smtp: SmtpServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vox.reports.publish_due(now() + LATER)
+    vox.reports.deliver()
+    (before,) = vox.reports.listed()[0].channels
+    smtp.faults.append(Fault(at="mail", reply="550 go away"))
+    assert [sent.outcome for sent in vox.reports.send(this_week(), ["mail"])] == ["refused"]
+    (after,) = vox.reports.listed()[0].channels
+    assert (before.state, before.arrived) == ("delivered", before.time)
+    assert (after.state, after.arrived) == ("refused", before.time)
+    monkeypatch.setattr(terminal.console, "_width", 140)
+    Commands(lambda: nullcontext(vox)).list_()
+    assert "delivered, then refused" in capsys.readouterr().out
 
 
 def test_a_webhook_that_hangs_keeps_the_mail_from_nobody(studio: Studio, webhook: WebhookServer) -> None:
