@@ -82,6 +82,7 @@ _MEANINGS: Mapping[type[VoxledgerError], _Meaning] = {
     synth.VoiceMissing: _Meaning(503, "voice_missing", "Register the recording again.", 30),
     synth.Stopped: _Meaning(503, "stopped", "Ask for it again.", 1),
     synth.ConsentEnded: _Meaning(403, "voice_withdrawn", "Choose another voice."),
+    synth.ManifestError: _Meaning(400, "manifest", "Mend the lines, as the message says."),
     synth.InvalidRequest: _Meaning(400, "invalid_request", "Change the request as the message says."),
     synth.SynthesisError: _Meaning(500, "synthesis", _LATER),
 }

@@ -334,11 +334,13 @@ class Ledger:
         from voxledger.analytics.reports import Reports
         from voxledger.analytics.stored import StoredReports
         from voxledger.catalog.recorder import SYSTEM
+        from voxledger.dashboards.jobs.erasing import HandedIn
 
         reports = Reports(self.home, self.settings, self.recorder, self.keeper, lambda: self.store, actor=SYSTEM)
         return (
             StoredReports(self.home, self.settings, self.keeper, lambda: self.store, lambda: reports),
             Deletions(self.settings.mixpanel, self.recorder, ToldNames(self.home.path)),
+            HandedIn(self.home),
         )
 
     @_once

@@ -22,6 +22,7 @@ from voxledger.dashboards.api import (
     facets,
     generations,
     holds,
+    jobs,
     making,
     metrics,
     models,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
-    search, sql, metrics, reports, retention, holds, operations, status, events,
+    search, sql, metrics, reports, retention, holds, operations, status, events, jobs,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
