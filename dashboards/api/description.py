@@ -13,7 +13,7 @@ from voxledger.dashboards.api.shapes import Fault, reason
 
 _PUBLIC = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
-_ALWAYS = ("401", "403", "421", "429", "503")
+_ALWAYS = ("400", "401", "403", "421", "429", "503")
 _WITH_BODY = ("408", "413")
 _FAULT = {"$ref": "#/components/schemas/Fault"}
 _TAGS: Mapping[str, str] = {

@@ -39,7 +39,7 @@ class Waveform(Shape):
 
     clip: str
     duration: float = Field(description="Seconds.")
-    peaks: list[tuple[int, int]]
+    peaks: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
 class Part(Shape):
