@@ -163,6 +163,7 @@ _REASONS = {
     409: "Its present state does not permit it.",
     412: "A condition of the request does not hold.",
     413: "The body is too large.",
+    415: "The body is of a type that is not taken.",
     416: "The range lies outside of it.",
     421: "The node is not reached under this name.",
     422: "The request has not the shape that is described here.",
