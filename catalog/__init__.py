@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voxledger.catalog.errors import (
+    AccessRefused,
     CatalogBusy,
     ClipNotFound,
     DiskFull,
@@ -17,11 +18,14 @@ from voxledger.catalog.errors import (
     SettingsError,
     StoreError,
     StoreUnavailable,
+    TokenError,
+    TokenNotFound,
     VaultError,
     VoxledgerError,
 )
 
 __all__ = [
+    "AccessRefused",
     "CatalogBusy",
     "ClipNotFound",
     "DiskFull",
@@ -36,6 +40,8 @@ __all__ = [
     "SettingsError",
     "StoreError",
     "StoreUnavailable",
+    "TokenError",
+    "TokenNotFound",
     "VaultError",
     "VoxledgerError",
 ]

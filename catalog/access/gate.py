@@ -8,6 +8,7 @@ a kill loses that.
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import threading
 import time
@@ -162,7 +163,9 @@ class Gate:
         if found is None:
             if len(self._addresses) >= _REMEMBERED:
                 self._addresses.clear()
-            found = self._addresses[address] = self._recorder.vault.keyed_hash(address.encode(), purpose="address")
+            found = self._addresses[address] = self._recorder.vault.keyed_hash(
+                _network(address).encode(), purpose="address"
+            )
         return found
 
     def _looked_up(self, token: str) -> _Known | None:
@@ -197,3 +200,12 @@ class Gate:
                 return None
             name = self._names[actor] = key.label
         return name
+
+
+def _network(address: str) -> str:
+    """An address; of IPv6 the /64, because each machine has as many addresses there as it likes."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address

@@ -35,10 +35,12 @@ class LimitsShape(Shape):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_LIMITS]})
 
-    rate: str | None = Field(None, description="Requests in a time, such as 60/min: so many at once.", max_length=40)
-    requests: int | None = Field(None, ge=1, le=2**53 - 1)
-    audio_s: float | None = Field(None, ge=0.001, le=1e9, description="Seconds of audio that are made.")
-    bytes: int | None = Field(None, ge=1, le=2**53 - 1, description="Bytes that are sent.")
+    rate: str | None = Field(
+        default=None, description="Requests in a time, such as 60/min: so many at once.", max_length=40
+    )
+    requests: int | None = Field(default=None, ge=1, le=2**53 - 1)
+    audio_s: float | None = Field(default=None, ge=0.001, le=1e9, description="Seconds of audio that are made.")
+    bytes: int | None = Field(default=None, ge=1, le=2**53 - 1, description="Bytes that are sent.")
 
     def limits(self) -> Limits:
         """As the floors below know them. Raises TokenError."""
@@ -105,9 +107,11 @@ class Issuing(Shape):
     )
 
     role: Role
-    name: str | None = Field(None, description="Who it is for; without one, token-ID.", max_length=400)
-    expires: str | None = Field(None, description="30d from now, 2027-12-31, or a time with an offset.", max_length=80)
-    scope: Scope | None = Field(None, description="Whose clips it sees; without it own for creators, else all.")
+    name: str | None = Field(default=None, description="Who it is for; without one, token-ID.", max_length=400)
+    expires: str | None = Field(
+        default=None, description="30d from now, 2027-12-31, or a time with an offset.", max_length=80
+    )
+    scope: Scope | None = Field(default=None, description="Whose clips it sees; without it own for creators, else all.")
     limits: LimitsShape = LimitsShape()
 
 

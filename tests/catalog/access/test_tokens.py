@@ -323,6 +323,14 @@ def test_a_flood_of_strangers_is_counted_in_bounded_memory(
     assert set(counts.values()) == {1}
 
 
+def test_a_machine_with_many_addresses_is_one_principal(parts: Parts, gate: Gate) -> None:
+    for number in range(9):
+        gate.denied("no token", principal=None, address=f"2001:db8::{number}")
+    gate.denied("no token", principal=None, address="2001:db8:0:1::1")
+    gate.write(whole=True)
+    assert sorted(row["count"] for row in events(parts, "AccessDenied")) == [1, 9]
+
+
 def test_what_cannot_be_written_now_is_written_later(
     parts: Parts,
     tokens: Tokens,
