@@ -20,6 +20,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import SettingsError
 from voxledger.catalog.log import link
 from voxledger.dashboards.node import Node
+from voxledger.dashboards.server import supervisor
 from voxledger.dashboards.server.app import application
 from voxledger.dashboards.server.connections import connections
 from voxledger.dashboards.server.site import Site
@@ -82,6 +83,7 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
 
         def stop(*_: object) -> None:
             stopping.begin()
+            supervisor.tell("STOPPING=1")
             node.stop()
             server.should_exit = True
 
@@ -92,6 +94,7 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
             site.secret = discovery.secret
             site.begin()
             on_started(url)
+            supervisor.tell("READY=1")
             _run(server, listener, settings.at_once)
 
 
