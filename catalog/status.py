@@ -15,6 +15,7 @@ from voxledger.catalog.erasure.requests import unfinished
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.home import Home
 from voxledger.catalog.journal import Journal, OpenTask
+from voxledger.catalog.log import link
 from voxledger.catalog.objects.elsewhere import Elsewhere, noted
 from voxledger.catalog.objects.uploads import Working, working
 from voxledger.catalog.settings import Settings
@@ -50,11 +51,20 @@ class DueReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that serves a HOME, and where it speaks HTTP; "" = it does not."""
+
+    pid: int
+    url: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a HOME at one moment."""
 
     home: Path
     node: str
+    serving: Serving | None
+    """Whether `voxledger serve` runs on this HOME."""
     head: int
     clips: int
     duration_us: int
@@ -122,6 +132,7 @@ def status(
     return Status(
         home=home.path,
         node=journal.node,
+        serving=_serving(home),
         head=head,
         **totals,
         uploading=tuple(working(home.uploads)),
@@ -146,3 +157,8 @@ def status(
         retention=standing,
         elsewhere=noted(home),
     )  # fmt: skip
+
+
+def _serving(home: Home) -> Serving | None:
+    found = link.found(home)
+    return None if found is None else Serving(pid=found.pid, url=found.url)

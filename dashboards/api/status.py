@@ -24,6 +24,7 @@ class StatusShape(Shape):
 
     home: str
     node: str
+    serving: dict[str, Any] | None
     head: int
     clips: int
     duration_us: int

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import voxledger
 from tests.node import running_node
+from voxledger.catalog.status import Serving
 
 
 def test_it_answers_about_itself_and_stops_cleanly(tmp_path: Path) -> None:
@@ -15,6 +17,11 @@ def test_it_answers_about_itself_and_stops_cleanly(tmp_path: Path) -> None:
             missing = client.get("/nowhere")
         assert missing.status_code == 404
         assert set(missing.json()["error"]) == {"message", "type", "param", "code", "remedy"}
+        with node.client() as owner:
+            served = owner.get("/api/status").json()["serving"]
+        assert served == {"pid": node.process.pid, "url": node.url}
+        with voxledger.open(tmp_path / "home", store_close_wait=0) as vox:
+            assert vox.status().serving == Serving(pid=node.process.pid, url=node.url)
         assert node.stop() == 0
         assert "stopped cleanly" in node.said()
     assert not (tmp_path / "home" / "node.json").exists()
