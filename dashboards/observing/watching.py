@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import sys
 import time
@@ -136,8 +137,10 @@ def _keys() -> Iterator[Callable[[float], bool]]:
     def pressed(seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            if select.select([keyboard], [], [], left)[0] and sys.stdin.read(1) in ("q", "Q", ""):
-                return True
+            if select.select([keyboard], [], [], left)[0]:
+                typed = os.read(keyboard, 64)  # not through Python's buffer, into which `select` does not look
+                if not typed or b"q" in typed.lower():
+                    return True
         return False
 
     try:
