@@ -178,8 +178,10 @@ class Catalog:
             raise ClipNotFound(f"clip {clip.short} {why}")
         return found
 
-    def sql(self, query: str, *, fresh: bool = True, as_of: datetime | None = None) -> Result:
-        """The answer to one SELECT over the documented relations (docs/sql.md). Raises QueryError.
+    def sql(
+        self, query: str, *, params: Mapping[str, Any] | None = None, fresh: bool = True, as_of: datetime | None = None
+    ) -> Result:
+        """The answer to one SELECT over the documented relations (docs/sql.md); `params` fill `$name`. Raises QueryError.
 
         Reads drain the journal first, so that they see what was just written; `fresh=False` skips that. `as_of` asks how it
         was at that moment. The query runs in this process with this user's rights: it reads relations of the catalog and
@@ -187,7 +189,7 @@ class Catalog:
         """
         check(query)
         with asking(self.keeper, explain="DuckDB refused the query: {}".format, fresh=fresh, as_of=as_of) as reading:
-            return Result(reading.table(query))
+            return Result(reading.table(query, params))
 
     def export(
         self,

@@ -52,9 +52,9 @@ def sql_page() -> str:
     lines = [
         "# What SQL sees",
         "",
-        '`voxledger sql "…"`, `vox.catalog.sql("…").pl()` and `.arrow()` answer one SELECT over these relations. They are',
-        "documented and stable; the comments stand in DuckDB itself (`FROM duckdb_columns()`). `--as-of`, or `as_of=`, shows all of",
-        "them as they stood at a moment.",
+        '`voxledger sql "…"`, `vox.catalog.sql("…").pl()` and `.arrow()` answer one SELECT over these relations, and so does a node:',
+        "`POST /api/sql`. They are documented and stable; the comments stand in DuckDB itself (`FROM duckdb_columns()`). `--as-of`, or",
+        "`as_of=`, shows all of them as they stood at a moment.",
         "",
         "Before a query runs it is taken apart: it may name only these relations, and only table functions that reach nothing else",
         "(`range`, `generate_series`, `unnest`, `json_each`, `json_tree`, `clips_at` and the other `…_at`, `duckdb_tables`,",
@@ -69,11 +69,62 @@ def sql_page() -> str:
         "SELECT short, name, emotion_effective[1] AS happy FROM clips WHERE list_contains(tags, 'on-air');",
         "FROM events WHERE subject = (SELECT id::VARCHAR FROM clips ORDER BY created DESC LIMIT 1);",
         "```",
+        *_SERVICE.splitlines(),
     ]
     for table in RELATIONS:
         lines += ["", f"## {table}", "", tables[table], "", "| column | type | meaning |", "| --- | --- | --- |"]
         lines += [f"| `{column}` | {kind} | {comment} |" for name, column, kind, comment in columns if name == table]
     return "\n".join(lines) + "\n"
+
+
+_SERVICE = """
+## The service of a node
+
+`voxledger serve` answers SQL for whoever has a token that permits it (analyst, curator, admin; all clips, not only the own ones):
+
+```
+curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" http://127.0.0.1:8460/api/sql \\
+  -d '{"query": "SELECT emotion, count(*) AS n FROM clips WHERE language = $l GROUP BY ALL", "params": {"l": "en"}}'
+```
+
+Answers come as JSON, CSV, an Arrow stream or Parquet, by `"format"` or by the header `Accept`. In JSON, decimals and intervals are
+text and bytes base64; in CSV bytes are hexadecimal. `"rows"` asks for fewer rows than `sql.rows`. Headers say the same for every
+format: `X-Voxledger-Position`, `-Snapshot-Age` (s), `-Rows`, `-Truncated` (rows were left off) and `-Took` (ms). An Arrow stream
+says it with its last batch, Parquet in its metadata, each under `voxledger`.
+
+**How old an answer can be.** It is of a snapshot: a copy of the tables that is made while others go on writing. Nothing is copied
+while nobody asks, nor when nothing has changed. The first question waits for the first snapshot; one that finds it older than
+`sql.refresh` (60 s) has the next one made and is answered from the one that is there; one that finds it twice as old waits for
+the next, up to half a minute. So an answer is at most twice `sql.refresh` old, and what a copy takes; only when copying fails,
+the disk being full say, it is older, and says so. The age is 0 while nothing has been recorded since. Snapshots lie in `sql/` of
+HOME, take the room of two copies of `catalog.duckdb` at most (none where the file system shares blocks: Btrfs, XFS), never the
+last of `general.min_free_disk`, and go with the node. Erasing somebody removes them at once.
+
+`events`, `batches` and `epochs` are the log's own and not in it: `GET /api/events` follows them. On the node's machine
+`voxledger sql` goes through the service too, says how old the answer is, and asks the log itself for what a snapshot does not
+hold, and with `--fresh` or `--as-of`.
+
+**What holds.** Each query runs in a process of its own, which ends with it and was made before the query came: the snapshot open
+read-only, DuckDB's way to files shut, no file of this machine to be opened any more (Landlock, Linux 5.13 on), none to be
+written, no new rights, no TCP, no environment. At `sql.time` it is killed; beyond `sql.memory` (and twice `sql.bytes` for the
+answer, which is complete before its first byte is sent, so that an error is never in the middle of one) it gets no more memory.
+`sql.rows` and `sql.bytes` cut an answer between rows. `sql.at_once` queries run at a time, ten times as many wait for up to
+30 s, and the others are asked to come back (503, `Retry-After`). When the client goes away, the process goes too. Where a system
+enforces no memory limit for one process (macOS, Windows), the service is off and says so; `sql.enabled = false` switches it off.
+
+| code | means |
+| --- | --- |
+| `query` | not one SELECT, refused before it ran, or DuckDB refused it |
+| `query_time` | longer than `sql.time` |
+| `query_memory` | more than `sql.memory`, or DuckDB could not go on |
+| `not_in_snapshot` | `events`, `batches` or `epochs` |
+| `busy` | too many at a time (503) |
+| `sql_off` | no service here (501) |
+
+**Saved queries** lie in `queries/NAME.sql` of HOME; the comment that one begins with describes it. They are part of backups, as
+plain text. `GET /api/queries` lists them, `PUT` and `DELETE /api/queries/NAME` save and delete (who saved it, or an admin),
+`GET /api/queries/NAME/answer?param=language=en&format=csv` asks one, for a spreadsheet say; `POST` takes parameters in the body.
+"""
 
 
 def settings_page() -> str:

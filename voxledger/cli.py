@@ -31,6 +31,7 @@ from voxledger.catalog.commands.reading import Commands as ReadingCommands
 from voxledger.catalog.commands.reconcile import Commands as ReconcileCommands
 from voxledger.catalog.commands.retention import Commands as RetentionCommands
 from voxledger.catalog.commands.search import Commands as SearchCommands
+from voxledger.catalog.commands.sql import Commands as SqlCommands
 from voxledger.catalog.commands.store import Commands as StoreCommands
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.interrupts import between_steps
@@ -45,6 +46,11 @@ from voxledger.synth.commands.speak import Commands as SynthCommands
 from voxledger.synth.commands.voices import Commands as VoiceCommands
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxledger.catalog.commands.sql import Served, Unserved
+    from voxledger.catalog.home import Home
+    from voxledger.catalog.query.parameters import Value
     from voxledger.catalog.reconcile import Measures
 
 _EPILOGUE = "HOME is `--home`, or VOXLEDGER_HOME, or the platform's data folder. Every command has examples: `voxledger COMMAND --help`."
@@ -96,7 +102,8 @@ def build() -> App:
     )
     for commands in (
         DemoCommands, SynthCommands, BatchCommands, SynthClipCommands, VoiceCommands, EngineCommands, PresetCommands,
-        partial(CatalogCommands, watch=_watch), partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands,
+        partial(SqlCommands, service=_served), partial(CatalogCommands, watch=_watch),
+        partial(ClipCommands, spectrogram=_spectrogram), ReadingCommands, SearchCommands,
         EventCommands, LogCommands, AnalyticsCommands, RetentionCommands, ErasureCommands, StoreCommands, CacheCommands, ModelCommands,
         partial(ReconcileCommands, measure=_measure), DoctorCommands, LifecycleCommands,
         partial(BackupCommands, place=home.backups), NodeCommands, TokenCommands,
@@ -133,6 +140,12 @@ def _watch(ledger: Any, every: float, json: bool) -> None:
     from voxledger.dashboards.observing.watching import watch
 
     watch(ledger, every, json=json)
+
+
+def _served(home: Home, query: str, parameters: Mapping[str, Value]) -> Served | Unserved:
+    from voxledger.dashboards.sql.client import ask
+
+    return ask(home, query, parameters)
 
 
 def _spectrogram(path: Path, sample_rate: int) -> bytes:

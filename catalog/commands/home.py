@@ -1,18 +1,15 @@
-"""Commands about the whole of a HOME: `sql`, `status`, `config` and `export`."""
+"""Commands about the whole of a HOME: `status`, `config` and `export`."""
 
 from __future__ import annotations
 
-import csv
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.panel import Panel
-from rich.table import Table
 
 from voxledger.catalog import terminal
 from voxledger.catalog.commands.export import Commands as ExportCommands
@@ -26,14 +23,10 @@ if TYPE_CHECKING:
     from voxledger.catalog.catalog import Catalog
     from voxledger.catalog.home import Home
     from voxledger.catalog.journal import Journal
-    from voxledger.catalog.query import Result
     from voxledger.catalog.retention import Standing
     from voxledger.catalog.settings import Loaded
     from voxledger.catalog.status import Status
 
-_FOLDED = 16
-"""Letters that a column gets at least, if it has as many: below, rows are shown one under the other."""
-_SHOWN_ROWS = 100
 _BRIEFEST = 0.1
 """Seconds between two looks of `--watch`."""
 
@@ -63,67 +56,9 @@ class Commands:
 
     def add_to(self, app: App) -> None:
         """Register them."""
-        app.command(self.sql)
         app.command(self.status)
         app.command(self.config)
         ExportCommands(self._opened).add_to(app)
-
-    def sql(
-        self,
-        query: Annotated[str, Parameter(allow_leading_hyphen=True)],
-        /,
-        *,
-        as_of: str | None = None,
-        format: Literal["table", "json", "jsonl", "csv"] = "table",
-        json: bool = False,
-    ) -> None:
-        """Ask the catalog with one SELECT.
-
-        The relations are those of docs/sql.md: clips, generations, plays, events and more (`SHOW TABLES`). Nothing can be
-        changed this way, and no other file can be read.
-
-        **Examples**
-
-            voxledger sql "SELECT emotion, count(*), round(sum(duration_s), 1) FROM clips GROUP BY 1 ORDER BY 2 DESC"
-            voxledger sql "FROM generations WHERE outcome = 'failed'" --format json
-            voxledger sql "SELECT state, count(*) FROM clips GROUP BY 1" --as-of 7d
-            voxledger sql - --format csv < query.sql > answer.csv
-            voxledger metrics rtf_p95 --by engine --sql | voxledger sql -
-
-        Parameters
-        ----------
-        query
-            One SELECT in DuckDB's dialect; `-` reads standard input.
-        as_of
-            As everything stood then: 2026-03-01T12:00:00Z, 2026-03-01 (the end of that day), or 7d (seven days ago). Days, and
-            times without an offset, are those of general.time_zone.
-        format
-            table for people; json is one array, jsonl one object a line.
-        json
-            Print one JSON document: the same as `--format json`.
-        """
-        from voxledger.catalog.query.moment import moment_of
-
-        if json and format not in ("table", "json"):
-            raise VoxledgerError(f"--json and --format {format} contradict each other; give one of them")
-        asked = terminal.piped() if query == "-" else query
-        with self._opened() as door:
-            result = door.catalog.sql(
-                asked,
-                as_of=moment_of("--as-of", as_of, door.loaded.settings.general.time_zone),
-            )
-        if json or format == "json":
-            terminal.print_json(result.rows())
-        elif format == "table":
-            _print_rows(result)
-        elif format == "jsonl":
-            terminal.print_json_lines(result.rows())
-        else:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(result.arrow().column_names)
-            writer.writerows(
-                [value.hex() if isinstance(value, bytes) else value for value in row.values()] for row in result.rows()
-            )
 
     def status(self, *, watch: bool = False, every: str | None = None, json: bool = False) -> None:
         """Say what is there, what waits, and why.
@@ -222,60 +157,6 @@ def _settings(loaded: Loaded, changed: bool) -> list[dict[str, Any]]:
             shown = ", ".join(value)
         rows.append({"name": name, "value": msgspec.to_builtins(value), "shown": shown, "from": loaded.origin[name]})
     return rows
-
-
-def _print_rows(result: Result) -> None:
-    columns = result.arrow().column_names
-    numeric = [
-        field.name
-        for field in result.arrow().schema
-        if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))
-    ]
-    rows = [[_cell(value) for value in row.values()] for row in result.arrow().slice(0, _SHOWN_ROWS).to_pylist()]
-    if _fit(columns, rows):
-        made = terminal.table("", *columns, right=numeric)
-        for row in rows:
-            made.add_row(*map(terminal.text, row))
-        terminal.console.print(made)
-    else:
-        _print_records(columns, rows)
-    more = len(result) - len(rows)
-    tail = f", {more:,} more not shown (--format csv prints all)" if more > 0 else ""
-    terminal.console.print(f"[dim]{terminal.count(len(result), 'row')}{tail}[/]")
-
-
-def _fit(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the rows can stand side by side, words and numbers whole; only long texts may fold."""
-    widest = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    return sum(min(width, _FOLDED) + 2 for width in widest) <= terminal.console.width
-
-
-def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Each row as a block of its own, a line a column."""
-    name = max(map(len, columns))
-    for number, row in enumerate(rows, 1):
-        block = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=f"row {number}", title_justify="left")
-        block.add_column(width=min(name, 30), style="dim", overflow="fold")
-        block.add_column(overflow="fold")
-        for column, value in zip(columns, row, strict=True):
-            block.add_row(terminal.text(column), terminal.text(value))
-        terminal.console.print(block)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "·"
-    if isinstance(value, float):
-        return f"{value:,.6g}"
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple):  # an interval, as Arrow gives it: months, days, nanoseconds
-        months, days, nanoseconds = value
-        parts = (f"{months} months" if months else "", f"{days} d" if days else "", f"{nanoseconds / 1e9:g} s")
-        return " ".join(part for part in parts if part)
-    if isinstance(value, list):
-        return ", ".join(_cell(item) for item in value)
-    return str(value)
 
 
 def _print_uploads(found: Status) -> None:
