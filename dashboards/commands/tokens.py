@@ -117,12 +117,15 @@ class Commands:
         if not found:
             terminal.console.print("no tokens; `voxledger tokens create --role …` makes one")
             return
-        made = terminal.table("", "token", "name", "role", "scope", "expires", "used last", "today", "limits")
-        made.columns[0].no_wrap = True
+        made = terminal.table("", "token", "name", "may", "expires", "used last", "today, and what it is held to")
+        for place in (0, 4):
+            made.columns[place].no_wrap = True
         for token in found:
+            held = _limits(token.limits)
             made.add_row(
-                token.id, terminal.text(token.name or "(erased)"), token.role, token.scope, _end(token),
-                terminal.moment(token.used)[:16] if token.used else "never", terminal.text(_today(token)), _limits(token.limits),
+                token.id, terminal.text(token.name or "(erased)"), f"{token.role}, {token.scope}", _end(token),
+                terminal.moment(token.used)[5:16] if token.used else "never",
+                terminal.text(_today(token) + (f"\nat most {held}" if held else "")),
             )  # fmt: skip
         terminal.console.print(made)
 
@@ -196,4 +199,4 @@ def _limits(limits: Limits) -> str:
         found.append(f"{format_span(limits.audio_us / 1e6)} of audio")
     if limits.bytes is not None:
         found.append(terminal.size(limits.bytes))
-    return ", ".join(found) or "–"
+    return ", ".join(found)
