@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import sqlite3
@@ -204,3 +205,23 @@ def test_the_next_start_goes_on_at_once_with_what_was_being_uploaded(
     ):
         _until(lambda: not _leases(home))
     assert time.monotonic() - began < 60, "no lease was waited for"
+
+
+def test_what_a_node_of_a_container_that_is_gone_held_is_free_at_once(tmp_path: Path) -> None:
+    """Its process counts in a space that nobody sees from here: only `node.json`, and the lock on it, tell that it has ended."""
+    home = tmp_path / "home"
+    with voxledger.open(home, store_endpoint=NOBODY, store_close_wait=0) as vox:
+        vox.speak("Left behind.")
+    with contextlib.closing(sqlite3.connect(home / "journal.sqlite")) as journal, journal:
+        journal.execute(
+            "UPDATE tasks SET state = 'leased', owner = '7:123.45:abcdef01:1', lease_until = ? WHERE kind = ?",
+            (time.time() + 300, UPLOAD),
+        )
+    left = {"pid": 7, "started": 123.45, "port": 1, "instance": "gone", "secret": "x"}
+    (home / "node.json").write_text(json.dumps(left))
+    with (
+        running_node(home, store_endpoint=NOBODY, store_close_wait=0),
+        contextlib.closing(sqlite3.connect(home / "journal.sqlite")) as journal,
+    ):
+        owners = {owner for (owner,) in journal.execute("SELECT owner FROM tasks WHERE kind = ?", (UPLOAD,))}
+    assert not any(owner and owner.startswith("7:123.45:") for owner in owners)
