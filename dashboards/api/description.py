@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from voxledger.catalog.access import Permission
 from voxledger.dashboards.api.shapes import Fault, reason
+from voxledger.dashboards.server.callers import may
 
 _PUBLIC = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
@@ -30,21 +32,43 @@ with a stable `code` and the remedy. Pages go on with `cursor`; answers have an 
 Who sees only the own clips is answered as if there were no others."""
 
 
-def operation_id(route: APIRoute) -> str:
-    """What a generated client calls a route: its function's name, which is unique but for the routes of OpenAI."""
-    return f"openai_{route.name}" if route.path_format.startswith("/v1/") else route.name
+class Description:
+    """The OpenAPI document of an application. `operation_id` is FastAPI's `generate_unique_id_function`."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, APIRoute] = {}
+        self._document: dict[str, Any] | None = None
+
+    def operation_id(self, route: APIRoute) -> str:
+        """What a generated client calls a route: its function's name, which is unique but for the routes of OpenAI."""
+        name = f"openai_{route.name}" if route.path_format.startswith("/v1/") else route.name
+        self._routes[name] = route
+        return name
+
+    def of(self, app: FastAPI) -> dict[str, Any]:
+        """The document, made once."""
+        if self._document is None:
+            document = get_openapi(
+                title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes,
+                tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
+            )  # fmt: skip
+            _complete(document)
+            self._tell_permissions(document)
+            self._document = document
+        return self._document
+
+    def _tell_permissions(self, document: dict[str, Any]) -> None:
+        for _, _, operation in operations(document):
+            needed = operation.get("x-permission") or permission(self._routes[operation["operationId"]])
+            if needed:
+                operation["x-permission"] = needed
+                told = f"For roles that may `{needed}`."
+                operation["description"] = "\n\n".join(filter(None, (operation.get("description"), told)))
 
 
-def described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of an application, made once."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes,
-            tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
-        )  # fmt: skip
-        _complete(document)
-        app.openapi_schema = document
-    return app.openapi_schema
+def permission(route: APIRoute) -> Permission | None:
+    """What somebody must be permitted who asks for a route; None where any token will do, or none is needed."""
+    return next((each.call.permission for each in route.dependant.dependencies if isinstance(each.call, may)), None)
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

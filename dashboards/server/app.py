@@ -17,7 +17,6 @@ from voxledger.dashboards.api import (
     audio,
     clips,
     curating,
-    description,
     events,
     facets,
     generations,
@@ -36,6 +35,7 @@ from voxledger.dashboards.api import (
     tokens,
     voices,
 )
+from voxledger.dashboards.api.description import Description
 from voxledger.dashboards.observing import observatory
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
@@ -63,6 +63,7 @@ def application(site: Site) -> ASGIApp:
 
 def build(site: Site) -> FastAPI:
     """The application of a site. Its description is at `/api/openapi.json`."""
+    told = Description()
     app = FastAPI(
         title="Voxledger",
         version=site.version,
@@ -70,12 +71,12 @@ def build(site: Site) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # FastAPI's pages load their scripts from elsewhere
         redoc_url=None,
-        generate_unique_id_function=description.operation_id,
+        generate_unique_id_function=told.operation_id,
     )
     app.state.site = site
     for room in _ROOMS:
         app.include_router(room.router(site))
-    app.openapi = partial(description.described, app)  # type: ignore[method-assign]  # FastAPI's way to change it
+    app.openapi = partial(told.of, app)  # type: ignore[method-assign]  # FastAPI's way to change it
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,13 +44,15 @@ class Caller:
             self.site.gate.charge(self.principal, audio_us=made)
 
 
-def may(permission: Permission) -> Callable[[Request], Awaitable[Caller]]:
+class may:  # noqa: N801  # a dependency, named as it reads
     """A dependency of FastAPI: the caller, if role and limits permit this. Raises Refused (401, 403, 429)."""
 
-    async def permitted(request: Request) -> Caller:
-        return permit(request, permission)
+    def __init__(self, permission: Permission) -> None:
+        self.permission: Permission = permission
 
-    return permitted
+    async def __call__(self, request: Request) -> Caller:
+        """Of FastAPI."""
+        return permit(request, self.permission)
 
 
 def permit(request: Request, permission: Permission) -> Caller:
