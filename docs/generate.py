@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: sql.md, settings.md, events.md, metrics.md and commands.md.
+"""Writes the pages that are made from the code: sql.md, settings.md, events.md, metrics.md, commands.md and the end of api.md.
 
 `make docs` runs it; a test fails when a page is not what it would write.
 """
@@ -16,6 +16,7 @@ from typing import get_type_hints
 import msgspec
 from cyclopts import App
 
+import voxledger
 from voxledger.analytics import metrics
 from voxledger.catalog import settings
 from voxledger.catalog.events import REGISTRY, personal_fields
@@ -26,6 +27,9 @@ from voxledger.catalog.projections import RELATIONS
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.vault import Vault
 from voxledger.cli import build
+from voxledger.dashboards.api.description import operations
+from voxledger.dashboards.server.app import build as build_app
+from voxledger.dashboards.server.site import Site
 
 HERE = Path(__file__).parent
 
@@ -327,6 +331,22 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def api_page() -> str:
+    """What people wrote, and below it every route that a node describes."""
+    with tempfile.TemporaryDirectory() as folder, voxledger.open(Path(folder) / "home") as ledger:
+        document = build_app(Site(ledger, version=voxledger.__version__, loopback=True)).openapi()
+    written = (HERE / "api.md").read_text(encoding="utf-8").partition(_ROUTES)[0]
+    lines = ["| route | what it does | permission |", "| --- | --- | --- |"]
+    for path, method, operation in operations(document):
+        needed = operation.get("x-permission")
+        who = f"`{needed}`" if needed else ("any token" if operation.get("security") else "nobody asks")
+        lines.append(f"| `{method.upper()} {path}` | {operation['summary']} | {who} |")
+    return f"{written}{_ROUTES}\n" + "\n".join(lines) + "\n"
+
+
+_ROUTES = "## All routes\n"
+
+
 def _commands(app: App, before: str = "") -> Iterator[tuple[str, object]]:
     """Every command by its words, those of groups within groups too."""
     for name in sorted(each for each in app if not each.startswith("-")):
@@ -344,6 +364,7 @@ def pages() -> dict[Path, str]:
         HERE / "events.md": events_page(),
         HERE / "metrics.md": metrics_page(),
         HERE / "commands.md": commands_page(),
+        HERE / "api.md": api_page(),
     }
 
 

@@ -22,7 +22,7 @@ def generate() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["sql", "settings", "events", "metrics", "commands"])
+@pytest.mark.parametrize("page", ["sql", "settings", "events", "metrics", "commands", "api"])
 def test_a_page_is_what_the_code_says(generate: ModuleType, page: str) -> None:
     written = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     assert written == getattr(generate, f"{page}_page")(), "run `make docs`"

@@ -102,6 +102,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 def _described() -> dict[str, Any]:
     return {
+        "x-permission": "speak",
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema()}}},
         "parameters": [
             {
