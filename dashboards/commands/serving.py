@@ -7,6 +7,7 @@ import logging
 import signal
 from contextlib import AbstractContextManager
 from datetime import datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cyclopts import App
@@ -66,10 +67,9 @@ class Commands:
             if no_web:
                 self._jobs_only(door)
             else:
-                from voxledger import __version__
                 from voxledger.dashboards.server.running import serve
 
-                serve(door, __version__, on_started=lambda url: _welcome(door, url))
+                serve(door, version("voxledger"), on_started=lambda url: _welcome(door, url))
             _say("finishing …", in_json=in_json)
         _say("[bold]stopped[/] cleanly", in_json=in_json)
         if not no_web:

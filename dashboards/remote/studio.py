@@ -125,7 +125,7 @@ class _Heard:
         with self._connection.answer("POST", f"{_CLIPS}/stream", body=self._asked, stream=True) as response:
             self._open = response
             try:
-                for line in response.iter_lines(chunk_size=None):
+                for line in _lines(response):
                     if self._left.is_set():
                         return
                     told = _decode(line)
@@ -154,6 +154,14 @@ class _Heard:
         self._left.set()
         if self._open is not None:
             self._open.close()
+
+
+def _lines(response: requests.Response) -> Iterator[bytes]:
+    """Lines as they come; what has no end is none."""
+    rest = b""
+    for piece in response.iter_content(None):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
 
 
 def _chunk(told: Mapping[str, Any]) -> Chunk:
