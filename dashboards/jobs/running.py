@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 BRIEFLY = 1.0
 """Seconds until a line is tried again for which the engine had no turn."""
 AGAIN = 30.0
-"""Seconds until it is tried again where something else is in the way: the disk is full, the store is away, a limit of the day."""
+"""Seconds until it is tried again where something else is in the way: the disk is full, the store is away."""
 GIVE_UP = 3600.0
 """Seconds after which an engine that cannot start ends the job."""
+_LIMITS = 2.0
+"""Seconds between two looks whether a token's limits let it go on, and whether it is still one."""
 _LOOK = 0.2
 _IN_THE_WAY = (DiskFull, HomeError, EngineUnavailable, StoreUnavailable, CatalogBusy)
 _log = logging.getLogger(__name__)
@@ -153,7 +155,7 @@ class Run:
             except AccessRefused as error:
                 if error.reason != "quota":
                     raise JobEnded(f"the token that it was handed in with is gone: {error}") from None
-                self._wait_for(error, most=error.retry_after)
+                self._wait_for(error, most=_LIMITS)
             else:
                 return principal
 
