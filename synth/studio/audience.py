@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -68,16 +69,24 @@ class Levelling:
         if spoken.silence:
             sound = np.concatenate([np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32), sound])
         text = spoken.piece.text[spoken.start - spoken.piece.start : spoken.end - spoken.piece.start]
-        return self._chunk(self._preview, self._preview.push(sound), text)
+        return self._chunk(self._preview, _on_one_core(partial(self._preview.push, sound)), text)
 
     def rest(self) -> Chunk | None:
         """What was held back; None where nothing was ever said."""
-        return self._chunk(self._preview, self._preview.flush(), "") if self._preview is not None else None
+        if self._preview is None:
+            return None
+        return self._chunk(self._preview, _on_one_core(self._preview.flush), "")
 
     def _chunk(self, preview: Preview, samples: Samples, text: str) -> Chunk:
         chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self.given_us / 1e6)
         self.given_us += round(chunk.duration * 1e6)
         return chunk
+
+
+def _on_one_core(step: Callable[[], Samples]) -> Samples:
+    from voxledger.synth.audio import on_one_core
+
+    return on_one_core(step)
 
 
 class Hearing:

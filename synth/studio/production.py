@@ -175,12 +175,18 @@ class _Gathered:
                 raise HomeError(f"the clip could not be written under {self._folder}: {error.strerror}") from error
             self.book = LongClip(self._folder, self.sample_rate)
             for sound in self.sounds:
-                self.book.add(sound)
+                self._bind(self.book, sound)
             self.sounds.clear()
         if self.book is not None:
-            self.book.add(samples)
+            self._bind(self.book, samples)
         else:
             self.sounds.append(samples)
+
+    @staticmethod
+    def _bind(book: LongClip, samples: Samples) -> None:
+        from voxledger.synth.audio import on_one_core
+
+        on_one_core(lambda: book.add(samples))
 
 
 def _finished(gathered: _Gathered, order: Order, tally: Tally, begun: float) -> Made:
