@@ -1,0 +1,94 @@
+"""Voices over HTTP: registered with a recording that is sent, shown, and withdrawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.dashboards.conftest import CatalogNode
+
+
+@pytest.fixture(scope="module")
+def recording(catalog_node: CatalogNode) -> bytes:
+    """Some seconds of speech."""
+    text = "This is my own voice, and I say so in a number of words, so that nobody has to wonder about it at all."
+    with catalog_node.client() as client:
+        made = client.post("/api/clips", json={"text": text, "engine": "espeak", "session": "recordings"}).json()[
+            "clip"
+        ]["id"]
+        return client.get(f"/api/clips/{made}/audio").content
+
+
+def _add(client: httpx.Client, recording: bytes, **fields: Any) -> httpx.Response:
+    files = {"recording": ("my voice.wav", recording, "audio/wav")}
+    if "consent" in fields:
+        files["consent"] = ("release.txt", fields.pop("consent"), "text/plain")
+    return client.post("/api/voices", data=fields, files=files)
+
+
+def test_a_voice_is_registered_shown_and_withdrawn(catalog_node: CatalogNode, recording: bytes) -> None:
+    with catalog_node.client("curator:cleo") as client:
+        made = _add(
+            client,
+            recording,
+            name="narrator",
+            consent=b"I agree. Signed: N.",
+            scope="trailers",
+            expires="2090-01-01T00:00:00Z",
+        )
+        assert made.status_code == 201, made.text
+        voice = made.json()
+        shown = client.get("/api/voices/narrator").json()
+        by_hash = client.get(f"/api/voices/{voice['sha256'][:12]}").json()
+        listed = client.get("/api/voices").json()["voices"]
+        gone = client.delete("/api/voices/narrator", params={"reason": "asked to"})
+        again = client.delete(f"/api/voices/{voice['short']}")
+    assert (voice["actor"], voice["consent"], voice["scope"], voice["state"]) == (
+        "cleo",
+        "document",
+        "trailers",
+        "registered",
+    )
+    assert shown["use"] == {"clips": 0, "duration_us": 0}
+    assert shown["voice"]["sha256"] == by_hash["voice"]["sha256"]
+    assert voice["sha256"] in {each["sha256"] for each in listed}
+    assert gone.json()["voice"]["state"] == "withdrawn"
+    assert (again.status_code, again.json()["error"]["code"]) == (403, "voice_withdrawn")
+    assert "path" not in voice
+
+
+@pytest.mark.parametrize(
+    ("fields", "sound", "status"),
+    [
+        ({"name": "nobody"}, None, 400),  # whose consent?
+        ({"name": "short", "own": True}, b"RIFF", 400),
+        ({"name": "two\nlines", "own": True}, None, 400),
+        ({"name": "late", "own": True, "expires": "2001-01-01T00:00:00Z"}, None, 400),
+        ({"own": True}, None, 422),
+        ({"name": "x" * 300, "own": True}, None, 422),
+    ],
+)
+def test_what_cannot_be_registered_is_one_clear_error(
+    catalog_node: CatalogNode, recording: bytes, fields: dict[str, Any], sound: bytes | None, status: int
+) -> None:
+    with catalog_node.client() as client:
+        answer = _add(client, sound or recording, **fields)
+    assert answer.status_code == status, answer.text
+    assert "voxledger-voice-" not in answer.text  # where it lay on the node
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "..%2f..%2fvault.sqlite", "nobody", "ann.wav"])
+def test_a_name_never_leads_to_a_file_of_the_node(catalog_node: CatalogNode, name: str) -> None:
+    with catalog_node.client() as client:
+        for method in ("GET", "DELETE"):
+            assert client.request(method, f"/api/voices/{name}").status_code == 404
+
+
+def test_who_sees_the_own_clips_learns_no_counts(catalog_node: CatalogNode, recording: bytes) -> None:
+    with catalog_node.client() as owner:
+        assert _add(owner, recording + b"\0\0", name="counted", own=True).status_code == 201
+    with catalog_node.client("creator:ann") as client:
+        assert client.get("/api/voices/counted").json()["use"] is None
+        assert _add(client, recording, name="mine", own=True).status_code == 403
