@@ -164,14 +164,18 @@ def _add_intake(routes: APIRouter, jobs: Jobs) -> None:
         restart where it was, and lets interactive requests go first.
         """
         kind = _kind(request)
-        asked = await anyio.to_thread.run_sync(
-            lambda: (jobs.require_room(caller.principal), options.checked(caller))[1]
-        )
+        asked = await anyio.to_thread.run_sync(lambda: _checked(options, jobs, caller))
         try:
             job = await _taken(request, jobs, kind, asked, caller)
         except OSError as error:
             raise DiskFull.at("the job cannot be written", f"nothing was taken in ({error.strerror})") from error
         return Response(_encode(job.as_dict()), 201, {"Location": f"/api/jobs/{job.id}"}, JSON)
+
+
+def _checked(options: Options, jobs: Jobs, caller: Caller) -> Asked:
+    """Whatever can be refused before the lines are there."""
+    jobs.require_room(caller.principal)
+    return options.checked(caller)
 
 
 async def _taken(request: Request, jobs: Jobs, kind: Kind, asked: Asked, caller: Caller) -> Any:
