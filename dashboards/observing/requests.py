@@ -63,7 +63,7 @@ class Observed:
             at_hand.reset(token)
 
     def _ended(self, scope: Scope, current: AtHand, answer: _Answer, seconds: float) -> None:
-        method, route = scope["method"], _template(scope)
+        method, route = scope["method"], template(scope)
         status = answer.status or _GONE
         principal = getattr(scope["state"].get("principal"), "id", None)
         clip = answer.clip or _clip(scope)
@@ -99,7 +99,7 @@ class _Answer:
             self.bytes += len(message.get("body", b""))
 
 
-def _template(scope: Scope) -> str:
+def template(scope: Scope) -> str:
     """The route as it was declared, such as `/api/clips/{id}`: never the path that was asked for."""
     route: Any = scope.get("route")
     return getattr(route, "path", None) or NOWHERE

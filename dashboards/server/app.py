@@ -37,11 +37,13 @@ from voxledger.dashboards.api import (
 )
 from voxledger.dashboards.api.description import Description
 from voxledger.dashboards.observing import observatory
+from voxledger.dashboards.observing.requests import template
 from voxledger.dashboards.server import health
 from voxledger.dashboards.server.answers import UNEXPECTED, Refused, answer
 from voxledger.dashboards.server.charging import Charging
 from voxledger.dashboards.server.identified import Identified
 from voxledger.dashboards.server.limits import Limits
+from voxledger.dashboards.server.straight import Straight
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -58,7 +60,8 @@ _log = logging.getLogger(__name__)
 
 def application(site: Site) -> ASGIApp:
     """What the process serves: all routes, behind what is done to every request."""
-    return Identified(site.observatory.around(Limits(Charging(build(site), site), site)), site)
+    routes = Straight(build(site), site, refused=_refused, unexpected=_unexpected)
+    return Identified(site.observatory.around(Limits(Charging(routes, site), site)), site)
 
 
 def build(site: Site) -> FastAPI:
@@ -104,9 +107,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-    what = (
-        f"{request.method} {request.url.path} is not served here" if error.status_code in (404, 405) else error.detail
-    )
+    what = f"{request.method} is not served under this path" if error.status_code in (404, 405) else error.detail
     refused = Refused(
         what,
         status=error.status_code,
@@ -119,5 +120,5 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """A defect of ours: its stack trace is ours to read, without what was asked."""
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s %s failed", request.method, template(request.scope), exc_info=error)
     return answer(UNEXPECTED)

@@ -128,6 +128,11 @@ def _answered(connection: duckdb.DuckDBPyConnection, question: Question, positio
     return encoded(reader, types, question, position, lambda: time.perf_counter() - began)
 
 
+_ABOUT_THE_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+"""Errors that quote what was asked. The others quote what is there."""
+_AT_A_VALUE = ", at a value that is not shown, because it may be personal; TRY_CAST and try_strptime give NULL for such"
+
+
 def _failed(error: Exception, query: str) -> Head:
     """What went wrong, in words for whoever asked."""
     failure: Failure = "query"
@@ -139,8 +144,10 @@ def _failed(error: Exception, query: str) -> Head:
     elif isinstance(error, duckdb.CatalogException) and _names_the_log(query):
         failure = "not_in_snapshot"
         words = "events, batches and epochs are the log's own, and not in the snapshot that SQL is answered from"
-    elif isinstance(error, (duckdb.Error, pa.ArrowException)):
+    elif isinstance(error, _ABOUT_THE_QUERY):
         words = f"DuckDB refused the query: {words}"
+    elif isinstance(error, (duckdb.Error, pa.ArrowException)):
+        words = f"DuckDB refused the query: {words.partition(':')[0]}{_AT_A_VALUE}"
     else:
         words = f"the answer holds a value that has no place in this format ({words}); cast it to VARCHAR, or ask for another format"
     return Head(error=words[:_LONGEST_ERROR], failure=failure)

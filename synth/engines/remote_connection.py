@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,8 @@ LONGEST_WAIT = 30.0
 _FIRST_WAIT = 0.5
 _LARGEST_ERROR = 65_536
 _BUSY = (429, 503)
+_REPEATED = 12
+"""Characters of the text in a row that are no coincidence."""
 _KEY_REMEDY = "Put the right key into the environment variable that remote.key_variable names."
 _REACH_REMEDY = "Start the speech server, or set remote.url to one that runs."
 _log = logging.getLogger(__name__)
@@ -111,13 +114,13 @@ class Connection:
                 return _Refusal(self._failed("closed the connection without an answer", "answer"))
             return _Refusal(self._unreachable(f"{self.host} cannot be reached ({type(error).__name__})"))
         answer = Answer(response, self.host, limits, deadline)
-        return answer if response.status_code == 200 else self._refusal(answer)
+        return answer if response.status_code == 200 else self._refusal(answer, str(body.get("input", "")))
 
-    def _refusal(self, answer: Answer) -> _Refusal:
-        """What a status other than 200 means."""
+    def _refusal(self, answer: Answer, text: str) -> _Refusal:
+        """What a status other than 200 means; `text` is what was to be spoken, which some servers repeat."""
         status, headers = answer.status, answer.headers
         code, message = told(answer.beginning(_LARGEST_ERROR))
-        message = _without(message, key(self._key_variable))
+        message = _without_text(_without(message, key(self._key_variable)), text)
         said = f"{status}{': ' + message if message else ''}"
         if status in _BUSY and code not in EXHAUSTED:
             busy = self._failed(f"is too busy ({said})", "busy")
@@ -231,6 +234,17 @@ def _without(message: str, secret: str) -> str:
         return message
     shown = "|".join(re.escape(part) for part in (secret, secret[:8], secret[-4:], "**"))
     return re.sub(rf"[^\s\"'(]*(?:{shown})[^\s\"')]*", "…", message)
+
+
+def _without_text(message: str, text: str) -> str:
+    """The message without stretches of the text: errors are shown, and may be kept, where texts are not."""
+    least = min(_REPEATED, max(1, len(text.strip())))
+    pieces, at = [], 0
+    for block in SequenceMatcher(None, message, text, autojunk=False).get_matching_blocks():
+        if block.size >= least:
+            pieces += [message[at : block.a], "…"]
+            at = block.a + block.size
+    return "".join((*pieces, message[at:]))
 
 
 def _retry_after(value: str | None) -> float | None:
