@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from voxledger.catalog.access import Gate, Principal
@@ -15,6 +15,9 @@ from voxledger.dashboards.operations import Operations
 from voxledger.dashboards.server.slots import Slots
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
     from voxledger.catalog.events import Channel
     from voxledger.dashboards.door import Door
 
@@ -45,6 +48,8 @@ class Site:
         self.observatory = Observatory(self)
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
+        self.straight: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
+        """Routes that are answered without the framework, by method and path."""
         self._beginnings: list[Callable[[], object]] = [lambda: door.tokens.settle(door.keeper)]
         self._endings: list[Callable[[], object]] = [self.gate.close, self.operations.finish]
         self._lock = threading.Lock()

@@ -44,13 +44,17 @@ def router(site: Site) -> APIRouter:
         responses=_ANSWERS,
         openapi_extra=_described(),
     )
-    async def speech(request: Request) -> Response:
+    async def speech(request: Request, caller: Annotated[Caller, Depends(may("speak"))]) -> Response:
         """Gives audio: from the first segment on for a text of more than 400 characters, or where `stream_format` is given; else
         the recorded file, as it does for a clip that is there already.
         """
-        caller = permit(request, "speak")
         body = read(await request.body())
         return Answering(body, caller, desk, threads, key=request.headers.get(HEADER))
+
+    async def straight(request: Request) -> Response:
+        return await speech(request, permit(request, "speak"))
+
+    site.straight["POST", "/v1/audio/speech"] = straight
 
     @routes.get("/v1/models", summary="The engines there are, and OpenAI's names for the usual one")
     def list_models(_: Annotated[Caller, Depends(may("read"))]) -> dict[str, Any]:

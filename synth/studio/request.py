@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from voxledger.catalog.lazy import lazy
 from voxledger.catalog.settings import Settings
 from voxledger.synth.emotion import Emotion, EmotionLike
 from voxledger.synth.engines.base import EngineInfo
@@ -117,9 +118,13 @@ class SpeakRequest:
         """The factor on the rate; 1 unless it was asked for."""
         return self.sampling.get("speed", 1.0)
 
+    @lazy
+    def _guessed(self) -> str:
+        return detect(self.text)
+
     def spoken_language(self) -> str:
         """The language asked for, or else the one that the script suggests."""
-        return self.language or detect(self.text)
+        return self.language or self._guessed
 
     def heeded_by(self, info: EngineInfo) -> SpeakRequest:
         """The request without a seed that the engine has no use for, since it gives the same bytes with any.
