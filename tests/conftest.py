@@ -32,7 +32,8 @@ _ROOM = 2 << 30
 _LONG = (
     "test_indextts.py", "test_contract.py", "test_crash.py", "test_waiting.py", "test_publishing.py", "test_bringing_back.py",
     "test_indextts_clips.py", "test_kills.py", "test_damage.py", "test_backup_killed.py", "test_reconcile_killed.py",
-    "test_backup_life.py", "test_model.py", "test_equality.py", "test_disk_full.py", "test_node.py", "test_indextts_models.py",
+    "test_backup_life.py", "test_under_load.py", "test_model.py", "test_equality.py", "test_disk_full.py", "test_node.py",
+    "test_indextts_models.py",
 )  # fmt: skip
 """The files that take longest, the longest first: begun last, one of them would keep everybody waiting at the end."""
 
