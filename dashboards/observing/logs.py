@@ -116,7 +116,7 @@ def _error(record: logging.LogRecord) -> tuple[str, list[str]] | None:
         return None
     error: BaseException | None = record.exc_info[1]
     frames = traceback.extract_tb(record.exc_info[2])[-_FRAMES:]
-    kinds = []
+    kinds: list[str] = []
     while error is not None and len(kinds) < _FRAMES:
         reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
         kinds.append(type(error).__name__ + reason)

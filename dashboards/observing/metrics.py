@@ -50,7 +50,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         # When each counter was made is a series more for each; Prometheus sees restarts without it.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it takes and gives nothing
         self.registry = CollectorRegistry()
         self._engines, self._reasons = _Values(), _Values()
         ProcessCollector(registry=self.registry)

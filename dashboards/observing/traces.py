@@ -93,6 +93,8 @@ class Traces:
         from opentelemetry.trace import StatusCode
 
         span = current.span
+        if span is None:
+            return
         span.update_name(f"{method} {route}")
         span.set_attributes(
             {
@@ -110,12 +112,13 @@ class Traces:
     def heard(self, step: Step) -> None:
         """A step has ended: a span under the request that it was for, or, for an upload, that made the clip."""
         current = at_hand.get()
+        parent: Span | None = None
         if current is not None and current.span is not None:
             if current.spans >= _MOST_SPANS:
                 return
             current.spans += 1
             parent = current.span
-            if step.name == "generation" and step.outcome == "completed":
+            if step.name == "encode":  # the last one before it is acknowledged, and may be uploaded
                 self._remember(step.clip, parent)
         else:
             parent = self._made(step) if step.name == "upload" and step.clip else None

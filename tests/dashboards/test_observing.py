@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import secrets
 import signal
 import threading
 import time
@@ -18,7 +19,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.node import PATIENCE, RunningNode, running_node
 from tests.otlp_collector import Collector
 
-_TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 _PARENT = "00f067aa0ba902b7"
 
 
@@ -161,17 +161,26 @@ def test_each_request_is_one_line_of_json(node: RunningNode) -> None:
     assert not [line for line in _lines(node) if line.get("route") in ("/healthz", "/metrics")]
 
 
-def test_a_request_is_a_span_in_the_callers_trace_with_its_steps(node: RunningNode, collector: Collector) -> None:
-    clip = _spoken(node, "a clip that is traced", traceparent=f"00-{_TRACE}-{_PARENT}-01")
+@pytest.mark.parametrize("route", ["/api/clips", "/v1/audio/speech"])
+def test_a_request_is_a_span_in_the_callers_trace_with_its_steps(
+    node: RunningNode, collector: Collector, route: str
+) -> None:
+    trace, words = secrets.token_hex(16), f"a clip that is traced by {route}"
+    field, engine = ("text", "engine") if route == "/api/clips" else ("input", "model")
+    with node.client() as client:
+        asked = {field: words, engine: "espeak"}
+        answer = client.post(route, json=asked, headers={"traceparent": f"00-{trace}-{_PARENT}-01"})
+    assert answer.is_success, answer.text
+    clip = answer.headers.get("X-Voxledger-Clip") or answer.json()["clip"]["id"]
     steps = ("queue", "synthesis", "audio", "encode", "generation", "upload")
-    spans = {span.name: span for span in collector.wait("POST /api/clips", *steps, trace=_TRACE)}
-    request = spans["POST /api/clips"]
+    spans = {span.name: span for span in collector.wait(f"POST {route}", *steps, trace=trace)}
+    request = spans[f"POST {route}"]
     assert request.parent == _PARENT
     assert request.kind == 2  # server
-    assert request.attributes["http.route"] == "/api/clips"
-    assert request.attributes["http.response.status_code"] == 201
+    assert request.attributes["http.route"] == route
+    assert request.attributes["http.response.status_code"] == answer.status_code
     assert {spans[name].parent for name in steps} == {request.id}
-    assert spans["upload"].attributes["voxledger.clip"] == clip["id"]
+    assert spans["upload"].attributes["voxledger.clip"] == clip
     in_order = [spans[name] for name in ("queue", "synthesis", "audio", "encode")]
     for earlier, later in itertools.pairwise(in_order):
         assert earlier.ended <= later.began + 0.02, (earlier, later)
