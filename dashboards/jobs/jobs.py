@@ -153,7 +153,8 @@ class Jobs:
     def all(self, principal: Principal) -> Sequence[tuple[Job, float | None]]:
         """Those that somebody may see, the newest first."""
         with self._changed:
-            found = [(known.job, known.eta) for known in self._all.values() if _sees(principal, known.job)]
+            mine = [known for known in self._all.values() if _sees(principal, known.job)]
+        found = [(known.job, known.eta) for known in mine if known.folder.is_there]
         return sorted(found, key=lambda each: each[0].id, reverse=True)
 
     def cancel(self, identity: str, principal: Principal) -> Job:
@@ -203,8 +204,11 @@ class Jobs:
         with self._changed:
             while not self._stopped and not self._site.stopping.is_set():
                 busy = {each.job.owner for each in self._all.values() if each.job.state == "running"}
-                for known in self._all.values():
+                for known in list(self._all.values()):
                     if known.job.state == "waiting" and known.job.owner not in busy:
+                        if not known.folder.is_there:
+                            del self._all[known.job.id]  # it was erased
+                            continue
                         known.since, known.before = time.monotonic(), known.job.progress.done
                         self._change(known, state="running", began=known.job.began or now(), said="")
                         return known

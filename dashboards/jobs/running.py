@@ -165,9 +165,13 @@ class Run:
         return self._site.gate.holder(self._job.principal)
 
     def _check(self, line: Line, principal: Principal) -> None:
-        """Raises Refused for a line in somebody else's name, UnknownVoice for a file."""
+        """Raises Refused for a line in somebody else's name, UnknownVoice for a file, JobEnded after an erasure."""
         if line.actor not in (None, self._job.owner) and not principal.may("admin"):
             raise others()
+        # Under the same name it would be somebody new's.
+        key = self._ledger.vault.known(line.actor or self._job.owner)
+        if key is None or key.id not in self._job.actors:
+            raise JobEnded("somebody in whose name it speaks was erased")
         for voice in (line.voice, *(wish.value for wish in line.wishes if wish.feature != "emotion_words")):
             if voice is not None:
                 self._ledger.voices.require_name(voice)
@@ -190,7 +194,7 @@ class Run:
     def _written(self, write: Callable[[bytes], object], outcome: Outcome, progress: Progress) -> Progress:
         while True:
             if not self._folder.is_there:
-                raise JobEnded("it was erased")
+                raise JobEnded("somebody in whose name it speaks was erased")
             try:
                 write(outcome_line(outcome))
             except OSError as error:

@@ -222,6 +222,23 @@ def test_a_job_waits_for_the_next_day_of_its_token_and_ends_when_that_is_revoked
         assert _ended(owner, job["id"])["state"] in ("cancelled", "failed")
 
 
+def test_who_is_erased_is_not_spoken_for_any_more(catalog_node: CatalogNode) -> None:
+    with catalog_node.client() as client:
+        first = _handed_in(client, _lines(3000))  # one job of a name at a time: the others wait for it
+        job = _handed_in(client, _lines(3, actor="zoe"))
+        last = _handed_in(client, _lines(1))
+        with voxledger.open(catalog_node.node.home, store_close_wait=0) as vox:
+            done = vox.erasure.apply(vox.erasure.plan(actor="zoe"))
+        assert done.outcomes["jobs"] == "done"
+        assert _code(client.get(f"/api/jobs/{job['id']}"), 404) == "job_not_found"
+        client.delete(f"/api/jobs/{first['id']}")
+        assert _ended(client, last["id"])["state"] == "done"
+        assert client.get("/api/clips", params={"actor": "zoe"}).json()["clips"] == []
+        assert job["id"] not in [each["id"] for each in client.get("/api/jobs").json()["jobs"]]
+    assert not (catalog_node.node.home / "jobs" / job["id"]).exists()
+    assert "Traceback" not in catalog_node.node.said()
+
+
 @pytest.mark.parametrize("by", some([signal.SIGKILL, signal.SIGTERM]))
 def test_a_job_goes_on_where_it_was_when_the_node_starts_again(tmp_path: Path, by: signal.Signals) -> None:
     home, count = tmp_path / "home", 20
