@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
@@ -28,6 +28,9 @@ _LONG = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 _LAG = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 86400.0, 7 * 86400.0)
 
 
+_M = TypeVar("_M", Counter, Histogram)
+
+
 class _Values:
     """The values of a label, as many as there may be."""
 
@@ -43,6 +46,20 @@ class _Values:
                 return "other"
             self._seen.add(value)
         return value
+
+
+class _Labelled(Generic[_M]):
+    """The series of one metric by their labels: the library's own look-up takes longer than counting."""
+
+    def __init__(self, metric: _M) -> None:
+        self._metric = metric
+        self._series: dict[tuple[str | int, ...], _M] = {}
+
+    def __call__(self, *labels: str | int) -> _M:
+        found = self._series.get(labels)
+        if found is None:
+            found = self._series[labels] = self._metric.labels(*labels)
+        return found
 
 
 class Metrics:
@@ -63,21 +80,22 @@ class Metrics:
 
     def _steps(self) -> None:
         histogram, counter = self._histogram, self._counter
-        self._queue = histogram("voxledger_queue_seconds", "Wait for a turn at an engine.", _LONG, "engine")
-        self._synthesis = histogram(
+        histograms, counters = self._histograms, self._counters
+        self._queue = histograms("voxledger_queue_seconds", "Wait for a turn at an engine.", _LONG, "engine")
+        self._synthesis = histograms(
             "voxledger_synthesis_seconds", "An engine's work in one turn: a short text, or a sentence.", _LONG, "engine"
         )
-        self._audio = histogram(
+        self._audio = histograms(
             "voxledger_audio_seconds", "The audio chain: trim, loudness, peak, rate.", _BRIEF, "format"
         )
-        self._encode = histogram("voxledger_encode_seconds", "The encoder.", _BRIEF, "format")
-        self._generation = histogram(
+        self._encode = histograms("voxledger_encode_seconds", "The encoder.", _BRIEF, "format")
+        self._generation = histograms(
             "voxledger_generation_seconds", "A generation from the request to its end.", _LONG, "engine", "outcome"
         )
-        self._generations = counter(
+        self._generations = counters(
             "voxledger_generations", "Generations: completed, reused, failed, cancelled.", "engine", "format", "outcome"
         )
-        self._sound = counter(
+        self._sound = counters(
             "voxledger_generated_audio_seconds", "Sound of the clips that were given.", "engine", "outcome"
         )
         self._failures = counter(
@@ -97,13 +115,13 @@ class Metrics:
         self._drained = counter("voxledger_drained_events", "Events that came into the log.")
 
     def _http(self) -> None:
-        self._requests = self._counter(
+        self._requests = self._counters(
             "voxledger_http_requests", "Requests that were answered.", "route", "method", "status"
         )
-        self._request = self._histogram(
+        self._request = self._histograms(
             "voxledger_http_request_seconds", "A request until the last byte of its answer.", _LONG, "route", "method"
         )
-        self._sent = self._counter("voxledger_http_response_bytes", "Bytes of the answers' bodies.", "route")
+        self._sent = self._counters("voxledger_http_response_bytes", "Bytes of the answers' bodies.", "route")
         self.in_progress = Gauge(
             "voxledger_http_requests_in_progress", "Requests that are being answered.", registry=self.registry
         )
@@ -114,17 +132,23 @@ class Metrics:
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return Counter(name, help, labels, registry=self.registry)
 
+    def _histograms(self, name: str, help: str, buckets: Sequence[float], *labels: str) -> _Labelled[Histogram]:
+        return _Labelled(self._histogram(name, help, buckets, *labels))
+
+    def _counters(self, name: str, help: str, *labels: str) -> _Labelled[Counter]:
+        return _Labelled(self._counter(name, help, *labels))
+
     def heard(self, step: Step) -> None:
         """A step has ended."""
         engine = self._engines.kept(step.engine)
         if step.name == "queue":
-            self._queue.labels(engine).observe(step.seconds)
+            self._queue(engine).observe(step.seconds)
         elif step.name == "synthesis":
-            self._synthesis.labels(engine).observe(step.seconds)
+            self._synthesis(engine).observe(step.seconds)
         elif step.name == "audio":
-            self._audio.labels(step.format).observe(step.seconds)
+            self._audio(step.format).observe(step.seconds)
         elif step.name == "encode":
-            self._encode.labels(step.format).observe(step.seconds)
+            self._encode(step.format).observe(step.seconds)
         elif step.name == "generation":
             self._generated(step, engine)
         elif step.name == "upload":
@@ -137,10 +161,10 @@ class Metrics:
             self._drained.inc(step.amount)
 
     def _generated(self, step: Step, engine: str) -> None:
-        self._generation.labels(engine, step.outcome).observe(step.seconds)
-        self._generations.labels(engine, step.format, step.outcome).inc()
+        self._generation(engine, step.outcome).observe(step.seconds)
+        self._generations(engine, step.format, step.outcome).inc()
         if step.amount:
-            self._sound.labels(engine, step.outcome).inc(step.amount / 1e6)
+            self._sound(engine, step.outcome).inc(step.amount / 1e6)
         if step.reason:
             self._failures.labels(engine, self._reasons.kept(step.reason)).inc()
 
@@ -155,9 +179,9 @@ class Metrics:
     def answered(self, route: str, method: str, status: int, seconds: float, sent: int) -> None:
         """A request was answered with so many bytes; `route` is its template."""
         known = method if method in _METHODS else "other"
-        self._requests.labels(route, known, status).inc()
-        self._request.labels(route, known).observe(seconds)
-        self._sent.labels(route).inc(sent)
+        self._requests(route, known, status).inc()
+        self._request(route, known).observe(seconds)
+        self._sent(route).inc(sent)
 
     def counting(self) -> logging.Handler:
         """A handler that counts log lines from warnings on."""
