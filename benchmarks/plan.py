@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -84,15 +86,16 @@ _FILLED = {
 console = Console()
 
 
-def fill(path: Path, clips: int) -> None:
-    """Write the catalog."""
+def fill(path: Path, clips: int, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write the catalog; `more` are further columns, in SQL over `i`."""
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"ATTACH '{path}' AS catalog (ROW_GROUP_SIZE {ROW_GROUP})")
         projections.create(connection)
         names = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE table_name = 'clips' AND schema_name = 'folded' ORDER BY column_index"
         ).fetchall()
-        values = ", ".join(f"{_FILLED.get(name, 'NULL')} AS {name}" for (name,) in names)
+        filled = {**_FILLED, **more}
+        values = ", ".join(f"{filled.get(name, 'NULL')} AS {name}" for (name,) in names)
         for start in range(0, clips, _STEP):
             connection.execute(
                 f"INSERT INTO catalog.folded.clips BY NAME SELECT {values} FROM ("

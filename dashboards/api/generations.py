@@ -137,10 +137,22 @@ def _values(attempts: Attempts, caller: Caller, zone: str) -> dict[str, Any]:
 
 
 def _page(reading: Reading, values: dict[str, Any], limit: int) -> tuple[list[dict[str, Any]], int | None]:
-    conditions = " AND ".join(["true", *(_SQL[name] for name in values)])
-    query = _SQL["page"].format(conditions=conditions)
-    found = [place for (place,) in reading.tuples(query, {**values, "_limit": limit + 1})]
+    outcome = values.get("outcome")
+    found: list[int] = []
+    if outcome in (None, "completed"):
+        given = {name: value for name, value in values.items() if name != "outcome"}
+        found += _places(reading, "completed", given, limit, time="created")
+    if outcome != "completed":
+        found += _places(reading, "others", values, limit, time="time")
+    found.sort(reverse=True)
     if not found:
         return [], None
     rows = reading.rows(_SQL["rows"], {"positions": found[:limit]})
     return rows, found[limit - 1] if len(found) > limit else None
+
+
+def _places(reading: Reading, query: str, values: dict[str, Any], limit: int, *, time: str) -> list[int]:
+    """Where they are in the log; one more than the page holds says whether there is a next one."""
+    conditions = " AND ".join(["true", *(_SQL[name].format(time=time) for name in values)])
+    found = reading.tuples(_SQL[query].format(conditions=conditions), {**values, "_limit": limit + 1})
+    return [place for (place,) in found]

@@ -1,6 +1,11 @@
--- name: page
--- The next attempts, the newest first: places in the log only, so that little is read of all of them.
-SELECT position FROM generations WHERE {conditions} ORDER BY position DESC LIMIT $_limit;
+-- name: completed
+-- The next completed attempts, the newest first: places in the log only. Asked of the clips, for through the union that `generations` is
+-- DuckDB would sort all of them.
+SELECT position FROM clips WHERE adopted IS NULL AND {conditions} ORDER BY position DESC LIMIT $_limit;
+
+-- name: others
+-- The next attempts that gave no new clip.
+SELECT position FROM generations WHERE outcome <> 'completed' AND {conditions} ORDER BY position DESC LIMIT $_limit;
 
 -- name: rows
 -- What is shown of them.
@@ -28,10 +33,10 @@ channel = $channel
 emotion = $emotion
 
 -- name: since
-time >= $since
+{time} >= $since
 
 -- name: until
-time < $until
+{time} < $until
 
 -- name: cursor
 position < $cursor
