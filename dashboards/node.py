@@ -77,6 +77,11 @@ class Node:
         """Ask the node to end what it is doing and return from `run`. Safe in a signal handler."""
         self._stop.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
     def trouble(self, name: str) -> str | None:
         """What has kept a job from its work several times on end; None when it works, or has not failed often enough to tell."""
         return self._said.get(name, "a defect") if self._failures[name] >= _SEVERAL else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -21,6 +22,7 @@ from voxledger.dashboards.observing import logs
 
 if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
+    from voxledger.dashboards.node import Node
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class Commands:
 
         node = Node(door)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: node.stop())
+            signal.signal(number, lambda *_: _stop(node))
         node.run(on_started=lambda: _tell(door, ""))
 
     def schedule(self, *, json: bool = False) -> None:
@@ -121,6 +123,13 @@ class Commands:
         terminal.console.print(made)
         for note in found.notes:
             terminal.console.print(terminal.text(f"reports: {note}"), style="dim", soft_wrap=True)
+
+
+def _stop(node: Node) -> None:
+    """The first signal; with the second one nothing is waited for any more."""
+    if node.stopping:
+        os._exit(130)
+    node.stop()
 
 
 def _welcome(door: Door, url: str) -> None:

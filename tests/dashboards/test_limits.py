@@ -7,7 +7,6 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -227,20 +226,3 @@ def test_names_that_are_ours() -> None:
     assert hosts.wrote(b"https://speech.example.org:8443", b"10.0.0.1:8460")
     assert hosts.wrote(b"http://10.0.0.1:8460", b"10.0.0.1:8460")
     assert not hosts.wrote(b"http://10.0.0.2:8460", b"10.0.0.1:8460")
-
-
-def test_a_node_without_room_says_that_it_is_not_ready(tmp_path: Path) -> None:
-    with (
-        running_node(tmp_path / "home", store_close_wait=0, general_min_free_disk="900000TB") as node,
-        node.client("") as client,
-    ):
-        answer = client.get("/readyz")
-        assert client.get("/healthz").status_code == 200
-    told = answer.json()
-    assert (answer.status_code, told["status"], [each["code"] for each in told["reasons"]]) == (
-        503,
-        "not ready",
-        ["disk"],
-    )
-    assert "retry-after" in answer.headers
-    assert str(tmp_path) not in answer.text

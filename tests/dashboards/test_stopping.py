@@ -25,6 +25,10 @@ from voxledger.catalog.journal import UPLOAD
 
 _TEXT = {"text": "The tide is turning, and nobody on the pier has noticed it yet.", "engine": "remote"}
 
+_OPENAI = {
+    "model": "remote", "voice": "alloy", "input": _TEXT["text"], "response_format": "pcm", "stream_format": "audio",
+}  # fmt: skip
+
 
 def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
@@ -103,7 +107,10 @@ def test_what_is_under_way_ends_while_new_work_is_refused(tmp_path: Path, speech
     assert _outcomes(tmp_path / "home") == ["completed"]
 
 
-def test_what_does_not_end_in_time_is_called_off_and_recorded(tmp_path: Path, speech: SpeechServer) -> None:
+@pytest.mark.parametrize(("path", "content"), [("/api/clips/stream", _TEXT), ("/v1/audio/speech", _OPENAI)])
+def test_what_does_not_end_in_time_is_called_off_and_recorded(
+    tmp_path: Path, speech: SpeechServer, path: str, content: dict[str, Any]
+) -> None:
     go_on = threading.Event()
     speech.faults.append(Fault(hold=go_on, after=20_000))
     home = tmp_path / "home"
@@ -112,7 +119,7 @@ def test_what_does_not_end_in_time_is_called_off_and_recorded(tmp_path: Path, sp
             _node(home, speech, serve_stop_wait="0.5s") as node,
             node.client() as client,
             contextlib.ExitStack() as lines,
-            client.stream("POST", "/api/clips/stream", json=_TEXT) as stream,
+            client.stream("POST", path, json=content) as stream,
         ):
             assert stream.status_code == 200
             assert speech.holding.wait(PATIENCE)
@@ -180,7 +187,14 @@ def test_the_next_start_goes_on_at_once_with_what_was_being_uploaded(
     home = tmp_path / "home"
     with (
         _silent() as endpoint,
-        running_node(home, store_endpoint=endpoint, store_close_wait=0, serve_stop_wait="1s") as node,
+        running_node(
+            home,
+            store_endpoint=endpoint,
+            store_access_key="k",
+            store_secret_key="s",
+            store_close_wait=0,
+            serve_stop_wait="1s",
+        ) as node,
     ):
         with node.client() as client:
             clips = [
