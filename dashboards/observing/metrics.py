@@ -52,7 +52,7 @@ class _Labelled(Generic[_M]):
     """The series of one metric by their labels: the library's own look-up takes longer than counting."""
 
     def __init__(self, metric: _M) -> None:
-        self._metric = metric
+        self._metric: _M = metric
         self._series: dict[tuple[str | int, ...], _M] = {}
 
     def __call__(self, *labels: str | int) -> _M:
