@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader, Loader
 
 from tests.building import Parts
 from tests.s3 import EVERY_SERVER, bucket, ceph_store, other_store, rclone_store, s3, spared
@@ -66,15 +66,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _descriptions_read_once() -> Iterator[None]:
-    """boto3 reads a megabyte that describes S3 for each client; a process of the tests reads it once for all of them."""
-    read = JSONFileLoader.load_file
+    """boto3 looks for, and reads, a megabyte that describes S3 for each client; a process of the tests does so once for all."""
+    read, model = JSONFileLoader.load_file, Loader.load_service_model
+    models: dict[tuple[str | None, ...], Any] = {}
 
     @functools.cache
     def description(path: str) -> Any:
         return read(JSONFileLoader(), path)
 
+    def described(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        asked = (service_name, type_name, api_version)
+        if asked not in models:
+            models[asked] = model(loader, *asked)
+        return models[asked]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: description(path))
+        patch.setattr(Loader, "load_service_model", described)
         yield
 
 

@@ -135,7 +135,8 @@ def _polled(pid: int) -> int | None:
 def _live(request: dict[str, Any], handle: int) -> None:
     """The child: never returns."""
     from tests.catalog.durability import lives
-    from voxledger.catalog import failpoints, platform
+    from tests.forking import arm
+    from voxledger.catalog import platform
 
     def say(*words: object) -> None:
         os.write(handle, (" ".join(str(word) for word in words) + "\n").encode())
@@ -143,11 +144,7 @@ def _live(request: dict[str, Any], handle: int) -> None:
     status = 1
     try:
         platform.die_with_parent()
-        # The variable counts when the module is imported, and that was before the fork.
-        armed, unarmed = failpoints.armed(request["failpoint"]), failpoints.failpoint
-        for module in list(sys.modules.values()):
-            if getattr(module, "failpoint", None) is unarmed:
-                module.failpoint = armed  # type: ignore[attr-defined]
+        arm(request["failpoint"])
         getattr(lives, request["life"])(Path(request["home"]), say, **request["values"])
         status = 0
     except BaseException:  # noqa: BLE001  # it ends here, whatever it was

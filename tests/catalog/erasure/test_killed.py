@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
+from tests import forking
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
 from voxledger.catalog.log.verify import verify
@@ -52,9 +50,6 @@ def test_killed_at_each_step_in_turn_it_ends_as_if_it_had_not_been(world: World)
 
 
 def _killed(world: World, place: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.catalog.erasure.erasing_process", str(world.path), GONE],
-        env={**os.environ, **world.environ, "VOXLEDGER_FAILPOINT": place}, cwd=Path(__file__).parents[3],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == -9, (place, done.stderr.decode())
+    environ = {**os.environ, **world.environ, "VOXLEDGER_FAILPOINT": place}
+    done = forking.run(["-m", "tests.catalog.erasure.erasing_process", world.path, GONE], env=environ)
+    assert done.returncode == -9, (place, done.stderr)

@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import forking
 from tests.catalog.reconcile.test_importing import outputs
 from tests.catalog.reconcile.test_orphans import forget
 from tests.catalog.reconcile.worlds import World, sound
@@ -32,9 +32,7 @@ def run(world: World, *words: str, failpoint: str = "", home: Path | None = None
         "COLUMNS": "200",
     }
     place = str(home or world.parts.home.path)
-    return subprocess.run(
-        [sys.executable, "-m", "voxledger", "--home", place, *words], env=environ, capture_output=True, text=True, timeout=120
-    )  # fmt: skip
+    return forking.run(["-m", "voxledger", "--home", place, *words], env=environ)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

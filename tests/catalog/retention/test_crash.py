@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import forking
 from tests.soak import spread
 from voxledger.catalog.events import ObjectMissing
 from voxledger.catalog.objects import Store
@@ -44,8 +43,8 @@ class Interrupted:
         self._marked = world.clip()
         world.pin(self._pinned)
         self.later = world.now + 8 * DAY
-        command = [sys.executable, CHILD, str(world.home.path.parent), self.later.isoformat(), str(step), *what]
-        self.ended = subprocess.run(command, check=False).returncode
+        command = [CHILD, world.home.path.parent, self.later.isoformat(), str(step), *what]
+        self.ended = forking.run(command).returncode
 
     def is_done(self) -> None:
         """Everything is as one whole run leaves it."""
@@ -83,8 +82,8 @@ def test_a_night_killed_at_any_step_is_due_until_all_of_it_is_done(world: World,
 @pytest.mark.parametrize("step", range(1, 4))
 def test_a_night_that_only_marks_is_done_with_its_marks(world: World, step: int) -> None:
     clip = world.clip()
-    command = [sys.executable, CHILD, str(world.home.path.parent), world.now.isoformat(), str(step), "night"]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    command = [CHILD, world.home.path.parent, world.now.isoformat(), str(step), "night"]
+    assert forking.run(command).returncode == -signal.SIGKILL
     ran = world.retention(ALL_CLIPS, schedule="00:00").run_due(world.now)
     assert (ran is None) == (step == 3)
     assert world.types(clip) == ["ClipMarked"]
@@ -93,8 +92,8 @@ def test_a_night_that_only_marks_is_done_with_its_marks(world: World, step: int)
 
 def killed(world: World, place: str, *words: str) -> int:
     """How a child ended that did this, with a failpoint armed."""
-    command = [sys.executable, CHILD, str(world.home.path.parent), world.now.isoformat(), *words]
-    return subprocess.run(command, check=False, env={**os.environ, "VOXLEDGER_FAILPOINT": place}).returncode
+    command = [CHILD, world.home.path.parent, world.now.isoformat(), *words]
+    return forking.run(command, env={**os.environ, "VOXLEDGER_FAILPOINT": place}).returncode
 
 
 def test_undoing_that_was_killed_is_finished_by_the_next(world: World) -> None:

@@ -9,12 +9,12 @@ import signal
 import sqlite3
 import stat
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from tests.catalog.search.conftest import destroy_key, documents, erase, every_word, ids
 from voxledger.catalog import platform
@@ -36,10 +36,7 @@ def _refilled(parts: Parts, path: Path) -> SearchIndex:
 
 def _advance_elsewhere(parts: Parts, statements: int) -> subprocess.CompletedProcess[str]:
     script = Path(__file__).with_name("killed_advance.py")
-    return subprocess.run(
-        [sys.executable, str(script), str(parts.home.path), str(statements)],
-        env={**os.environ, "PYTHONPATH": str(_ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return forking.run([script, parts.home.path, str(statements)])
 
 
 def test_waiting_counts_without_opening_the_log(parts: Parts, index: SearchIndex) -> None:
