@@ -118,7 +118,7 @@ class _Encoded:
             if codec.bit_rate:
                 narrow = name == "mp3" and sample_rate < _NARROW
                 self._stream.bit_rate = min(codec.bit_rate, 64_000) if narrow else codec.bit_rate
-            takes = (self._stream.codec_context.codec.audio_formats or ())[0].name
+            takes = next(iter(self._stream.codec_context.codec.audio_formats or ())).name
             self._as_taken = av.AudioResampler(format=takes, layout="mono", rate=sample_rate)
         except (FFmpegError, ValueError) as error:
             raise self._failed(error) from error
