@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from hashlib import blake2b
@@ -145,15 +145,15 @@ class Unchanged:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
-    def answer(self, request: Request, caller: Caller, asked: Hashable) -> Response | None:
+    def answer(self, request: Request, caller: Caller, asked: str) -> Response | None:
         """304 when the client has what was last answered to `asked`, and it is certain that the answer is still this one."""
         given = request.headers.get("if-none-match")
         if given is None:
             return None
         with self._lock:
-            kept = self._kept.get((caller.principal.sees, asked))
+            kept = self._kept.get(_key(caller, asked))
         if kept is None or not matches(given, kept.etag) or time.time() >= kept.until:
             return None
         if caller.ledger.journal.head() != kept.head:
@@ -167,7 +167,7 @@ class Unchanged:
         caller: Caller,
         place: int,
         *,
-        asked: Hashable,
+        asked: str,
         head: int | None,
         until: float | None = None,
     ) -> Response:
@@ -177,9 +177,10 @@ class Unchanged:
         body = _encode(content)
         etag = tag(body)
         if head is not None:
+            key = _key(caller, asked)
             with self._lock:
-                self._kept[caller.principal.sees, asked] = _Kept(head, etag, place, until or _FOR_GOOD)
-                self._kept.move_to_end((caller.principal.sees, asked))
+                self._kept[key] = _Kept(head, etag, place, until or _FOR_GOOD)
+                self._kept.move_to_end(key)
                 if len(self._kept) > _REMEMBERED:
                     self._kept.popitem(last=False)
         shown = shown_position(caller, place)
@@ -187,3 +188,8 @@ class Unchanged:
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         return Response(_encode({**content, "position": shown}), 200, headers, JSON)
+
+
+def _key(caller: Caller, asked: str) -> bytes:
+    """Of one size, however long the question is."""
+    return blake2b(f"{caller.principal.sees!r} {asked}".encode(errors="replace"), digest_size=16).digest()

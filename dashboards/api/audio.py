@@ -83,7 +83,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         if known is not None:
             return known
         _require_maker(caller, clip, use)
-        descriptor = os.open(clip.local(), os.O_RDONLY)  # which stays there when the cache lets the file go
+        descriptor = _opened(clip)
         try:
             size = os.fstat(descriptor).st_size
             span = wanted(
@@ -163,6 +163,18 @@ def _require_maker(caller: Caller, clip: Clip, use: str) -> None:
             remedy="Say use=play or use=fetch.",
             param="use",
         )
+
+
+def _opened(clip: Clip) -> int:
+    """The file, which stays there for whoever has it open. Raises StoreError."""
+    for again in (True, False):
+        path = clip.local()
+        try:
+            return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # let go of in between: it is fetched, or the error says that it was purged
+            if not again:
+                raise
+    raise AssertionError
 
 
 async def _read(descriptor: int, span: Span) -> AsyncIterator[bytes]:

@@ -18,6 +18,7 @@ from voxledger.dashboards.api.audio import Reader, Reference
 from voxledger.dashboards.api.drawn import Drawn
 from voxledger.dashboards.api.shapes import ID, Shape, faults
 from voxledger.dashboards.faults import Refused
+from voxledger.synth.errors import AudioFailed
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
@@ -148,9 +149,16 @@ def _spectrogram(clip: Clip) -> bytes:
 
 @contextmanager
 def _decoding() -> Iterator[None]:
-    """A node without the extra `synth` serves what is there, and decodes nothing."""
+    """A node without the extra `synth` serves what is there, and decodes nothing; what was adopted may be of any kind."""
     try:
         yield
+    except AudioFailed as error:
+        raise Refused(
+            "the audio cannot be decoded",
+            status=409,
+            code="undecodable",
+            remedy="Hear it in a player that knows its format.",
+        ) from error
     except ModuleNotFoundError as error:
         raise Refused(
             f"decoding audio needs the package {error.name!r}, which this node lacks",

@@ -151,6 +151,18 @@ def test_every_format_has_an_outline(catalog_node: CatalogNode, clip: int) -> No
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize("kind", ["aac", "pcm"])
+def test_so_have_formats_that_say_little_about_themselves(catalog_node: CatalogNode, kind: str) -> None:
+    with catalog_node.client() as client:
+        made = client.post(
+            "/api/clips", json={"text": f"As {kind}.", "engine": "espeak", "format": kind, "session": "formats"}
+        )
+        path = f"/api/clips/{made.json()['clip']['id']}"
+        assert len(client.get(f"{path}/waveform", params={"points": 20}).json()["peaks"]) == 20
+        assert client.get(f"{path}/spectrogram.png").content.startswith(b"\x89PNG")
+        assert client.get(f"{path}/audio").headers["content-type"] == f"audio/{kind}"
+
+
 @pytest.mark.parametrize("points", [0, 4001, "many"])
 def test_an_outline_has_a_bounded_number_of_points(catalog_node: CatalogNode, points: int | str) -> None:
     with catalog_node.client() as client:
