@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextvars
+import logging
 import threading
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from voxledger.catalog import platform
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api.shapes import ClipShape, Shape, faults, told
-from voxledger.dashboards.faults import Refused, body, meaning
+from voxledger.dashboards.faults import UNEXPECTED, Refused, body, meaning
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
 from voxledger.dashboards.server.leaving import while_there
@@ -31,8 +32,15 @@ if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
     from voxledger.synth.studio import Chunk
 
+_log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _LINES = "application/x-ndjson"
+_TOO_SLOW = Refused(
+    "the client was so far behind that the rest could not be kept for it",
+    status=503,
+    code="too_slow",
+    remedy="Fetch the clip from the catalog: it is made all the same.",
+)
 Speaker = Annotated[Caller, Depends(may("speak"))]
 
 
@@ -63,7 +71,7 @@ class Making(BaseModel):
     seed: int | None = None
     take: int = 1
     speed: float | None = None
-    sampling: dict[str, float] | None = None
+    sampling: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], float] | None = None
     marks: bool = True
     preset: str | None = None
     reuse: bool = True
@@ -179,10 +187,15 @@ class _Workshop:
 def _made(asked: Making, caller: Caller, audience: _Lines | None, stop: threading.Event) -> Clip:
     studio = caller.ledger.studio
     wanted = studio.asked(asked.text, asked.options(caller))  # type: ignore[arg-type]  # the model has the same keys
-    clip = studio.make(
-        wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
-        audience=audience,
-    )  # fmt: skip
+    try:
+        clip = studio.make(
+            wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
+            audience=audience,
+        )  # fmt: skip
+    except VoxledgerError:
+        if audience is not None and audience.made_us:  # what was spoken before it broke off
+            caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
+        raise
     caller.charge(clip)
     return clip
 
@@ -195,19 +208,18 @@ async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> Async
         while line := await lines.spool.read():
             yield line
         if lines.spool.cut:
-            raise Refused(
-                "the client was so far behind that the rest could not be kept for it",
-                status=503,
-                code="too_slow",
-                remedy="Fetch the clip from the catalog: it is made all the same.",
-            )
+            yield _line(body(_TOO_SLOW))
+            return
         yield _line({"clip": told(await making)})
     except VoxledgerError as error:
         yield _line(body(meaning(error)))
+    except Exception as error:  # noqa: BLE001  # a defect of ours: the answer has begun, and must not end as if it were whole
+        _log.error("a clip that was streamed failed (%s)", type(error).__name__)
+        yield _line(body(UNEXPECTED))
     finally:
         lines.spool.close()
         making.cancel()
-        with suppress(asyncio.CancelledError, VoxledgerError):
+        with suppress(asyncio.CancelledError, Exception):
             await making
 
 

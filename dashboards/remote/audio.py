@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
@@ -17,6 +18,7 @@ from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.remote.connection import Connection, NodeUnreachable
 
 Use: TypeAlias = Purpose | Literal["none"]
+MOST = 2_000_000_000
 _PIECE = 1 << 18
 _TRIES = 5
 
@@ -24,9 +26,11 @@ _TRIES = 5
 class RemoteAudio:
     """Of `voxledger.catalog.clip.Access`: the way to the audio of clips that a node has. Uses are recorded there."""
 
-    def __init__(self, connection: Connection, folder: Path) -> None:
+    def __init__(self, connection: Connection, folder: Path, *, most: int = MOST) -> None:
+        """`most`: bytes that the folder keeps, more or less."""
         self._connection = connection
         self._folder = folder
+        self._most = most
 
     def local(self, clip: Clip, *, progress: Callable[[int], None] | None = None) -> Path:
         """A file with the audio; an interrupted download goes on where it stopped. Raises StoreError, NodeUnreachable.
@@ -56,32 +60,52 @@ class RemoteAudio:
                 if use != "none":
                     self.accessed(clip, use)
                 return path
-        part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._download(clip, part, use, progress)
-            part.replace(path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A file of its own: others may want the same clip at this moment.
+            descriptor, name = tempfile.mkstemp(suffix=".part", prefix=f"{clip.sha256[:12]}-", dir=path.parent)
+            part = Path(name)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    self._download(clip, file, use, progress)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+            self._make_room(path)
         except OSError as error:
             raise HomeError(f"{path} could not be written: {error.strerror}") from error
         return path
 
-    def _download(self, clip: Clip, part: Path, use: Use, progress: Callable[[int], None] | None) -> None:
+    def _make_room(self, newest: Path) -> None:
+        """Beyond the limit, those that were fetched or read longest ago go."""
+        found = []
+        with contextlib.suppress(OSError):  # another process makes room, too
+            for each in self._folder.glob("*/*"):
+                told = each.stat()
+                found.append((max(told.st_atime, told.st_mtime), told.st_size, each))
+            left = sum(size for _, size, _ in found)
+            for _, size, each in sorted(found):
+                if left <= self._most:
+                    return
+                if each != newest:
+                    each.unlink(missing_ok=True)
+                    left -= size
+
+    def _download(self, clip: Clip, file: BinaryIO, use: Use, progress: Callable[[int], None] | None) -> None:
         hashed = hashlib.sha256()
-        with part.open("wb") as file:
-            for tries in range(_TRIES):
-                try:
-                    for piece in self._rest(clip, file.tell(), use):
-                        file.write(piece)
-                        hashed.update(piece)
-                        if progress:
-                            progress(len(piece))
-                    break
-                except requests.RequestException as error:
-                    if tries == _TRIES - 1:
-                        raise NodeUnreachable(f"the download of clip {clip.short} broke off again and again") from error
-            _synced(file)
+        for tries in range(_TRIES):
+            try:
+                for piece in self._rest(clip, file.tell(), use):
+                    file.write(piece)
+                    hashed.update(piece)
+                    if progress:
+                        progress(len(piece))
+                break
+            except requests.RequestException as error:
+                if tries == _TRIES - 1:
+                    raise NodeUnreachable(f"the download of clip {clip.short} broke off again and again") from error
+        _synced(file)
         if hashed.hexdigest() != clip.sha256:
-            part.unlink(missing_ok=True)
             raise StoreError(
                 f"the audio of clip {clip.short} arrived other than it was recorded; ask for it again", code="Damaged"
             )

@@ -94,8 +94,8 @@ class Spool:
                 data = self._next()
                 if data or self._ended:
                     return data
-                self._reader = self._loop.create_future()
-            await self._reader
+                waiting = self._reader = self._loop.create_future()
+            await waiting  # its own name: whoever writes may take the other away at once
 
     def close(self) -> None:
         """Forget what is in it. Idempotent."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from voxledger.catalog.errors import ClipNotFound, HomeError, PolicyError, Query
 from voxledger.catalog.search import SearchIndex
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.remote import NodeUnreachable, RemoteLedger
+from voxledger.dashboards.remote.audio import RemoteAudio
 from voxledger.dashboards.remote.catalog import RemoteCatalog
 from voxledger.dashboards.remote.search import RemoteSearch
 from voxledger.dashboards.remote.studio import RemoteStudio
@@ -55,6 +57,24 @@ def test_a_clip_is_made_there_and_heard_here(vox: RemoteLedger, node: RunningNod
     assert vox.catalog.clip(clip.short).id == clip.id
     assert vox.catalog.record(clip).text == "The tide is turning."
     assert vox.catalog.history(clip)[0].type == "GenerationCompleted"
+
+
+def test_many_threads_fetch_the_same_clip(vox: RemoteLedger, tmp_path: Path) -> None:
+    clip = vox.speak("Wanted by many at once.")
+    with ThreadPoolExecutor(8) as pool:
+        paths = {each.result() for each in [pool.submit(vox.catalog.fetch, clip) for _ in range(8)]}
+    (path,) = paths
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == clip.sha256
+    assert [each.name for each in (tmp_path / "cache").rglob("*") if each.is_file()] == [path.name]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_folder_of_fetched_audio_keeps_within_its_limit(vox: RemoteLedger, tmp_path: Path) -> None:
+    clips = [vox.speak(f"Fetched as number {number}.") for number in range(4)]
+    small = RemoteAudio(vox._connection, tmp_path / "small", most=clips[0].bytes * 2)
+    paths = [small.local(clip) for clip in clips]
+    assert paths[-1].exists()
+    assert sum(path.stat().st_size for path in paths if path.exists()) <= clips[0].bytes * 2.5
 
 
 def test_what_one_changes_there_is_changed(vox: RemoteLedger) -> None:
