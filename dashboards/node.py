@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
 
 _log = logging.getLogger(__name__)
+LEAVE = 10.0
+"""Seconds that jobs which run have to end when the node is to stop."""
 _SEVERAL = 3
 """Failures on end after which a job counts as failing: another process may have the log for a moment."""
 _LEARN_AGAIN = 3600.0
@@ -65,6 +67,9 @@ class Node:
         self._stop = threading.Event()
         self._said: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
+        self._ended = threading.Condition()
+        self._running: set[str] = set()
+        self._left: frozenset[str] = frozenset()
         self._scribe = Scribe(door.home)
         self._not_before: dict[str, datetime] = {}
         self._learn_at = self._deliver_at = 0.0
@@ -111,9 +116,18 @@ class Node:
             try:
                 yield discovery
             finally:
-                self._stop.set()
-                scheduler.shutdown(wait=True)
+                self._end(scheduler)
                 self._scribe.close()
+
+    def _end(self, scheduler: BackgroundScheduler) -> None:
+        """Begin nothing more, and wait for what runs; but not for a job that hangs on somebody who does not answer."""
+        self._stop.set()
+        scheduler.shutdown(wait=False)
+        with self._ended:
+            self._ended.wait_for(lambda: not self._running, timeout=LEAVE)
+            self._left = frozenset(self._running)
+        if self._left:
+            _log.warning("left behind, to be done at the next start: %s", ", ".join(sorted(self._left)))
 
     def _scheduler(self) -> BackgroundScheduler:
         """Every job runs at once and then whenever `waking` says; one that is late runs once, never twice at a time."""
@@ -144,12 +158,24 @@ class Node:
 
     def _guarded(self, name: str, job: Callable[[], Any]) -> None:
         """A failing job is one line, said once until something changes, and tried again at its next turn."""
-        if self._stop.is_set():
-            return
+        with self._ended:
+            if self._stop.is_set():
+                return
+            self._running.add(name)
+        try:
+            self._done(name, job)
+        finally:
+            with self._ended:
+                self._running.discard(name)
+                self._ended.notify_all()
+
+    def _done(self, name: str, job: Callable[[], Any]) -> None:
         began = time.monotonic()
         try:
             job()
         except VoxledgerError as error:
+            if name in self._left:
+                return  # the ledger was closed under it
             self._scribe.ran(name, began, "stopped", str(error), not_before=self._not_before.get(name))
             if self._said.get(name) != str(error):
                 _log.warning("%s: %s", name, error)

@@ -18,6 +18,7 @@ from rich.text import Text
 from voxledger.catalog import terminal
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
+from voxledger.dashboards.leaving import leave
 from voxledger.dashboards.observing import logs
 
 if TYPE_CHECKING:
@@ -74,10 +75,7 @@ class Commands:
                 serve(door, version("voxledger"), on_started=lambda url: _welcome(door, url))
             _say("finishing …", in_json=in_json)
         _say("[bold]stopped[/] cleanly", in_json=in_json)
-        if not no_web:
-            from voxledger.dashboards.server.stopping import leave
-
-            leave()
+        leave()
 
     def _jobs_only(self, door: Door) -> None:
         from voxledger.dashboards.node import Node

@@ -12,7 +12,6 @@ free for the next start, as after a kill.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -21,16 +20,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from voxledger.dashboards.node import LEAVE
+
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
 _CALLED_OFF = 8.0
 """Seconds for what was called off to end: the studio waits five for its attempts."""
-_CLOSING = 15.0
-"""Seconds for closing the ledger, uploads not counted."""
-_FAREWELL = 1.0
-"""Seconds for threads that have nothing to do any more to see it."""
-_log = logging.getLogger(__name__)
+_CLOSING = 12.0
+"""Seconds for closing the ledger, jobs and uploads not counted."""
 
 
 class Stopping:
@@ -40,7 +38,7 @@ class Stopping:
         self._site = site
         self._at_once = at_once
         self._wait = site.settings.serve.stop_wait
-        self.longest = self._wait + _CALLED_OFF + site.settings.store.close_wait + _CLOSING
+        self.longest = self._wait + _CALLED_OFF + LEAVE + site.settings.store.close_wait + _CLOSING
         """Seconds from the first signal to the end of the process, at most."""
 
     def begin(self) -> None:
@@ -77,16 +75,3 @@ class Stopping:
             )  # print could wait for a lock that this thread has
         finally:
             os._exit(status)
-
-
-def leave(status: int = 0) -> None:
-    """End the process now that everything is closed, whatever threads are left: nobody reads what they do."""
-    deadline = time.monotonic() + _FAREWELL
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.main_thread():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                _log.debug("left behind: %s", thread.name)
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
