@@ -13,7 +13,7 @@ from voxledger.catalog.query.condition import check_condition
 LONGEST = 4000
 """Characters of a condition."""
 FUNCTIONS = frozenset({
-    "+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*", "abs", "round", "floor", "ceil", "least", "greatest",
+    "+", "-", "*", "/", "//", "%", "~~", "!~~", "~~*", "!~~*", "abs", "round", "floor", "ceil", "least", "greatest",
     "lower", "upper", "trim", "length", "contains", "starts_with", "prefix", "ends_with", "suffix", "list_contains", "list_has",
     "list_has_any", "list_has_all", "len", "list_value", "now", "today", "date_trunc", "date_part", "year", "month", "week", "day",
     "isodow", "hour", "minute", "to_years", "to_months", "to_weeks", "to_days", "to_hours", "to_minutes", "to_seconds", "trunc", "epoch",
@@ -28,6 +28,8 @@ _CLASSES = frozenset({
     "CONSTANT", "COLUMN_REF", "FUNCTION", "OPERATOR", "COMPARISON", "CONJUNCTION", "BETWEEN", "CASE", "CAST", "TYPE",
 })  # fmt: skip
 _LIKE = frozenset({"~~", "!~~", "~~*", "!~~*"})
+_CALLS = 20
+"""Most functions and casts: each keeps what it made of two thousand texts until all is answered."""
 _WILD = 2
 """Most `%` of a pattern: each one more multiplies what a long text costs."""
 
@@ -39,8 +41,11 @@ def condition(where: str | None, *, sees: str | None) -> str | None:
     if len(where) > LONGEST:
         raise QueryError(f"a condition has at most {LONGEST:,} characters here, not {len(where):,}")
     checked = check_condition(where)
-    for piece in guard.pieces(guard.parse(f"SELECT {checked}")["select_list"][0]):
+    pieces = list(guard.pieces(guard.parse(f"SELECT {checked}")["select_list"][0]))
+    for piece in pieces:
         _check(piece)
+    if sum(piece.get("class") in ("FUNCTION", "CAST") for piece in pieces) > _CALLS:
+        raise QueryError(f"a condition here has at most {_CALLS} functions, operators of arithmetic and casts")
     if sees is None:
         return where
     # A filter beside it would not do: DuckDB may look at both in any order, and an error tells what it stumbled over.
@@ -64,6 +69,8 @@ def _check(piece: guard.Tree) -> None:
             raise QueryError(f"a condition here knows no {name}(); its functions are {', '.join(sorted(FUNCTIONS))}")
         if name in _LIKE:
             _check_pattern(piece)
+        if name == "list_value" and any(each["expression"]["class"] != "CONSTANT" for each in piece["arguments"]):
+            raise QueryError("a list in a condition here is written out: ['a', 'b']")
 
 
 def _check_pattern(like: guard.Tree) -> None:

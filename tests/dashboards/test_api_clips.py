@@ -68,6 +68,13 @@ def test_a_page_says_where_in_the_log_it_is_from(catalog_node: CatalogNode) -> N
         ({"language": "en", "session": "airship"}, "bob"),
         ({"where": "session = 'sea' AND duration_s > 0.1"}, "ann"),
         ({"where": "contains(lower(text), 'zeppelin')"}, "bob"),
+        (
+            {
+                "where": "list_has_any(tags, ['air', 'land']) AND created > now() - INTERVAL 1 DAY AND text LIKE '%zeppelin%'"
+            },
+            "bob",
+        ),
+        ({"where": "session IN ('sea', 'lake') AND engine = 'espeak' AND rating IS NULL AND bytes / 2 > 1"}, "ann"),
         ({"q": "zeppelin"}, "bob"),
         ({"q": "tide", "session": "sea", "tag": "water"}, "ann"),
         ({"q": "number", "where": "session = 'airship'"}, "bob"),
@@ -116,6 +123,9 @@ def test_the_past_is_as_it_was(catalog_node: CatalogNode) -> None:
         ({"where": "text LIKE name"}, "query"),
         ({"where": "getenv('HOME') = 'x'"}, "query"),
         ({"where": "text::BIT = 1"}, "query"),
+        ({"where": "text || text = 'x'"}, "query"),
+        ({"where": "len([text, text]) > 1"}, "query"),
+        ({"where": " AND ".join(["lower(text) = 'x'"] * 41)}, "query"),
         ({"where": "list_filter(tags, x -> true) = tags"}, "query"),
         ({"where": "text::INTEGER = 3"}, "query"),
     ],
