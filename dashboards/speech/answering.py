@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from voxledger.dashboards.server.callers import Caller
 
+_UNWATCHED = 0.02
+"""Seconds after which it is looked whether the client is still there."""
 _log = logging.getLogger(__name__)
 CLIP = "X-Voxledger-Clip"
 KEY = "X-Voxledger-Key"
@@ -50,28 +52,34 @@ class Answering(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of ASGI."""
         loop = asyncio.get_running_loop()
-        begun: asyncio.Future[None] = loop.create_future()
+        turn: asyncio.Future[None] = loop.create_future()
+        """Done when there is something to send, or nobody to send it to."""
         broadcast = Broadcast(
-            self._body.format, self._desk.room, loop, on_begun=partial(loop.call_soon_threadsafe, _set, begun)
+            self._body.format, self._desk.room, loop, on_begun=partial(loop.call_soon_threadsafe, _set, turn)
         )
-        making = asyncio.wrap_future(self._threads.submit(contextvars.copy_context().run, self._made, broadcast))
-        leaving = asyncio.ensure_future(_left(receive))
-        leaving.add_done_callback(lambda _: self._leave(broadcast))
+        making = self._threads.submit(contextvars.copy_context().run, self._made, broadcast)
+        making.add_done_callback(lambda _: loop.call_soon_threadsafe(_set, turn))
+        watching = _Watching(loop, receive, on_left=partial(self._leave, broadcast, turn))
         try:
-            await asyncio.wait((making, begun, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if begun.done():
-                await self._send_stream(broadcast, making, send, leaving)
+            await turn
+            if broadcast.begun:
+                await self._send_stream(broadcast, making, send, watching)
             elif making.done():
                 await self._send_whole(scope, receive, send, making)
         finally:
-            leaving.cancel()  # which calls off what nobody hears, and does nothing to what is made
+            watching.end()
+            if not making.done():
+                self._stop.set()
+                await asyncio.wait((asyncio.wrap_future(making),))
             with suppress(VoxledgerError):
-                (await making).recorded.close()
+                making.result().recorded.close()
+            broadcast.spool.close()
 
-    def _leave(self, broadcast: Broadcast) -> None:
+    def _leave(self, broadcast: Broadcast, turn: asyncio.Future[None]) -> None:
         """Nobody listens any more: the engine stops within a segment."""
         self._stop.set()
         broadcast.spool.close()
+        _set(turn)
 
     def _made(self, broadcast: Broadcast) -> Made:
         try:
@@ -79,7 +87,7 @@ class Answering(Response):
         finally:
             broadcast.end()
 
-    async def _send_whole(self, scope: Scope, receive: Receive, send: Send, making: asyncio.Future[Made]) -> None:
+    async def _send_whole(self, scope: Scope, receive: Receive, send: Send, making: Future[Made]) -> None:
         """The answer to what was made before anything was sent: a recorded file, or why there is none."""
         try:
             found = making.result()
@@ -109,9 +117,7 @@ class Answering(Response):
             await _more(send, block)
         await _end(send)
 
-    async def _send_stream(
-        self, broadcast: Broadcast, making: asyncio.Future[Made], send: Send, leaving: asyncio.Future[None]
-    ) -> None:
+    async def _send_stream(self, broadcast: Broadcast, making: Future[Made], send: Send, watching: _Watching) -> None:
         """What is made, while it is made. What goes wrong on the way breaks an answer off that has no room for an error, so that
         nobody takes it for whole.
         """
@@ -121,14 +127,14 @@ class Answering(Response):
         while data := await broadcast.spool.read():
             await _more(send, events.delta(data) if as_events else data)
             broadcast.sent(len(data))
-        if leaving.done():
+        if watching.left:
             return
         try:
             if broadcast.spool.cut:
                 raise _too_far_behind()
             if broadcast.failed is not None:
                 raise broadcast.failed
-            clip = (await asyncio.shield(making)).clip
+            clip = (await asyncio.wrap_future(making)).clip
         except VoxledgerError as error:
             _log.warning("the answer with clip %s breaks off: %s", broadcast.clip, type(error).__name__)
             if as_events:
@@ -137,9 +143,31 @@ class Answering(Response):
         await _end(send, events.done(self._body.input, clip) if as_events else b"")
 
 
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watching:
+    """Looks whether the client leaves. Begins a little later, for most answers are there sooner."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive, *, on_left: Callable[[], None]) -> None:
+        self.left = False
+        self._loop = loop
+        self._receive = receive
+        self._on_left = on_left
+        self._task: asyncio.Task[None] | None = None
+        self._later = loop.call_later(_UNWATCHED, self._begin)
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._later.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._look())
+
+    async def _look(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.left = True
+        self._on_left()
 
 
 def _set(future: asyncio.Future[None]) -> None:

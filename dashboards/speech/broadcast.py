@@ -33,7 +33,9 @@ class Broadcast:
         """The clip's id, once it is begun."""
         self.failed: AudioFailed | None = None
         """Why nothing more can be sent, though the clip may well be made."""
-        self._on_begun: Callable[[], object] | None = on_begun
+        self.begun = False
+        """Whether there is something to send, or was."""
+        self._on_begun = on_begun
         self._encoder: Live | None = None
         self._lock = threading.Lock()
         self.made_us = 0
@@ -95,9 +97,9 @@ class Broadcast:
             self._marks[0].append(self._bytes)
             self._marks[1].append(self.made_us)
         self.spool.write(data)
-        if self._on_begun is not None:
-            begun, self._on_begun = self._on_begun, None
-            begun()
+        if not self.begun:
+            self.begun = True
+            self._on_begun()
 
     def _fail(self, error: AudioFailed) -> None:
         self.failed = error

@@ -385,7 +385,11 @@ def test_a_client_that_leaves_frees_the_engine(
     if streamed:
         assert connection.recv(10)  # the first sentence is on its way
     _until(server.holding.is_set)
+    looks = time.monotonic() + 0.2
+    _until(lambda: time.monotonic() > looks)  # the node begins to look at who leaves a little later
     connection.close()
+    with slow.client() as owner:
+        assert owner.get("/healthz").is_success  # whatever came before has been seen by then
     hold.set()
     assert _spoken(slow, f"The next one, please, {streamed}.").content
     asked = [request.body["input"] for request in server.requests[before:]]
