@@ -23,6 +23,7 @@ import msgspec
 import pytest
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY, completed
 from tests.s3 import S3Server
 from tests.smtp_server import Fault, SmtpServer
@@ -73,10 +74,15 @@ class Studio:
             for name, value in self.settings.items()
         }
 
-    def process(self, moment: datetime, failpoint: str = "") -> subprocess.Popen[str]:
+    def killed(self, moment: datetime, failpoint: str) -> None:
         environ = {**os.environ, **self.environ(), "VOXLEDGER_FAILPOINT": failpoint}
+        done = forking.run(["-c", _PROCESS, self.path, moment.isoformat()], env=environ)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    def process(self, moment: datetime) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-c", _PROCESS, str(self.path), moment.isoformat()], env=environ, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", _PROCESS, str(self.path), moment.isoformat()], env={**os.environ, **self.environ()},
+            stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
 
@@ -396,9 +402,7 @@ def test_who_is_killed_at_any_moment_sends_nothing_twice(
     studio: Studio, place: str, letters: int, outcome: str
 ) -> None:
     moment = now() + LATER
-    killed = studio.process(moment, place)
-    assert killed.wait(60) == -signal.SIGKILL, killed.communicate()[1]
-    killed.communicate()
+    studio.killed(moment, place)
     with studio.open() as vox:
         vox.reports.publish_due(moment)
         vox.reports.deliver()

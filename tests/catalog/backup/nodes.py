@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import forking
 from tests.building import completed
 from tests.s3 import S3Server
 from voxledger.catalog.backup import Backups
@@ -116,14 +115,9 @@ class Node:
 
     def killed(self, failpoint: str, *arguments: str) -> None:
         """Run a command line that ends itself at a failpoint."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.catalog.backup.backup_process", *arguments],
-            env={**os.environ, "VOXLEDGER_FAILPOINT": failpoint},
-            cwd=Path(__file__).parents[3],
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == -9, done.stderr.decode()
+        environ = {**os.environ, "VOXLEDGER_FAILPOINT": failpoint}
+        done = forking.run(["-m", "tests.catalog.backup.backup_process", *arguments], env=environ)
+        assert done.returncode == -9, done.stderr
 
 
 def rows(vox: Ledger) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import forking
 from tests.building import Parts
 from tests.s3 import S3Server
 from voxledger.catalog.models import Models
@@ -73,7 +74,8 @@ class Machine:
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Let such a process come to its end."""
-        return subprocess.run(**self.child(*arguments, **options), timeout=120, check=False)
+        child = self.child(*arguments, **options)
+        return forking.run(child["args"][1:], env=child["env"])
 
 
 def made_folder(path: Path, **files: bytes) -> Path:

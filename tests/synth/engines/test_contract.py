@@ -1,4 +1,4 @@
-"""Every engine, held to the same contract."""
+"""Every engine, held to the same contract; indextts in `test_indextts.py`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import get_args
 import pytest
 
 from tests.speech_server import SpeechServer
-from tests.synth.engines.conftest import BRISK, Make
 from tests.synth.engines.contract import Case, EngineContract
 from voxledger.catalog.settings import Remote, RemoteField, Settings
 from voxledger.synth.engines.espeak import EspeakEngine
-from voxledger.synth.engines.indextts import IndexTtsEngine
 from voxledger.synth.engines.remote import RemoteEngine
 
 
@@ -25,15 +23,6 @@ class TestEspeak(EngineContract):
         engine = EspeakEngine()
         yield Case(engine=engine, make=EspeakEngine, recording=recordings[0])
         engine.close()
-
-
-class TestIndexTts(EngineContract):
-    """IndexTTS-2.5, the package itself, with random weights."""
-
-    @pytest.fixture
-    def case(self, indextts: IndexTtsEngine, make_indextts: Make, recordings: tuple[Path, Path]) -> Case:
-        more = {"voice_audio": recordings[0], "sampling": BRISK}
-        return Case(engine=indextts, make=make_indextts, recording=recordings[1], more=more)
 
 
 class TestRemote(EngineContract):

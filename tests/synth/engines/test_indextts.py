@@ -17,6 +17,7 @@ import pytest
 
 from tests.soak import some
 from tests.synth.engines.conftest import BRISK, Make, indextts_settings, needs_package
+from tests.synth.engines.contract import Case, EngineContract
 from voxledger.synth import (
     Emotion,
     EngineFailed,
@@ -221,6 +222,18 @@ def test_a_damaged_file_is_named(tmp_path: Path, checkpoint: Path, make_indextts
     assert "models/" not in caught.value.remedy
 
 
+# What every engine promises
+
+
+class TestContract(EngineContract):
+    """Here, beside the other tests, so that one worker serves all of them: it takes seconds to start."""
+
+    @pytest.fixture
+    def case(self, indextts: IndexTtsEngine, make_indextts: Make, recordings: tuple[Path, Path]) -> Case:
+        more = {"voice_audio": recordings[0], "sampling": BRISK}
+        return Case(engine=indextts, make=make_indextts, recording=recordings[1], more=more)
+
+
 # What it speaks
 
 
@@ -268,22 +281,6 @@ def test_segments_speak_alike_whatever_comes_before_them(indextts: IndexTtsEngin
     assert np.array_equal(first.samples[:SEGMENT], alone.samples)
     assert not first.samples[SEGMENT:].any()
     assert len(first.samples) == SEGMENT + 11_025  # half a second before a paragraph
-
-
-def test_a_recording_that_is_heard_moves_no_draw(
-    make_indextts: Make, ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import torch, transformers\n"
-        "hear = transformers.Wav2Vec2BertModel.forward\n"
-        "def forward(*arguments, **options):\n"
-        "    torch.rand([])  # as in each layer in versions that the package takes, too\n"
-        "    return hear(*arguments, **options)\n"
-        "transformers.Wav2Vec2BertModel.forward = forward\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    engine = make_indextts()
-    assert sound(engine.synthesize(ask())) == sound(engine.synthesize(ask()))
 
 
 def test_short_sentences_are_spoken_together_and_long_ones_divided(indextts: IndexTtsEngine, ask: Any) -> None:
@@ -413,13 +410,14 @@ def test_a_limit_that_was_asked_for_cuts_the_speech(indextts: IndexTtsEngine, as
     assert 0 < len(short[0].samples) < SEGMENT
 
 
-def test_another_process_speaks_the_same_and_loads_a_checkpoint_that_changes(
+def test_another_process_speaks_the_same_whatever_hearing_draws_and_loads_a_checkpoint_that_changes(
     tmp_path: Path,
     checkpoint: Path,
     make_indextts: Make,
     indextts: IndexTtsEngine,
     ask: Any,
     recordings: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = copied(checkpoint, tmp_path / "published")
     text = (folder / "config.yaml").read_text()
@@ -428,8 +426,12 @@ def test_another_process_speaks_the_same_and_loads_a_checkpoint_that_changes(
     (folder / "config.yaml").write_text(published)
     asked = [ask(TEXT, emotion=Emotion.of("sad=0.6")), ask(emotion_audio=recordings[1])]
     expected = [sound(indextts.synthesize(one)) for one in asked]
-    engine = make_indextts(model_dir=str(folder), python=sys.executable)
-    assert [sound(engine.synthesize(one)) for one in reversed(asked)] == expected[::-1]
+    (tmp_path / "sitecustomize.py").write_text(_DRAWS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    engine = make_indextts(model_dir=str(folder))
+    # Each recording is heard once; the second time nothing is drawn for it.
+    assert [sound(engine.synthesize(one)) for one in (*reversed(asked), asked[0])] == [*expected[::-1], expected[0]]
+    assert (tmp_path / "sitecustomize.py.heard").exists()
     assert (folder / "config.yaml").read_text() == published != text
     first = engine.workers()
     assert first != indextts.workers()
@@ -439,6 +441,18 @@ def test_another_process_speaks_the_same_and_loads_a_checkpoint_that_changes(
     assert caught.value.stage == "engine"
     assert caught.value.remedy == "Try another seed, or other words."
     assert engine.workers() != first
+
+
+_DRAWS = """
+import torch, transformers
+hear = transformers.Wav2Vec2BertModel.forward
+def forward(*arguments, **options):
+    torch.rand([])  # as in each layer in versions that the package takes, too
+    print("heard", file=open(__file__ + ".heard", "a"))
+    return hear(*arguments, **options)
+transformers.Wav2Vec2BertModel.forward = forward
+"""
+"""A `sitecustomize` that lets the package draw a number whenever it hears a recording."""
 
 
 def mute(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Clips that IndexTTS makes, through the public door: recorded with what it takes to make them again."""
+"""Clips that IndexTTS makes in a Python that the settings name, through the public door: recorded with what it takes to make them again."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def vox(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _opened(home: Path, checkpoint: Path, **more: object) -> Ledger:
     return voxledger.open(
         home, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0, synth_engine="indextts", indextts_threads=1,
-        indextts_devices="cpu", indextts_model_dir=str(checkpoint), **more,
+        indextts_devices="cpu", indextts_python=sys.executable, indextts_model_dir=str(checkpoint), **more,
     )  # fmt: skip
 
 
