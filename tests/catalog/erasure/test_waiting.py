@@ -32,7 +32,7 @@ from voxledger.synth.studio import attempt
 
 
 def test_a_legal_hold_keeps_its_clip_until_it_is_released_and_the_name_is_free_at_once(world: World) -> None:
-    held, *others = world.live()[GONE]
+    held, *others = world.live(fully=False)[GONE]
     world.hold(held)
     with world.open() as vox:
         plan = vox.erasure.plan(actor=GONE)
@@ -109,7 +109,7 @@ def _serve_until_finished(world: World) -> None:
 
 
 def test_a_stale_plan_and_unknown_names_change_nothing(world: World) -> None:
-    made = world.live()
+    made = world.live(fully=False)
     with world.open(GONE) as vox:
         plan = vox.erasure.plan(actor=GONE)
         vox.speak("One more.", engine="espeak", language="en")
@@ -127,7 +127,7 @@ def test_a_stale_plan_and_unknown_names_change_nothing(world: World) -> None:
 
 
 def test_a_store_that_goes_away_stops_it_before_the_key(world: World) -> None:
-    world.live()
+    world.live(fully=False)
     with world.open() as vox:
         plan = vox.erasure.plan(actor=GONE)
     endpoint, world.settings["store_endpoint"] = world.settings["store_endpoint"], "http://127.0.0.1:9"
@@ -178,7 +178,7 @@ def test_a_voice_goes_with_its_name_and_what_was_spoken_with_it(world: World) ->
 def test_mixpanel_is_asked_until_it_has_forgotten(world: World) -> None:
     with MixpanelServer(token="token", gdpr_token="oauth") as server:
         world.settings |= {"mixpanel_token": "token", "mixpanel_endpoint": server.url}
-        world.live()
+        world.live(fully=False)
         with world.open() as vox:
             vox.mixpanel.deliver()
             plan = vox.erasure.plan(actor=GONE)
@@ -206,7 +206,7 @@ def test_a_name_that_mixpanel_has_heard_is_forgotten_there_too(world: World) -> 
         world.settings |= {
             "mixpanel_token": "token", "mixpanel_endpoint": server.url, "mixpanel_gdpr_token": "oauth", "mixpanel_actor_ids": "label",
         }  # fmt: skip
-        world.live()
+        world.live(fully=False)
         with world.open() as vox:
             vox.mixpanel.deliver()
             plan = vox.erasure.plan(actor=GONE)
