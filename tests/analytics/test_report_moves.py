@@ -10,6 +10,7 @@ import pytest
 
 from tests.analytics.test_report import failed, reused
 from tests.building import Parts, completed
+from tests.soak import examples
 from voxledger.analytics.report import Week, WeeklyReport, build, render_html, render_markdown, sentence, subject
 from voxledger.analytics.report.telling import confidence, moved, tone
 from voxledger.catalog.events import new_id
@@ -137,7 +138,7 @@ def test_a_move_says_how_much_against_what_and_how_sure_that_is(shifted: Studio)
 
 
 def test_of_hundreds_of_groups_hardly_ever_one_moves_by_chance(calm: Studio) -> None:
-    reports = [calm.report(back) for back in range(6)]
+    reports = [calm.report(back) for back in range(examples(6))]
     assert min(report.moves.tested for report in reports) > 300
     assert sum(len(report.moves.lines) for report in reports) <= 1
     quiet = next(report for report in reports if not report.moves.lines)
