@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import forking
 from tests.building import NOBODY, completed
 from tests.catalog.erasure.conftest import GONE, GONE_WORDS, KEPT, World
 from tests.mixpanel_server import MixpanelServer
@@ -431,9 +432,9 @@ def test_a_repair_that_runs_beside_it_brings_nothing_back(small_world: World, mo
 
 def test_what_a_killed_restore_had_fetched_is_erased(small_world: World) -> None:
     clip = _stored(small_world, missing=True)
-    command = [sys.executable, "-m", "voxledger", "--home", str(small_world.path), "retention", "restore", clip]
+    command = ["-m", "voxledger", "--home", small_world.path, "retention", "restore", clip]
     environ = {**os.environ, **small_world.environ, "VOXLEDGER_FAILPOINT": "retrieve.after_fetch"}
-    assert subprocess.run(command, env=environ, capture_output=True, check=False).returncode == -9
+    assert forking.run(command, env=environ).returncode == -9
     assert any(path.name == clip for path in _left(small_world))
     assert small_world.erase().finished
     assert _left(small_world) == []

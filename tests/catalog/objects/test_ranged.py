@@ -8,7 +8,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import zlib
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import forking
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server, wait_for
 from voxledger.catalog import StoreError, StoreUnavailable
@@ -147,14 +147,8 @@ def test_a_killed_fetch_goes_on_where_it_was(remote: Remote, tmp_path: Path, fai
         server.url, server.access_key, server.secret_key, tmp_path / "other", remote.bucket, KEY, remote.path,
         len(remote.content), remote.sha256,
     )  # fmt: skip
-    killed = subprocess.run(
-        [sys.executable, "-c", code, *map(str, facts)],
-        env={**os.environ, "VOXLEDGER_FAILPOINT": failpoint},
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -9, killed.stderr.decode()
+    killed = forking.run(["-c", code, *map(str, facts)], env={**os.environ, "VOXLEDGER_FAILPOINT": failpoint})
+    assert killed.returncode == -9, killed.stderr
     assert not remote.path.exists()
     remote.fetch()
     assert remote.path.read_bytes() == remote.content

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY
 from tests.synth.watched import Use, Watched
 from voxledger.catalog import ClipNotFound, DiskFull, HomeError, StoreError
@@ -189,7 +190,7 @@ def test_a_claim_of_a_killed_process_does_not_block(vox: Ledger) -> None:
         "EspeakEngine.synthesize = lambda self, request: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"voxledger.open({str(vox.home.path)!r}, store_endpoint={NOBODY!r}, general_actor='ann').speak('Who will say it?')\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert forking.run(["-c", code]).returncode == -9
     clip = vox.speak("Who will say it?")
     assert not clip.reused
     assert _count(vox) == 1

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 import soundfile
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY
 from tests.s3 import S3Server
 from tests.synth.conftest import RATE
@@ -243,7 +242,7 @@ def test_a_kill_leaves_a_whole_voice_or_none(tmp_path: Path, speech: Path, place
     home = tmp_path / "home"
     code = _ADD.format(home=str(home), nobody=NOBODY, speech=str(speech))
     voxledger.open(home).close()
-    killed = subprocess.run([sys.executable, "-c", code], env={**os.environ, "VOXLEDGER_FAILPOINT": place}, check=False)
+    killed = forking.run(["-c", code], env={**os.environ, "VOXLEDGER_FAILPOINT": place})
     assert killed.returncode == -signal.SIGKILL
     with voxledger.open(home, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as vox:
         assert [voice.name for voice in vox.voices.all()] == (["bob"] if recorded else [])
