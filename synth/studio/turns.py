@@ -21,6 +21,8 @@ FAVOURS = 4
 """Requests of the voice that the engine has just spoken which may go before one whose turn it is."""
 _LOOK = 0.05
 """Seconds between two looks at whether whoever waits has given up."""
+_FEW = 16
+"""Twice as long where so many wait."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -105,12 +107,17 @@ class Turns:
 
     def _called(self, mine: _Waiting, patience: float, stop: threading.Event | None) -> bool:
         deadline = mine.since + patience
-        while not mine.called.wait(_LOOK if stop is not None else max(0.0, deadline - time.monotonic())):
+        while not mine.called.wait(self._look if stop is not None else max(0.0, deadline - time.monotonic())):
             if stop is not None and stop.is_set():
                 return False
             if time.monotonic() >= deadline:
                 raise StudioBusy(f"the engine had no turn for this request within {patience:g} s; try again later")
         return True
+
+    @property
+    def _look(self) -> float:
+        """The more wait, the more seldom each looks: hundreds that look all the time would take what they wait for."""
+        return _LOOK * (1 + len(self._waiting) / _FEW)
 
     def _leave(self, mine: _Waiting) -> None:
         """Give the turn to the next, whether it was used, came too late, or was still waited for."""
