@@ -125,6 +125,10 @@ class Gate:
                 retry_after=self._usage.day().end - self._clock(),
             )  # fmt: skip
 
+    def is_spent(self, principal: Principal) -> bool:
+        """Whether a limit of the day is used up, whatever is asked; nothing is counted."""
+        return principal.id != LOCAL and self._usage.is_spent(principal.id, principal.limits)
+
     def charge(self, principal: Principal, *, audio_us: int = 0, size: int = 0) -> None:
         """Count what was made (µs of audio) or sent (bytes) for somebody."""
         if principal.id != LOCAL:
@@ -164,7 +168,7 @@ class Gate:
             if len(self._addresses) >= _REMEMBERED:
                 self._addresses.clear()
             found = self._addresses[address] = self._recorder.vault.keyed_hash(
-                _network(address).encode(), purpose="address"
+                network(address).encode(), purpose="address"
             )
         return found
 
@@ -202,7 +206,7 @@ class Gate:
         return name
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """An address; of IPv6 the /64, because each machine has as many addresses there as it likes."""
     try:
         found = ipaddress.ip_address(address)

@@ -51,6 +51,16 @@ class Usage:
             self._last[token] = round(self._clock() * 1e6)
             return None
 
+    def is_spent(self, token: str, limits: Limits) -> bool:
+        """Whether `begin` would let nothing through."""
+        if limits.requests is None and limits.bytes is None:
+            return False
+        with self._lock:
+            requests, _, size = self._counts(token)
+            return (limits.requests is not None and requests >= limits.requests) or (
+                limits.bytes is not None and size >= limits.bytes
+            )
+
     def add(self, token: str, *, audio_us: int = 0, size: int = 0) -> None:
         """Count what was made (µs of audio) or sent (bytes)."""
         with self._lock:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
 from voxledger.dashboards.server.answers import Refused
+from voxledger.dashboards.server.refusing import STOPS
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0
 """Seconds for a body to arrive, and a second more for every `_SLOWEST` bytes of it."""
 _SLOWEST = 1000
+_HURRY = 1.0
+"""Seconds for the rest of it when the node stops."""
 
 
 class Body:
@@ -28,7 +32,11 @@ class Body:
         self._size = 0
         self._begun = time.monotonic()
         self._complete = False
+        self._end = math.inf
+        """When it must be there, because the node stops (s of a monotonic clock)."""
+        self._waiting: asyncio.Timeout | None = None
         self.refused: tuple[Refusal, Refused] | None = None
+        slots.arrives(self)
 
     async def receive(self) -> Message:
         """Of ASGI. Raises Refused (413, 408, 503) for a body that is too long, too slow, or one too many."""
@@ -36,13 +44,10 @@ class Body:
             raise self.refused[1]
         if self._complete:
             return await self._receive()  # which waits for the client to go away
-        left = self._begun + _PATIENCE + self._size / _SLOWEST - time.monotonic()
-        try:
-            async with asyncio.timeout(max(0.0, left)):
-                message = await self._receive()
-        except TimeoutError:
-            raise self._refuse("too_slow", _slow()) from None
-        self._complete = not message.get("more_body", False)
+        message = await self._next()
+        if not message.get("more_body", False):
+            self._complete = True
+            self._slots.arrived(self)
         size = len(message.get("body", b""))
         if self._size + size > self._most:
             raise self._refuse("too_large", too_large(self._most))
@@ -51,8 +56,28 @@ class Body:
         self._size += size
         return message
 
+    async def _next(self) -> Message:
+        """What comes next, while there is time for it."""
+        left = min(self._begun + _PATIENCE + self._size / _SLOWEST, self._end) - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)) as self._waiting:
+                return await self._receive()
+        except TimeoutError:
+            hurried = self._end < math.inf
+            raise (self._refuse("stopping", STOPS) if hurried else self._refuse("too_slow", _slow())) from None
+        finally:
+            self._waiting = None
+
+    def hurry(self) -> None:
+        """Of `Arriving`."""
+        self._end = time.monotonic() + _HURRY
+        if self._waiting is not None:
+            end = asyncio.get_running_loop().time() + _HURRY
+            self._waiting.reschedule(min(end, self._waiting.when() or end))
+
     def let_go(self) -> None:
         """The request is over."""
+        self._slots.arrived(self)
         self._slots.let_go(self._size)
         self._size = 0
 

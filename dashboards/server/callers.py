@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Request
 
-from voxledger.catalog.access import LOCAL, PERMISSIONS, Permission, Principal
+from voxledger.catalog.access import PERMISSIONS, Permission, Principal
 from voxledger.catalog.errors import AccessRefused
 from voxledger.dashboards.server.answers import Refused
+from voxledger.dashboards.server.principals import known, principal_of
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
@@ -81,39 +81,20 @@ async def anyone(request: Request) -> Caller:
 
 
 def identified(site: Site, request: Request) -> Principal:
-    """Who asks. Raises Refused (401) for nobody known."""
+    """Who asks, looked up anew: a token may have ended since the request began. Raises Refused (401) for nobody known."""
     try:
-        return _principal(site, request.headers.get("authorization", ""))
+        return principal_of(site, request.scope)
     except AccessRefused as error:
         raise _refused(site, request, error) from None
-
-
-def _principal(site: Site, authorization: str) -> Principal:
-    scheme, _, given = authorization.partition(" ")
-    given = given.strip()
-    if not given:
-        if site.settings.serve.tokens == "loopback" and site.loopback:
-            return _owner(site)
-        raise AccessRefused("no token was sent", reason="no token")
-    if scheme.lower() != "bearer":
-        raise AccessRefused("only the scheme `Bearer` is known here", reason="no token")
-    if site.secret and hmac.compare_digest(given.encode(), site.secret.encode()):
-        return _owner(site)
-    return site.gate.principal(given)
 
 
 def _paced(site: Site, request: Request) -> Principal:
-    principal = identified(site, request)
-    request.state.principal = principal
-    try:
-        site.gate.pace(principal)
-    except AccessRefused as error:
-        raise _refused(site, request, error) from None
-    return principal
-
-
-def _owner(site: Site) -> Principal:
-    return Principal(id=LOCAL, name=site.door.actor, role="admin")
+    """Who asks, and no faster than they may. Raises Refused (401, 429)."""
+    found = known(site, request.scope)
+    if found.refusal is not None:
+        raise _refused(site, request, found.refusal)
+    assert found.principal is not None
+    return found.principal
 
 
 def _refused(site: Site, request: Request, error: AccessRefused) -> Refused:

@@ -56,6 +56,21 @@ class Hosts:
         return False
 
 
+def means_loopback(host: bytes) -> bool:
+    """Whether a `Host` is a name of this machine that means only itself."""
+    name = _name(host.decode("latin-1"))
+    return name is not None and is_loopback(name)
+
+
+def is_loopback(name: str) -> bool:
+    """Whether nobody elsewhere reaches this name or address."""
+    if name == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(name).is_loopback
+    return False
+
+
 def _name(host: str) -> str | None:
     """The name or address in a `Host` header, without its port; None for what is none."""
     with suppress(ValueError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from voxledger.catalog.access.gate import network
 from voxledger.dashboards.server.answers import Refused
 from voxledger.dashboards.server.bodies import Body, too_large
 from voxledger.dashboards.server.hosts import Hosts
-from voxledger.dashboards.server.refusing import BUSY, STOPPING, Refusing, refuse, refusing
+from voxledger.dashboards.server.principals import known, written
+from voxledger.dashboards.server.refusing import BUSY, OTHERS_TOO, STOPPING, Refusing, refuse, refusing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,10 +28,11 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
     {b"host", b"origin", b"authorization", b"content-length", b"transfer-encoding", b"expect", b"sec-fetch-site"}
 )
+_ABOUT_BODY = frozenset({b"content-type", b"content-length", b"transfer-encoding"})
 
 
 class Limits:
-    """Checks `Host` and `Origin`, gives each request one of `serve.at_once` slots, and measures bodies."""
+    """Checks `Host` and `Origin`, finds out who asks, gives each request one of `serve.at_once` slots, and measures bodies."""
 
     def __init__(self, app: ASGIApp, site: Site) -> None:
         self._app = app
@@ -41,7 +45,8 @@ class Limits:
         if scope["type"] != "http" or scope["path"] in HEALTH:
             await self._app(scope, receive, send)
             return
-        heads = {name: value for name, value in scope["headers"] if name in _WANTED}
+        # The first of each counts, as it does for routes.
+        heads = {name: value for name, value in reversed(scope["headers"]) if name in _WANTED}
         has_body = b"transfer-encoding" in heads or heads.get(b"content-length", b"0") != b"0"
         most = self._most(scope["path"])
         found = self._objection(scope, heads, most)
@@ -54,14 +59,24 @@ class Limits:
         if scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
-        self._slots.take()
+        asker = known(self._site, scope)
+        who = asker.principal.id if asker.principal else _address(scope)
+        if not self._slots.take(who, known=asker.principal is not None):
+            self._slots.refused["busy"] += 1
+            await refuse(OTHERS_TOO, send, unread=receive if has_body and b"expect" not in heads else None)
+            return
+        unread = None
         try:
-            if has_body:
+            if not has_body:
+                await self._app(scope, receive, send)
+            elif asker.refusal is None and not (asker.principal and self._site.gate.is_spent(asker.principal)):
                 await self._with_body(scope, receive, send, most)
             else:
-                await self._app(scope, receive, send)
+                unread = await self._without_body(scope)
         finally:
-            self._slots.give()
+            self._slots.give(who)
+        if unread is not None:
+            await refuse(unread, send, unread=receive if b"expect" not in heads else None)
 
     def _most(self, path: str) -> int:
         serve = self._site.settings.serve
@@ -72,7 +87,11 @@ class Limits:
         host = heads.get(b"host")
         if not self._hosts.knows(host):
             return "host", _FOREIGN_HOST
-        if scope["method"] not in _READING and b"authorization" not in heads and not self._ours(heads):
+        if (
+            scope["method"] not in _READING
+            and not written(heads.get(b"authorization", b""))[1]
+            and not self._ours(heads)
+        ):
             return "origin", _FOREIGN_ORIGIN
         if scope["path"] in ALWAYS:
             return None
@@ -81,9 +100,7 @@ class Limits:
         length = heads.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > most:
             return "too_large", refusing(too_large(most), close=True)
-        if self._slots.taken >= self._slots.most:
-            return "busy", BUSY
-        return None
+        return ("busy", BUSY) if self._slots.taken >= self._slots.most else None
 
     def _ours(self, heads: dict[bytes, bytes]) -> bool:
         """Whether a request without a token was not sent by somebody else's page."""
@@ -114,6 +131,49 @@ class Limits:
             reason, refused = body.refused
             self._slots.refused[reason] += 1
             await refuse(refusing(refused, close=True), send, unread=receive)
+
+    async def _without_body(self, scope: Scope) -> Refusing:
+        """What the route answers to whoever may not ask now, from the head alone: nothing of the body is read for them."""
+        heard = _Heard()
+        scope["headers"] = [header for header in scope["headers"] if header[0] not in _ABOUT_BODY]
+        await self._app(scope, _nothing(), heard.send)
+        return heard.answer()
+
+
+class _Heard:
+    """An answer that is taken down instead of being sent."""
+
+    def __init__(self) -> None:
+        self._status = 500
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._content = bytearray()
+
+    async def send(self, message: Message) -> None:
+        """Of ASGI."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], list(message.get("headers") or [])
+        self._content += message.get("body", b"")
+
+    def answer(self) -> Refusing:
+        """All of it; the connection ends with it, for there is a body in the way of the next request."""
+        return Refusing(self._status, [*self._headers, (b"connection", b"close")], bytes(self._content))
+
+
+def _nothing() -> Receive:
+    """A body that is empty, of a client that stays."""
+    left = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if not left:
+            await asyncio.Event().wait()
+        return left.pop()
+
+    return receive
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return f"from {network(client[0])}" if client else "from nowhere"
 
 
 _FOREIGN_HOST = refusing(

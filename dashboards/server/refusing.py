@@ -63,16 +63,23 @@ BUSY = refusing(
         headers={"Retry-After": "1"},
     )
 )
-STOPPING = refusing(
+OTHERS_TOO = refusing(
     Refused(
-        "the node is stopping and takes no new work",
+        "as many requests are under way as one token, or one address without a token, may have at a time",
         status=503,
-        code="stopping",
-        remedy="Try again when it has started again.",
-        headers={"Retry-After": "5"},
-    ),
-    close=True,
+        code="busy",
+        remedy="Wait for some of them to end; serve.at_once says how many there may be.",
+        headers={"Retry-After": "1"},
+    )
 )
+STOPS = Refused(
+    "the node is stopping and takes no new work",
+    status=503,
+    code="stopping",
+    remedy="Try again when it has started again.",
+    headers={"Retry-After": "5"},
+)
+STOPPING = refusing(STOPS, close=True)
 CROWDED = refusing(
     Refused(
         "as many connections are open as serve.connections allows",

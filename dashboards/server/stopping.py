@@ -50,6 +50,7 @@ class Stopping:
 
     async def finish(self) -> None:
         """Let requests end, call off those that do not, and do what was named with `Site.at_stop`."""
+        self._site.slots.hurry()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._site.slots.idle.wait(), self._wait)
         ended, loop = asyncio.Event(), asyncio.get_running_loop()

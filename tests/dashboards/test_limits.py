@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -226,3 +227,80 @@ def test_names_that_are_ours() -> None:
     assert hosts.wrote(b"https://speech.example.org:8443", b"10.0.0.1:8460")
     assert hosts.wrote(b"http://10.0.0.1:8460", b"10.0.0.1:8460")
     assert not hosts.wrote(b"http://10.0.0.2:8460", b"10.0.0.1:8460")
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """A node with room for eight requests, four of each principal."""
+    home = tmp_path_factory.mktemp("narrow") / "home"
+    with running_node(
+        home, store_close_wait=0, serve_at_once=8, serve_connections=200, serve_stop_wait="300s"
+    ) as running:
+        yield running
+
+
+def _strange(path: str, authorization: str = "", kind: str = "application/json") -> bytes:
+    """The head of a POST by nobody known, which promises a long body."""
+    rows = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {kind}", "Content-Length: 1000000"]
+    return "\r\n".join([*rows, *([f"Authorization: {authorization}"] if authorization else []), "", ""]).encode()
+
+
+@pytest.mark.parametrize("path", ["/api/clips/bulk", "/v1/audio/speech", "/api/clips", "/api/sql"])
+@pytest.mark.parametrize("authorization", ["", "Bearer vox_nothing", "Basic eDp5"])
+def test_nobody_without_a_token_holds_a_slot_with_a_body(narrow: RunningNode, path: str, authorization: str) -> None:
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack, narrow.client() as owner:
+        lines = [stack.enter_context(_said(narrow, _strange(path, authorization) + b"{")) for _ in range(20)]
+        for line in lines:
+            status, headers, body = _heard(line)
+            assert (status, headers["www-authenticate"], headers["connection"]) == (401, "Bearer", "close")
+            assert json.loads(body)["error"]["code"] == ("unknown_token" if "Bearer" in authorization else "no_token")
+        assert owner.get("/api/clips").status_code == 200
+    assert time.monotonic() - began < 20, "nobody waited for a body"
+
+
+def test_an_upload_of_nobody_known_is_not_read(narrow: RunningNode) -> None:
+    kind = "multipart/form-data; boundary=B"
+    part = b'--B\r\nContent-Disposition: form-data; name="recording"; filename="a.wav"\r\n\r\n' + b"\0" * 10_000
+    for authorization in ("", "Bearer vox_nothing"):
+        with _said(narrow, _strange("/api/voices", authorization, kind) + part) as line:
+            assert _heard(line)[0] == 401
+
+
+def test_whoever_asks_too_fast_is_told_before_the_body_is_read(narrow: RunningNode) -> None:
+    with narrow.client() as owner:
+        token = owner.post("/api/tokens", json={"role": "creator", "limits": {"rate": "1/h"}}).json()["token"]
+    with narrow.client(token) as client:
+        assert client.get("/api/clips").status_code == 200
+    with _said(narrow, _strange("/api/clips/bulk", f"Bearer {token}") + b"{") as line:
+        status, headers, body = _heard(line)
+    assert (status, json.loads(body)["error"]["code"]) == (429, "rate")
+    assert int(headers["retry-after"]) > 3000
+
+
+def test_one_principal_takes_no_more_than_half_of_the_slots(narrow: RunningNode) -> None:
+    with narrow.client() as owner:
+        token = owner.post("/api/tokens", json={"role": "creator"}).json()["token"]
+    head = _head(narrow, "/api/clips/bulk", length=100).replace(narrow.secret.encode(), token.encode())
+    with contextlib.ExitStack() as stack, narrow.client(token) as client, narrow.client() as owner:
+        for _ in range(4):
+            stack.enter_context(_said(narrow, head + b"{"))
+        _until(lambda: client.get("/api/clips").status_code == 503)
+        assert client.get("/api/clips").json()["error"]["code"] == "busy"
+        assert owner.get("/api/clips").status_code == 200
+    with narrow.client(token) as client:
+        _until(lambda: client.get("/api/clips").status_code == 200)
+
+
+def test_a_stop_waits_for_no_body_that_drips(tmp_path: Path) -> None:
+    with running_node(tmp_path / "home", store_close_wait=0, serve_stop_wait="300s") as node:
+        with node.client() as owner:
+            assert owner.get("/api/clips").status_code == 200
+        with _said(node, _head(node, "/api/clips/bulk", length=100) + b"{") as line:
+            with node.client() as owner:
+                _until(lambda: "voxledger_http_slots_taken 1.0" in owner.get("/metrics").text)
+            began = time.monotonic()
+            assert node.stop() == 0
+            assert time.monotonic() - began < PATIENCE
+            status, _, body = _heard(line)
+            assert (status, json.loads(body)["error"]["code"]) == (503, "stopping")
