@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import socket
@@ -23,12 +22,14 @@ from voxledger.dashboards.node import Node
 from voxledger.dashboards.server import supervisor
 from voxledger.dashboards.server.app import application
 from voxledger.dashboards.server.connections import connections
+from voxledger.dashboards.server.hosts import is_loopback
 from voxledger.dashboards.server.site import Site
 from voxledger.dashboards.server.stopping import Stopping
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from voxledger.catalog.settings import Serve
     from voxledger.dashboards.door import Door
 
 _BACKLOG = 2048
@@ -68,12 +69,9 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
     Raises HomeError when another node serves it already, SettingsError for an address that cannot be had.
     """
     settings = door.settings.serve
-    loopback = _is_loopback(settings.host)
-    if settings.tokens == "loopback" and not loopback:
-        raise SettingsError(
-            f'serve.tokens = "loopback" lets everybody in who reaches {settings.host}; listen at 127.0.0.1, or make tokens',
-            name="serve.tokens",
-        )
+    loopback = is_loopback(settings.host)
+    if settings.tokens == "loopback":
+        _require_nobody_else(settings, loopback=loopback)
     with contextlib.closing(_listening(settings.host, settings.port)) as listener:
         site = Site(door, version=version, loopback=loopback)
         url = _url(settings.host, listener.getsockname()[1])
@@ -96,6 +94,22 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
             on_started(url)
             supervisor.tell("READY=1")
             _run(server, listener, settings.at_once)
+
+
+def _require_nobody_else(settings: Serve, *, loopback: bool) -> None:
+    """Raises SettingsError where others than this machine's are let in as its admin."""
+    if not loopback:
+        raise SettingsError(
+            f'serve.tokens = "loopback" lets everybody in who reaches {settings.host}; listen at 127.0.0.1, or make tokens',
+            name="serve.tokens",
+        )
+    further = "serve.names" if settings.names else "serve.url" if settings.url else None
+    if further:
+        raise SettingsError(
+            f'serve.tokens = "loopback" does not go with {further}: whoever comes through the proxy would be let in as an admin;'
+            f" leave {further} out, or make tokens",
+            name="serve.tokens",
+        )
 
 
 def _run(server: _Server, listener: socket.socket, at_once: int) -> None:
@@ -130,14 +144,6 @@ def _config(app: ASGIApp, site: Site) -> uvicorn.Config:
         app, http=connections(site.slots, most), ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=_LAST_WORDS, backlog=_BACKLOG,
     )  # fmt: skip
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 def _listening(host: str, port: int) -> socket.socket:

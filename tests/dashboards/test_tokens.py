@@ -318,3 +318,24 @@ def test_the_first_start_prints_one_token_and_what_happened_is_recorded(tmp_path
         me = anybody.get("/api/me").json()
         assert (me["id"], me["role"]) == ("local", "admin")
         assert anybody.get("/api/me", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        for header in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "Via"):
+            answer = anybody.get("/api/me", headers={header: "127.0.0.1"})
+            assert (answer.status_code, code(answer)) == (401, "no_token"), header
+        for host, status in (("localhost:8460", 200), ("[::1]:8460", 200), ("192.168.7.9", 401), ("0.0.0.0", 401)):
+            assert anybody.get("/api/me", headers={"Host": host}).status_code == status, host
+        for header in ("", "Bearer"):  # says nothing, and so a page may send it as if it were nothing
+            foreign = {"Authorization": header, "Origin": "https://evil.example"}
+            answer = anybody.post("/api/tokens", json={"role": "admin"}, headers=foreign)
+            assert (answer.status_code, code(answer)) == (403, "origin"), header
+
+
+@pytest.mark.parametrize("further", [{"serve_url": "https://speech.example.org"}, {"serve_names": "speech.internal"}])
+def test_a_proxy_and_no_tokens_do_not_go_together(tmp_path: Path, further: dict[str, str]) -> None:
+    with (
+        pytest.raises(AssertionError, match="did not start") as ended,
+        running_node(tmp_path / "home", serve_tokens="loopback", **further),
+    ):
+        pass
+    said = str(ended.value)
+    assert 'serve.tokens = "loopback" does not go with serve.' in said
+    assert "Traceback" not in said
