@@ -12,16 +12,18 @@ import ipaddress
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from voxledger.catalog.access import estimate
 from voxledger.catalog.access.day import Day
 from voxledger.catalog.access.denials import Denials
 from voxledger.catalog.access.limits import Used
 from voxledger.catalog.access.principal import LOCAL, Principal
 from voxledger.catalog.access.rates import Rates
 from voxledger.catalog.access.token import Credential, limits_of, state_of
-from voxledger.catalog.access.usage import Usage
+from voxledger.catalog.access.usage import Exhausted, Usage
 from voxledger.catalog.errors import AccessRefused, VoxledgerError
 from voxledger.catalog.events.access import Denial
 from voxledger.catalog.journal.tokens import TokenReader, TokenRow, TokenTables
@@ -31,6 +33,8 @@ _LOOK = 0.25
 """Seconds for which what is remembered of tokens is believed."""
 _REMEMBERED = 10_000
 _NOBODY = bytes(32)
+_UNDER_WAY = 2.0
+"""Seconds after which it is worth asking again when only what is under way stands against it."""
 _WRITE = 5.0
 """Seconds between two times that what was counted is written."""
 _log = logging.getLogger(__name__)
@@ -120,10 +124,26 @@ class Gate:
             return
         exhausted = self._usage.begin(principal.id, principal.limits, speaking=speaking)
         if exhausted:
-            raise AccessRefused(
-                f"this token has used up its {exhausted} of today", reason="quota", principal=principal.id,
-                retry_after=self._usage.day().end - self._clock(),
-            )  # fmt: skip
+            raise self._exhausted(principal, exhausted)
+
+    @contextmanager
+    def reserved(self, principal: Principal, text: str, speed: float | None = None) -> Iterator[None]:
+        """Hold back about as much audio as a text will be, until the block ends, in which `charge` says how much it was.
+
+        So those who ask for much at once go beyond their limit by little. Raises AccessRefused (`quota`) where what was made
+        and what is held back reach it.
+        """
+        if principal.id == LOCAL or principal.limits.audio_us is None:
+            yield
+            return
+        audio_us = estimate.audio_us(text, speed)
+        exhausted = self._usage.reserve(principal.id, principal.limits, audio_us)
+        if exhausted:
+            raise self._exhausted(principal, exhausted)
+        try:
+            yield
+        finally:
+            self._usage.give_back(principal.id, audio_us)
 
     def is_spent(self, principal: Principal) -> bool:
         """Whether a limit of the day is used up, whatever is asked; nothing is counted."""
@@ -157,6 +177,13 @@ class Gate:
                 self._failing = True
             else:
                 self._failing = False
+
+    def _exhausted(self, principal: Principal, what: Exhausted) -> AccessRefused:
+        if what == "reserved":
+            message, wait = "what this token has under way may use up its audio of today", _UNDER_WAY
+        else:
+            message, wait = f"this token has used up its {what} of today", self._usage.day().end - self._clock()
+        return AccessRefused(message, reason="quota", principal=principal.id, retry_after=wait)
 
     def _work(self) -> None:
         while not self._closing.wait(_WRITE):

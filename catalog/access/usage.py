@@ -12,7 +12,8 @@ from voxledger.catalog.access.limits import Limits, Used
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.journal.tokens import TokenReader, TokenTables, UsageRow
 
-Exhausted: TypeAlias = Literal["requests", "audio", "bytes"]
+Exhausted: TypeAlias = Literal["requests", "audio", "bytes", "reserved"]
+"""Which limit is used up; `reserved`: that of audio may be, by what is under way."""
 _KEPT = 400
 """Days of which is known what was used."""
 _Counts: TypeAlias = tuple[int, int, int]
@@ -36,6 +37,8 @@ class Usage:
         """Of each token that came in today, with what was written before."""
         self._unwritten: dict[tuple[str, int], _Counts] = {}
         self._last: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
+        """µs of audio that are being made."""
 
     def begin(self, token: str, limits: Limits, *, speaking: bool) -> Exhausted | None:
         """Count one request, unless a limit is used up: then which one. Only who speaks needs audio to be left."""
@@ -43,13 +46,31 @@ class Usage:
             requests, audio_us, size = self._counts(token)
             if limits.requests is not None and requests >= limits.requests:
                 return "requests"
-            if speaking and limits.audio_us is not None and audio_us >= limits.audio_us:
-                return "audio"
+            if speaking and (exhausted := self._lacks_audio(token, limits, audio_us)):
+                return exhausted
             if limits.bytes is not None and size >= limits.bytes:
                 return "bytes"
             self._add(token, (1, 0, 0))
             self._last[token] = round(self._clock() * 1e6)
             return None
+
+    def reserve(self, token: str, limits: Limits, audio_us: int) -> Exhausted | None:
+        """Hold back so much audio, unless what was made and what is held back reach the limit: then says so."""
+        with self._lock:
+            _, used, _ = self._counts(token)
+            if exhausted := self._lacks_audio(token, limits, used):
+                return exhausted
+            self._reserved[token] = self._reserved.get(token, 0) + audio_us
+            return None
+
+    def give_back(self, token: str, audio_us: int) -> None:
+        """So much audio is held back no longer."""
+        with self._lock:
+            left = self._reserved.get(token, 0) - audio_us
+            if left > 0:
+                self._reserved[token] = left
+            else:
+                self._reserved.pop(token, None)
 
     def is_spent(self, token: str, limits: Limits) -> bool:
         """Whether `begin` would let nothing through."""
@@ -96,6 +117,11 @@ class Usage:
                         self._unwritten[key] = _sum(counts, self._unwritten.get(key, _NOTHING))
                     self._last = last | self._last
                 raise
+
+    def _lacks_audio(self, token: str, limits: Limits, used: int) -> Exhausted | None:
+        if limits.audio_us is None or used + self._reserved.get(token, 0) < limits.audio_us:
+            return None
+        return "audio" if used >= limits.audio_us else "reserved"
 
     def _present(self) -> Day:
         moment = self._clock()

@@ -187,17 +187,18 @@ class _Workshop:
 def _made(asked: Making, caller: Caller, audience: _Lines | None, stop: threading.Event) -> Clip:
     studio = caller.ledger.studio
     wanted = studio.asked(asked.text, asked.options(caller))  # type: ignore[arg-type]  # the model has the same keys
-    try:
-        clip = studio.make(
-            wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
-            audience=audience,
-        )  # fmt: skip
-    except VoxledgerError:
-        if audience is not None and audience.made_us:  # what was spoken before it broke off
-            caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
-        raise
-    caller.charge(clip)
-    return clip
+    with caller.reserved(wanted.request.text, wanted.request.speed):
+        try:
+            clip = studio.make(
+                wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
+                audience=audience,
+            )  # fmt: skip
+        except VoxledgerError:
+            if audience is not None and audience.made_us:  # what was spoken before it broke off
+                caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
+            raise
+        caller.charge(clip)
+        return clip
 
 
 async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> AsyncIterator[bytes]:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from voxledger.catalog.access import LOCAL, Principal
@@ -129,21 +130,25 @@ class Run:
                 return _failed(line.number, UNEXPECTED)
 
     def _speak(self, line: Line, info: EngineInfo) -> Outcome:
-        principal = self._admitted()
-        self._check(line, principal)
-        done = batch.speak(self._ledger.studio, line, info, self._folder.manifest, self._options, self._stop)
-        assert done.clip is not None  # it raises otherwise
-        self._away = None
-        made = done.outcome == "made"
-        if made:
-            self._site.gate.charge(principal, audio_us=done.clip.duration_us)
+        with ExitStack() as reserved:
+            principal = self._admitted(line, reserved)
+            self._check(line, principal)
+            done = batch.speak(self._ledger.studio, line, info, self._folder.manifest, self._options, self._stop)
+            assert done.clip is not None  # it raises otherwise
+            self._away = None
+            made = done.outcome == "made"
+            if made:
+                self._site.gate.charge(principal, audio_us=done.clip.duration_us)
         return Outcome(
             line=line.number, outcome="made" if made else "reused", clip=done.clip.id, duration_us=done.clip.duration_us,
             dropped=done.dropped,
         )  # fmt: skip
 
-    def _admitted(self) -> Principal:
-        """Whoever handed it in, as they stand now; a line counts as a request. Raises JobEnded where they may not any more."""
+    def _admitted(self, line: Line, reserved: ExitStack) -> Principal:
+        """Whoever handed it in, as they stand now; a line counts as a request, and its audio is held back until `reserved` ends.
+
+        Raises JobEnded where they may not any more.
+        """
         while True:
             if self._is_called_off:
                 raise Stopped
@@ -151,8 +156,10 @@ class Run:
                 principal = self._principal()
                 if lacks := principal.lacks("speak"):
                     raise JobEnded(f"the token that it was handed in with may not speak any more ({lacks})")
-                self._site.gate.admit(principal, speaking=True)
+                reserved.enter_context(self._site.gate.reserved(principal, line.text, line.speed))
+                self._site.gate.admit(principal)
             except AccessRefused as error:
+                reserved.close()
                 if error.reason != "quota":
                     raise JobEnded(f"the token that it was handed in with is gone: {error}") from None
                 self._wait_for(error, most=_LIMITS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,16 @@ class Caller:
         if made:
             self.site.gate.charge(self.principal, audio_us=made)
 
+    @contextmanager
+    def reserved(self, text: str, speed: float | None = None) -> Iterator[None]:
+        """Hold back the audio that a text will be about, while it is made and charged. Raises Refused (429)."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.site.gate.reserved(self.principal, text, speed))
+            except AccessRefused as error:
+                raise _refused(self.site, error) from None
+            yield
+
 
 class may:  # noqa: N801  # a dependency, named as it reads
     """A dependency of FastAPI: the caller, if role and limits permit this. Raises Refused (401, 403, 429)."""
@@ -69,7 +81,7 @@ def permit(request: Request, permission: Permission) -> Caller:
     try:
         site.gate.admit(principal, speaking=permission == "speak")
     except AccessRefused as error:
-        raise _refused(site, request, error) from None
+        raise _refused(site, error, request) from None
     return Caller(principal=principal, ledger=site.ledger(principal), site=site)
 
 
@@ -85,21 +97,22 @@ def identified(site: Site, request: Request) -> Principal:
     try:
         return principal_of(site, request.scope)
     except AccessRefused as error:
-        raise _refused(site, request, error) from None
+        raise _refused(site, error, request) from None
 
 
 def _paced(site: Site, request: Request) -> Principal:
     """Who asks, and no faster than they may. Raises Refused (401, 429)."""
     found = known(site, request.scope)
     if found.refusal is not None:
-        raise _refused(site, request, found.refusal)
+        raise _refused(site, found.refusal, request)
     assert found.principal is not None
     return found.principal
 
 
-def _refused(site: Site, request: Request, error: AccessRefused) -> Refused:
+def _refused(site: Site, error: AccessRefused, request: Request | None = None) -> Refused:
     """The answer to somebody who is not let in, which is counted."""
-    site.gate.denied(error.reason, principal=error.principal, address=request.client.host if request.client else "")
+    address = request.client.host if request and request.client else ""
+    site.gate.denied(error.reason, principal=error.principal, address=address)
     if error.reason in ("rate", "quota"):
         seconds = max(1, math.ceil(error.retry_after))
         return Refused(

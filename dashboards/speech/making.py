@@ -66,6 +66,11 @@ def made(
 
 
 def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Broadcast) -> Clip:
+    with caller.reserved(asked.request.text, asked.request.speed):
+        return _charged(asked, caller, stop, audience)
+
+
+def _charged(asked: Wanted, caller: Caller, stop: threading.Event, audience: Broadcast) -> Clip:
     try:
         clip = caller.ledger.studio.make(
             asked.request,

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -190,6 +191,58 @@ def test_bytes_that_are_sent_count(node: RunningNode) -> None:
         answer = client.get("/api/clips")
         assert (answer.status_code, code(answer)) == (429, "quota")
         assert "bytes" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/clips", "/api/clips/stream", "/v1/audio/speech", "/api/jobs"])
+def test_whoever_speaks_much_at_once_goes_beyond_the_limit_by_little(node: RunningNode, path: str) -> None:
+    token = make(node, "creator", name=f"crowd{path.replace('/', '-')}", limits={"audio_s": 5})
+    said = "The tide is turning, and it goes on turning for as long as anybody says so. " * 3
+
+    def body(number: int) -> dict[str, Any]:
+        text = f"Voice {number} in {path[1:3]}. {said}"
+        return {"model": "espeak", "input": text} if path.startswith("/v1") else {"text": text, "engine": "espeak"}
+
+    with node.client(token) as client:
+        if path == "/api/jobs":
+            lines = "".join(json.dumps({"text": body(number)["text"]}) + "\n" for number in range(12))
+            answer = client.post(f"{path}?engine=espeak", content=lines, headers={"Content-Type": "application/jsonl"})
+            assert answer.status_code == 201, answer.text
+            deadline = time.monotonic() + PATIENCE
+            while "audio of today" not in client.get(f"/api/jobs/{answer.json()['id']}").json()["said"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert client.delete(f"/api/jobs/{answer.json()['id']}").status_code == 200
+        else:
+            with ThreadPoolExecutor(12) as pool:
+                answers = list(pool.map(lambda number: client.post(path, json=body(number)), range(12)))
+            assert {answer.status_code for answer in answers} <= {200, 201, 429}
+            refused = [answer for answer in answers if '"quota"' in answer.text[-1000:]]
+            assert len(refused) >= 9
+        used = client.get("/api/me").json()["today"]["audio_s"]
+    assert 5 <= used < 60, "one clip has about 15 s"
+
+
+def test_what_fails_or_was_there_gives_back_the_audio_that_was_held_for_it(node: RunningNode) -> None:
+    with node.client(make(node, "creator", name="dino", limits={"audio_s": 100})) as client:
+        long = "It goes on and on. " * 200  # about 250 s
+        for _ in range(3):
+            assert (
+                client.post("/api/clips", json={"text": long, "engine": "espeak", "voice": "nobody"}).status_code >= 400
+            )
+            assert (
+                client.post("/v1/audio/speech", json={"input": long, "model": "espeak", "voice": "nobody"}).status_code
+                >= 400
+            )
+            with client.stream("POST", "/api/clips/stream", json={"text": long, "engine": "espeak"}) as answer:
+                assert answer.status_code == 200  # and goes away
+        asked = {"text": "And it turns back.", "engine": "espeak"}
+        deadline = time.monotonic() + PATIENCE
+        while (answered := client.post("/api/clips", json=asked)).status_code == 429:
+            assert int(answered.headers["Retry-After"]) < 10, "by what was let go no limit is used up"
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert answered.status_code in (200, 201)
+        assert client.post("/api/clips", json=asked).status_code == 200
 
 
 def test_a_clip_that_was_there_costs_no_audio(node: RunningNode) -> None:

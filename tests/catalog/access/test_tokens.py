@@ -17,6 +17,7 @@ from tests.building import Parts
 from voxledger.catalog.access import LOCAL, PERMISSIONS, ROLES, WHOLE, Gate, Limits, Principal, Rate, Tokens, Used
 from voxledger.catalog.access import denials as denials_module
 from voxledger.catalog.access import gate as gate_module
+from voxledger.catalog.access.estimate import audio_us
 from voxledger.catalog.errors import AccessRefused, TokenError, TokenNotFound
 from voxledger.catalog.events.access import Role
 
@@ -234,6 +235,36 @@ def test_limits_of_a_day_hold_across_restarts_and_end_at_midnight(
     # That day has 23 hours: summer begins.
     assert again.day().end - again.day().begin == 23 * 3600
     again.close()
+
+
+def test_audio_that_is_under_way_counts_until_it_is_there(tokens: Tokens, gate: Gate) -> None:
+    principal = gate.principal(tokens.create("creator", limits=Limits(audio_us=5_000_000)).written)
+    text = "x" * 60  # about four seconds
+    with pytest.raises(ZeroDivisionError), gate.reserved(principal, text):
+        gate.admit(principal, speaking=True)  # a second is left
+        raise ZeroDivisionError
+    with gate.reserved(principal, text), gate.reserved(principal, text):
+        for attempt in (lambda: gate.admit(principal, speaking=True), lambda: gate.reserved(principal, "").__enter__()):
+            with pytest.raises(AccessRefused, match="under way") as error:
+                attempt()
+            assert (error.value.reason, error.value.principal) == ("quota", principal.id)
+            assert error.value.retry_after < 10
+        gate.admit(principal)  # listening needs no audio to be left
+        gate.charge(principal, audio_us=1_000_000)
+    gate.admit(principal, speaking=True)
+    gate.charge(principal, audio_us=4_000_000)
+    with pytest.raises(AccessRefused, match="has used up its audio"), gate.reserved(principal, text):
+        pass
+    assert gate.used(principal).audio_us == 5_000_000
+
+
+def test_estimates_of_audio_heed_what_is_read_as_words() -> None:
+    plain = audio_us("The tide is turning, and so are we. " * 10)
+    assert plain == 24_000_000
+    assert audio_us("The tide is turning, and so are we. " * 10, 0.5) == 2 * plain
+    assert audio_us("潮" * 360) == audio_us("1" * 270) == 3 * plain
+    assert audio_us("") == audio_us("Oh.") == 1_000_000
+    assert audio_us("Oh.", float("nan")) == audio_us("Oh.", -1) == 1_000_000
 
 
 def test_usage_and_last_use_are_written_and_listed(parts: Parts, gate: Gate, clock: Clock) -> None:
