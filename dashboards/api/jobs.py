@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import anyio
 import anyio.to_thread
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -132,6 +134,8 @@ def router(site: Site) -> APIRouter:
 
 
 def _add_intake(routes: APIRouter, jobs: Jobs) -> None:
+    one_at_a_time = anyio.CapacityLimiter(1)  # a body takes a core while it is read
+
     @routes.post(
         "/api/jobs",
         status_code=201,
@@ -166,7 +170,7 @@ def _add_intake(routes: APIRouter, jobs: Jobs) -> None:
         kind = _kind(request)
         asked = await anyio.to_thread.run_sync(lambda: _checked(options, jobs, caller))
         try:
-            job = await _taken(request, jobs, kind, asked, caller)
+            job = await _taken(request, jobs, kind, asked, caller, one_at_a_time)
         except OSError as error:
             raise DiskFull.at("the job cannot be written", f"nothing was taken in ({error.strerror})") from error
         return Response(_encode(job.as_dict()), 201, {"Location": f"/api/jobs/{job.id}"}, JSON)
@@ -178,14 +182,17 @@ def _checked(options: Options, jobs: Jobs, caller: Caller) -> Asked:
     return options.checked(caller)
 
 
-async def _taken(request: Request, jobs: Jobs, kind: Kind, asked: Asked, caller: Caller) -> Any:
+async def _taken(
+    request: Request, jobs: Jobs, kind: Kind, asked: Asked, caller: Caller, one_at_a_time: anyio.CapacityLimiter
+) -> Any:
     from voxledger.dashboards.jobs.folder import incoming
 
     with incoming(caller.ledger.home) as (file, path):
         async for chunk in request.stream():
             file.write(chunk)
         file.flush()
-        return await anyio.to_thread.run_sync(lambda: jobs.hand_in(path, kind, asked, caller.principal))
+        handing_in = partial(jobs.hand_in, path, kind, asked, caller.principal)
+        return await anyio.to_thread.run_sync(handing_in, limiter=one_at_a_time)
 
 
 def _kind(request: Request) -> Kind:

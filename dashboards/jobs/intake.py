@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from voxledger.dashboards.jobs.array import LONGEST, elements
 from voxledger.synth.errors import ManifestError
 from voxledger.synth.manifest import FIELDS
 
@@ -24,6 +25,8 @@ KINDS: Mapping[str, Kind] = {
 MOST = 1_000_000
 """Lines of a job."""
 _NAMES = 1000
+_LONGEST_NAME = 1000
+"""Characters of a name that are kept: nobody is called more than that."""
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -50,7 +53,7 @@ def take_in(body: Path, kind: Kind, manifest: Path) -> Taken:
             if lines > MOST:
                 raise ManifestError(f"there are more than {MOST:,} lines; hand them in as several jobs")
             if len(actors) <= _NAMES and (actor := _actor(line)) is not None:
-                actors.add(actor)
+                actors.add(actor[:_LONGEST_NAME])
         if len(actors) > _NAMES:
             raise ManifestError(f"the lines are spoken for more than {_NAMES:,} people; hand them in as several jobs")
         out.flush()
@@ -63,31 +66,31 @@ def take_in(body: Path, kind: Kind, manifest: Path) -> Taken:
 def _lines(body: Path, kind: Kind) -> Iterator[bytes]:
     with body.open("rb") as file:
         if kind == "jsonl":
-            yield from (line.strip(_BLANK) for line in file if line.strip(_BLANK))
+            yield from _written(file)
         elif kind == "json":
-            yield from _listed(file)
+            # In a text a line feed is written \n, so those that are left stand between.
+            yield from (each.replace(b"\r", b" ").replace(b"\n", b" ") for each in elements(file))
         else:
             yield from _rows(file)
 
 
-def _listed(file: BinaryIO) -> Iterator[bytes]:
-    """The objects of one JSON array, each in a line."""
-    try:
-        found = msgspec.json.decode(file.read().removeprefix(b"\xef\xbb\xbf"), type=list[msgspec.Raw])
-        for each in found:
-            # In a text a line feed is written \n, so those that are left stand between.
-            yield bytes(each).replace(b"\r", b" ").replace(b"\n", b" ")
-    except msgspec.MsgspecError as error:  # which never quotes the content
-        raise ManifestError(f"the body is not a JSON array of objects: {error}") from None
-    except RecursionError:
-        raise ManifestError("the body is nested too deeply") from None
+def _written(file: BinaryIO) -> Iterator[bytes]:
+    """The lines that are not blank."""
+    number = 0
+    while line := file.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise _too_long(number)
+        if line := line.strip(_BLANK):
+            yield line
 
 
 def _rows(file: BinaryIO) -> Iterator[bytes]:
     """The rows of a table whose first row names the fields."""
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        rows = csv.reader(text, strict=True)
+        room = _Room()
+        rows = csv.reader(room.of(text), strict=True)
         names = [name.strip() for name in next(rows, [])]
         unknown = [name for name in names if name not in FIELDS]
         if unknown or "text" not in names or len(set(names)) < len(names):
@@ -96,6 +99,7 @@ def _rows(file: BinaryIO) -> Iterator[bytes]:
                 line=1,
             )
         for row in rows:
+            room.renew()
             if not row:
                 continue
             if len(row) > len(names):
@@ -108,6 +112,31 @@ def _rows(file: BinaryIO) -> Iterator[bytes]:
         raise ManifestError("the table is not UTF-8; save it as UTF-8") from None
     finally:
         text.detach()
+
+
+class _Room:
+    """Counts the characters of one row, which may have several lines: a reader of CSV has no limit for them."""
+
+    def __init__(self) -> None:
+        self._left = LONGEST
+        self._lines = 0
+
+    def renew(self) -> None:
+        """A row is complete."""
+        self._left = LONGEST
+
+    def of(self, text: io.TextIOWrapper) -> Iterator[str]:
+        """The lines of a table. Raises ManifestError."""
+        while line := text.readline(LONGEST + 1):
+            self._lines += 1
+            self._left -= len(line)
+            if self._left < 0:
+                raise _too_long(self._lines)
+            yield line
+
+
+def _too_long(line: int) -> ManifestError:
+    return ManifestError(f"line {line:,} has more than {LONGEST:,} bytes", line=line)
 
 
 def _cell(name: str, cell: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import stat
@@ -18,6 +19,8 @@ import voxledger
 from tests.dashboards.conftest import CatalogNode
 from tests.node import PATIENCE, running_node
 from tests.soak import some
+from voxledger.dashboards.jobs.array import elements
+from voxledger.synth.errors import ManifestError
 
 
 def _until(condition: Callable[[], Any]) -> Any:
@@ -138,6 +141,45 @@ def test_what_holds_no_lines_is_one_clear_error(
         answer = client.post("/api/jobs", content=body, headers={"Content-Type": kind})
         assert _code(answer, status) == code
         assert client.get("/api/jobs").json() == before
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="this system does not tell how much memory a process had"
+)
+def test_no_body_takes_the_memory_of_the_node(catalog_node: CatalogNode) -> None:
+    def most() -> int:
+        status = Path(f"/proc/{catalog_node.node.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
+    before = most()
+    numbers = b"1," * 5_000_000
+    with catalog_node.client() as client:
+        for kind, body, why in (
+            ("application/json", b"[" + numbers + b"1]", "more than 1,000,000 lines"),
+            ("application/json", b'[{"text": "x"}, {"actor": [' + numbers + b"1]}]", "element 2 of the array has more than"),
+            ("application/x-ndjson", b'{"text": "x"}\n{"actor": [' + numbers + b"1]}", "line 2 has more than"),
+            ("text/csv", b"text\n" + b'"\n",' * 2_000_000, "has more than"),
+        ):  # fmt: skip
+            answer = client.post("/api/jobs", content=body, headers={"Content-Type": kind})
+            assert _code(answer, 400) == "manifest"
+            assert why in answer.json()["error"]["message"]
+    assert most() - before < 100_000  # kB; each body has ten times as many values as that has bytes to spare
+
+
+def test_an_array_is_split_wherever_its_pieces_end() -> None:
+    for size in range(65_500, 65_560):
+        lines = [{"text": "x" * size, "a": '\\",]}'}, {"text": '\\"' * size, "tags": ["[", {"b": []}]}, "", []]
+        body = json.dumps(lines, indent=size % 2 or None).encode()
+        assert [json.loads(each) for each in elements(io.BytesIO(b"\xef\xbb\xbf \n" + body + b"\n"))] == lines
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[", "{}", "[,]", "[1,]", "[1 2]", '["a]', '["a\\', "[1]]", "[1] 2", "[{]}", "[nope]", "1"]
+)
+def test_what_is_no_array_is_refused_without_being_quoted(body: str) -> None:
+    with pytest.raises(ManifestError) as error:
+        list(elements(io.BytesIO(body.encode())))
+    assert "nope" not in str(error.value)
 
 
 def test_options_that_hold_for_no_line_are_refused_at_once(catalog_node: CatalogNode) -> None:
