@@ -115,7 +115,7 @@ class ClipPage(Shape):
 
 
 class VoiceShape(Shape):
-    """A registered recording. What was erased is null."""
+    """A registered recording. What was erased is null; so is `actor`, of others' voices, for who sees only the own clips."""
 
     sha256: str
     short: str
@@ -147,10 +147,12 @@ def told(clip: Clip) -> dict[str, Any]:
     return {**shown, "text": clip.text, "content_type": clip.content_type, "duration_us": clip.duration_us}
 
 
-def told_voice(voice: Voice) -> dict[str, Any]:
-    """A voice as the API tells it."""
+def told_voice(voice: Voice, sees: str | None = None) -> dict[str, Any]:
+    """A voice as the API tells it to whoever `sees` one actor's clips, None = everybody's: who registered others is not for them."""
     shown = voice.as_dict()
     del shown["path"], shown["consent_path"]
+    if sees is not None and voice.actor != sees:
+        shown["actor"] = None
     return {**shown, "short": voice.short}
 
 

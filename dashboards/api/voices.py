@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +77,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     )
     def list_voices(request: Request, caller: Reader) -> Response:
         """Withdrawn, expired and erased ones, too: `state` says so."""
-        found = [told_voice(voice) for voice in caller.ledger.voices.all()]
+        found = [told_voice(voice, caller.principal.sees) for voice in caller.ledger.voices.all()]
         return json({"voices": found}, request, caller)
 
     @routes.get(
@@ -90,7 +90,10 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         """By its name or its SHA-256."""
         found = _voice(name, caller)
         use = caller.ledger.voices.use(found) if caller.principal.sees is None else None
-        told = {"voice": told_voice(found), "use": use and {"clips": use.clips, "duration_us": use.duration_us}}
+        told = {
+            "voice": told_voice(found, caller.principal.sees),
+            "use": use and {"clips": use.clips, "duration_us": use.duration_us},
+        }
         return json(told, request, caller)
 
     @routes.post(
@@ -110,8 +113,11 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         expires: Annotated[Moment | None, Form(description="When the consent ends by itself.")] = None,
         force: Annotated[bool, Form(description="Take what is a matter of judgement as warnings.")] = False,
     ) -> dict[str, Any]:
-        """Either `own`, or `consent`, a document that is kept beside the recording. A name that is taken goes to the new recording."""
+        """Either `own`, or `consent`, a document that is kept beside the recording. A name that is taken goes to the new recording; whoever
+        sees only the own clips takes none of somebody else's voice, and registers none of their recordings anew.
+        """
         with _received(recording, consent) as (sound, document):
+            _require_nobody_elses(name, sound, caller)
             voice = caller.ledger.voices.add(
                 name, sound, own=own, consent=document, scope=scope, expires=expires, force=force
             )
@@ -126,10 +132,17 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     def withdraw_voice(
         name: Named, caller: Registrar, reason: Annotated[str | None, Query(max_length=1000)] = None
     ) -> dict[str, Any]:
-        """Nothing new is spoken with it from now on, under any of its names; what was made with it stays."""
-        done = caller.ledger.voices.withdraw(_voice(name, caller), reason=reason)
+        """Nothing new is spoken with it from now on, under any of its names; what was made with it stays. Whoever sees
+        only the own clips withdraws only what they registered.
+        """
+        found = _voice(name, caller)
+        if not _is_theirs(found, caller):
+            raise _anothers("withdraws")
+        done = caller.ledger.voices.withdraw(found, reason=reason)
         use = done.use and {"clips": done.use.clips, "duration_us": done.use.duration_us}
-        return {"voice": told_voice(done.voice), "use": use, "others": [told_voice(voice) for voice in done.others]}
+        sees = caller.principal.sees
+        others = [told_voice(voice, sees) for voice in done.others]
+        return {"voice": told_voice(done.voice, sees), "use": use if sees is None else None, "others": others}
 
     return routes
 
@@ -143,6 +156,36 @@ def _voice(name: str, caller: Caller) -> Voice:
         raise Refused(
             str(error), status=404, code=error.failure_class, remedy="GET /api/voices lists all.", param="voice"
         ) from None
+
+
+def _is_theirs(voice: Voice, caller: Caller) -> bool:
+    return caller.principal.sees in (None, voice.actor)
+
+
+def _require_nobody_elses(name: str, sound: Path, caller: Caller) -> None:
+    """Raises Refused (403) where a registration would change somebody else's voice, and the caller may change the own ones only."""
+    if caller.principal.sees is None:
+        return
+    voices = caller.ledger.voices
+    with suppress(UnknownVoice):
+        voices.require_name(name)
+        named = voices.show(name)
+        if named.state in ("registered", "expired") and not _is_theirs(named, caller):
+            raise _anothers("takes the name of")
+    with suppress(UnknownVoice):
+        same = voices.show(sound)  # whatever became of it: a withdrawal is not undone by others
+        if same.state != "erased" and not _is_theirs(same, caller):
+            raise _anothers("registers anew")
+
+
+def _anothers(does: str) -> Refused:
+    return Refused(
+        f"whoever sees only the own clips {does} only voices that they registered themselves",
+        status=403,
+        code="scope",
+        remedy="Ask whoever registered it, or an admin for a token with the scope `all`.",
+        param="voice" if does == "withdraws" else "name",
+    )
 
 
 @contextmanager

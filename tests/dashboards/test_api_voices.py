@@ -92,3 +92,37 @@ def test_who_sees_the_own_clips_learns_no_counts(catalog_node: CatalogNode, reco
     with catalog_node.client("creator:ann") as client:
         assert client.get("/api/voices/counted").json()["use"] is None
         assert _add(client, recording, name="mine", own=True).status_code == 403
+
+
+def test_who_sees_the_own_clips_changes_the_own_voices_only(catalog_node: CatalogNode, recording: bytes) -> None:
+    with catalog_node.client() as owner:
+        token = owner.post("/api/tokens", json={"role": "curator", "name": "olga", "scope": "own"}).json()["token"]
+        text = "And this is the voice of another one, who speaks in a number of words as well, for as long as it takes."
+        made = owner.post("/api/clips", json={"text": text, "engine": "espeak", "session": "recordings"}).json()[
+            "clip"
+        ]["id"]
+        sound = owner.get(f"/api/clips/{made}/audio").content
+    with catalog_node.client("curator:cleo") as others, catalog_node.node.client(token) as client:
+        theirs = _add(others, recording, name="soprano", own=True).json()
+        assert theirs["actor"] == "cleo"
+        for refused in (
+            client.delete("/api/voices/soprano"),
+            client.delete(f"/api/voices/{theirs['short']}"),
+            _add(client, sound, name="soprano", own=True),
+            _add(client, sound, name="SOPRANO", own=True),
+            _add(client, recording, name="mine", own=True),
+        ):
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope"), refused.text
+            assert "cleo" not in refused.text
+        shown = client.get("/api/voices/soprano").json()["voice"]
+        assert (shown["state"], shown["actor"], shown["sha256"]) == ("registered", None, theirs["sha256"])
+        own = _add(client, sound, name="alto", own=True)
+        assert (own.status_code, own.json()["actor"]) == (201, "olga")
+        assert _add(client, sound, name="alto", own=True).status_code == 201
+        actors = {each["sha256"]: each["actor"] for each in client.get("/api/voices").json()["voices"]}
+        assert (actors[theirs["sha256"]], actors[own.json()["sha256"]]) == (None, "olga")
+        gone = client.delete("/api/voices/alto")
+        assert (gone.status_code, gone.json()["use"]) == (200, None)
+        assert others.delete("/api/voices/soprano").status_code == 200
+        revived = _add(client, recording, name="mine", own=True)
+        assert (revived.status_code, revived.json()["error"]["code"]) == (403, "scope"), "a withdrawal stands"
