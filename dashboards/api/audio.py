@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from voxledger.catalog.clip import CONTENT_TYPES, Clip
 from voxledger.dashboards.api.answering import matches
+from voxledger.dashboards.api.heard import Heard
 from voxledger.dashboards.api.ranges import Span, wanted
 from voxledger.dashboards.api.shapes import ID, faults
 from voxledger.dashboards.faults import Refused
@@ -38,7 +39,7 @@ Reference = Annotated[
 Use = Annotated[
     Literal["play", "fetch", "none"],
     Query(
-        description="What it is used for; none is for whoever made the clip. It counts once the first byte is asked for."
+        description="What it is used for; none is for whoever made the clip. It counts once in ten minutes, whatever the ranges."
     ),
 ]
 Reader = Annotated[Caller, Depends(may("read"))]
@@ -61,6 +62,7 @@ class _File(StreamingResponse):
 def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
     """`GET` and `HEAD` of `/api/clips/{clip}/audio`."""
     routes = APIRouter(tags=["clips"])
+    heard = Heard()
 
     @routes.get(
         "/api/clips/{clip}/audio",
@@ -89,8 +91,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
             span = wanted(
                 request.headers.get("range"), request.headers.get("if-range"), size=size, etag=headers["ETag"]
             )
-            if use != "none" and (span is None or span.start == 0):
-                caller.ledger.catalog.audio.accessed(clip, use)
+            _count(caller, clip, use, heard)
             part = span or Span(0, size, size)
             sent = {**headers, "Content-Length": str(part.end - part.start)}
             if span is not None:
@@ -163,6 +164,16 @@ def _require_maker(caller: Caller, clip: Clip, use: str) -> None:
             remedy="Say use=play or use=fetch.",
             param="use",
         )
+
+
+def _count(caller: Caller, clip: Clip, use: Literal["play", "fetch", "none"], heard: Heard) -> None:
+    if use == "none" or not heard.begins(caller.principal.id, clip.id):
+        return
+    try:
+        caller.ledger.catalog.audio.accessed(clip, use)
+    except BaseException:
+        heard.forget(caller.principal.id, clip.id)
+        raise
 
 
 def _opened(clip: Clip) -> int:

@@ -13,6 +13,7 @@ import pytest
 import voxledger
 from tests.dashboards.conftest import CatalogNode
 from tests.node import PATIENCE, running_node
+from voxledger.dashboards.api.heard import Heard
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +117,37 @@ def test_a_download_has_a_name(catalog_node: CatalogNode) -> None:
     assert answer.headers["content-disposition"] == f'attachment; filename="{clip[-8:]}.flac"'
 
 
-def test_the_first_byte_counts_as_use_and_the_rest_does_not(catalog_node: CatalogNode) -> None:
+def test_whoever_hears_any_part_of_a_clip_uses_it_once(catalog_node: CatalogNode) -> None:
     clip = catalog_node.ann[2]
-    with catalog_node.client() as client:
-        before = _plays(catalog_node, clip)
-        client.get(f"/api/clips/{clip}/audio", headers={"Range": "bytes=1-"})
-        client.head(f"/api/clips/{clip}/audio")
+    path = f"/api/clips/{clip}/audio"
+    before = _plays(catalog_node, clip)
+    with catalog_node.client("viewer:vera") as client:
+        client.head(path)
         client.get(f"/api/clips/{clip}/waveform")
         assert _plays(catalog_node, clip) == before
-        client.get(f"/api/clips/{clip}/audio", headers={"Range": "bytes=0-9"})
+        client.get(path, headers={"Range": "bytes=1-"})
         assert _plays(catalog_node, clip) == before + 1
-        hidden = client.get(f"/api/clips/{clip}/audio", params={"use": "none"})
+        for asked in ("bytes=0-9", "bytes=-1", "bytes=0-1,3-4"):
+            client.get(path, headers={"Range": asked})
+        client.get(path)
+        assert _plays(catalog_node, clip) == before + 1
+        hidden = client.get(path, params={"use": "none"})
+    with catalog_node.client("viewer:walt") as client:
+        client.get(path, headers={"Range": "bytes=5-"})
+    assert _plays(catalog_node, clip) == before + 2
     assert (hidden.status_code, hidden.json()["error"]["code"]) == (403, "use")
+
+
+def test_a_use_ends_after_a_while_and_few_are_remembered() -> None:
+    now = 0.0
+    heard = Heard(window=10, most=2, clock=lambda: now)
+    assert [heard.begins("ann", clip) for clip in ("a", "a", "b")] == [True, False, True]
+    now = 10.0
+    assert [heard.begins("ann", clip) for clip in ("a", "a")] == [True, False]
+    assert [heard.begins("bob", "a"), heard.begins("ann", "a"), heard.begins("ann", "b")] == [True, False, True]
+    assert heard.begins("ann", "a")
+    heard.forget("ann", "a")
+    assert heard.begins("ann", "a")
 
 
 def test_whoever_made_a_clip_may_hear_it_without_a_trace(catalog_node: CatalogNode) -> None:
