@@ -62,7 +62,8 @@ class Feed:
         most: int | None = None,
     ) -> None:
         """From a position on, or from what was recorded at a moment (aware) or later. Without either, a named feed goes on
-        where it stopped, one that follows begins at the end, and any other at the beginning. A page has `most` positions, 20,000 by default.
+        where it stopped, one that follows begins at the end, and any other at the beginning. A page has `most` positions, 20,000 by
+        default.
 
         Raises QueryError for a place that is not there yet, and for one given to a name that has its own already.
         """

@@ -159,9 +159,9 @@ class Retention:
         """Plan anew and carry it out; with `plan_id` only if it is still that plan, with `deeds` only if it would do just so much now
         (`Plan.deeds`): an id stays the same when the grace of its clips is over.
 
-        May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PlanStale when the plan is another one by now, RetentionBusy while another run goes on, PolicyError
-        when a fuse is blown or there are no rules; StoreUnavailable when something is to be deleted and nobody answers. Nothing was
-        changed then.
+        May be killed at any point and repeated. `progress` hears (deleted, to delete). Raises PlanStale when the plan is another one by
+        now, RetentionBusy while another run goes on, PolicyError when a fuse is blown or there are no rules; StoreUnavailable when
+        something is to be deleted and nobody answers. Nothing was changed then.
         """
         with self._alone():
             return self._applied(plan_id, now, deeds=deeds, progress=progress)

@@ -125,7 +125,7 @@ class Nursery:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-m", _CHILD], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                [sys.executable, "-I", "-m", _CHILD], stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 env={"MALLOC_ARENA_MAX": "2"}, cwd="/", start_new_session=True,
             )  # fmt: skip
         self._control = ours
