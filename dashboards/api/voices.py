@@ -81,7 +81,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         return json({"voices": found}, request, caller)
 
     @routes.get(
-        "/api/voices/{voice}",
+        "/api/voices/{voice:path}",  # a name may hold a slash
         summary="A voice",
         response_model=VoiceUse,
         responses={304: {"description": "The client has it."}, **faults(404)},
@@ -124,7 +124,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         return told_voice(voice)
 
     @routes.delete(
-        "/api/voices/{voice}",
+        "/api/voices/{voice:path}",  # a name may hold a slash
         summary="Withdraw the consent to a voice",
         response_model=WithdrawnShape,
         responses=faults(404, 409, 507),

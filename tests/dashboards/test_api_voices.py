@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+import voxledger
 from tests.dashboards.conftest import CatalogNode
 
 
@@ -57,6 +58,16 @@ def test_a_voice_is_registered_shown_and_withdrawn(catalog_node: CatalogNode, re
     assert gone.json()["voice"]["state"] == "withdrawn"
     assert (again.status_code, again.json()["error"]["code"]) == (403, "voice_withdrawn")
     assert "path" not in voice
+
+
+def test_a_voice_whose_name_has_a_slash_is_found_and_withdrawn(catalog_node: CatalogNode, recording: bytes) -> None:
+    path = "/api/voices/the%2Fchoir%2F"
+    with catalog_node.client() as client:
+        assert _add(client, recording + b"\0" * 4, name="the/choir/", own=True).status_code == 201
+        assert client.get(path).json()["voice"]["name"] == "the/choir/"
+        assert client.delete(path).json()["voice"]["state"] == "withdrawn"
+    with voxledger.connect(catalog_node.node.url, catalog_node.node.secret) as vox:
+        assert vox.voices.show("the/choir/").name == "the/choir/"
 
 
 @pytest.mark.parametrize(
