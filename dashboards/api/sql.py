@@ -18,7 +18,7 @@ from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.callers import Caller, may
 from voxledger.dashboards.server.leaving import while_there
 from voxledger.dashboards.sql.question import MEDIA, Format
-from voxledger.dashboards.sql.saved import Queries, Saved
+from voxledger.dashboards.sql.saved import LARGEST, Queries, Saved
 from voxledger.dashboards.sql.service import Answer, Service
 
 if TYPE_CHECKING:
@@ -119,21 +119,26 @@ class SqlShape(Shape):
     age_s: float | None
 
 
-class SavedShape(Shape):
-    """A saved query; `mine` when the caller saved it, and so may change or delete it."""
+class ListedShape(Shape):
+    """A saved query without its text; `mine` when the caller saved it, and so may change or delete it."""
 
     name: str
     description: str | None
-    query: str
     parameters: list[str]
     saved: datetime
     mine: bool
 
 
-class SavedList(Shape):
-    """All saved queries."""
+class SavedShape(ListedShape):
+    """A saved query."""
 
-    queries: list[SavedShape]
+    query: str
+
+
+class SavedList(Shape):
+    """All saved queries, without their texts."""
+
+    queries: list[ListedShape]
 
 
 class Saving(BaseModel):
@@ -143,7 +148,7 @@ class Saving(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"query": f"-- Clips by emotion\n{_EXAMPLE}"}]}
     )
 
-    query: str = Field(min_length=1, max_length=1_000_000)
+    query: str = Field(min_length=1, max_length=LARGEST, description="At most 100 kB.")
 
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -187,8 +192,9 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/api/queries", summary="The saved queries", responses=faults())
     def all_queries(caller: Analyst) -> SavedList:
-        """They lie in `queries/` of HOME, a file each."""
-        return SavedList(queries=[_shape(saved, caller) for saved in queries.all()])
+        """They lie in `queries/` of HOME, a file each. `GET /api/queries/{name}` has the text."""
+        actor = _actor(caller)
+        return SavedList(queries=[ListedShape(**_listed(saved, actor)) for saved in queries.all()])
 
     @routes.get("/api/queries/{name}", summary="A saved query", responses=faults(404))
     def one_query(name: Name, caller: Analyst) -> SavedShape:
@@ -278,10 +284,14 @@ def _accepted(header: str) -> Format:
 
 
 def _shape(saved: Saved, caller: Caller) -> SavedShape:
-    return SavedShape(
-        name=saved.name, description=saved.description, query=saved.query, parameters=list(saved.parameters),
-        saved=saved.saved.astimezone(UTC), mine=saved.owner == _actor(caller),
-    )  # fmt: skip
+    return SavedShape(**_listed(saved, _actor(caller)), query=saved.query)
+
+
+def _listed(saved: Saved, actor: str) -> dict[str, Any]:
+    return {
+        "name": saved.name, "description": saved.description, "parameters": list(saved.parameters),
+        "saved": saved.saved.astimezone(UTC), "mine": saved.owner == actor,
+    }  # fmt: skip
 
 
 def _actor(caller: Caller) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import msgspec
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, QueryError
 from voxledger.catalog.home import QUERY_NAME, Home
-from voxledger.catalog.query.guard import LONGEST
 from voxledger.dashboards.faults import Refused
 
+LARGEST = 100_000
+"""Bytes of a query."""
 _MOST = 1000
+_LARGEST_FILE = LARGEST + 1000
+"""Bytes of it with the line that says whose it is."""
 _OWNER = re.compile(r"\n-- owner: ([\w-]+)\s*\Z")
 _COMMENT = re.compile(r"\s*--[ \t]?(.*)")
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|--[^\n]*|\$([A-Za-z_]\w*)")
@@ -52,12 +56,12 @@ class Queries:
     def __init__(self, home: Home) -> None:
         self._folder = home.queries
 
-    def all(self) -> list[Saved]:
-        """In the order of their names; files that are not called as queries are, or are no text, are none."""
-        if not self._folder.is_dir():
-            return []
-        found = (self._read(path) for path in sorted(self._folder.glob("*.sql")) if QUERY_NAME.fullmatch(path.stem))
-        return [saved for saved in found if saved is not None]
+    def all(self) -> Iterator[Saved]:
+        """In the order of their names, read one by one; files that are not called as queries are, or are no text of 100 kB, are none."""
+        for path in self._files():
+            saved = self._read(path)
+            if saved is not None:
+                yield saved
 
     def get(self, name: str) -> Saved:
         """One of them. Raises Refused (404)."""
@@ -82,9 +86,9 @@ class Queries:
                 "a query's name has 1 to 64 small letters, digits, hyphens and underscores, and begins with a letter or digit"
             )
         text = query.strip()
-        if not text or len(text) > LONGEST or "\0" in text:
-            raise QueryError(f"a saved query is text of 1 to {LONGEST:,} characters")
-        if not self.has(name) and len(self.all()) >= _MOST:
+        if not text or len(text.encode(errors="replace")) > LARGEST or "\0" in text:
+            raise QueryError(f"a saved query is text of 1 to {LARGEST:,} bytes")
+        if not self.has(name) and len(self._files()) >= _MOST:
             raise QueryError(f"there are {_MOST:,} saved queries already; delete some")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -104,14 +108,21 @@ class Queries:
         self.get(name)
         self._path(name).unlink(missing_ok=True)
 
+    def _files(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("*.sql") if QUERY_NAME.fullmatch(path.stem))
+
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.sql"
 
     def _read(self, path: Path) -> Saved | None:
         try:
-            text = path.read_text(encoding="utf-8")
-            changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            with path.open("rb") as file:
+                content = file.read(_LARGEST_FILE + 1)
+                changed = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+            text = content.decode()
         except (OSError, UnicodeDecodeError):
+            return None
+        if len(content) > _LARGEST_FILE:
             return None
         owner = _OWNER.search(text)
         return Saved(
