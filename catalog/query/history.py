@@ -21,9 +21,12 @@ _SQL = load("history.sql", "voxledger.catalog.query")
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in the life of a clip. `actor` is who did it, None once erased; `time` is when, in UTC."""
+    """One event in the life of a clip. `actor` is who did it, None once erased; `time` is when, in UTC.
 
-    position: int
+    `position` is its place in the log; a node does not tell it to whoever sees only the own clips.
+    """
+
+    position: int | None
     time: datetime
     type: str
     version: int

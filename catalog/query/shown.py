@@ -71,7 +71,11 @@ def print_history(found: Sequence[Happening]) -> None:
     """One line an event."""
     made = terminal.table("", "position", "when", "what happened", right=("position",))
     for happening in found:
-        made.add_row(f"{happening.position:,}", terminal.moment(happening.time), terminal.text(happening.sentence))
+        made.add_row(
+            "" if happening.position is None else f"{happening.position:,}",
+            terminal.moment(happening.time),
+            terminal.text(happening.sentence),
+        )
     terminal.console.print(made)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from voxledger.catalog.clip import Clip
-from voxledger.dashboards.api.answering import Unchanged, json
+from voxledger.dashboards.api.answering import Unchanged, json, shown_position
 from voxledger.dashboards.api.audio import Reader, Reference
 from voxledger.dashboards.api.listing import Listing, listed
 from voxledger.dashboards.api.shapes import ClipPage, ClipShape, Shape, faults, told
@@ -28,7 +28,7 @@ _KNOWN: dict[int | str, dict[str, Any]] = {304: {"description": "The client has 
 class HappeningShape(Shape):
     """One event in the life of a clip, in words."""
 
-    position: int
+    position: int | None = Field(description="Its place in the log; null for who sees only the own clips.")
     time: datetime
     type: str
     version: int
@@ -94,6 +94,8 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         """Every event about it, in words."""
         clip = caller.clip(reference)
         found = [each.as_dict() for each in caller.ledger.catalog.history(clip)]
+        for each in found:
+            each["position"] = shown_position(caller, each["position"])
         return json({"clip": clip.id, "happenings": found}, request, caller)
 
     @routes.get(

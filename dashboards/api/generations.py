@@ -15,6 +15,7 @@ from voxledger.catalog.query.moment import moment_of
 from voxledger.dashboards.api.answering import Unchanged, asked, position
 from voxledger.dashboards.api.audio import Reader
 from voxledger.dashboards.api.listing import not_yours
+from voxledger.dashboards.api.places import Places
 from voxledger.dashboards.api.shapes import Shape, faults
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
 _SQL = load("generations.sql", "voxledger.dashboards.api")
-_NAMED = ("outcome", "actor", "engine", "channel", "language", "emotion", "cursor")
+_NAMED = ("outcome", "actor", "engine", "channel", "language", "emotion")
 
 
 class Attempts(BaseModel):
@@ -40,7 +41,7 @@ class Attempts(BaseModel):
     since: str | None = Field(None, max_length=100, description="A moment, a day, or `7d`.", examples=["7d"])
     until: str | None = Field(None, max_length=100, description="A moment, or a day; it ends before that.")
     limit: int = Field(50, ge=1, le=500)
-    cursor: int | None = Field(None, ge=0, le=2**62, description="`next` of the page before.")
+    cursor: str | None = Field(None, max_length=100, description="`next` of the page before.")
     as_of: str | None = Field(None, max_length=100, description="How it was at that moment.")
     fresh: bool = True
 
@@ -48,7 +49,7 @@ class Attempts(BaseModel):
 class Attempt(Shape):
     """An attempt and how it ended. Times with `_us` are microseconds; what does not apply is null."""
 
-    position: int
+    position: int | None = Field(description="Its place in the log; null for who sees only the own clips.")
     time: datetime
     outcome: Literal["completed", "failed", "cancelled", "reused"]
     clip: str | None = Field(description="The clip that was made or reused, or would have been made.")
@@ -89,7 +90,7 @@ class AttemptPage(Shape):
     """A page of attempts, the newest first. `next` is the cursor of the next page."""
 
     generations: list[Attempt]
-    next: int | None
+    next: str | None
     position: int | None
 
 
@@ -97,6 +98,7 @@ def router(site: Site) -> APIRouter:
     """`/api/generations`."""
     routes = APIRouter(tags=["generations"])
     unchanged = Unchanged()
+    places = Places(site.door.vault)
     zone = site.settings.general.time_zone
 
     @routes.get(
@@ -113,11 +115,13 @@ def router(site: Site) -> APIRouter:
             return known
         certain = attempts.fresh and attempts.as_of is None and attempts.since is None and attempts.until is None
         head = caller.ledger.journal.head() if certain else None
-        values = _values(attempts, caller, zone)
+        values = {**_values(attempts, caller, zone), **_after(places.read(attempts.cursor, caller))}
         with asked(caller, fresh=attempts.fresh, as_of=moment_of("as_of", attempts.as_of, zone)) as reading:
             rows, following = _page(reading, values, attempts.limit)
             place = position(reading)
-        content = {"generations": rows, "next": following}
+        if caller.principal.sees is not None:
+            rows = [{**row, "position": None} for row in rows]
+        content = {"generations": rows, "next": places.cursor(following, caller)}
         return unchanged.json(content, request, caller, place, asked=question, head=head)
 
     return routes
@@ -134,6 +138,10 @@ def _values(attempts: Attempts, caller: Caller, zone: str) -> dict[str, Any]:
     found["since"] = moment_of("since", attempts.since, zone, day="start")
     found["until"] = moment_of("until", attempts.until, zone, day="start")
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _after(place: int | None) -> dict[str, Any]:
+    return {} if place is None else {"cursor": place}
 
 
 def _page(reading: Reading, values: dict[str, Any], limit: int) -> tuple[list[dict[str, Any]], int | None]:

@@ -125,6 +125,42 @@ def test_counts_and_attempts_are_of_the_own_clips(catalog_node: CatalogNode) -> 
     _tells_nothing(attempts, catalog_node)
 
 
+def test_no_place_in_the_log_is_told(catalog_node: CatalogNode) -> None:
+    """It would say how much others do."""
+    with catalog_node.client("creator:ann") as client, catalog_node.client() as owner:
+        known = {
+            each["position"] for each in owner.get("/api/generations", params={"limit": 500}).json()["generations"]
+        }
+        clips: list[str] = []
+        cursor, pages = None, 0
+        while cursor is not None or not pages:
+            asked = {"limit": "2", "outcome": "completed", **({"cursor": cursor} if cursor else {})}
+            answer = client.get("/api/generations", params=asked)
+            page = answer.json()
+            assert answer.status_code == 200, answer.text
+            assert page["position"] is None
+            assert {each["position"] for each in page["generations"]} == {None}
+            clips += [each["clip"] for each in page["generations"]]
+            cursor, pages = page["next"], pages + 1
+            if cursor is not None:
+                assert not cursor.isdigit()
+                assert client.get("/api/generations", params=asked).json()["next"] == cursor, "pages keep their ETag"
+        assert pages > 1
+        assert set(catalog_node.ann) <= set(clips)
+        assert len(set(clips)) == len(clips)
+        history = client.get(f"/api/clips/{catalog_node.ann[0]}/history").json()["happenings"]
+        assert {each["position"] for each in history} == {None}
+        theirs = owner.get(f"/api/clips/{catalog_node.ann[0]}/history").json()["happenings"]
+        assert None not in {each["position"] for each in theirs}
+        given = client.get("/api/generations", params={"limit": 1}).json()["next"]
+        for wrong in (str(max(known)), "x", "", "AAAA", given[:-4]):
+            for whose in (client, *([owner] if not wrong.isdigit() else [])):
+                answer = whose.get("/api/generations", params={"cursor": wrong})
+                assert (answer.status_code, answer.json()["error"]["code"]) == (400, "cursor"), wrong
+    with catalog_node.client("creator:bob") as other:
+        assert other.get("/api/generations", params={"cursor": given}).status_code == 400
+
+
 def test_an_etag_of_somebody_else_opens_nothing(catalog_node: CatalogNode) -> None:
     with catalog_node.client() as owner, catalog_node.client("creator:ann") as client:
         seen = owner.get("/api/clips", params={"tag": "air"})
