@@ -92,7 +92,7 @@ curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" http:
 ```
 
 Answers come as JSON, CSV, an Arrow stream or Parquet, by `"format"` or by the header `Accept`. In JSON, decimals and intervals are
-text and bytes base64; in CSV bytes are hexadecimal. `"rows"` asks for fewer rows than `sql.rows`. Headers say the same for every
+text and bytes base64; in CSV bytes are hexadecimal. A time of day with an offset (`TIMETZ`) is text in every format. `"rows"` asks for fewer rows than `sql.rows`. Headers say the same for every
 format: `X-Voxledger-Position`, `-Snapshot-Age` (s), `-Rows`, `-Truncated` (rows were left off) and `-Took` (ms). An Arrow stream
 says it with its last batch, Parquet in its metadata, each under `voxledger`.
 

@@ -26,6 +26,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import QueryError
 from voxledger.catalog.query.guard import check, parse, pieces, plain
 from voxledger.dashboards.sql.formats import Encoded, encoded, warm
+from voxledger.dashboards.sql.offsets import with_offsets
 from voxledger.dashboards.sql.question import LENGTH, Failure, Head, Question, Ready, Setting, packed, unpacked
 
 _THREADS = max(1, min(8, os.cpu_count() or 1))
@@ -124,7 +125,7 @@ def _answered(connection: duckdb.DuckDBPyConnection, question: Question, positio
     if relation is None:
         raise QueryError("this query gives no rows and no columns; ask for something")
     types = [str(kind) for kind in relation.types]
-    reader = relation.to_arrow_reader(_FETCH)
+    reader = with_offsets(relation, types).to_arrow_reader(_FETCH)
     return encoded(reader, types, question, position, lambda: time.perf_counter() - began)
 
 
