@@ -17,11 +17,14 @@ from voxledger.dashboards.api.answering import Unchanged, json, shown_position
 from voxledger.dashboards.api.audio import Reader, Reference
 from voxledger.dashboards.api.listing import Listing, listed
 from voxledger.dashboards.api.shapes import ClipPage, ClipShape, Shape, faults, told
+from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.callers import Caller, may
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
+BRIEF = 3600
+"""Seconds that a link of somebody who only reads may work: nothing takes it back."""
 _KNOWN: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it."}}
 
 
@@ -134,10 +137,25 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     def clip_url(
         reference: Reference, asked: Linking, caller: Annotated[Caller, Depends(may("read"))]
     ) -> dict[str, Any]:
-        """A presigned link to the store, which works without a token. It counts as use of the clip, before it is given."""
-        return {"url": caller.ledger.catalog.url(caller.clip(reference), asked.expires), "expires": asked.expires}
+        """A presigned link to the store, which works without a token. It counts as use of the clip, before it is given.
+        It outlives the caller's own token, so it works for an hour at most unless they may `curate`.
+        """
+        clip = caller.clip(reference)
+        if asked.expires > BRIEF and not caller.principal.may("curate"):
+            raise _too_long()
+        return {"url": caller.ledger.catalog.url(clip, asked.expires), "expires": asked.expires}
 
     return routes
+
+
+def _too_long() -> Refused:
+    return Refused(
+        f"a link that works for more than {BRIEF:,} s takes the permission `curate` (tag, rate and pin clips)",
+        status=403,
+        code="role",
+        remedy="Ask for one that ends sooner, and for another one when it has ended.",
+        param="expires",
+    )
 
 
 def _ends(clips: Sequence[Clip]) -> float | None:

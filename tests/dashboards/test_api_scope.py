@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.dashboards.conftest import CatalogNode
+from tests.node import PATIENCE
 
 _OTHERS = ("bob", "zeppelin", "airship", "hangar", "40000")
 
@@ -159,6 +161,21 @@ def test_no_place_in_the_log_is_told(catalog_node: CatalogNode) -> None:
                 assert (answer.status_code, answer.json()["error"]["code"]) == (400, "cursor"), wrong
     with catalog_node.client("creator:bob") as other:
         assert other.get("/api/generations", params={"cursor": given}).status_code == 400
+
+
+@pytest.mark.parametrize(("who", "longest"), [("viewer:vera", 3600), ("analyst:adam", 3600), ("creator:ann", 604_800)])
+def test_a_link_of_who_only_reads_ends_within_an_hour(catalog_node: CatalogNode, who: str, longest: int) -> None:
+    path = f"/api/clips/{catalog_node.ann[0]}/url"
+    with catalog_node.client(who) as client:
+        deadline = time.monotonic() + PATIENCE
+        while (allowed := client.post(path, json={"expires": longest})).status_code == 409:  # until it is stored
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        refused = client.post(path, json={"expires": longest + 1})
+    assert (allowed.status_code, allowed.json()["expires"]) == (200, longest)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (
+        (403, "role") if longest == 3600 else (422, "invalid")
+    )
 
 
 def test_an_etag_of_somebody_else_opens_nothing(catalog_node: CatalogNode) -> None:
