@@ -219,7 +219,9 @@ def _print_status(found: Status) -> None:
         f"{terminal.count(found.head, 'event')} · {terminal.size(found.free_disk)} free on the disk"
     )
     if found.serving is not None:
-        body.append(f"\nserved by process {found.serving.pid}" + (f" at {found.serving.url}" if found.serving.url else ""))
+        body.append(
+            f"\nserved by process {found.serving.pid}" + (f" at {found.serving.url}" if found.serving.url else "")
+        )
     if found.cache is not None and found.cache_limit:
         over = found.cache.bytes > found.cache_limit
         body.append(
