@@ -112,8 +112,10 @@ hold, and with `--fresh` or `--as-of`.
 read-only, DuckDB's way to files shut, no file of this machine to be opened any more (Landlock, Linux 5.13 on), none to be
 written, no new rights, no TCP, no environment. At `sql.time` it is killed; beyond `sql.memory` (and twice `sql.bytes` for the
 answer, which is complete before its first byte is sent, so that an error is never in the middle of one) it gets no more memory.
-`sql.rows` and `sql.bytes` cut an answer between rows. `sql.at_once` queries run at a time, ten times as many wait for up to
-30 s, and the others are asked to come back (503, `Retry-After`). When the client goes away, the process goes too. Where a system
+`sql.rows` and `sql.bytes` cut an answer between rows. `sql.at_once` queries run at a time, four times as many answers are made or
+sent, ten times as many questions wait for up to 30 s, and the others are asked to come back (503, `Retry-After`). One token has
+half of the places at most, those for waiting too. An answer of which less than 1 MB is taken in 60 s breaks off. When the client
+goes away, the process goes too. Where a system
 enforces no memory limit for one process (macOS, Windows), the service is off and says so; `sql.enabled = false` switches it off.
 
 | code | means |

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from voxledger.dashboards.api.shapes import Shape, faults
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.callers import Caller, may
 from voxledger.dashboards.server.leaving import while_there
+from voxledger.dashboards.sql.pace import Pace
 from voxledger.dashboards.sql.question import MEDIA, Format
 from voxledger.dashboards.sql.saved import LARGEST, Queries, Saved
 from voxledger.dashboards.sql.service import Answer, Service
@@ -32,10 +32,6 @@ Name = Annotated[
 ]
 Value = bool | int | float | str | None | list[bool | int | float | str | None]
 _EXAMPLE = "SELECT emotion, count(*) AS clips FROM clips WHERE language = $language GROUP BY ALL ORDER BY clips DESC"
-_SLOWEST = 50_000
-"""Bytes a second that a client must take: a slower one holds a process, and its memory, for nothing."""
-_PATIENCE = 60.0
-"""Seconds beside that."""
 _log = logging.getLogger(__name__)
 
 
@@ -169,17 +165,19 @@ def router(site: Site) -> APIRouter:
     site.at_start(service.clear)
     site.at_stop(service.stop)
 
-    async def answered(request: Request, query: str, wanted: Wanted) -> Response:
+    async def answered(request: Request, query: str, wanted: Wanted, caller: Caller) -> Response:
         chosen = wanted.format or _accepted(request.headers.get("accept", ""))
-        asking = service.ask(query, parameters=wanted.params or None, format=chosen, rows=wanted.rows)
+        asking = service.ask(
+            query, principal=caller.principal.id, parameters=wanted.params or None, format=chosen, rows=wanted.rows
+        )
         return await _sent(await while_there(request, asking), chosen)
 
     @routes.post("/api/sql", summary="Ask one SELECT", responses={**_ANSWERS, **faults(507)}, response_class=Response)
-    async def ask(request: Request, asked: Asked, _: Analyst) -> Response:
+    async def ask(request: Request, asked: Asked, caller: Analyst) -> Response:
         """Answered from a snapshot of the tables by a process of its own, within the limits that `GET /api/sql` names. The relations are
         those of docs/sql.md but for `events`, `batches` and `epochs`, which are the log's own.
         """
-        return await answered(request, asked.query, asked)
+        return await answered(request, asked.query, asked, caller)
 
     @routes.get("/api/sql", summary="The limits of SQL, and the snapshot", responses=faults())
     def limits(caller: Analyst) -> SqlShape:
@@ -220,7 +218,7 @@ def router(site: Site) -> APIRouter:
     async def ask_saved(
         request: Request,
         name: Name,
-        _: Analyst,
+        caller: Analyst,
         format: Format | None = None,
         rows: Annotated[int | None, Query(ge=0, le=2**31)] = None,
         param: Annotated[
@@ -229,15 +227,15 @@ def router(site: Site) -> APIRouter:
     ) -> Response:
         """For links and spreadsheets. A value that reads as a number, true, false or null is one."""
         wanted = Wanted(params=dict(parameters_of(param or [], option="param")), format=format, rows=rows)
-        return await answered(request, queries.get(name).query, wanted)
+        return await answered(request, queries.get(name).query, wanted, caller)
 
     @routes.post(
         "/api/queries/{name}/answer", summary="Ask a saved query with parameters", responses={**_ANSWERS, **faults(404, 507)},
         response_class=Response,
     )  # fmt: skip
-    async def ask_saved_with(request: Request, name: Name, wanted: Wanted, _: Analyst) -> Response:
+    async def ask_saved_with(request: Request, name: Name, wanted: Wanted, caller: Analyst) -> Response:
         """The same with values in the body."""
-        return await answered(request, queries.get(name).query, wanted)
+        return await answered(request, queries.get(name).query, wanted, caller)
 
     return routes
 
@@ -252,10 +250,11 @@ class _Sending(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # of ASGI
         """Of ASGI."""
         try:
-            async with asyncio.timeout(_PATIENCE + self._answer.head.bytes / _SLOWEST):
+            async with Pace() as pace:
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async for part in self._answer.parts():
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+                    pace.took(len(part))
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (TimeoutError, Refused):
             _log.info("an answer to SQL broke off: it was taken too slowly, or its process ended")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, QueryError
@@ -27,9 +29,9 @@ if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
 
 _WAITING = 10
-"""Questions that wait, for each that runs."""
+"""Questions that wait, for each that runs; half of them of one principal."""
 _SENDING = 4
-"""Answers that are being sent, for each question that runs."""
+"""Answers that are made or sent, for each question that runs; half of them of one principal."""
 _TURN = 30.0
 """Seconds that a question waits for its turn at most."""
 _STALLED = 30.0
@@ -81,7 +83,9 @@ class Service:
         self._supply = Supply(snapshots, self._spares, refresh=self.settings.refresh)
         self._turns = asyncio.Semaphore(self.settings.at_once)
         self._alive = asyncio.Semaphore(self.settings.at_once * _SENDING)
-        self._waiting = 0
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """What each principal who has or waits for a place may have of them: half."""
+        self._waiting: Counter[str] = Counter()
         self.clear = snapshots.clear
 
     @property
@@ -101,6 +105,7 @@ class Service:
         self,
         query: str,
         *,
+        principal: str,
         parameters: Mapping[str, Any] | Sequence[Any] | None = None,
         format: Format = "json",
         rows: int | None = None,
@@ -122,9 +127,12 @@ class Service:
         packing = partial(_packed, query, parameters, format, most, self.settings.bytes)
         packing(0.0, 0.0)  # what cannot be sent is said before anybody waits
         async with contextlib.AsyncExitStack() as alive:
-            await self._turn(self._alive)
+            own = self._own.setdefault(principal, asyncio.Semaphore(self.settings.at_once * _SENDING // 2))
+            await self._turn(own, principal)
+            alive.callback(own.release)
+            await self._turn(self._alive, principal)
             alive.callback(self._alive.release)
-            await self._turn(self._turns)
+            await self._turn(self._turns, principal)
             try:
                 supplied, child = await self._child()
                 alive.push_async_callback(_in_thread, child.close)
@@ -134,7 +142,7 @@ class Service:
             if head.error:
                 raise _refused(head.failure, head.error)
             alive.pop_all()
-        return Answer(head, supplied, child, self._alive.release)
+        return Answer(head, supplied, child, partial(_release, self._alive, own))
 
     async def close(self) -> None:
         """End everything that runs."""
@@ -145,19 +153,21 @@ class Service:
         self._supply.stop()
         self._spares.stop()
 
-    async def _turn(self, turns: asyncio.Semaphore) -> None:
+    async def _turn(self, turns: asyncio.Semaphore, principal: str) -> None:
         if not turns.locked():
             await turns.acquire()
             return
-        if self._waiting >= self.settings.at_once * _WAITING:
-            raise _busy(f"{self._waiting} questions wait already")
-        self._waiting += 1
+        most, waiting = self.settings.at_once * _WAITING, self._waiting.total()
+        if waiting >= most or self._waiting[principal] >= most // 2:
+            raise _busy(f"{waiting} questions wait already, {self._waiting[principal]} of them yours")
+        self._waiting[principal] += 1
         try:
             await asyncio.wait_for(turns.acquire(), _TURN)
         except TimeoutError:
             raise _busy(f"others have been answered for {_TURN:g} s") from None
         finally:
-            self._waiting -= 1
+            self._waiting[principal] -= 1
+            self._waiting += Counter()  # nobody is remembered who waits for nothing
 
     async def _child(self) -> tuple[Supplied, Child]:
         """A process that has the snapshot open. The snapshot may be replaced just now: then the next one is asked."""
@@ -182,6 +192,11 @@ class Service:
             raise _refused(
                 "query_memory", "the query needed more memory than sql.memory allows, or DuckDB could not go on with it"
             ) from None
+
+
+def _release(*turns: asyncio.Semaphore) -> None:
+    for turn in turns:
+        turn.release()
 
 
 def _check(query: str) -> None:
