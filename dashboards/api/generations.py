@@ -15,7 +15,7 @@ from voxledger.catalog.query.moment import moment_of
 from voxledger.dashboards.api.answering import Unchanged, asked, position
 from voxledger.dashboards.api.audio import Reader
 from voxledger.dashboards.api.listing import not_yours
-from voxledger.dashboards.api.places import Places
+from voxledger.dashboards.api.positions import Positions
 from voxledger.dashboards.api.shapes import Shape, faults
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def router(site: Site) -> APIRouter:
     """`/api/generations`."""
     routes = APIRouter(tags=["generations"])
     unchanged = Unchanged()
-    places = Places(site.door.vault)
+    positions = Positions(site.door.vault)
     zone = site.settings.general.time_zone
 
     @routes.get(
@@ -115,13 +115,13 @@ def router(site: Site) -> APIRouter:
             return known
         certain = attempts.fresh and attempts.as_of is None and attempts.since is None and attempts.until is None
         head = caller.ledger.journal.head() if certain else None
-        values = {**_values(attempts, caller, zone), **_after(places.read(attempts.cursor, caller))}
+        values = {**_values(attempts, caller, zone), **_after(positions.read(attempts.cursor, caller))}
         with asked(caller, fresh=attempts.fresh, as_of=moment_of("as_of", attempts.as_of, zone)) as reading:
             rows, following = _page(reading, values, attempts.limit)
             place = position(reading)
         if caller.principal.sees is not None:
             rows = [{**row, "position": None} for row in rows]
-        content = {"generations": rows, "next": places.cursor(following, caller)}
+        content = {"generations": rows, "next": positions.cursor(following, caller)}
         return unchanged.json(content, request, caller, place, asked=question, head=head)
 
     return routes

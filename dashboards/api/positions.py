@@ -1,4 +1,4 @@
-"""Places: where an event is in the log, as it is told to those who may know, and hidden from those who see only their own clips.
+"""Positions: where an event is in the log, as it is told to those who may know, and hidden from those who see only their own clips.
 
 How far the log has come says how much others do. Cursors that have to name a place are sealed for them, for each actor anew.
 """
@@ -23,7 +23,7 @@ _SIZE = 8
 _PLAIN = re.compile(r"[0-9]{1,18}")
 
 
-class Places:
+class Positions:
     """Writes places as cursors, and reads them. The same place is the same cursor, so that pages keep their ETag."""
 
     def __init__(self, vault: Vault) -> None:
@@ -55,7 +55,7 @@ class Places:
 
     def _seal(self) -> AESSIV:
         if self._cipher is None:
-            self._cipher = AESSIV(self._vault.secret("places"))
+            self._cipher = AESSIV(self._vault.secret("positions"))
         return self._cipher
 
 
