@@ -15,7 +15,7 @@ from voxledger.catalog.clip import Clip
 from voxledger.dashboards.api import answering
 from voxledger.dashboards.api.answering import matches, validators
 from voxledger.dashboards.api.audio import Reader, Reference
-from voxledger.dashboards.api.drawn import Drawn
+from voxledger.dashboards.api.drawn import Decoding, Drawn
 from voxledger.dashboards.api.shapes import ID, Shape, faults
 from voxledger.dashboards.faults import Refused
 from voxledger.synth.errors import AudioFailed
@@ -23,16 +23,19 @@ from voxledger.synth.errors import AudioFailed
 if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
     from voxledger.dashboards.server.site import Site
+    from voxledger.synth.audio.waveform import Peaks
 
 MOST = 4000
 """Most parts of an outline."""
+_FINE = 4 * MOST
+"""Parts of the outline that all others of a clip are made of."""
 _WAVEFORMS, _SPECTROGRAMS = 1000, 50
-"""How many are kept: 8 MB of outlines at the most, and 50 pictures of about 300 kB."""
+"""How many are kept: 32 MB of outlines at the most, and 50 pictures of about 300 kB."""
 _SAME: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it."}}
 
 
 class Waveform(Shape):
-    """The outline of a clip: lowest and highest sample of each part, full scale being ±127. Parts are equally long."""
+    """The outline of a clip: lowest and highest sample of each part, full scale being ±127. Parts are about equally long."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"clip": ID, "duration": 1.52, "peaks": [[-3, 4], [-90, 88], [-12, 9]]}]}
@@ -73,8 +76,9 @@ class Segments(Shape):
 def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
     """`/api/clips/{clip}/waveform`, `spectrogram.png` and `segments`."""
     routes = APIRouter(tags=["clips"])
-    waveforms: Drawn[list[list[int]]] = Drawn(_WAVEFORMS)
-    spectrograms: Drawn[bytes] = Drawn(_SPECTROGRAMS)
+    decoding = Decoding()
+    outlines: Drawn[Peaks] = Drawn(_WAVEFORMS, decoding)
+    spectrograms: Drawn[bytes] = Drawn(_SPECTROGRAMS, decoding)
 
     @routes.get(
         "/api/clips/{clip}/waveform",
@@ -88,7 +92,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         """Of every format. Computed once, and no use of the clip. A short clip has fewer parts than were asked for."""
         clip = caller.clip(reference)
         _require_audio(clip)
-        peaks = waveforms.get((clip.sha256, points), lambda: _peaks(clip, points))
+        peaks = _coarser(outlines.get(clip.sha256, lambda: _outline(clip)), points)
         return answering.json({"clip": clip.id, "duration": clip.duration, "peaks": peaks}, request, caller)
 
     @routes.get(
@@ -132,11 +136,18 @@ def _require_audio(clip: Clip) -> None:
         raise Refused("the audio was purged", status=409, code="store", remedy="Restore it.")
 
 
-def _peaks(clip: Clip, points: int) -> list[list[int]]:
+def _outline(clip: Clip) -> Peaks:
     with _decoding():
         from voxledger.synth.audio import peaks_of_file
 
-        found: list[list[int]] = peaks_of_file(clip.local(), points, sample_rate=clip.sample_rate).tolist()
+        return peaks_of_file(clip.local(), _FINE, sample_rate=clip.sample_rate)
+
+
+def _coarser(fine: Peaks, points: int) -> list[list[int]]:
+    with _decoding():
+        from voxledger.synth.audio import coarser
+
+        found: list[list[int]] = coarser(fine, points).tolist()
     return found
 
 

@@ -22,7 +22,7 @@ from voxledger.synth.audio.resample import resample
 from voxledger.synth.audio.spectrogram import spectrogram, spectrogram_of_file
 from voxledger.synth.audio.suspect import REASONS, speech_rate, suspects
 from voxledger.synth.audio.trim import Silences, trim
-from voxledger.synth.audio.waveform import peaks, peaks_of_file
+from voxledger.synth.audio.waveform import coarser, peaks, peaks_of_file
 from voxledger.synth.formats import FORMATS, AudioFormat, format_named
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Preview",
     "Processed",
     "Silences",
+    "coarser",
     "encode",
     "format_named",
     "integrated_loudness",

@@ -31,11 +31,25 @@ def peaks_of_file(path: Path, count: int, *, sample_rate: int | None = None) -> 
         return _peaks(lambda start, end: file.read(end - start, dtype="float32"), file.frames, count)
 
 
-def _peaks(read: Callable[[int, int], npt.NDArray[np.floating]], length: int, count: int) -> Peaks:
+def coarser(fine: Peaks, count: int) -> Peaks:
+    """An outline of `count` parts from one that has more, shape (n, 2) -> (min(count, n), 2). Raises ValueError for `count` < 1."""
+    starts = _borders(len(fine), count)[:-1]
+    if not len(starts):
+        return fine
+    return np.stack([np.minimum.reduceat(fine[:, 0], starts), np.maximum.reduceat(fine[:, 1], starts)], axis=1)
+
+
+def _borders(length: int, count: int) -> npt.NDArray[np.int64]:
+    """Where `count` parts begin and end, or `length` parts if that is less."""
     if count < 1:
         raise ValueError(f"a waveform has at least one part, not {count}")
     count = min(count, length)
-    borders = np.arange(count + 1, dtype=np.int64) * length // max(1, count)
+    return np.arange(count + 1, dtype=np.int64) * length // max(1, count)
+
+
+def _peaks(read: Callable[[int, int], npt.NDArray[np.floating]], length: int, count: int) -> Peaks:
+    borders = _borders(length, count)
+    count = len(borders) - 1
     found = np.zeros((count, 2))
     first = 0
     while first < count:

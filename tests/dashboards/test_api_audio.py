@@ -171,6 +171,18 @@ def test_every_format_has_an_outline(catalog_node: CatalogNode, clip: int) -> No
     assert again.status_code == 304
 
 
+def test_outlines_of_one_clip_are_of_one_kind(catalog_node: CatalogNode) -> None:
+    with catalog_node.client() as client:
+        path = f"/api/clips/{catalog_node.ann[0]}/waveform"
+        found = {points: client.get(path, params={"points": points}).json()["peaks"] for points in (1, 7, 1000, 4000)}
+    fine = found[4000]
+    assert [len(peaks) for peaks in found.values()] == [1, 7, 1000, 4000]
+    assert found[1] == [[min(low for low, _ in fine), max(high for _, high in fine)]]
+    assert found[1000] == [
+        [min(low for low, _ in part), max(high for _, high in part)] for part in zip(*[iter(fine)] * 4, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("kind", ["aac", "pcm"])
 def test_so_have_formats_that_say_little_about_themselves(catalog_node: CatalogNode, kind: str) -> None:
     with catalog_node.client() as client:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxledger.synth.audio import encode, peaks, peaks_of_file, process, spectrogram, spectrogram_of_file, waveform
+from voxledger.synth.audio import (
+    coarser,
+    encode,
+    peaks,
+    peaks_of_file,
+    process,
+    spectrogram,
+    spectrogram_of_file,
+    waveform,
+)
 from voxledger.synth.errors import AudioFailed
 
 RATE = 24_000
@@ -111,6 +121,19 @@ def test_a_single_click_is_seen():
     assert peaks(clip, 10).tolist() == [[0, 0]] * 5 + [[0, 1]] + [[0, 0]] * 4
 
 
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(0, 2000), fine=st.integers(1, 400), count=st.integers(1, 500), seed=st.integers(0, 9))
+def test_a_coarser_outline_is_one_of_the_same_clip(length, fine, count, seed):
+    outline = peaks(np.random.default_rng(seed).uniform(-1, 1, length), fine)
+    found = coarser(outline, count)
+    assert (found.dtype, len(found)) == (np.int8, min(count, len(outline)))
+    borders = np.arange(len(found) + 1) * len(outline) // max(1, len(found))
+    parts = [outline[start:end] for start, end in pairwise(borders)]
+    assert found.tolist() == [[part[:, 0].min(), part[:, 1].max()] for part in parts]
+
+
 def test_an_outline_has_at_least_one_part():
     with pytest.raises(ValueError, match="at least one part"):
         peaks(np.zeros(9), 0)
+    with pytest.raises(ValueError, match="at least one part"):
+        coarser(peaks(np.zeros(9), 3), 0)
