@@ -127,10 +127,10 @@ enforces no memory limit for one process (macOS, Windows), the service is off an
 | `busy` | too many at a time (503) |
 | `sql_off` | no service here (501) |
 
-**Saved queries** lie in `queries/NAME.sql` of HOME, of 100 kB at most; the comment that one begins with describes it. They are part
-of backups, as plain text. `GET /api/queries` lists them without their texts, which `GET /api/queries/NAME` has; `PUT` and `DELETE /api/queries/NAME` save and delete (who saved it, or an admin),
-`GET /api/queries/NAME/answer?param=language=en&format=csv` asks one, for a spreadsheet say; `POST` takes parameters in the body.
-"""
+**Saved queries** lie in `queries/NAME.sql` of HOME, of 100 kB at most; the comment that one begins with describes it. They are
+part of backups, as plain text. `GET /api/queries` lists them without their texts, which `GET /api/queries/NAME` has; `PUT` and
+`DELETE /api/queries/NAME` save and delete (who saved it, or an admin), `GET
+/api/queries/NAME/answer?param=language=en&format=csv` asks one, for a spreadsheet say; `POST` takes parameters in the body. """
 
 
 def settings_page() -> str:
