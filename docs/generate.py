@@ -91,10 +91,11 @@ curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" http:
   -d '{"query": "SELECT emotion, count(*) AS n FROM clips WHERE language = $l GROUP BY ALL", "params": {"l": "en"}}'
 ```
 
-Answers come as JSON, CSV, an Arrow stream or Parquet, by `"format"` or by the header `Accept`. In JSON, decimals and intervals are
-text and bytes base64; in CSV bytes are hexadecimal. A time of day with an offset (`TIMETZ`) is text in every format. `"rows"` asks for fewer rows than `sql.rows`. Headers say the same for every
-format: `X-Voxledger-Position`, `-Snapshot-Age` (s), `-Rows`, `-Truncated` (rows were left off) and `-Took` (ms). An Arrow stream
-says it with its last batch, Parquet in its metadata, each under `voxledger`.
+Answers come as JSON, CSV, an Arrow stream or Parquet, by `"format"` or by the header `Accept`. In JSON, decimals and intervals
+are text and bytes base64; in CSV bytes are hexadecimal. A time of day with an offset (`TIMETZ`) is text in every format. `"rows"`
+asks for fewer rows than `sql.rows`. Headers say the same for every format: `X-Voxledger-Position`, `-Snapshot-Age` (s), `-Rows`,
+`-Truncated` (rows were left off) and `-Took` (ms). An Arrow stream says it with its last batch, Parquet in its metadata, each
+under `voxledger`.
 
 **How old an answer can be.** It is of a snapshot: a copy of the tables that is made while others go on writing. Nothing is copied
 while nobody asks, nor when nothing has changed. The first question waits for the first snapshot; one that finds it older than
