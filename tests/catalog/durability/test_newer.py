@@ -44,11 +44,11 @@ def _lived(home: Path) -> dict[str, str]:
 def test_a_newer_journal_is_left_alone(tmp_path: Path) -> None:
     _lived(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
-        journal.execute("UPDATE meta SET value = '4' WHERE key = 'schema'")
+        journal.execute("UPDATE meta SET value = '5' WHERE key = 'schema'")
         journal.commit()
     before = _content(tmp_path)
     for _ in range(2):
-        with pytest.raises(JournalError, match=r"has schema 4, .* knows 3; upgrade Voxledger. Nothing was changed"):
+        with pytest.raises(JournalError, match=r"has schema 5, .* knows 4; upgrade Voxledger. Nothing was changed"):
             voxledger.open(tmp_path, store_endpoint=NOBODY)
         left = {name: content for name, content in _content(tmp_path).items() if not name.endswith(("-wal", "-shm"))}
         assert left == before
