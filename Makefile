@@ -59,7 +59,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 bench: $(MODELS)
-	for bench in $(addprefix benchmarks/,audio.py backtest.py emotion.py export.py log.py mixpanel_delivery.py objects.py plan.py reconcile.py report.py retention.py speak.py synthesis.py synthesis_engine.py); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+	for bench in $(addprefix benchmarks/,audio.py backtest.py emotion.py export.py log.py mixpanel_delivery.py node.py node_pages.py objects.py plan.py reconcile.py report.py retention.py speak.py synthesis.py synthesis_engine.py); do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/generate.py

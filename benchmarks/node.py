@@ -1,4 +1,4 @@
-"""What the node adds: to one `speak`, to a clip that is there already, and to two hundred streams at once.
+"""What the node adds: to one `speak`, to a clip that is there already, to two hundred streams at once, and to a query.
 
 The node is a process of its own with a HOME of its own, asked over loopback; the client that measures requests a second is a
 third process, written to cost little, whose share of the processor is told.
@@ -18,16 +18,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 import voxledger
+from voxledger.catalog.home import Home
+from voxledger.dashboards.remote.connection import Connection
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.plan import fill
 
 NOBODY = "http://127.0.0.1:9"
 console = Console()
@@ -224,7 +231,61 @@ def _first_bytes(node: Node, count: int, of: int) -> tuple[list[float], float]:
     return firsts, time.perf_counter() - begun
 
 
-PARTS = ("overhead", "reused", "streams")
+def sql(home: Path, clips: int, rounds: int) -> Table:
+    """Queries through the service against the same on an open connection to the very snapshot, and what memory the node takes for it."""
+    fill(Home.open(home).catalog, clips)
+    with duckdb.connect(str(home / "catalog.duckdb")) as connection:
+        connection.execute("UPDATE projections SET position = 0")  # the log is empty, and begins
+    queries = {
+        "nothing": "SELECT 1",
+        "a clip by its id": "SELECT * FROM clips WHERE id = (SELECT max(id) FROM clips)",
+        "clips by emotion": "SELECT emotion, count(*), sum(duration_s) FROM clips GROUP BY ALL ORDER BY ALL",
+        "clips by actor and month": "SELECT actor, date_trunc('month', created), count(*) FROM clips GROUP BY ALL ORDER BY ALL LIMIT 100",
+        "10,000 rows": "SELECT id, created, emotion, duration_s FROM clips LIMIT 10000",
+    }
+    shown = Table(title=f"SQL over {clips:,} clips, p50 of {rounds}, ms; a question each half second (bar: +150 ms)")
+    for column in ("", "open connection", "service", "adds"):
+        shown.add_column(column, justify="left" if not column else "right")
+    with (
+        serving(home) as node,
+        contextlib.closing(Connection(f"http://{node.host}:{node.port}", node.secret)) as connected,
+    ):
+        asked = _asking(connected)
+        asked("SELECT 1")  # waits for the first snapshot
+        (snapshot,) = (home / "sql").iterdir()
+        before = node.process.memory_info().rss
+        with duckdb.connect(config={"threads": os.cpu_count() or 1}) as plain:
+            plain.execute(f"ATTACH '{snapshot}' AS catalog (READ_ONLY)")
+            plain.execute("SET search_path = 'catalog'")
+            for name, query in queries.items():
+                alone = [
+                    _took(lambda query=query: plain.sql(query).to_arrow_table().to_pylist()) for _ in range(rounds)
+                ]
+                through = [_took(lambda query=query: asked(query), pause=0.5) for _ in range(rounds)]
+                here, there = statistics.median(alone), statistics.median(through)
+                style = "red" if there - here > 0.15 else ""
+                shown.add_row(name, *(f"{1000 * value:,.1f}" for value in (here, there, there - here)), style=style)
+        grown = node.process.memory_info().rss - before
+    shown.caption = f"the node's memory grew by {grown / 1e6:,.0f} MB meanwhile"
+    return shown
+
+
+def _asking(connected: Connection) -> Callable[[str], bytes]:
+    def asked(query: str) -> bytes:
+        with connected.answer("POST", "/api/sql", body={"query": query}) as found:
+            return found.content
+
+    return asked
+
+
+def _took(work: Callable[[], object], *, pause: float = 0.0) -> float:
+    time.sleep(pause)
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+PARTS = ("overhead", "reused", "streams", "sql")
 
 
 def main() -> None:
@@ -234,12 +295,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--clips", type=int, default=1_000_000, help="of the catalog that SQL is asked")
     parser.add_argument("--folder", type=Path, help="where HOMEs are made; a temporary folder by default")
     parser.add_argument("--client", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.client:
         host, port, connections, seconds, size = asked.client
         client(host, int(port), int(connections), float(seconds), int(size), sys.stdin.buffer.read())
+        return
+    if "sql" in asked.parts:
+        with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+            console.print(sql(Path(folder) / "sql", asked.clips, min(asked.rounds, 30)))
+    if set(asked.parts) == {"sql"}:
         return
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder, serving(Path(folder) / "node") as node:
         if "overhead" in asked.parts:
