@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -18,14 +19,13 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from voxledger.catalog import platform
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api.shapes import ClipShape, Shape, faults, told
 from voxledger.dashboards.faults import UNEXPECTED, Refused, body, meaning
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
-from voxledger.dashboards.server.leaving import while_there
-from voxledger.dashboards.speech.spool import Room, Spool
+from voxledger.dashboards.server.departing import while_there
+from voxledger.dashboards.server.spool import Spool, too_far_behind
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
@@ -35,12 +35,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 _LINES = "application/x-ndjson"
-_TOO_SLOW = Refused(
-    "the client was so far behind that the rest could not be kept for it",
-    status=503,
-    code="too_slow",
-    remedy="Fetch the clip from the catalog: it is made all the same.",
-)
 Speaker = Annotated[Caller, Depends(may("speak"))]
 
 
@@ -166,9 +160,7 @@ class _Workshop:
     """Where clips are made for requests: threads enough that none of them waits for another's."""
 
     def __init__(self, site: Site) -> None:
-        home, free = site.door.home, site.settings.general.min_free_disk
         self._threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-making")
-        self.room = Room(home.cache, has_room=lambda: platform.free_disk(home.path) >= free)
 
     async def clip(self, asked: Making, caller: Caller, audience: _Lines | None) -> Clip:
         """The clip. Cancelled, the engine stops within one segment, and the record of it is waited for."""
@@ -187,29 +179,29 @@ class _Workshop:
 def _made(asked: Making, caller: Caller, audience: _Lines | None, stop: threading.Event) -> Clip:
     studio = caller.ledger.studio
     wanted = studio.asked(asked.text, asked.options(caller))  # type: ignore[arg-type]  # the model has the same keys
-    with caller.reserved(wanted.request.text, wanted.request.speed):
-        try:
-            clip = studio.make(
-                wanted.request, engine=wanted.engine, reuse=wanted.reuse, channel=wanted.channel, priority=wanted.priority, stop=stop,
-                audience=audience,
-            )  # fmt: skip
-        except VoxledgerError:
-            if audience is not None and audience.made_us:  # what was spoken before it broke off
-                caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
-            raise
-        caller.charge(clip)
-        return clip
+    make = partial(
+        studio.make,
+        wanted.request,
+        engine=wanted.engine,
+        reuse=wanted.reuse,
+        channel=wanted.channel,
+        priority=wanted.priority,
+        stop=stop,
+        audience=audience,
+    )
+    spoken_us = (lambda: audience.made_us) if audience is not None else (lambda: 0)
+    return caller.made(make, text=wanted.request.text, speed=wanted.request.speed, spoken_us=spoken_us)
 
 
 async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> AsyncIterator[bytes]:
-    lines = _Lines(Spool(workshop.room, asyncio.get_running_loop()))
+    lines = _Lines(Spool(caller.site.spools, asyncio.get_running_loop()))
     making = asyncio.ensure_future(workshop.clip(asked, caller, lines))
     making.add_done_callback(lambda _: lines.spool.end())
     try:
         while line := await lines.spool.read():
             yield line
         if lines.spool.cut:
-            yield _line(body(_TOO_SLOW))
+            yield _line(body(too_far_behind()))
             return
         yield _line({"clip": told(await making)})
     except VoxledgerError as error:

@@ -15,7 +15,7 @@ from voxledger.catalog.query.parameters import parameters_of
 from voxledger.dashboards.api.shapes import Shape, faults
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.callers import Caller, may
-from voxledger.dashboards.server.leaving import while_there
+from voxledger.dashboards.server.departing import while_there
 from voxledger.dashboards.sql.pace import Pace
 from voxledger.dashboards.sql.question import MEDIA, Format
 from voxledger.dashboards.sql.saved import LARGEST, Queries, Saved

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from voxledger.catalog.access import PERMISSIONS, Permission, Principal
-from voxledger.catalog.errors import AccessRefused
+from voxledger.catalog.errors import AccessRefused, VoxledgerError
 from voxledger.dashboards.server.answers import Refused
 from voxledger.dashboards.server.principals import known, principal_of
 
@@ -36,24 +36,29 @@ class Caller:
         """A clip that this caller may see. Raises ClipNotFound for others, which are not there for them."""
         return self.ledger.catalog.clip(reference, actor=self.principal.sees)
 
-    def charge(self, *clips: Clip) -> None:
-        """Count the audio of clips that were made for this caller; what was there already costs nothing.
+    def made(
+        self, make: Callable[[], Clip], *, text: str, speed: float | None, spoken_us: Callable[[], int] = lambda: 0
+    ) -> Clip:
+        """What `make` makes of a text for this caller, whose audio counts against their quota; what was there already costs nothing.
 
-        Requests, and bytes that are sent, are counted without being told.
+        What the text will be about is held back meanwhile; of what broke off, `spoken_us` counts. Raises Refused (429), and what
+        `make` raises. Requests, and bytes that are sent, are counted without being told.
         """
-        made = sum(clip.duration_us for clip in clips if not clip.reused)
-        if made:
-            self.site.gate.charge(self.principal, audio_us=made)
-
-    @contextmanager
-    def reserved(self, text: str, speed: float | None = None) -> Iterator[None]:
-        """Hold back the audio that a text will be about, while it is made and charged. Raises Refused (429)."""
+        gate = self.site.gate
         with ExitStack() as stack:
             try:
-                stack.enter_context(self.site.gate.reserved(self.principal, text, speed))
+                stack.enter_context(gate.reserved(self.principal, text, speed))
             except AccessRefused as error:
                 raise _refused(self.site, error) from None
-            yield
+            try:
+                clip = make()
+            except VoxledgerError:
+                if spoken := spoken_us():
+                    gate.charge(self.principal, audio_us=spoken)
+                raise
+            if not clip.reused:
+                gate.charge(self.principal, audio_us=clip.duration_us)
+            return clip
 
 
 class may:  # noqa: N801  # a dependency, named as it reads
@@ -70,7 +75,7 @@ class may:  # noqa: N801  # a dependency, named as it reads
 def permit(request: Request, permission: Permission) -> Caller:
     """The caller, if role and limits permit this; one request is counted. Raises Refused (401, 403, 429).
 
-    What is made for somebody who is let in counts with `Caller.charge`; so does what goes beyond a limit meanwhile.
+    What is made for somebody who is let in counts with `Caller.made`; so does what goes beyond a limit meanwhile.
     """
     site: Site = request.app.state.site
     principal = _paced(site, request)

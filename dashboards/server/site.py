@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from voxledger.catalog.access import Gate, Principal
-from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.errors import DiskFull, VoxledgerError
 from voxledger.dashboards.observing.observatory import Observatory
 from voxledger.dashboards.operations import Operations
 from voxledger.dashboards.server.slots import Slots
+from voxledger.dashboards.server.spool import Room
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -43,6 +44,8 @@ class Site:
         self.stopping = threading.Event()
         self.slots = Slots(most=self.settings.serve.at_once, most_bytes=_UPLOADS * self.settings.serve.max_upload)
         """What is under way."""
+        self.spools = Room(door.home.cache, has_room=self._has_room)
+        """Where answers lie that clients are slow to take."""
         self.trouble: Callable[[str], str | None] = lambda job: None  # noqa: ARG005
         """What keeps a job of the node from its work, if anything does."""
         self.observatory = Observatory(self)
@@ -78,6 +81,13 @@ class Site:
                 ending()
             except Exception as error:  # noqa: BLE001  # the others must be done, too; what it says may quote somebody
                 _log.warning("something did not end as it should (%s)", type(error).__name__)
+
+    def _has_room(self) -> bool:
+        try:
+            self.door.home.require_room(self.settings.general.min_free_disk)
+        except DiskFull:
+            return False
+        return True
 
     def _call_off(self) -> None:
         try:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.answers import answer
+from voxledger.dashboards.server.departing import Watching
+from voxledger.dashboards.server.spool import too_far_behind
 from voxledger.dashboards.speech import events
 from voxledger.dashboards.speech.broadcast import Broadcast
-from voxledger.dashboards.speech.idempotency import REPLAYED
-from voxledger.dashboards.speech.making import Desk, Made, made
+from voxledger.dashboards.speech.idempotency import REPLAYED, Idempotency
+from voxledger.dashboards.speech.making import Made, made
 from voxledger.dashboards.speech.request import SpeechBody, told
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from voxledger.dashboards.server.callers import Caller
 
-_UNWATCHED = 0.02
-"""Seconds after which it is looked whether the client is still there."""
 _log = logging.getLogger(__name__)
 CLIP = "X-Voxledger-Clip"
 KEY = "X-Voxledger-Key"
@@ -40,11 +39,13 @@ DROPPED = "X-Voxledger-Dropped"
 class Answering(Response):
     """The answer to a checked body. The clip is made in a thread of `threads`; this only waits, and sends."""
 
-    def __init__(self, body: SpeechBody, caller: Caller, desk: Desk, threads: Executor, *, key: str | None) -> None:
+    def __init__(
+        self, body: SpeechBody, caller: Caller, idempotency: Idempotency, threads: Executor, *, key: str | None
+    ) -> None:
         super().__init__()
         self._body = body
         self._caller = caller
-        self._desk = desk
+        self._idempotency = idempotency
         self._threads = threads
         self._key = key
         self._stop = threading.Event()
@@ -55,11 +56,11 @@ class Answering(Response):
         turn: asyncio.Future[None] = loop.create_future()
         """Done when there is something to send, or nobody to send it to."""
         broadcast = Broadcast(
-            self._body.format, self._desk.room, loop, on_begun=partial(loop.call_soon_threadsafe, _set, turn)
+            self._body.format, self._caller.site.spools, loop, on_begun=partial(loop.call_soon_threadsafe, _set, turn)
         )
         making = self._threads.submit(contextvars.copy_context().run, self._made, broadcast)
         making.add_done_callback(lambda _: loop.call_soon_threadsafe(_set, turn))
-        watching = _Watching(loop, receive, on_left=partial(self._leave, broadcast, turn))
+        watching = Watching(loop, receive, on_left=partial(self._leave, broadcast, turn))
         try:
             await turn
             if broadcast.begun:
@@ -83,7 +84,7 @@ class Answering(Response):
 
     def _made(self, broadcast: Broadcast) -> Made:
         try:
-            return made(self._body, self._caller, self._desk, key=self._key, stop=self._stop, audience=broadcast)
+            return made(self._body, self._caller, self._idempotency, key=self._key, stop=self._stop, audience=broadcast)
         finally:
             broadcast.end()
 
@@ -117,7 +118,7 @@ class Answering(Response):
             await _more(send, block)
         await _end(send)
 
-    async def _send_stream(self, broadcast: Broadcast, making: Future[Made], send: Send, watching: _Watching) -> None:
+    async def _send_stream(self, broadcast: Broadcast, making: Future[Made], send: Send, watching: Watching) -> None:
         """What is made, while it is made. What goes wrong on the way breaks an answer off that has no room for an error, so that
         nobody takes it for whole.
         """
@@ -131,7 +132,7 @@ class Answering(Response):
             return
         try:
             if broadcast.spool.cut:
-                raise _too_far_behind()
+                raise too_far_behind()
             if broadcast.failed is not None:
                 raise broadcast.failed
             clip = (await asyncio.wrap_future(making)).clip
@@ -141,33 +142,6 @@ class Answering(Response):
                 await _end(send, events.error(told(error)))
             return
         await _end(send, events.done(self._body.input, clip) if as_events else b"")
-
-
-class _Watching:
-    """Looks whether the client leaves. Begins a little later, for most answers are there sooner."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive, *, on_left: Callable[[], None]) -> None:
-        self.left = False
-        self._loop = loop
-        self._receive = receive
-        self._on_left = on_left
-        self._task: asyncio.Task[None] | None = None
-        self._later = loop.call_later(_UNWATCHED, self._begin)
-
-    def end(self) -> None:
-        """Look no longer."""
-        self._later.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = self._loop.create_task(self._look())
-
-    async def _look(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.left = True
-        self._on_left()
 
 
 def _set(future: asyncio.Future[None]) -> None:
@@ -187,12 +161,3 @@ async def _more(send: Send, block: bytes) -> None:
 
 async def _end(send: Send, block: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": block, "more_body": False})
-
-
-def _too_far_behind() -> Refused:
-    return Refused(
-        "the client was so far behind that the rest could not be kept for it",
-        status=503,
-        code="too_slow",
-        remedy="Fetch the clip from the catalog: it is made all the same.",
-    )

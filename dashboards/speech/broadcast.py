@@ -8,8 +8,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from voxledger.dashboards.server.spool import Room, Spool
 from voxledger.dashboards.speech.recorded import PCM_RATE
-from voxledger.dashboards.speech.spool import Room, Spool
 from voxledger.synth.errors import AudioFailed
 from voxledger.synth.formats import format_named
 

@@ -6,13 +6,13 @@ import contextlib
 import logging
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.speech.idempotency import Asking, Idempotency
 from voxledger.dashboards.speech.recorded import Recorded
 from voxledger.dashboards.speech.request import SpeechBody, Wanted, canonical, wanted
-from voxledger.dashboards.speech.spool import Room
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from voxledger.dashboards.speech.broadcast import Broadcast
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What all requests of a node share."""
-
-    idempotency: Idempotency
-    room: Room
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +38,7 @@ class Made:
 def made(
     body: SpeechBody,
     caller: Caller,
-    desk: Desk,
+    idempotency: Idempotency,
     *,
     key: str | None,
     stop: threading.Event,
@@ -55,38 +47,28 @@ def made(
     """The clip that was asked for. Raises Refused, and what `Studio.make` raises."""
     if key is None:
         return Made(recorded=Recorded.of(_clip(wanted(body, caller), caller, stop, audience)))
-    with desk.idempotency.asking(caller.principal.id, key, canonical(body)) as asking:
+    with idempotency.asking(caller.principal.id, key, canonical(body)) as asking:
         before = _before(asking, caller)
         if before is not None:
             return Made(recorded=before, replayed=True)
         clip = _clip(wanted(body, caller), caller, stop, audience)
         with contextlib.suppress(VoxledgerError):  # the clip is there; without a note its key is only free again
-            desk.idempotency.remember(asking, clip.id)
+            idempotency.remember(asking, clip.id)
         return Made(recorded=Recorded.of(clip))
 
 
 def _clip(asked: Wanted, caller: Caller, stop: threading.Event, audience: Broadcast) -> Clip:
-    with caller.reserved(asked.request.text, asked.request.speed):
-        return _charged(asked, caller, stop, audience)
-
-
-def _charged(asked: Wanted, caller: Caller, stop: threading.Event, audience: Broadcast) -> Clip:
-    try:
-        clip = caller.ledger.studio.make(
-            asked.request,
-            engine=asked.engine,
-            reuse=asked.reuse,
-            channel="api",
-            priority=asked.priority,
-            stop=stop,
-            audience=audience if asked.streamed else None,
-        )
-    except VoxledgerError:
-        if audience.made_us:  # what was spoken before it broke off
-            caller.site.gate.charge(caller.principal, audio_us=audience.made_us)
-        raise
-    caller.charge(clip)
-    return clip
+    make = partial(
+        caller.ledger.studio.make,
+        asked.request,
+        engine=asked.engine,
+        reuse=asked.reuse,
+        channel="api",
+        priority=asked.priority,
+        stop=stop,
+        audience=audience if asked.streamed else None,
+    )
+    return caller.made(make, text=asked.request.text, speed=asked.request.speed, spoken_us=lambda: audience.made_us)
 
 
 def _before(asking: Asking, caller: Caller) -> Recorded | None:

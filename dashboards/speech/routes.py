@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from voxledger.catalog.errors import DiskFull
 from voxledger.dashboards.server.callers import Caller, may, permit
 from voxledger.dashboards.speech.answering import CLIP, DROPPED, KEY, REUSED, Answering
 from voxledger.dashboards.speech.idempotency import HEADER, Idempotency
-from voxledger.dashboards.speech.making import Desk
 from voxledger.dashboards.speech.models import Models
 from voxledger.dashboards.speech.request import read, schema
-from voxledger.dashboards.speech.spool import Room
 from voxledger.dashboards.speech.voices import voices
 from voxledger.synth.formats import FORMATS
 
@@ -27,14 +23,10 @@ if TYPE_CHECKING:
 def router(site: Site) -> APIRouter:
     """`POST /v1/audio/speech`, `/v1/models` and `/v1/audio/voices`."""
     routes = APIRouter(tags=["speech"])
-    home = site.door.home
-    desk = Desk(
-        idempotency=Idempotency(home.path, site.door.vault, site.settings.serve.idempotency),
-        room=Room(home.cache, has_room=partial(_has_room, site)),
-    )
+    idempotency = Idempotency(site.door.home.path, site.door.vault, site.settings.serve.idempotency)
     # As many as requests that the node works on at a time: none of them waits for another's thread.
     threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-speech")
-    site.at_stop(desk.idempotency.close)
+    site.at_stop(idempotency.close)
     models = Models(site)
 
     @routes.post(
@@ -49,7 +41,7 @@ def router(site: Site) -> APIRouter:
         the recorded file, as it does for a clip that is there already.
         """
         body = read(await request.body())
-        return Answering(body, caller, desk, threads, key=request.headers.get(HEADER))
+        return Answering(body, caller, idempotency, threads, key=request.headers.get(HEADER))
 
     async def straight(request: Request) -> Response:
         return await speech(request, permit(request, "speak"))
@@ -71,14 +63,6 @@ def router(site: Site) -> APIRouter:
         return voices(caller, model)
 
     return routes
-
-
-def _has_room(site: Site) -> bool:
-    try:
-        site.door.home.require_room(site.settings.general.min_free_disk)
-    except DiskFull:
-        return False
-    return True
 
 
 _HEADERS = {

@@ -234,6 +234,8 @@ def test_text_lines_name_the_request(tmp_path: Path) -> None:
         with node.client("") as stranger:
             assert stranger.get("/metrics").status_code == 200
             assert stranger.get("/api/clips", headers={"X-Request-Id": "request-three"}).status_code == 401
-        assert re.search(
-            r"^\S+Z debug +access \[request-three\]: GET /api/clips 401 method=GET", node.said(), re.MULTILINE
-        )
+        wanted = r"^\S+Z debug +access \[request-three\]: GET /api/clips 401 method=GET"
+        deadline = time.monotonic() + PATIENCE
+        while not re.search(wanted, node.said(), re.MULTILINE):  # it is written when the answer has been sent
+            assert time.monotonic() < deadline, node.said()
+            time.sleep(0.05)

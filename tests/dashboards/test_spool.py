@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxledger.dashboards.speech.spool import IN_MEMORY, Room, Spool
+from voxledger.dashboards.server.spool import IN_MEMORY, Room, Spool
 
 
 async def _written_and_read(room: Room, blocks: list[bytes], reads_after: int) -> bytes:

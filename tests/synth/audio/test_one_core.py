@@ -87,4 +87,4 @@ def test_memory_stays_at_hand_between_clips() -> None:
         int(subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout)
         for env in (plain, plain | {"MALLOC_TRIM_THRESHOLD_": "131072"})
     ]
-    assert told[0] < 1_000 < told[1]
+    assert told[0] < told[1] / 10

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from voxledger.dashboards.faults import Refused
+
 IN_MEMORY = 1 << 18
 """Bytes of one spool that are held in memory."""
 MOST = 256 << 20
@@ -146,6 +148,16 @@ class Spool:
         reader, self._reader = self._reader, None
         if reader is not None:
             self._loop.call_soon_threadsafe(_done, reader)
+
+
+def too_far_behind() -> Refused:
+    """Why the answer of a spool that was cut does not end as it should."""
+    return Refused(
+        "the client was so far behind that the rest could not be kept for it",
+        status=503,
+        code="too_slow",
+        remedy="Fetch the clip from the catalog: it is made all the same.",
+    )
 
 
 def _done(reader: asyncio.Future[None]) -> None:
