@@ -1,4 +1,4 @@
-"""The SQLite file under the journal: one connection that writes, one that reads in bulk, and patience between processes."""
+"""The SQLite file under the journal: one connection that writes, two that read, and patience between processes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ _SLACK = 8192
 """Free pages that stay in the file for the next events (64 MB)."""
 _SHRINK = 500
 """Most pages that are given back to the disk at a time, so that nobody waits long for it."""
+_CLOSED = "this ledger is closed; open it again with voxledger.open()"
 _T = TypeVar("_T")
 
 
@@ -48,8 +49,11 @@ class Database:
         self.lock = threading.RLock()
         self._pid = os.getpid()
         self._open = False
+        self._closed = False
         self._reader: sqlite3.Connection | None = None
         self._reading = threading.Lock()
+        self._answerer: sqlite3.Connection | None = None
+        self._answering = threading.Lock()
         with self._translating():
             self.connection = self._connect()
             try:
@@ -65,12 +69,16 @@ class Database:
         return self.patiently(lambda: self.connection.execute(f"PRAGMA {pragma}").fetchall())
 
     def close(self) -> None:
-        """Close both connections. Idempotent."""
+        """Close all connections. Idempotent."""
+        self._closed = True
         with self.lock:
             self.connection.close()
         with self._reading:
             if self._reader:
                 self._reader.close()
+        with self._answering:
+            if self._answerer:
+                self._answerer.close()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -118,14 +126,22 @@ class Database:
         with self.lock, self._translating():
             return self.patiently(lambda: self.connection.execute(query, values).fetchall())
 
+    def answer(self, query: str, values: tuple[object, ...] = ()) -> list[Any]:
+        """A small question about what is committed, which waits for nobody who writes."""
+        self.check_process()
+        with self._answering, self._translating():
+            if self._answerer is None:
+                self._answerer = self._opened_for_reading()
+            answerer = self._answerer
+            return self.patiently(lambda: answerer.execute(query, values).fetchall())
+
     @contextlib.contextmanager
     def reading(self, query: str, values: tuple[object, ...]) -> Iterator[Iterator[Any]]:
         """Many rows, on a connection of their own, so that nobody who writes waits for them."""
         self.check_process()
         with self._reading, self._translating():
             if self._reader is None:
-                self._reader = self._connect()
-                self._reader.execute("PRAGMA query_only = ON")
+                self._reader = self._opened_for_reading()
             reader = self._reader
             rows = self.patiently(lambda: reader.execute(query, values))
             try:
@@ -167,6 +183,13 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=0)
 
+    def _opened_for_reading(self) -> sqlite3.Connection:
+        if self._closed:
+            raise JournalError(_CLOSED)
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
     def _identity(self) -> tuple[int, int]:
         found = os.stat(self._name)  # noqa: PTH116  # before every change; Path.stat() is slower
         return found.st_dev, found.st_ino
@@ -194,7 +217,7 @@ class Database:
 def _translated(error: Exception, path: Path) -> JournalError | DiskFull:
     text = str(error)
     if "closed database" in text:
-        return JournalError("this ledger is closed; open it again with voxledger.open()")
+        return JournalError(_CLOSED)
     told = isinstance(error, OSError) or "disk I/O error" in text
     if "full" in text or (told and platform.lacks_room(error, path.parent)):
         return DiskFull.at(f"{path} could not be written", "nothing was recorded")

@@ -21,10 +21,11 @@ _PATIENCE = 0.05
 class _Call:
     """One thread's call: its drafts, and its events or its error once they are decided."""
 
-    __slots__ = ("drafts", "error", "events", "gone", "woken")
+    __slots__ = ("drafts", "error", "events", "gone", "holds", "woken")
 
-    def __init__(self, drafts: Sequence[Draft]) -> None:
+    def __init__(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None) -> None:
         self.drafts = drafts
+        self.holds = holds
         self.events: list[Event] | None = None
         self.error: Exception | None = None
         self.gone = False
@@ -34,6 +35,10 @@ class _Call:
     @property
     def decided(self) -> bool:
         return self.events is not None or self.error is not None
+
+    def due(self, write: Transaction) -> Sequence[Draft]:
+        """What is recorded now: nothing when its condition does not hold any more."""
+        return self.drafts if self.holds is None or self.holds(write) else ()
 
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # it is awake already
@@ -54,9 +59,12 @@ class Group:
         self._leader = threading.Lock()
         self._waiting: deque[_Call] = deque()
 
-    def emit(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Record drafts, together with whatever waits; gives this caller's events or raises this caller's error."""
-        call = _Call(drafts)
+    def emit(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None = None) -> list[Event]:
+        """Record drafts, together with whatever waits; gives this caller's events or raises this caller's error.
+
+        `holds` is asked in the transaction, maybe by another thread, and maybe twice; where it says no, nothing of this caller is recorded.
+        """
+        call = _Call(drafts, holds)
         self._waiting.append(call)
         try:
             while not call.decided:
@@ -86,14 +94,15 @@ class Group:
             try:
                 with self._transaction() as write:
                     self._gather(group)  # only now: while we waited for other processes, more have come
-                    events = write.append([draft for call in group for draft in call.drafts])
+                    due = [call.due(write) for call in group]
+                    events = write.append([draft for drafts in due for draft in drafts])
             except Exception as error:  # noqa: BLE001  # it is raised in the thread that it belongs to
                 self._one_by_one(group, error)
             else:
                 start = 0
-                for call in group:
-                    call.events = events[start : start + len(call.drafts)]
-                    start += len(call.drafts)
+                for call, drafts in zip(group, due, strict=True):
+                    call.events = events[start : start + len(drafts)]
+                    start += len(drafts)
             for call in group:
                 call.wake()
 
@@ -105,7 +114,7 @@ class Group:
         for call in group:
             try:
                 with self._transaction() as write:
-                    events = write.append(call.drafts)
+                    events = write.append(call.due(write))
             except Exception as own:  # noqa: BLE001  # as above
                 call.error = own
             else:

@@ -102,6 +102,11 @@ class Journal:
         self._file.check_process()
         return self._group.emit(drafts)
 
+    def emit_if_answers(self, known: Fingerprint, fingerprint: str, *drafts: Draft) -> bool:
+        """Record events, as `emit` does, if a request is still answered as `known` says. False when it is not: nothing is recorded."""
+        self._file.check_process()
+        return bool(self._group.emit(drafts, lambda write: write.fingerprint(fingerprint) == known))
+
     def epochs(self) -> list[Epoch]:
         """The epochs in order; the last one is now."""
         return epochs.all_epochs(self._read("epochs"))
@@ -254,7 +259,7 @@ class Journal:
 
     def open_tasks(self, kind: str, subjects: Iterable[str]) -> int:
         """How many of these subjects still have an open task."""
-        return int(self._read("open_subjects", kind, json.dumps(list(subjects)))[0][0])
+        return int(self._file.answer(_SQL["open_subjects"], (kind, json.dumps(list(subjects))))[0][0])
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request, as of now."""
@@ -265,7 +270,7 @@ class Journal:
         return self._fingerprint("answer_with", clip)
 
     def _fingerprint(self, query: str, wanted: str) -> Fingerprint | None:
-        rows = self._read(query, wanted)
+        rows = self._file.answer(_SQL[query], (wanted,))
         return Fingerprint(clip=rows[0][0], actor=rows[0][1], owner=rows[0][2], answer=rows[0][3]) if rows else None
 
     def cursor(self, name: str) -> int:

@@ -15,7 +15,7 @@ from voxledger.synth.audio.loudness import integrated_loudness
 from voxledger.synth.audio.many import process_many
 from voxledger.synth.audio.measure import AudioMeasures, measure
 from voxledger.synth.audio.mel import log_mel, log_mel_distance
-from voxledger.synth.audio.one_core import on_one_core
+from voxledger.synth.audio.one_core import give_way, on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.preview import Preview
 from voxledger.synth.audio.resample import resample
@@ -43,6 +43,7 @@ __all__ = [
     "coarser",
     "encode",
     "format_named",
+    "give_way",
     "integrated_loudness",
     "join",
     "limit",

@@ -77,10 +77,14 @@ class _Codec:
     codec: str
     bit_rate: int = 0
     muxing: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 _CODECS: Mapping[str, _Codec] = MappingProxyType({
-    "mp3": _Codec(container="mp3", codec="libmp3lame", bit_rate=96_000, muxing={"write_xing": "0", "id3v2_version": "0"}),
+    "mp3": _Codec(
+        container="mp3", codec="libmp3lame", bit_rate=96_000, muxing={"write_xing": "0", "id3v2_version": "0"},
+        options={"compression_level": "7"},  # two thirds of the work that the usual 5 takes, at a rate that is ample for speech
+    ),
     "opus": _Codec(container="ogg", codec="libopus", bit_rate=64_000, muxing={"page_duration": str(_OGG_PAGE_US)}),
     "flac": _Codec(container="flac", codec="flac"),
     "aac": _Codec(container="adts", codec="aac", bit_rate=96_000),
@@ -114,7 +118,10 @@ class _Encoded:
             self._container = av.open(
                 self._sink, "w", format=codec.container, options={**codec.muxing, "flush_packets": "1"}
             )
-            self._stream = cast(AudioStream, self._container.add_stream(codec.codec, rate=sample_rate, layout="mono"))
+            self._stream = cast(
+                AudioStream,
+                self._container.add_stream(codec.codec, rate=sample_rate, layout="mono", options=dict(codec.options)),
+            )
             if codec.bit_rate:
                 narrow = name == "mp3" and sample_rate < _NARROW
                 self._stream.bit_rate = min(codec.bit_rate, 64_000) if narrow else codec.bit_rate

@@ -10,29 +10,43 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import torch
 
 from voxledger.synth.audio.memory import keep_at_hand
+from voxledger.synth.audio.seats import LATER, Seats
 
 _T = TypeVar("_T")
-_NAME = "voxledger-audio"
+_MANY = 1024
+"""Threads at most: of those, only as many work as there are cores, the others have given way in the middle of something long."""
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
-_seats = threading.Semaphore(os.cpu_count() or 1)
+_hands: ThreadPoolExecutor | None = None
+_seats = Seats(os.cpu_count() or 1)
+_seated = threading.local()
 
 
-def on_one_core(step: Callable[[], _T]) -> _T:
+def on_one_core(step: Callable[[], _T], *, due: float = LATER) -> _T:
     """What `step` returns or raises, run in a thread with one core; at most as many at a time as there are cores.
 
-    The caller's own thread will do where torch keeps to one core there: that spares two changes of threads.
+    What is `due` first, on the monotonic clock, goes first. The caller's own thread will do where torch keeps to one core
+    there: that spares two changes of threads. Within a step, a further one is part of it.
     """
-    if torch.get_num_threads() > 1:
-        return _threads().submit(step).result()
-    keep_at_hand()
-    with _seats:
+    if _is_seated():
         return step()
+    with _seats.taken(due):
+        if torch.get_num_threads() > 1:
+            return _threads().submit(_run, step).result()
+        keep_at_hand()
+        return _run(step)
+
+
+def give_way() -> None:
+    """In the middle of a long step: let those go first who wait for something that is due."""
+    if _is_seated():
+        _seats.give_way()
 
 
 def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:
@@ -41,10 +55,11 @@ def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:
     Within a step of its own it runs the steps itself, one after the other: its thread would wait for threads that are
     taken.
     """
-    if threading.current_thread().name.startswith(_NAME):
+    if _is_seated():
         yield from (step() for step in steps)
         return
-    futures = [_threads().submit(step) for step in steps]
+    hands = _threads(hands=True)
+    futures = [hands.submit(partial(on_one_core, step)) for step in steps]
     try:
         for future in futures:
             yield future.result()
@@ -53,13 +68,27 @@ def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:
             future.cancel()
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool  # threads are shared by all studios of a process
+def _is_seated() -> bool:
+    return getattr(_seated, "now", False)
+
+
+def _run(step: Callable[[], _T]) -> _T:
+    _seated.now = True
+    try:
+        return step()
+    finally:
+        _seated.now = False
+
+
+def _threads(*, hands: bool = False) -> ThreadPoolExecutor:
+    """The threads of single steps, or those that share out many: if they were the same, each could wait for the other."""
+    global _pool, _hands  # threads are shared by all studios of a process
     with _lock:
-        if _pool is None:
+        if _pool is None or _hands is None:
             keep_at_hand()
-            _pool = ThreadPoolExecutor(os.cpu_count() or 1, _NAME, initializer=_settle)
-        return _pool
+            _pool = ThreadPoolExecutor(_MANY, "voxledger-audio", initializer=_settle)
+            _hands = ThreadPoolExecutor(os.cpu_count() or 1, "voxledger-hands", initializer=_settle)
+        return _hands if hands else _pool
 
 
 def _settle() -> None:
@@ -74,8 +103,8 @@ def _settle() -> None:
 
 def _forget() -> None:
     """Threads do not survive a fork."""
-    global _pool, _lock, _seats  # see above
-    _pool, _lock, _seats = None, threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
+    global _pool, _hands, _lock, _seats, _seated  # see above
+    _pool, _hands, _lock, _seats, _seated = None, None, threading.Lock(), Seats(os.cpu_count() or 1), threading.local()
 
 
 if hasattr(os, "register_at_fork"):

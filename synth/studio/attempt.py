@@ -15,10 +15,10 @@ import msgspec
 
 from voxledger.catalog.clip import Access, Clip
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.events import Channel, ClipTagged, GenerationReused, new_id
+from voxledger.catalog.events import Channel, ClipTagged, Draft, GenerationReused, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.interrupts import held_back
-from voxledger.catalog.journal import UPLOAD, Fingerprint, Transaction
+from voxledger.catalog.journal import UPLOAD, Fingerprint
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.steps import OnStep, Step
@@ -164,12 +164,14 @@ class Attempt:
             if self.stop.is_set():
                 raise Stopped
             self._around.recordings.check(self._voice, self._mood)
+            clip = self._reused()
+            if clip is not None:
+                return clip
             with journal.transaction() as write:
                 journal.settle_claims(write)
                 found = write.fingerprint(self.facts.fingerprint)
-                clip = self.standing(found) if found else None
-                if clip is not None:
-                    return self._reuse(write, clip)
+                if found is not None and self.standing(found) is not None:
+                    continue  # made just now
                 if found is None or found.answer is not None or found.abandoned:
                     self._claims = True
                     write.claim(self.facts.fingerprint, clip=self.facts.clip_id, actor=self.facts.actor.id)
@@ -180,6 +182,21 @@ class Attempt:
                     " with reuse=False"
                 )
             self._wait(deadline)
+
+    def _reused(self) -> Clip | None:
+        """The clip that is there already, and the record of its use, which shares a commit with others that come now."""
+        journal = self._around.recorder.journal
+        found = journal.fingerprint(self.facts.fingerprint)
+        clip = self.standing(found) if found is not None else None
+        if (
+            found is None
+            or clip is None
+            or not journal.emit_if_answers(found, self.facts.fingerprint, *self._use(clip))
+        ):
+            return None
+        return msgspec.structs.replace(clip, reused=True, tags=tuple(sorted({*clip.tags, *self.request.tags}))).bound(
+            self._around.access
+        )
 
     def _wait(self, deadline: float) -> None:
         """While somebody makes the clip, only look: writing would hold up whoever makes it."""
@@ -339,8 +356,8 @@ class Attempt:
             )
         )  # fmt: skip
 
-    def _reuse(self, write: Transaction, clip: Clip) -> Clip:
-        """Record the use, and put the request's tags on the clip; its session and name stay as they are."""
+    def _use(self, clip: Clip) -> list[Draft]:
+        """The use of a clip, and the request's tags on it; its session and name stay as they are."""
         facts, draft = self.facts, self._around.recorder.draft
         fact = GenerationReused(
             channel=facts.channel,
@@ -354,10 +371,7 @@ class Attempt:
             actor_label=self.request.actor,
         )
         tags = [ClipTagged(tag=tag) for tag in self.request.tags if tag not in clip.tags]
-        write.append([draft(each, subject=clip.id, actor=facts.actor) for each in (fact, *tags)])
-        return msgspec.structs.replace(clip, reused=True, tags=tuple(sorted({*clip.tags, *self.request.tags}))).bound(
-            self._around.access
-        )
+        return [draft(each, subject=clip.id, actor=facts.actor) for each in (fact, *tags)]
 
 
 def unbegun(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from voxledger.synth.studio.speaking import Spoken
 
 if TYPE_CHECKING:
     from voxledger.synth.audio import Preview
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,15 @@ class Levelling:
         self._preview: Preview | None = None
         self.given_us = 0
         """How much was given so far."""
+        self._asked = time.monotonic()
+        self._began: float | None = None
+
+    @property
+    def due(self) -> float:
+        """When the next chunk is due, on the monotonic clock: when a listener who began at once has heard what was given; the first
+        one since it was asked for. So nobody waits for a beginning while others get what they only hear later.
+        """
+        return self._asked if self._began is None else self._began + self.given_us / 1e6
 
     def chunk(self, spoken: Spoken) -> Chunk:
         """What can be heard after one more stretch; its samples may be none."""
@@ -69,24 +81,26 @@ class Levelling:
         if spoken.silence:
             sound = np.concatenate([np.zeros(round(spoken.silence * spoken.sample_rate), dtype=np.float32), sound])
         text = spoken.piece.text[spoken.start - spoken.piece.start : spoken.end - spoken.piece.start]
-        return self._chunk(self._preview, _on_one_core(partial(self._preview.push, sound)), text)
+        return self._chunk(self._preview, _on_one_core(partial(self._preview.push, sound), due=self.due), text)
 
     def rest(self) -> Chunk | None:
         """What was held back; None where nothing was ever said."""
         if self._preview is None:
             return None
-        return self._chunk(self._preview, _on_one_core(self._preview.flush), "")
+        return self._chunk(self._preview, _on_one_core(self._preview.flush, due=self.due), "")
 
     def _chunk(self, preview: Preview, samples: Samples, text: str) -> Chunk:
         chunk = Chunk(samples=samples, sample_rate=preview.sample_rate, text=text, start=self.given_us / 1e6)
         self.given_us += round(chunk.duration * 1e6)
+        if self._began is None and len(samples):
+            self._began = time.monotonic()
         return chunk
 
 
-def _on_one_core(step: Callable[[], Samples]) -> Samples:
+def _on_one_core(step: Callable[[], _T], *, due: float) -> _T:
     from voxledger.synth.audio import on_one_core
 
-    return on_one_core(step)
+    return on_one_core(step, due=due)
 
 
 class Hearing:
@@ -98,10 +112,13 @@ class Hearing:
 
     def heard(self, spoken: Spoken) -> None:
         """Of `Listener`: at once, whoever is slow to listen."""
-        self._audience.hears(self._levelling.chunk(spoken))
+        _on_one_core(lambda: self._audience.hears(self._levelling.chunk(spoken)), due=self._levelling.due)
 
     def ended(self) -> None:
         """The clip is made: what was held back is heard."""
+        _on_one_core(self._rest, due=self._levelling.due)
+
+    def _rest(self) -> None:
         rest = self._levelling.rest()
         if rest is not None:
             self._audience.hears(rest)

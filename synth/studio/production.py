@@ -114,7 +114,7 @@ def produce(
         if gathered.book is not None:
             made = _bound(gathered.book, gathered, order, tally, stop, begun)
         else:
-            made = _finished(gathered, order, tally, begun)
+            made = _finished(gathered, order, tally)
     audio_s, encode_s = made.audio_us / 1e6, made.encode_us / 1e6
     told = Step(name="encode", seconds=encode_s, engine=speaker.info.name, format=made.format.name, clip=speaker.clip)
     speaker.on_step(msgspec.structs.replace(told, name="audio", seconds=audio_s, ago=encode_s))
@@ -189,23 +189,29 @@ class _Gathered:
         on_one_core(lambda: book.add(samples))
 
 
-def _finished(gathered: _Gathered, order: Order, tally: Tally, begun: float) -> Made:
+def _finished(gathered: _Gathered, order: Order, tally: Tally) -> Made:
     # torch comes with it, and takes a second: an answered request goes without.
-    from voxledger.synth.audio import encode, on_one_core, process
+    from voxledger.synth.audio import encode, give_way, on_one_core, process
 
     # At the rate that the format holds, so that the limiter works on what is delivered.
     target = format_named(order.audio_format).rate_for(order.settings.sample_rate or gathered.sample_rate)
-    processed = on_one_core(
-        lambda: process(
+
+    def finish() -> tuple[Processed, Encoded, float, float]:
+        begun = time.perf_counter()
+        processed = process(
             gathered.sounds,
             gathered.sample_rate,
             target_rate=target,
             level_offset_db=level_offset(order.effective),
             target_lufs=order.settings.loudness,
         )
-    )
-    chained = time.perf_counter()
-    encoded = encode(processed.samples, processed.sample_rate, order.audio_format)
+        chained = time.perf_counter()
+        give_way()
+        waited = time.perf_counter() - chained
+        encoded = encode(processed.samples, processed.sample_rate, order.audio_format)
+        return processed, encoded, chained - begun, time.perf_counter() - chained - waited
+
+    processed, encoded, audio_s, encode_s = on_one_core(finish)
     return _made(
         encoded.data,
         hashlib.sha256(encoded.data).hexdigest(),
@@ -214,8 +220,8 @@ def _finished(gathered: _Gathered, order: Order, tally: Tally, begun: float) -> 
         gathered,
         order,
         tally,
-        audio_us=round((chained - begun) * 1e6),
-        encode_us=round((time.perf_counter() - chained) * 1e6),
+        audio_us=round(audio_s * 1e6),
+        encode_us=round(encode_s * 1e6),
     )
 
 
@@ -223,11 +229,12 @@ def _bound(
     book: LongClip, gathered: _Gathered, order: Order, tally: Tally, stop: threading.Event, begun: float
 ) -> Made:
     """The same for a long clip, whose file is made in a stretch of memory, and lies in the folder until it is put away."""
-    from voxledger.synth.audio import on_one_core
+    from voxledger.synth.audio import give_way, on_one_core
 
     def go_on() -> None:
         if stop.is_set():
             raise Stopped
+        give_way()
 
     _clear(order.folder)
     path = order.folder / f".{secrets.token_hex(8)}.part"

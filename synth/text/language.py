@@ -124,7 +124,11 @@ _LATIN_WORDS = {
     ),
 }
 _LATIN_LETTERS = {"es": "ñ¿¡áíóú", "de": "äöüß", "fr": "çèêëîïôùûœàâ"}
-_VOCABULARY = {language: frozenset(words.split()) for language, words in _LATIN_WORDS.items()}
+_SPEAKERS: dict[str, list[str]] = {}
+"""The languages in which a word is common."""
+for _language, _words in _LATIN_WORDS.items():
+    for _word in set(_words.split()):
+        _SPEAKERS.setdefault(_word, []).append(_language)
 
 
 def detect(text: str) -> str:
@@ -152,6 +156,7 @@ def detect(text: str) -> str:
     return _latin(lowered) if script == "latin" else script
 
 
+@lru_cache(4096)
 def _script(character: str) -> str | None:
     if not character.isalpha():
         return None
@@ -166,8 +171,10 @@ def _by_letters(text: str, letters: dict[str, str], otherwise: str) -> str:
 
 
 def _latin(text: str) -> str:
-    words = Counter(re.findall(r"[^\W\d_]+", text))
-    score = {language: sum(words[word] for word in known) for language, known in _VOCABULARY.items()}
+    score = dict.fromkeys(_LATIN_WORDS, 0)
+    for word in re.findall(r"[^\W\d_]+", text):
+        for language in _SPEAKERS.get(word, ()):
+            score[language] += 1
     for language, letters in _LATIN_LETTERS.items():
         score[language] += 2 * sum(map(text.count, letters))
     best = max(score, key=lambda language: score[language])  # of equals the first: English

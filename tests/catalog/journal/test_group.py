@@ -119,6 +119,63 @@ def test_an_interrupted_leader_leaves_nobody_waiting(
     assert len(set(found.values())) == len(found)
 
 
+def test_what_answers_no_longer_is_not_recorded_and_disturbs_nobody(journal: Journal) -> None:
+    """Beside uses of a clip that is there, in the same commit, the use of one that was forgotten meanwhile."""
+    with journal.transaction() as write:
+        for name in ("here", "gone"):
+            write.claim(name, clip=f"clip-{name}", actor="ann")
+            write.answer(name, b"how it sounds")
+    known = {name: journal.fingerprint(name) for name in ("here", "gone")}
+    told: dict[int, bool] = {}
+
+    def use(number: int) -> None:
+        name = "gone" if number % 3 == 0 else "here"
+        found = known[name]
+        assert found is not None
+        told[number] = journal.emit_if_answers(found, name, draft(f"{number}-a"), draft(f"{number}-b"))
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(12)]
+    with journal._lock:
+        with journal.transaction() as write:
+            write.forget("clip-gone")
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 60
+        while len(journal._group._waiting) < len(threads):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    for thread in threads:
+        thread.join(timeout=60)
+    assert told == {number: number % 3 != 0 for number in range(12)}
+    assert sorted(recorded(journal).values()) == sorted(
+        f"{number}-{part}" for number in range(12) if number % 3 for part in "ab"
+    )
+
+
+def test_whoever_asks_does_not_wait_for_whoever_writes(journal: Journal) -> None:
+    with journal.transaction() as write:
+        write.claim("one", clip="clip-one", actor="ann")
+        write.answer("one", b"how it sounds")
+    found: list[object] = []
+    with journal.transaction() as write:
+        write.forget("clip-one")
+        asking = threading.Thread(
+            target=lambda: found.extend([journal.fingerprint("one"), journal.answer_with("clip-one")])
+        )
+        asking.start()
+        asking.join(timeout=60)
+        assert not asking.is_alive()
+    assert all(found)
+    assert journal.fingerprint("one") is None
+
+
+def test_a_closed_journal_answers_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "closed.sqlite")
+    journal.close()
+    with pytest.raises(JournalError, match="this ledger is closed"):
+        journal.fingerprint("one")
+
+
 def test_a_group_has_an_end(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "MOST_DRAFTS", 4)
     with commits(journal) as seen:

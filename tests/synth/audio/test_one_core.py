@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from voxledger.synth.audio import on_one_core
+from voxledger.synth.audio import give_way, on_one_core
 
 
 def test_a_step_runs_on_one_core_and_nobody_else_is_touched() -> None:
@@ -88,3 +89,44 @@ def test_memory_stays_at_hand_between_clips() -> None:
         for env in (plain, plain | {"MALLOC_TRIM_THRESHOLD_": "131072"})
     ]
     assert told[0] < told[1] / 10
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_step_within_a_step_needs_no_other_thread(cores: int) -> None:
+    """With all threads taken by steps that wait for further ones, nobody would ever go on."""
+    here = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            steps = [
+                pool.submit(on_one_core, lambda: on_one_core(threading.get_ident) == threading.get_ident())
+                for _ in range(8)
+            ]
+            assert all(step.result(timeout=60) for step in steps)
+    finally:
+        torch.set_num_threads(here)
+
+
+def test_long_steps_let_others_through() -> None:
+    """As many long ones as there are cores, and one more that would never have its turn otherwise."""
+    here, cores = torch.get_num_threads(), os.cpu_count() or 1
+    torch.set_num_threads(2)
+    urgent_is_done = threading.Event()
+    at_work = threading.Barrier(cores + 1)
+
+    def long() -> bool:
+        at_work.wait(60)
+        for _ in range(6000):
+            give_way()
+            if urgent_is_done.wait(0.01):
+                return True
+        return False
+
+    try:
+        with ThreadPoolExecutor(cores) as pool:
+            steps = [pool.submit(on_one_core, long) for _ in range(cores)]
+            at_work.wait(60)
+            on_one_core(urgent_is_done.set, due=time.monotonic())
+            assert all(step.result(timeout=120) for step in steps)
+    finally:
+        torch.set_num_threads(here)
