@@ -118,7 +118,7 @@ def tag(body: bytes) -> str:
 
 def validators(etag: str, place: int | None) -> dict[str, str]:
     """Headers that go with an answer, and with a 304."""
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
     return headers if place is None else {**headers, POSITION: str(place)}
 
 

@@ -130,7 +130,7 @@ def _headers(clip: Clip, *, download: bool) -> dict[str, str]:
         "ETag": f'"{clip.sha256}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",  # it may be purged
-        "Vary": "Authorization",
+        "Vary": "Authorization, Cookie",
         "Content-Disposition": f'{kind}; filename="{clip.short}.{clip.format}"',
         "X-Voxledger-Clip": clip.id,
     }

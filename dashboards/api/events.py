@@ -111,7 +111,7 @@ class Followers:
             del self._by[principal]
 
 
-class _Streaming(StreamingResponse):
+class Streaming(StreamingResponse):
     """A stream that is counted until its end, also where the client goes away before its beginning."""
 
     def __init__(self, content: AsyncIterator[bytes], *, ended: Callable[[], None]) -> None:
@@ -183,7 +183,7 @@ def router(site: Site) -> APIRouter:
                 followers.go(mine)
                 raise
             lines = _lines(feed, site.stopping, lambda: identified(site, request))
-            return _Streaming(lines, ended=lambda: followers.go(mine))
+            return Streaming(lines, ended=lambda: followers.go(mine))
         return await anyio.to_thread.run_sync(lambda: _page(begun(following=False), limit, request, caller))
 
     @routes.get("/api/events/types", summary="What is recorded", response_model=TypeList, responses=faults())

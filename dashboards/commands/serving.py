@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import os
 import signal
+import sys
+import urllib.request
+import webbrowser
 from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from rich.markup import escape
 from rich.text import Text
 
 from voxledger.catalog import terminal
+from voxledger.catalog.errors import HomeError
+from voxledger.catalog.log import link
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 from voxledger.dashboards.leaving import leave
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
     from voxledger.dashboards.node import Node
 
+_PATIENCE = 10.0
+"""Seconds for our own node to answer."""
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +45,7 @@ class Commands:
     def add_to(self, app: App) -> None:
         """Register them."""
         app.command(self.serve)
+        app.command(self.open)
         app.command(self.schedule)
 
     def serve(self, *, no_web: bool = False, host: str | None = None, port: int | None = None) -> None:
@@ -72,10 +81,32 @@ class Commands:
             else:
                 from voxledger.dashboards.server.running import serve
 
-                serve(door, version("voxledger"), on_started=lambda url: _welcome(door, url))
+                serve(door, version("voxledger"), on_started=lambda url, way: _welcome(door, url, way))
             _say("finishing …", in_json=in_json)
         _say("[bold]stopped[/] cleanly", in_json=in_json)
         leave()
+
+    def open(self, *, print_: Annotated[bool, Parameter(name="--print")] = False) -> None:
+        """Open the pages of the node that serves this HOME in a browser, signed in as its owner.
+
+        The link that it follows works once, within ten minutes.
+
+        **Examples**
+
+            voxledger open
+            voxledger open --print
+
+        Parameters
+        ----------
+        print_
+            Print the link instead of opening it: for a browser on another machine, say.
+        """
+        with self._opened() as door:
+            address = _signed_in(door)
+        if print_:
+            terminal.console.print(terminal.text(address), soft_wrap=True)
+        elif not webbrowser.open(address):
+            raise HomeError("there is no browser here that could be opened; `voxledger open --print` gives the link")
 
     def _jobs_only(self, door: Door) -> None:
         from voxledger.dashboards.node import Node
@@ -130,7 +161,24 @@ def _stop(node: Node) -> None:
     node.stop()
 
 
-def _welcome(door: Door, url: str) -> None:
+def _signed_in(door: Door) -> str:
+    """A link that signs the owner of HOME in, once. Raises HomeError where nobody serves it."""
+    found = link.found(door.home)
+    if found is None or not found.url:
+        raise HomeError(f"nobody serves the pages of {door.home.path}; start `voxledger serve`")
+    asked = urllib.request.Request(  # noqa: S310  # our own node, on this machine
+        f"{found.url}/sign-in/link", method="POST", headers={"Authorization": f"Bearer {found.secret}"}
+    )
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with straight.open(asked, timeout=_PATIENCE) as answer:
+            path = json.loads(answer.read())["path"]
+    except (OSError, ValueError, KeyError) as error:
+        raise HomeError(f"the node at {found.url} does not answer as it should; see `voxledger status`") from error
+    return f"{door.settings.serve.url.rstrip('/') or found.url}{path}"
+
+
+def _welcome(door: Door, url: str, way: str) -> None:
     """What is told when it listens; at the first start also the one token without which nobody else could come in."""
     _tell(door, f" at {url}")
     if door.settings.serve.tokens == "required" and door.tokens.none_yet():
@@ -141,6 +189,13 @@ def _welcome(door: Door, url: str) -> None:
             in_json=door.settings.serve.log == "json",
         )
         terminal.console.print(terminal.text(made.written), soft_wrap=True)
+    if door.settings.serve.tokens == "required":
+        in_json = door.settings.serve.log == "json"
+        if sys.stdout.isatty() and not in_json:
+            _say("the pages, signed in; the link works once, within ten minutes:", in_json=False)
+            terminal.console.print(terminal.text(f"{url}{way}"), soft_wrap=True)
+        else:  # what is kept somewhere should hold nothing that opens anything
+            _say("`voxledger open` opens the pages, signed in", in_json=in_json)
 
 
 def _tell(door: Door, where: str) -> None:

@@ -29,7 +29,7 @@ class Observatory:
     def __init__(self, site: Site) -> None:
         self._site = site
         self.metrics = Metrics(site.version)
-        self.metrics.registry.register(StateCollector(site.door, site.slots))
+        self.metrics.registry.register(StateCollector(site.door, site.slots, site.remembered))
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """The application with every request counted, logged and traced.

@@ -14,12 +14,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.schedule import noted
 
 if TYPE_CHECKING:
     from voxledger.catalog.status import Status
     from voxledger.dashboards.door import Door
+    from voxledger.dashboards.observing.remembered import Remembered
     from voxledger.dashboards.server.slots import Slots
 
 _KNOWN = ("mixpanel", "search")
@@ -29,10 +29,10 @@ _KNOWN = ("mixpanel", "search")
 class StateCollector(Collector):
     """Gives Prometheus the state at each scrape."""
 
-    def __init__(self, door: Door, slots: Slots) -> None:
+    def __init__(self, door: Door, slots: Slots, remembered: Remembered) -> None:
         self._door = door
         self._slots = slots
-        self._remembered = Remembered(door)
+        self._remembered = remembered
 
     def collect(self) -> Iterator[Metric]:
         """Of `Collector`: all of it."""

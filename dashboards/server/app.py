@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.dashboards import speech
+from voxledger.dashboards import pages, speech
 from voxledger.dashboards.api import (
     audio,
     clips,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
-    search, sql, metrics, reports, retention, holds, operations, status, events, jobs,
+    search, sql, metrics, reports, retention, holds, operations, status, events, jobs, pages,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
@@ -115,6 +115,10 @@ async def _http(request: Request, error: Exception) -> Response:
         remedy="See /api/openapi.json for what there is.",
         headers=error.headers,
     )
+    as_page = request.app.state.site.told_as_page
+    if as_page and error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        shown: Response = as_page(request, refused)
+        return shown
     return answer(refused)
 
 

@@ -24,6 +24,10 @@ ALWAYS = HEALTH | {"/metrics"}
 """Answered however much is under way, and while the node stops."""
 UPLOADS = frozenset({"/api/voices", "/api/jobs"})
 """Routes that take bodies up to `serve.max_upload`; all others up to `serve.max_body`."""
+OPEN = frozenset({"/sign-in"})
+"""Routes that read a body of nobody known, and no large one: it says who they are."""
+ASSETS = "/assets/"
+_OPEN_BODY = 10_000
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WANTED = frozenset(
     {b"host", b"origin", b"authorization", b"content-length", b"transfer-encoding", b"expect", b"sec-fetch-site"}
@@ -59,6 +63,9 @@ class Limits:
         if scope["path"] in ALWAYS:
             await self._app(scope, receive, send)
             return
+        if scope["path"].startswith(ASSETS):
+            await self._asset(scope, receive, send)
+            return
         asker = known(self._site, scope)
         who = asker.principal.id if asker.principal else _address(scope)
         if not self._slots.take(who, known=asker.principal is not None):
@@ -69,7 +76,9 @@ class Limits:
         try:
             if not has_body:
                 await self._app(scope, receive, send)
-            elif asker.refusal is None and not (asker.principal and self._site.gate.is_spent(asker.principal)):
+            elif scope["path"] in OPEN or (
+                asker.refusal is None and not (asker.principal and self._site.gate.is_spent(asker.principal))
+            ):
                 await self._with_body(scope, receive, send, most)
             else:
                 unread = await self._without_body(scope)
@@ -78,8 +87,22 @@ class Limits:
         if unread is not None:
             await refuse(unread, send, unread=receive if b"expect" not in heads else None)
 
+    async def _asset(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What a page is made of is for everybody, and no request of a token."""
+        who = _address(scope)
+        if not self._slots.take(who, known=False):
+            self._slots.refused["busy"] += 1
+            await refuse(OTHERS_TOO, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._slots.give(who)
+
     def _most(self, path: str) -> int:
         serve = self._site.settings.serve
+        if path in OPEN:
+            return _OPEN_BODY
         return max(serve.max_upload, serve.max_body) if path in UPLOADS else serve.max_body
 
     def _objection(self, scope: Scope, heads: dict[bytes, bytes], most: int) -> tuple[Refusal, Refusing] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from voxledger.catalog.access import LOCAL, Principal
+from voxledger.catalog.access import Principal
 from voxledger.catalog.errors import AccessRefused
 from voxledger.dashboards.server.hosts import means_loopback
 
@@ -53,13 +53,15 @@ def principal_of(site: Site, scope: Scope) -> Principal:
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     scheme, given = written(next((value for name, value in headers if name == b"authorization"), b""))
     if not given:
+        if visit := site.visits.given(headers):
+            return site.visits.principal(visit)
         if site.settings.serve.tokens == "loopback" and site.loopback:
             return _whoever_is_here(site, headers)
         raise AccessRefused("no token was sent", reason="no token")
     if scheme.lower() != "bearer":
         raise AccessRefused("only the scheme `Bearer` is known here", reason="no token")
     if site.secret and hmac.compare_digest(given.encode(), site.secret.encode()):
-        return _owner(site)
+        return site.owner
     return site.gate.principal(given)
 
 
@@ -75,8 +77,4 @@ def _whoever_is_here(site: Site, headers: list[tuple[bytes, bytes]]) -> Principa
         raise AccessRefused("a request that came through a proxy needs a token", reason="no token")
     if not means_loopback(next((value for name, value in headers if name == b"host"), b"")):
         raise AccessRefused("without a token this node is asked under a name of loopback only", reason="no token")
-    return _owner(site)
-
-
-def _owner(site: Site) -> Principal:
-    return Principal(id=LOCAL, name=site.door.actor, role="admin")
+    return site.owner

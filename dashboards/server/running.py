@@ -63,8 +63,9 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> None:
-    """Serve this HOME, pages and API included, until SIGTERM or Ctrl-C; `on_started` hears the address.
+def serve(door: Door, version: str, *, on_started: Callable[[str, str], None]) -> None:
+    """Serve this HOME, pages and API included, until SIGTERM or Ctrl-C; `on_started` hears the address, and
+    the path of a link that signs its owner in, once.
 
     Raises HomeError when another node serves it already, SettingsError for an address that cannot be had.
     """
@@ -91,7 +92,7 @@ def serve(door: Door, version: str, *, on_started: Callable[[str], None]) -> Non
         with node.working(url) as discovery:
             site.secret = discovery.secret
             site.begin()
-            on_started(url)
+            on_started(url, site.visits.link(site.owner))
             supervisor.tell("READY=1")
             _run(server, listener, settings.at_once)
 

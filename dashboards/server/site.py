@@ -8,12 +8,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from voxledger.catalog.access import Gate, Principal
+from voxledger.catalog.access import LOCAL, Gate, Principal
 from voxledger.catalog.errors import DiskFull, VoxledgerError
 from voxledger.dashboards.observing.observatory import Observatory
+from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.operations import Operations
 from voxledger.dashboards.server.slots import Slots
 from voxledger.dashboards.server.spool import Room
+from voxledger.dashboards.server.visits import Visits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from voxledger.catalog.events import Channel
     from voxledger.dashboards.door import Door
+    from voxledger.dashboards.faults import Refused
 
 _log = logging.getLogger(__name__)
 _UPLOADS = 4
@@ -41,6 +44,8 @@ class Site:
         self.secret = ""
         """What the owner of HOME proves to be that with; it stands in `node.json`."""
         self.gate = Gate(door.recorder, zone=door.settings.general.time_zone)
+        self.visits = Visits(door.home.path / "visits.json", self.gate, owner=door.actor, node=door.journal.node)
+        """Who has signed in with a browser."""
         self.stopping = threading.Event()
         self.slots = Slots(most=self.settings.serve.at_once, most_bytes=_UPLOADS * self.settings.serve.max_upload)
         """What is under way."""
@@ -48,15 +53,24 @@ class Site:
         """Where answers lie that clients are slow to take."""
         self.trouble: Callable[[str], str | None] = lambda job: None  # noqa: ARG005
         """What keeps a job of the node from its work, if anything does."""
+        self.remembered = Remembered(door)
+        """The state of HOME, a few seconds old."""
         self.observatory = Observatory(self)
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
         self.straight: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
         """Routes that are answered without the framework, by method and path."""
+        self.told_as_page: Callable[[Request, Refused], Response] | None = None
+        """How an error is told to a browser; None where there are no pages."""
         self._beginnings: list[Callable[[], object]] = [lambda: door.tokens.settle(door.keeper)]
         self._endings: list[Callable[[], object]] = [self.gate.close, self.operations.finish]
         self._lock = threading.Lock()
         self._views: OrderedDict[tuple[str, Channel], Door] = OrderedDict()
+
+    @property
+    def owner(self) -> Principal:
+        """Whoever owns HOME."""
+        return Principal(id=LOCAL, name=self.door.actor, role="admin")
 
     def at_start(self, beginning: Callable[[], object]) -> None:
         """Have something begun once, when the node has HOME to itself and before it answers."""

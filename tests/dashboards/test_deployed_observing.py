@@ -13,6 +13,7 @@ import yaml
 from prometheus_client.registry import CollectorRegistry
 
 from voxledger.dashboards.observing.metrics import Metrics
+from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.observing.state import StateCollector
 from voxledger.dashboards.server.slots import Slots
 from voxledger.ledger import Ledger
@@ -30,7 +31,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     registry = Metrics("0").registry
     with Ledger(tmp_path_factory.mktemp("ledger") / "home", overrides={"store_close_wait": 0}) as ledger:
         other = CollectorRegistry()
-        other.register(StateCollector(ledger, Slots(most=1, most_bytes=1)))
+        other.register(StateCollector(ledger, Slots(most=1, most_bytes=1), Remembered(ledger)))
         found: dict[str, set[str]] = {}
         for family in (*registry.collect(), *other.collect()):
             known = _declared(registry, family.name) | _of_family(family)

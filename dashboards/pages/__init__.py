@@ -1,0 +1,28 @@
+"""The web pages of a node: what was made, to be seen, heard and judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter
+
+from voxledger.dashboards.pages import overview, signing_in
+from voxledger.dashboards.pages.page import Page
+
+if TYPE_CHECKING:
+    from voxledger.dashboards.server.site import Site
+
+_PAGES = (overview,)
+"""The pages that there are. Each has `router(site, page)`, and `ENTRY` if it stands in the rail."""
+
+
+def router(site: Site) -> APIRouter:
+    """All pages, and what they are made of."""
+    page = Page(site, [module.ENTRY for module in _PAGES if hasattr(module, "ENTRY")])
+    site.told_as_page = page.told
+    routes = APIRouter(include_in_schema=False)
+    routes.include_router(page.assets.router())
+    routes.include_router(signing_in.router(site, page))
+    for module in _PAGES:
+        routes.include_router(module.router(site, page))
+    return routes

@@ -1,0 +1,130 @@
+"""A browser for tests of pages: Debian's Chromium, which fails the test on whatever no page of ours may do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, Route, expect, sync_playwright
+
+from tests.node import PATIENCE, RunningNode
+
+__all__ = ["Visit", "accessible", "browsing", "expect"]
+
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+_HARMLESS = ("Failed to load resource",)
+"""The browser's own lines about answers that a test asked for; what answered is looked at instead."""
+_WATCH = """
+document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+globalThis.voxXss = (from) => console.error(`XSS: ${from}`);
+"""
+
+
+@dataclass
+class Visit:
+    """A page in a browser, and all that it has done wrong so far."""
+
+    node: RunningNode
+    page: Page
+    wrong: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Every address that was asked for, without the origin."""
+
+    def go(self, path: str = "/") -> Page:
+        """Go to a path of the node, and wait until the page is there."""
+        self.page.goto(f"{self.node.url}{path}", wait_until="load")
+        return self.page
+
+    def sign_in(self, token: str | None = None, path: str = "/") -> Page:
+        """As the owner, with a link; or with a token, through the form. Then go to a path."""
+        if token is None:
+            with self.node.client() as owner:
+                link = owner.post("/sign-in/link").json()["path"]
+            self.go(link)
+        else:
+            self.go("/sign-in")
+            self.page.get_by_label("Token", exact=True).fill(token)
+            self.page.get_by_role("button", name="Sign in", exact=True).click()
+            self.page.wait_for_url(lambda address: "/sign-in" not in address)
+        return self.page if path == "/" else self.go(path)
+
+    def check(self) -> None:
+        """Nothing was wrong. Called at the end of each test."""
+        assert self.wrong == []
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """One browser for a whole module."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium here: `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, node: RunningNode, **options: Any) -> Iterator[Visit]:
+    """A visit with cookies of its own. `options` are those of Playwright's `new_context`, such as `color_scheme="dark"`.
+
+    Requests to anywhere else are aborted and remembered; so are errors on the console, violations of the policy, uncaught
+    exceptions, and answers of 500 or more.
+    """
+    context = browser.new_context(**{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options})
+    context.set_default_timeout(PATIENCE * 1000)
+    context.add_init_script(_WATCH)
+    visit = Visit(node, context.new_page())
+    _watch(context, visit)
+    try:
+        yield visit
+    finally:
+        context.close()
+
+
+def _watch(context: BrowserContext, visit: Visit) -> None:
+    own = urlsplit(visit.node.url).netloc
+
+    def asked(route: Route) -> None:
+        address = urlsplit(route.request.url)
+        if address.netloc not in (own, "") and address.scheme in ("http", "https"):
+            visit.wrong.append(f"asked {route.request.url}")
+            route.abort()
+            return
+        visit.asked.append(f"{address.path}{f'?{address.query}' if address.query else ''}")
+        route.continue_()
+
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not message.text.startswith(_HARMLESS):
+            visit.wrong.append(f"console: {message.text}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 500:
+            visit.wrong.append(f"{response.status} {response.url}")
+
+    context.route("**/*", asked)
+    context.on("console", said)
+    context.on("response", answered)
+    context.on("weberror", lambda error: visit.wrong.append(f"uncaught: {error.error}"))
+
+
+def accessible(page: Page, *, but: tuple[str, ...] = ()) -> None:
+    """The page has no flaw that axe-core finds by the rules of WCAG 2.2 AA. `but` are rules that do not count, each for a reason."""
+    options = {"runOnly": {"type": "tag", "values": list(WCAG)}, "rules": {rule: {"enabled": False} for rule in but}}
+    found = Axe().run(page, options=options)
+    told = [
+        f"{flaw['id']}: {flaw['help']}: " + "; ".join(f"{node['target']} {node.get('failureSummary', '')}" for node in flaw["nodes"][:5])
+        for flaw in found.response["violations"]
+    ]  # fmt: skip
+    assert told == []

@@ -1,0 +1,58 @@
+"""A small ledger with real audio, made once and copied: voices, emotions, doubts, failures, and names that try to be scripts."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+import voxledger
+from voxledger.catalog.errors import VoxledgerError
+
+XSS = (
+    '<script>voxXss("script")</script>',
+    '"><img src=x onerror=voxXss("img")>',
+    "'-voxXss('quote')-'",
+    "<svg/onload=voxXss('svg')>",
+    "{{ 7*7 }}${7*7}</title><h1>no",
+    "javascript:voxXss('url')",
+)
+"""What must be shown as it is wherever it stands."""
+
+
+def seed(home: Path, *, lines: int | None = None) -> None:
+    """About 60 clips of the demo's actors, in many languages; six of `mallory` whose words are `XSS`; two attempts that failed."""
+    said = (files("voxledger") / "demo.jsonl").read_text(encoding="utf-8").splitlines()[:lines]
+    with voxledger.open(home) as vox:
+        for line in said:
+            asked = msgspec.json.decode(line)
+            emotion = {
+                name: float(weight)
+                for name, _, weight in (part.strip().partition("=") for part in asked.pop("emotion", "").split(",") if part)
+            }
+            vox.speak(asked.pop("text"), emotion=emotion or None, engine="espeak", **asked)
+        for number, nasty in enumerate(XSS):
+            vox.speak(f"{nasty} {number}", name=nasty, actor="mallory", session=nasty, tags=[nasty], language="en", engine="espeak")
+        vox.speak("Wind north-west, five to six, easing by nightfall. Sea moderate.", actor="maren", session="harbour-radio",
+                  name="forecast", format="flac", engine="espeak")  # fmt: skip
+        for actor in ("maren", "mallory"):
+            with suppress(VoxledgerError):
+                vox.speak("This one fails.", actor=actor, engine="remote")
+        vox.uploader.flush(timeout=60)
+
+
+def copied(source: Path, target: Path) -> Path:
+    """A HOME of its own with the same clips."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.lock", "node.json", "store.json"))
+    return target
+
+
+def made_once() -> Path:
+    """The seeded ledger of this session of tests."""
+    home = Path(tempfile.mkdtemp(prefix="voxledger-pages-")) / "home"
+    seed(home)
+    return home
