@@ -19,6 +19,7 @@ from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, VaultError
 from voxledger.catalog.events import new_id, now
 from voxledger.catalog.lazy import lazy
+from voxledger.catalog.sqlite_files import write_ahead
 
 _NONCE = 12
 _PATIENCE = 60.0
@@ -64,7 +65,7 @@ class Vault:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(self._connection)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute("PRAGMA fullfsync = ON")
             self._connection.executescript(files("voxledger.catalog").joinpath("vault.sql").read_text())

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from voxledger.catalog import platform
 from voxledger.catalog.errors import DiskFull, SearchError
 from voxledger.catalog.queries import load
+from voxledger.catalog.sqlite_files import write_ahead
 
 VERSION = 1
 """Raise it, and `user_version` in the schema, with every change of a table or of how texts are cut into words."""
@@ -61,7 +62,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         _make(path)
         connection = _connect(path)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection)
             connection.execute(
                 "PRAGMA synchronous = NORMAL"
             )  # a power cut may undo the newest pieces, never half of one

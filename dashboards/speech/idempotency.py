@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxledger.catalog.errors import HomeError
+from voxledger.catalog.sqlite_files import write_ahead
 from voxledger.dashboards.faults import Refused
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Idempotency:
             made = sqlite3.connect(self._path, check_same_thread=False, isolation_level="IMMEDIATE")
             try:
                 self._path.chmod(0o600)
-                made.execute("PRAGMA journal_mode = WAL")
+                write_ahead(made)
                 made.execute("PRAGMA synchronous = NORMAL")  # whoever pulls the plug may lose the last ones
                 made.executescript(_SCHEMA)
                 (self._count,) = made.execute("SELECT count(*) FROM answers").fetchone()

@@ -291,11 +291,11 @@ def test_what_is_not_in_the_store_has_no_link_and_the_page_says_why(parts: Parts
 def test_a_long_list_of_features_is_cut_and_the_rest_summed_up(parts: Parts) -> None:
     for number in range(20):
         for _ in range(20 - number):
-            parts.clip(time=at(0), features=(f"f{number:02}",))
+            parts.clip(time=at(0), features=(f"trait{number:02}",))
     for number in range(5):
         parts.clip(time=at(1), features=(f"gone{number}",))
     report = build(parts.keeper, PRICED, week=WEEK, now=NOW)
-    shown = [f"f{number:02}" for number in range(9)] + [f"gone{number}" for number in range(3)]
+    shown = [f"trait{number:02}" for number in range(9)] + [f"gone{number}" for number in range(3)]
     assert [row.feature for row in features(report)] == shown
     assert len(report.features) == 25, "the JSON has all of them"
     # 11 + 10 + … + 1 requests, the most of one feature 11 of 210; each of the five was ann's, who uses none of them any more.
@@ -303,7 +303,7 @@ def test_a_long_list_of_features_is_cut_and_the_rest_summed_up(parts: Parts) -> 
     assert other_features(report) == said
     for text in (render_html(report, {}), render_markdown(report).replace("\\", "")):
         assert said in text
-        assert "f09" not in text.partition("How this is counted")[0]
+        assert "trait09" not in text.partition("How this is counted")[0]
 
 
 def test_a_long_list_of_what_goes_next_has_the_width_of_the_page(page: str, parts: Parts) -> None:
