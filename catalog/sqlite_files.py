@@ -22,8 +22,9 @@ def write_ahead(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(random.uniform(*_PAUSES))  # noqa: S311  # jitter, not a secret
+        else:
+            return
