@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup, escape
 
 from voxledger.analytics.report import wording
 from voxledger.dashboards.pages.words import SPOKEN, say, say_many
+
+if TYPE_CHECKING:
+    import datetime as calendar
 
 NOTHING = wording.NOTHING
 ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
@@ -70,6 +74,13 @@ def _shown(local: datetime, how: str) -> str:
     if how == "day-clock":
         return f"周{_WEEKDAYS[local.weekday()]} {clock}" if chinese else f"{_DAYS[local.weekday()]} {clock}"
     return f"{day} {local:%H:%M:%S}"
+
+
+def date(value: calendar.date) -> str:
+    """`Mon 16 Nov`."""
+    if SPOKEN.get() == "zh":
+        return f"{value.month}月{value.day}日 周{_WEEKDAYS[value.weekday()]}"
+    return f"{_DAYS[value.weekday()]} {value.day}{wording.GAP}{_MONTHS[value.month - 1]}"
 
 
 def ago(value: datetime | float | None) -> str:
@@ -137,7 +148,7 @@ def change(now: float | None, before: float | None) -> Markup | str:
 
 
 FILTERS = {
-    "moment": moment, "ago": ago, "lasting": lasting, "duration": duration, "playing": playing, "count": count, "size": size,
+    "moment": moment, "date": date, "ago": ago, "lasting": lasting, "duration": duration, "playing": playing, "count": count, "size": size,
     "share": share,
 }  # fmt: skip
 """What templates may write behind a bar."""

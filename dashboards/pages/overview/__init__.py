@@ -9,13 +9,12 @@ import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 
-from voxledger.analytics.report.glyphs import sparkline
 from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.dashboards.api.events import Followers, Streaming
 from voxledger.dashboards.pages.kept import Kept
 from voxledger.dashboards.pages.overview import attention, live, storage
 from voxledger.dashboards.pages.overview.attention import Noticed
-from voxledger.dashboards.pages.overview.figures import Figures, figures
+from voxledger.dashboards.pages.overview.figures import Figures, bars, figures
 from voxledger.dashboards.pages.overview.storage import Expiring
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.words import later
@@ -97,7 +96,7 @@ class Overview:
         found = self._noticed.get(sees, lambda: attention.noticed(caller))
         status = self._site.remembered.now() if caller.principal.may("usage") else None
         values: dict[str, Any] = {
-            "figures": known, "cards": _CARDS, "sparkline": sparkline, "attempts": attempts, "after": after, "link": self._page.link,
+            "figures": known, "cards": _CARDS, "bars": bars, "attempts": attempts, "after": after, "link": self._page.link,
             "matters": attention.matters(caller, found, status), "expiring": None, "forecast": None, "drawn": storage.drawn,
             **self.state(caller),
         }  # fmt: skip
@@ -109,11 +108,12 @@ class Overview:
     def state(self, caller: Caller) -> dict[str, Any]:
         """What waits: for an engine, for the store, for Mixpanel. Costs next to nothing."""
         if not caller.principal.may("usage"):
-            return {"status": None, "turns": (), "progress": None, "uploads": None}
+            return {"status": None, "turns": (), "progress": None, "uploads": None, "delivers": False}
         status = self._site.remembered.now()
         return {
             "status": status, "turns": self._turns(), "progress": self._site.door.uploader.progress,
             "uploads": _waiting(status.tasks if status else ()),
+            "delivers": bool(self._site.settings.mixpanel.token),
         }  # fmt: skip
 
     def _turns(self) -> Sequence[tuple[str, Any]]:

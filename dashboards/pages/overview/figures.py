@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
+
 from voxledger.catalog.queries import load
 from voxledger.dashboards.api.answering import asked
+from voxledger.dashboards.pages import moments
+from voxledger.dashboards.pages.words import say
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 DAYS = 14
 """Days of the small lines."""
 SQL = load("overview.sql", "voxledger.dashboards.pages.overview")
+_TALL = 40
 _NONE: Mapping[str, int] = {"clips": 0, "audio_us": 0, "reused": 0, "failed": 0, "cancelled": 0, "people": 0}
 
 
@@ -35,6 +40,7 @@ class Figures(NamedTuple):
     week: Mapping[str, int]
     week_before: Mapping[str, int]
     days: Sequence[Mapping[str, int]]
+    dates: Sequence[date] = ()
 
     @property
     def nothing(self) -> bool:
@@ -62,6 +68,7 @@ def figures(caller: Caller, zone: str) -> Figures:
     return Figures(
         *(found.get(name, _NONE) for name in ("today", "yesterday", "week", "week_before")),
         days=[found.get(f"day {number}", _NONE) for number in range(DAYS)],
+        dates=[each.start.astimezone(ZoneInfo(zone)).date() for each in stretches if each.name.startswith("day ")],
     )
 
 
@@ -91,3 +98,22 @@ def seen(caller: Caller) -> tuple[str, dict[str, Any]]:
     """What limits a query to what the caller sees: a condition, and its values."""
     own = caller.principal.sees
     return ("true", {}) if own is None else ("actor = $actor", {"actor": own})
+
+
+def bars(found: Figures, name: str, way: str) -> Markup:
+    """One count day by day as a row of bars, which each tell their day; `way` is the filter that writes the count."""
+    counts = found.line(name)
+    top = max(*counts, 1)
+    write = moments.FILTERS[way]
+    drawn = []
+    for place, (day, value) in enumerate(zip(found.dates, counts, strict=True)):
+        tall = max(1.5, _TALL * value / top) if value else 1.0
+        now = " now" if place == len(counts) - 1 else "" if value else " none"
+        drawn.append(
+            Markup(
+                '<rect class="bar-day{}" x="{}" y="{:.1f}" width="7" height="{:.1f}"><title>{}: {}</title></rect>'
+            ).format(now, place * 10, _TALL - tall, tall, moments.date(day), write(value))
+        )
+    return Markup(
+        '<svg class="days" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(10 * len(counts) - 3, _TALL, say("Day by day, two weeks"), Markup("").join(drawn))

@@ -21,7 +21,8 @@ WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 _HARMLESS = ("Failed to load resource",)
 """The browser's own lines about answers that a test asked for; what answered is looked at instead."""
 _WATCH = """
-document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sample }) =>
+  console.error(`CSP: ${violatedDirective} ${blockedURI} ${sample}`));
 globalThis.voxXss = (from) => console.error(`XSS: ${from}`);
 """
 

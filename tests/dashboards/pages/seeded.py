@@ -32,11 +32,21 @@ def seed(home: Path, *, lines: int | None = None) -> None:
             asked = msgspec.json.decode(line)
             emotion = {
                 name: float(weight)
-                for name, _, weight in (part.strip().partition("=") for part in asked.pop("emotion", "").split(",") if part)
+                for name, _, weight in (
+                    part.strip().partition("=") for part in asked.pop("emotion", "").split(",") if part
+                )
             }
             vox.speak(asked.pop("text"), emotion=emotion or None, engine="espeak", **asked)
         for number, nasty in enumerate(XSS):
-            vox.speak(f"{nasty} {number}", name=nasty, actor="mallory", session=nasty, tags=[nasty], language="en", engine="espeak")
+            vox.speak(
+                f"{nasty} {number}",
+                name=nasty,
+                actor="mallory",
+                session=nasty,
+                tags=[nasty],
+                language="en",
+                engine="espeak",
+            )
         vox.speak("Wind north-west, five to six, easing by nightfall. Sea moderate.", actor="maren", session="harbour-radio",
                   name="forecast", format="flac", engine="espeak")  # fmt: skip
         for actor in ("maren", "mallory"):
