@@ -10,7 +10,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import av
 import numpy as np
@@ -29,10 +29,10 @@ _IN_MEMORY = 16 << 20
 class AdtsFile:
     """A mono file to write int16 or float samples of shape (n,) to, like the sound files of `opened`."""
 
-    def __init__(self, target: Path | BytesIO, sample_rate: int) -> None:
+    def __init__(self, target: Path | BinaryIO, sample_rate: int) -> None:
         self._encoder = live("aac", sample_rate)
-        self._owns = not isinstance(target, BytesIO)
-        self._file = target if isinstance(target, BytesIO) else target.open("wb")
+        self._owns = isinstance(target, Path)
+        self._file = target.open("wb") if isinstance(target, Path) else target
         self._closed = False
 
     def __enter__(self) -> AdtsFile:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import os
+import tempfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -71,19 +73,20 @@ def encode(samples: npt.NDArray[np.floating], sample_rate: int, format_name: str
     return Encoded(data=data, format=audio_format, sample_rate=rate, frames=len(pcm))
 
 
-def opened(target: Path | io.BytesIO, sample_rate: int, audio_format: AudioFormat) -> soundfile.SoundFile | AdtsFile:
+def opened(target: Path | BinaryIO, sample_rate: int, audio_format: AudioFormat) -> soundfile.SoundFile | AdtsFile:
     """A mono file to write int16 samples of shape (n,) to. Raises AudioFailed for what libsndfile cannot write."""
     if audio_format.container == "ADTS":
         return AdtsFile(target, sample_rate)
     try:
         return soundfile.SoundFile(
-            target if isinstance(target, io.BytesIO) else str(target),
+            str(target) if isinstance(target, Path) else target.fileno(),
             "w",
             sample_rate,
             1,
             format=audio_format.container,
             subtype=audio_format.codec,
             endian="LITTLE" if audio_format.container == "RAW" else None,
+            closefd=isinstance(target, Path),
         )
     except (soundfile.SoundFileError, ValueError) as error:
         raise AudioFailed(
@@ -95,10 +98,22 @@ def opened(target: Path | io.BytesIO, sample_rate: int, audio_format: AudioForma
 def _written(pcm: npt.NDArray[np.int16], sample_rate: int, audio_format: AudioFormat) -> bytes:
     if audio_format.container == "RAW":
         return pcm.astype("<i2").tobytes()
-    buffer = io.BytesIO()
-    with opened(buffer, sample_rate, audio_format) as sink:
-        try:
-            sink.write(pcm)
-        except soundfile.SoundFileError as error:
-            raise AudioFailed(f"libsndfile stopped writing {audio_format.name} ({error})") from error
-    return buffer.getvalue()
+    with _scratch() as file:
+        with opened(file, sample_rate, audio_format) as sink:
+            try:
+                sink.write(pcm)
+            except soundfile.SoundFileError as error:
+                raise AudioFailed(f"libsndfile stopped writing {audio_format.name} ({error})") from error
+        file.seek(0)
+        return file.read()
+
+
+def _scratch() -> BinaryIO:
+    """A file without a name, in memory where the system has such files.
+
+    To a file libsndfile writes by itself. For every frame that it hands to Python it would need the interpreter, and where
+    another thread is busy it waits 5 ms for it each time: five seconds of speech took 0.4 s instead of 0.03 beside one.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("voxledger-audio"), "w+b")
+    return tempfile.TemporaryFile()  # type: ignore[return-value]  # typeshed's wrapper, a file to all who use it
