@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -41,6 +42,9 @@ _FILES = 500
 """Open files of a node beside its connections."""
 _LAST_WORDS = 2
 """Seconds for answers to be sent after everything has ended; then they are cut off."""
+_SWITCH = 0.0005
+"""Seconds after which a thread that wants the interpreter gets it. Encoders and the event loop want it thousands of times a second, each time
+for microseconds; with Python's usual 5 ms, a packet of audio waits longer for it than it takes to encode."""
 _log = logging.getLogger(__name__)
 _KEEP_ALIVE = 30
 """Seconds that a connection without requests stays open."""
@@ -69,6 +73,7 @@ def serve(door: Door, version: str, *, on_started: Callable[[str, str], None]) -
 
     Raises HomeError when another node serves it already, SettingsError for an address that cannot be had.
     """
+    sys.setswitchinterval(_SWITCH)
     settings = door.settings.serve
     loopback = is_loopback(settings.host)
     if settings.tokens == "loopback":
