@@ -43,9 +43,8 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """What the clip is called; an automatic name says only language and emotion, and then the text says more."""
-        name, text = self.sample.name, self.sample.text
-        automatic = text and name in (None, "", f"{self.sample.language.lower()}-{self.sample.emotion}")
-        return wording.shortened((text if automatic else name) or "Untitled", 80)
+        sample = self.sample
+        return wording.title(sample.name, sample.text, sample.language, sample.emotion) or "Untitled"
 
     @property
     def quote(self) -> str | None:

@@ -166,3 +166,12 @@ def shortened(text: str, length: int) -> str:
     cut = text[: length - 1]
     space = cut.rfind(" ")
     return (cut[:space] if space > length * 0.7 else cut).rstrip() + "…"
+
+
+def title(name: str | None, text: str | None, language: str | None, emotion: str | None) -> str:
+    """What a clip is called, in 80 characters at most; an automatic name says only language and emotion, and then the text says more.
+
+    Empty where neither is known.
+    """
+    automatic = text and name in (None, "", f"{(language or '').lower()}-{emotion}")
+    return shortened((text if automatic else name) or "", 80)

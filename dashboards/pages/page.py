@@ -19,6 +19,7 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from voxledger.analytics.report import wording
 from voxledger.catalog.access import Permission
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api.answering import matches, tag
@@ -127,6 +128,7 @@ class Page:
             "Content-Security-Policy": POLICY,
             "Cache-Control": "private, no-cache",
             "Vary": "Cookie, HX-Request, HX-Target",
+            "Referrer-Policy": "same-origin",  # without one, forms would be sent as if by nobody's page
         }
         if status == 200:
             headers["ETag"] = tag(body)
@@ -220,6 +222,8 @@ def local(target: str | None) -> str:
 
 def _to_sign_in(request: Request, error: SignIn) -> Response:
     address = f"/sign-in?next={quote(local(error.back), safe='')}" if local(error.back) != "/" else "/sign-in"
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return answer(error)
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": address})
     return RedirectResponse(address, 303)
@@ -244,7 +248,7 @@ def _environment(assets: Assets) -> jinja2.Environment:
     )
     made.install_gettext_callables(say, say_many, newstyle=True)  # type: ignore[attr-defined]  # of the extension
     made.filters.update(moments.FILTERS)
-    made.globals.update(asset=assets, icon=icon, change=moments.change, NOTHING=moments.NOTHING)
+    made.globals.update(title_of=wording.title, asset=assets, icon=icon, change=moments.change, NOTHING=moments.NOTHING)
     # Macros for all pages: `{{ ui.badge(…) }}`. Language and zone are those of whoever asks, so they need no context.
     made.globals["ui"] = made.get_template("parts/ui.html.j2").module
     return made

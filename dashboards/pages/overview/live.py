@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 import msgspec
 
+from voxledger.analytics.report import wording
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.feed import Feed
 from voxledger.dashboards.api.answering import asked
@@ -93,7 +94,8 @@ def _attempt(row: dict[str, Any], clip: dict[str, Any]) -> Attempt:
     return Attempt(
         time=row["time"], outcome=row["outcome"], clip=row["clip"], actor=row["actor"], engine=row["engine"],
         language=row["language"], emotion=row["emotion"], duration_us=row["duration_us"], failure=row["failure"],
-        remedy=row["remedy"], title=clip.get("name") or clip.get("text"), text=clip.get("text"), voice=clip.get("voice"),
+        remedy=row["remedy"],
+        title=wording.title(clip.get("name"), clip.get("text"), row["language"], row["emotion"]) or None, text=clip.get("text"), voice=clip.get("voice"),
         suspect=tuple(clip.get("suspect") or ()), gone=bool(clip.get("gone", row["outcome"] == "reused")),
     )  # fmt: skip
 

@@ -1,0 +1,187 @@
+"""Signing in with a browser: by token or by a link that works once, and out again."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+import voxledger
+from tests.dashboards.pages.browser import Visit, accessible
+from tests.node import PATIENCE, RunningNode, running_node
+from voxledger.dashboards.pages.page import local
+
+_WRONG = "vox_000000000000_" + "A" * 43
+
+
+def link(node: RunningNode, token: str | None = None) -> str:
+    with node.client(token) as client:
+        return str(client.post("/sign-in/link").json()["path"])
+
+
+@contextmanager
+def signed_in(node: RunningNode, token: str | None = None) -> Iterator[httpx.Client]:
+    """A client with a visit's cookie and no token."""
+    with node.client("") as client:
+        assert client.get(link(node, token)).status_code == 303
+        yield client
+
+
+def test_whoever_is_nobody_is_sent_to_sign_in_and_comes_back(stranger: Visit, tokens: Callable[..., str]) -> None:
+    page = stranger.go("/?range=7d")
+    assert page.url.endswith("/sign-in?next=%2F%3Frange%3D7d")
+    accessible(page)
+    page.get_by_label("Token", exact=True).fill(_WRONG)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    assert page.get_by_role("alert").inner_text().startswith("This opens nothing.")
+    page.get_by_label("Token", exact=True).fill(tokens("viewer"))
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/?range=7d")
+    cookie = next(each for each in page.context.cookies() if each["name"].startswith("voxledger-"))
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+    page.locator(".me summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    assert stranger.go("/").url.endswith("/sign-in")
+
+
+def test_a_link_works_once(node: RunningNode) -> None:
+    path = link(node)
+    with node.client("") as first, node.client("") as second:
+        assert first.get(path).headers["location"] == "/"
+        assert first.get("/").status_code == 200
+        refused = second.get(path)
+        assert refused.status_code == 401
+        assert "used already" in refused.text
+        assert second.get("/").status_code == 303
+
+
+def test_a_page_from_elsewhere_signs_nobody_in_by_a_link(node: RunningNode) -> None:
+    """Else it could let somebody work in a name that is not theirs."""
+    path = link(node)
+    with node.client("") as client:
+        shown = client.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        assert (shown.status_code, shown.headers.get("set-cookie")) == (200, None)
+        assert "Sign in with this link" in shown.text
+        code = path.partition("code=")[2]
+        assert (
+            client.post("/sign-in", data={"code": code}, headers={"Origin": "https://evil.example"}).status_code == 403
+        )
+        assert client.post("/sign-in", data={"code": code}).status_code == 303
+
+
+def test_a_link_is_that_of_its_maker(node: RunningNode, tokens: Callable[..., str]) -> None:
+    with signed_in(node, tokens("viewer", name="wall")) as client:
+        assert client.get("/api/me").json()["name"] == "wall"
+        assert client.post("/api/tokens", json={"role": "admin"}).status_code == 403
+
+
+def test_a_visit_ends_with_its_token(node: RunningNode, tokens: Callable[..., str]) -> None:
+    token = tokens("analyst")
+    with signed_in(node, token) as client, node.client() as owner:
+        assert client.get("/").status_code == 200
+        assert owner.delete(f"/api/tokens/{token.split('_')[1]}").is_success
+        deadline = 40
+        while client.get("/").status_code != 303 and deadline:
+            deadline -= 1
+            client.get("/healthz")
+        assert client.get("/api/clips").status_code == 401
+
+
+def test_a_page_of_somebody_else_writes_nothing_with_the_cookie(node: RunningNode) -> None:
+    with signed_in(node) as client:
+        clip = client.get("/api/clips?limit=1").json()["clips"][0]["id"]
+        for headers in (
+            {"Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+        ):
+            for path in (f"/api/clips/{clip}/pin", "/sign-out", "/preferences", "/sign-in", "/sign-in/link"):
+                assert client.post(path, headers=headers).status_code == 403, (path, headers)
+        assert client.get("/").status_code == 200
+        assert client.post("/sign-out", headers={"Origin": node.url}).status_code == 303
+        assert client.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "/a\nb", "", "/sign-out"],
+)  # fmt: skip
+def test_next_leads_nowhere_else(target: str) -> None:
+    assert local(target) == "/"
+
+
+def test_next_leads_to_pages(node: RunningNode) -> None:
+    assert local("/library?emotion=happy&sort=-created") == "/library?emotion=happy&sort=-created"
+    with node.client("") as client:
+        answer = client.get(f"{link(node)}&next=https://evil.example/")
+        assert answer.headers["location"] == "/"
+
+
+def test_what_proves_a_visit_is_not_kept_as_it_is(node: RunningNode) -> None:
+    with signed_in(node) as client:
+        value = next(cookie.value for cookie in client.cookies.jar if cookie.name.startswith("voxledger-"))
+    kept = node.home / "visits.json"
+    assert value is not None
+    assert value not in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_sends_a_large_form_before_they_are_known(node: RunningNode) -> None:
+    with node.client("") as client:
+        assert client.post("/sign-in", data={"token": "x" * 50_000}).status_code == 413
+        assert client.post("/sign-in", data={"token": "x" * 500}).status_code == 422
+
+
+def test_a_visit_outlives_the_node(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with voxledger.open(home):
+        pass
+    with running_node(home, store_close_wait=0) as node, signed_in(node) as client:
+        cookies = client.cookies
+    with running_node(home, store_close_wait=0) as again:
+        with again.client("", cookies=cookies) as client:
+            assert client.get("/").status_code == 200
+        told = subprocess.run(
+            [sys.executable, "-m", "voxledger", "--home", str(home), "open", "--print"], capture_output=True, text=True,
+            timeout=PATIENCE, check=True,
+        )  # fmt: skip
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(told.stdout.strip()).status_code == 303
+        assert "sign-in?code" not in again.said() + again.printed()  # what is kept somewhere opens nothing
+
+
+def test_a_terminal_is_told_a_link_at_the_start(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voxledger", "--home", str(tmp_path / "home"), "serve", "--port", "0"], stdout=theirs,
+        stderr=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        while not (found := re.search(rb"(http://127\.0\.0\.1:\d+/sign-in\?code=[\w-]{43})\s", said)):
+            said += os.read(ours, 4096)
+        with httpx.Client(trust_env=False) as client:
+            assert client.get(found[1].decode()).status_code == 303
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE)
+        os.close(ours)
+
+
+def test_without_a_node_there_is_nothing_to_open(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "voxledger", "--home", str(tmp_path / "home"), "open"], capture_output=True, text=True, timeout=PATIENCE
+    )  # fmt: skip
+    assert told.returncode != 0
+    assert "voxledger serve" in told.stderr
