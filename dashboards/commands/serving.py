@@ -21,7 +21,6 @@ from rich.text import Text
 
 from voxledger.catalog import terminal
 from voxledger.catalog.errors import HomeError
-from voxledger.catalog.log import link
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 from voxledger.dashboards.leaving import leave
@@ -163,6 +162,8 @@ def _stop(node: Node) -> None:
 
 def _signed_in(door: Door) -> str:
     """A link that signs the owner of HOME in, once. Raises HomeError where nobody serves it."""
+    from voxledger.catalog.log import link
+
     found = link.found(door.home)
     if found is None or not found.url:
         raise HomeError(f"nobody serves the pages of {door.home.path}; start `voxledger serve`")

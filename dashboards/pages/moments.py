@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -147,7 +148,7 @@ def change(now: float | None, before: float | None) -> Markup | str:
     return escape(wording.change(now / before - 1))
 
 
-FILTERS = {
+FILTERS: Mapping[str, Callable[..., Markup | str]] = {
     "moment": moment, "date": date, "ago": ago, "lasting": lasting, "duration": duration, "playing": playing, "count": count, "size": size,
     "share": share,
 }  # fmt: skip

@@ -40,7 +40,7 @@ class Figures(NamedTuple):
     week: Mapping[str, int]
     week_before: Mapping[str, int]
     days: Sequence[Mapping[str, int]]
-    dates: Sequence[date] = ()
+    dates: Sequence[date]
 
     @property
     def nothing(self) -> bool:
@@ -64,9 +64,12 @@ def figures(caller: Caller, zone: str) -> Figures:
     }
     with asked(caller, fresh=False) as reading:
         rows = reading.rows(SQL["figures"].format(whose=whose), values)
-    found = {row["stretch"]: row for row in rows}
+    found: dict[str, Mapping[str, int]] = {row["stretch"]: row for row in rows}
     return Figures(
-        *(found.get(name, _NONE) for name in ("today", "yesterday", "week", "week_before")),
+        today=found.get("today", _NONE),
+        yesterday=found.get("yesterday", _NONE),
+        week=found.get("week", _NONE),
+        week_before=found.get("week_before", _NONE),
         days=[found.get(f"day {number}", _NONE) for number in range(DAYS)],
         dates=[each.start.astimezone(ZoneInfo(zone)).date() for each in stretches if each.name.startswith("day ")],
     )

@@ -50,7 +50,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     clip: str
     title: str | None = None
-    text: str | None = None
     actor: str | None = None
     voice: str | None = None
     engine: str | None = None
@@ -91,12 +90,12 @@ def _attempts(rows: Sequence[dict[str, Any]], reading: Reading) -> list[Attempt]
 
 
 def _attempt(row: dict[str, Any], clip: dict[str, Any]) -> Attempt:
+    title = wording.title(clip.get("name"), clip.get("text"), row["language"], row["emotion"])
     return Attempt(
         time=row["time"], outcome=row["outcome"], clip=row["clip"], actor=row["actor"], engine=row["engine"],
         language=row["language"], emotion=row["emotion"], duration_us=row["duration_us"], failure=row["failure"],
-        remedy=row["remedy"],
-        title=wording.title(clip.get("name"), clip.get("text"), row["language"], row["emotion"]) or None, text=clip.get("text"), voice=clip.get("voice"),
-        suspect=tuple(clip.get("suspect") or ()), gone=bool(clip.get("gone", row["outcome"] == "reused")),
+        remedy=row["remedy"], title=title or None, voice=clip.get("voice"), suspect=tuple(clip.get("suspect") or ()),
+        gone=bool(clip.get("gone", row["outcome"] == "reused")),
     )  # fmt: skip
 
 
