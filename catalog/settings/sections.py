@@ -364,6 +364,8 @@ class Serve(Section, frozen=True, kw_only=True):
     """Requests that are worked on at the same time; further ones are asked to come back."""
     connections: Positive = 2000
     """Connections that are open at the same time; further ones are turned away."""
+    warm: bool = True
+    """Whether the usual engine is loaded at the start; else the first request waits for it."""
     stop_wait: Span = 30.0
     """How long a stop waits for requests that are under way."""
     idempotency: Span = 86400.0

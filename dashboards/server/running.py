@@ -26,6 +26,7 @@ from voxledger.dashboards.server.connections import connections
 from voxledger.dashboards.server.hosts import is_loopback
 from voxledger.dashboards.server.site import Site
 from voxledger.dashboards.server.stopping import Stopping
+from voxledger.dashboards.server.warming import warm
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -43,8 +44,8 @@ _FILES = 500
 _LAST_WORDS = 2
 """Seconds for answers to be sent after everything has ended; then they are cut off."""
 _SWITCH = 0.0005
-"""Seconds after which a thread that wants the interpreter gets it. Encoders and the event loop want it thousands of times a second, each time
-for microseconds; with Python's usual 5 ms, a packet of audio waits longer for it than it takes to encode."""
+"""Seconds after which a thread that wants the interpreter gets it. Encoders and the event loop want it thousands of times a
+second, for microseconds each; with Python's usual 5 ms, a packet of audio waits longer for it than it takes to encode."""
 _log = logging.getLogger(__name__)
 _KEEP_ALIVE = 30
 """Seconds that a connection without requests stays open."""
@@ -99,6 +100,8 @@ def serve(door: Door, version: str, *, on_started: Callable[[str, str], None]) -
             site.begin()
             on_started(url, site.visits.link(site.owner))
             supervisor.tell("READY=1")
+            if settings.warm:
+                warm(door)
             _run(server, listener, settings.at_once)
 
 

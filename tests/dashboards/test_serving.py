@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import voxledger
-from tests.node import running_node
+from tests.node import PATIENCE, running_node
 from voxledger.catalog.status import Serving
 
 
 def test_it_answers_about_itself_and_stops_cleanly(tmp_path: Path) -> None:
-    with running_node(tmp_path / "home", store_close_wait=0) as node:
+    with running_node(tmp_path / "home", store_close_wait=0, serve_metrics="open") as node:
         with node.client("") as client:
             assert client.get("/healthz").json()["status"] == "ok"
             assert client.get("/readyz").json() == {"status": "ready"}
             missing = client.get("/nowhere")
+            deadline = time.monotonic() + PATIENCE
+            while (
+                'voxledger_engine_turns_free{engine="espeak"}' not in client.get("/metrics").text
+            ):  # nobody has asked for a clip
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
         assert missing.status_code == 404
         assert set(missing.json()["error"]) == {"message", "type", "param", "code", "remedy"}
         with node.client() as owner:
