@@ -41,6 +41,7 @@ POLICY = (
 )
 """What a page may load and do: only what this node serves, and nothing that stands in the page itself."""
 _LONGEST = 2000
+_STREAM = "text/event-stream"
 _log = logging.getLogger(__name__)
 
 
@@ -158,6 +159,7 @@ class Page:
             "path": request.url.path,
             "here": here(request),
             "version": self.site.version,
+            "link": self.link,
             "signed_in": bool(self.site.visits.given(request.scope["headers"])),
             **values,
         }
@@ -201,7 +203,8 @@ class Page:
         except Exception as error:  # noqa: BLE001  # a defect of ours is told as a page, too
             _log.error("%s %s failed", request.method, route_of(request.scope), exc_info=error)
             refused = UNEXPECTED
-        if request.headers.get("hx-request") and not request.headers.get("hx-boosted"):
+        part = request.headers.get("hx-request") and not request.headers.get("hx-boosted")
+        if part or _STREAM in request.headers.get("accept", ""):
             return answer(refused)  # app.js shows it
         return self.told(request, refused)
 
@@ -222,7 +225,7 @@ def local(target: str | None) -> str:
 
 def _to_sign_in(request: Request, error: SignIn) -> Response:
     address = f"/sign-in?next={quote(local(error.back), safe='')}" if local(error.back) != "/" else "/sign-in"
-    if "text/event-stream" in request.headers.get("accept", ""):
+    if _STREAM in request.headers.get("accept", ""):
         return answer(error)
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": address})

@@ -96,7 +96,7 @@ class Overview:
         found = self._noticed.get(sees, lambda: attention.noticed(caller))
         status = self._site.remembered.now() if caller.principal.may("usage") else None
         values: dict[str, Any] = {
-            "figures": known, "cards": _CARDS, "bars": bars, "attempts": attempts, "after": after, "link": self._page.link,
+            "figures": known, "cards": _CARDS, "bars": bars, "attempts": attempts, "after": after,
             "matters": attention.matters(caller, found, status), "expiring": None, "forecast": None, "drawn": storage.drawn,
             **self.state(caller),
         }  # fmt: skip
