@@ -18,6 +18,7 @@ from voxledger.catalog.errors import DiskFull
 from voxledger.dashboards.api.answering import json
 from voxledger.dashboards.api.shapes import ID, Problem, Shape, faults
 from voxledger.dashboards.faults import Refused
+from voxledger.dashboards.observing.work import of_jobs
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
 
@@ -128,6 +129,7 @@ def router(site: Site) -> APIRouter:
     jobs = Jobs(site)
     site.at_start(jobs.start)
     site.at_stop(jobs.stop)
+    site.observatory.tells(partial(of_jobs, jobs))
     _add_intake(routes, jobs)
     _add_following(routes, jobs)
     return routes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import ConfigDict, Field
 
 from voxledger.dashboards.api.shapes import Problem, Shape, faults
+from voxledger.dashboards.observing.work import of_operations
 from voxledger.dashboards.operations import Kind, Operation, Work
 from voxledger.dashboards.server.answers import JSON
 from voxledger.dashboards.server.callers import Caller, may
@@ -82,6 +84,7 @@ def answered(operation: Operation) -> Response:
 def router(site: Site) -> APIRouter:
     """`/api/operations`."""
     routes = APIRouter(tags=["operations"])
+    site.observatory.tells(partial(of_operations, site.operations))
 
     @routes.get(
         "/api/operations", summary="What runs, and what ended lately", response_model=OperationList, responses=faults()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from voxledger.catalog.query.parameters import parameters_of
 from voxledger.dashboards.api.shapes import Shape, faults
 from voxledger.dashboards.faults import Refused
+from voxledger.dashboards.observing.work import of_sql
 from voxledger.dashboards.server.callers import Caller, may
 from voxledger.dashboards.server.departing import while_there
 from voxledger.dashboards.sql.pace import Pace
@@ -164,6 +166,7 @@ def router(site: Site) -> APIRouter:
     service, queries = Service(site.door), Queries(site.door.home)
     site.at_start(service.clear)
     site.at_stop(service.stop)
+    site.observatory.tells(partial(of_sql, service))
 
     async def answered(request: Request, query: str, wanted: Wanted, caller: Caller) -> Response:
         chosen = wanted.format or _accepted(request.headers.get("accept", ""))

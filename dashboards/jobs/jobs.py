@@ -157,6 +157,11 @@ class Jobs:
         found = [(known.job, known.eta) for known in mine if known.folder.is_there]
         return sorted(found, key=lambda each: each[0].id, reverse=True)
 
+    def every(self) -> Sequence[Job]:
+        """All of them, whoever's they are."""
+        with self._changed:
+            return [known.job for known in self._all.values()]
+
     def cancel(self, identity: str, principal: Principal) -> Job:
         """Call it off: what is being spoken is cancelled, what was spoken stays. Nothing happens to one that is over.
 

@@ -14,6 +14,7 @@ from voxledger.dashboards.observing.metrics import Metrics
 from voxledger.dashboards.observing.requests import Observed
 from voxledger.dashboards.observing.state import StateCollector
 from voxledger.dashboards.observing.traces import Traces, wanted
+from voxledger.dashboards.observing.work import Tell, WorkCollector
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -30,6 +31,10 @@ class Observatory:
         self._site = site
         self.metrics = Metrics(site.version)
         self.metrics.registry.register(StateCollector(site.door, site.slots, site.remembered))
+
+    def tells(self, tell: Tell) -> None:
+        """Have `/metrics` show what this gives, too."""
+        self.metrics.registry.register(WorkCollector(tell))
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """The application with every request counted, logged and traced.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -132,6 +133,13 @@ def test_an_answer_is_never_older_than_it_says(node: RunningNode, client: httpx.
     _until(whole)
     assert first["rows"] != [[clips]]
     _until(lambda: len(list((node.home / "sql").iterdir())) == 1)
+
+
+def test_its_snapshots_age_is_a_metric(client: httpx.Client) -> None:
+    client.post("/api/sql", json={"query": "SELECT 1"})
+    found = re.search(r"^voxledger_sql_snapshot_age_seconds (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found is not None
+    assert 0 <= float(found.group(1)) < 3600
 
 
 def test_the_log_is_not_in_it(client: httpx.Client) -> None:
