@@ -53,8 +53,7 @@ def of_operations(operations: Operations) -> Iterator[Metric]:
 
 
 def of_sql(service: Service) -> Iterator[Metric]:
-    """How old the snapshot is that SQL would be answered from; nothing before the first one."""
+    """How old the snapshot is that SQL would be answered from; no number before the first one."""
     found = service.latest() if service.off is None else None
-    if found is not None:
-        what = "Seconds ago that nothing was missing in the snapshot that SQL is answered from."
-        yield GaugeMetricFamily("voxledger_sql_snapshot_age_seconds", what, found.age)
+    what = "Seconds ago that nothing was missing in the snapshot that SQL is answered from."
+    yield GaugeMetricFamily("voxledger_sql_snapshot_age_seconds", what, None if found is None else found.age)

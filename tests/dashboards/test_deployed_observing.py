@@ -12,10 +12,8 @@ import pytest
 import yaml
 from prometheus_client.registry import CollectorRegistry
 
-from voxledger.dashboards.observing.metrics import Metrics
-from voxledger.dashboards.observing.remembered import Remembered
-from voxledger.dashboards.observing.state import StateCollector
-from voxledger.dashboards.server.slots import Slots
+from voxledger.dashboards.server.app import build
+from voxledger.dashboards.server.site import Site
 from voxledger.ledger import Ledger
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -28,12 +26,12 @@ _METRIC = re.compile(r"\b(?:voxledger|process)_[a-z0-9_]+")
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The labels of each series that a node can have, by its name in a query."""
-    registry = Metrics("0").registry
     with Ledger(tmp_path_factory.mktemp("ledger") / "home", overrides={"store_close_wait": 0}) as ledger:
-        other = CollectorRegistry()
-        other.register(StateCollector(ledger, Slots(most=1, most_bytes=1), Remembered(ledger)))
+        site = Site(ledger, version="0", loopback=True)
+        build(site)
+        registry = site.observatory.metrics.registry
         found: dict[str, set[str]] = {}
-        for family in (*registry.collect(), *other.collect()):
+        for family in registry.collect():
             known = _declared(registry, family.name) | _of_family(family)
             suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
             for suffix in suffixes.get(family.type, ("",)):
