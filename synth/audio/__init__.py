@@ -19,7 +19,7 @@ from voxledger.synth.audio.one_core import give_way, on_one_core
 from voxledger.synth.audio.peak import Limited, limit, true_peak_dbtp
 from voxledger.synth.audio.preview import Preview
 from voxledger.synth.audio.resample import resample
-from voxledger.synth.audio.spectrogram import spectrogram, spectrogram_of_file
+from voxledger.synth.audio.spectrogram import plain_spectrogram_of_file, spectrogram, spectrogram_of_file
 from voxledger.synth.audio.suspect import REASONS, speech_rate, suspects
 from voxledger.synth.audio.trim import Silences, trim
 from voxledger.synth.audio.waveform import coarser, peaks, peaks_of_file
@@ -53,6 +53,7 @@ __all__ = [
     "on_one_core",
     "peaks",
     "peaks_of_file",
+    "plain_spectrogram_of_file",
     "process",
     "process_many",
     "reading",

@@ -116,4 +116,4 @@ def _scratch() -> BinaryIO:
     """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("voxledger-audio"), "w+b")
-    return tempfile.TemporaryFile()  # type: ignore[return-value]  # typeshed's wrapper, a file to all who use it
+    return tempfile.TemporaryFile()

@@ -26,6 +26,8 @@ from voxledger.synth.errors import AudioFailed
 BANDS = 128
 RANGE_DB = 80.0
 """From the loudest point of the picture down to black."""
+LOUDEST_DB = -12.0
+"""The lightest shade of a picture without axes: what speech of the usual loudness reaches."""
 WIDEST, NARROWEST = 1600, 320
 """Pixels of the picture's inside; a longer clip has several frames in a column."""
 
@@ -66,6 +68,28 @@ def spectrogram_of_file(path: Path, *, sample_rate: int | None = None) -> bytes:
         return _picture(read, file.frames, file.samplerate)
 
 
+def plain_spectrogram_of_file(
+    path: Path, *, sample_rate: int | None = None, stretch: tuple[float, float] | None = None
+) -> bytes:
+    """The same without axes, of all or of a `stretch` (s from the beginning): bands are rows, and a shade means the same loudness in
+    each picture, so that pictures of stretches lie beside each other. Raises AudioFailed.
+    """
+    with reading(path, sample_rate=sample_rate) as file:
+        first, last = 0, file.frames
+        if stretch is not None:
+            first, last = (min(file.frames, round(moment * file.samplerate)) for moment in stretch)
+        if last <= first:
+            raise AudioFailed(f"{path} holds no sound there")
+
+        def read(start: int, end: int) -> npt.NDArray[np.floating]:
+            file.seek(first + start)
+            found: npt.NDArray[np.floating] = file.read(end - start, dtype="float32", always_2d=True)[:, 0]
+            return found
+
+        columns = _columns(read, last - first, file.samplerate, before=first, after=file.frames - last)
+        return encode_png(np.ascontiguousarray(_shades(columns, top=LOUDEST_DB).T[::-1]), _palette())
+
+
 def _picture(read: _Read, count: int, rate: int) -> bytes:
     columns = _columns(read, count, rate)
     stretch = -(-NARROWEST // len(columns))
@@ -79,8 +103,11 @@ def _picture(read: _Read, count: int, rate: int) -> bytes:
     return encode_png(picture, _palette())
 
 
-def _columns(read: _Read, count: int, rate: int) -> Spectrum:
-    """Bands of every column in dB, shape (columns, BANDS): the mean power of the frames that fall into it."""
+def _columns(read: _Read, count: int, rate: int, *, before: int = 0, after: int = 0) -> Spectrum:
+    """Bands of every column in dB, shape (columns, BANDS): the mean power of the frames that fall into it.
+
+    There are so many samples more `before` and `after`, into which frames at the ends reach.
+    """
     hop, width = round(HOP_S * rate), window_samples(rate)
     half = width // 2
     frames = -(-count // hop)
@@ -91,16 +118,17 @@ def _columns(read: _Read, count: int, rate: int) -> Spectrum:
         last = min(frames, first + at_once)
         # Frame n has sample n * hop in its middle.
         start, end = first * hop - half, (last - 1) * hop - half + width
-        inside = read(max(0, start), min(count, end))
-        samples = np.pad(inside, (max(0, -start), max(0, end - count)))
+        inside = read(max(-before, start), min(count + after, end))
+        samples = np.pad(inside, (max(0, -before - start), max(0, end - count - after)))
         places = np.arange(first, last) * columns // frames
         np.add.at(powers, places, mel_powers(samples, rate, bands=BANDS, up_to_hz=highest_hz(rate)))
         np.add.at(hits, places, 1)
     return decibels(powers / hits[:, None])
 
 
-def _shades(columns: Spectrum) -> Picture:
-    top = max(float(columns.max()), -60.0)
+def _shades(columns: Spectrum, *, top: float | None = None) -> Picture:
+    """Dark to light; `top` (dB) is the lightest, by default the loudest point."""
+    top = max(float(columns.max()), -60.0) if top is None else top
     share = np.clip((columns - (top - RANGE_DB)) / RANGE_DB, 0, 1)
     return np.asarray(np.round(share * (_SHADES - 1)), dtype=np.uint8)
 

@@ -24,11 +24,20 @@ def peaks(samples: npt.NDArray[np.floating], count: int) -> Peaks:
     return _peaks(lambda start, end: samples[start:end], len(samples), count)
 
 
-def peaks_of_file(path: Path, count: int, *, sample_rate: int | None = None) -> Peaks:
-    """The same of a mono file, in flat memory; `sample_rate` is needed for raw PCM. Raises AudioFailed."""
+def peaks_of_file(
+    path: Path, count: int, *, sample_rate: int | None = None, stretch: tuple[float, float] | None = None
+) -> Peaks:
+    """The same of a mono file, in flat memory; `sample_rate` is needed for raw PCM. Raises AudioFailed.
+
+    Of a `stretch` (s from the beginning) only that is read.
+    """
     with reading(path, sample_rate=sample_rate) as file:
+        first, last = 0, file.frames
+        if stretch is not None:
+            first, last = (min(file.frames, round(moment * file.samplerate)) for moment in stretch)
+            file.seek(first)
         # Parts come in order, so the file is read once from front to end, without seeking.
-        return _peaks(lambda start, end: file.read(end - start, dtype="float32"), file.frames, count)
+        return _peaks(lambda start, end: file.read(end - start, dtype="float32"), last - first, count)
 
 
 def coarser(fine: Peaks, count: int) -> Peaks:

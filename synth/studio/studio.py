@@ -263,10 +263,10 @@ class Studio:
         """The turns of each engine that was asked for so far, by its name."""
         return dict(self._turns)
 
-    def rerender(self, reference: str | Clip) -> Rerendered:
+    def rerender(self, reference: str | Clip, *, watch: Watch | None = None) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
 
-        Raises ClipNotFound, InvalidRequest when the text was not kept, and what `speak` raises.
+        `watch` hears how far it has come. Raises ClipNotFound, InvalidRequest when the text was not kept, and what `speak` raises.
         """
         clip, then = self._catalog.clip(reference), self._catalog.record(reference)
         settings = settings_of(then, self.settings)
@@ -275,7 +275,7 @@ class Studio:
             request = replace(request, seed=None)  # older records hold seeds that never reached an engine
         attempt = self._attempt(request, then.engine, None, around=self._afresh(settings))
         with self._at_work(attempt):
-            made = attempt.made()
+            made = attempt.made() if watch is None else attempt.made(attempt.watched_by(watch))
         try:
             return compared(clip, then, made, attempt.facts.info)
         finally:
