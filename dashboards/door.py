@@ -39,6 +39,7 @@ class Door(Protocol):
     recorder: Recorder
     steps: Steps
     actor: str
+    channel: Channel
 
     def acting(self, actor: str, channel: Channel) -> Door:
         """The same in somebody else's name."""

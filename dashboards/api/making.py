@@ -88,7 +88,7 @@ class Making(BaseModel):
             if voice is not None:
                 caller.ledger.voices.require_name(voice)
         given = {name: getattr(self, name) for name in type(self).model_fields if name != "text"}
-        return {**given, "actor": self.actor or caller.principal.name, "channel": "api"}
+        return {**given, "actor": self.actor or caller.principal.name, "channel": caller.ledger.channel}
 
 
 class Made(Shape):
@@ -149,7 +149,8 @@ def router(site: Site) -> APIRouter:
     )
     async def stream_clip(asked: Making, caller: Speaker) -> Response:
         """Each line is `{"chunk": {samples, sample_rate, text, start}}`, samples being 32-bit floats in base64; the last one is
-        `{"clip": …}` or `{"error": …}`. A clip that was there already comes without chunks: its audio can be fetched.
+        `{"clip": …}` or `{"error": …}`, with `retry_after` (s) beside it where it may be asked again. A clip that was there already
+        comes without chunks: its audio can be fetched.
         """
         return StreamingResponse(_streamed(asked, caller, workshop), media_type=_LINES)
 
@@ -201,14 +202,14 @@ async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> Async
         while line := await lines.spool.read():
             yield line
         if lines.spool.cut:
-            yield _line(body(too_far_behind()))
+            yield _broken(too_far_behind())
             return
         yield _line({"clip": told(await making)})
     except VoxledgerError as error:
-        yield _line(body(meaning(error)))
+        yield _broken(meaning(error))
     except Exception as error:  # noqa: BLE001  # a defect of ours: the answer has begun, and must not end as if it were whole
         _log.error("a clip that was streamed failed (%s)", type(error).__name__)
-        yield _line(body(UNEXPECTED))
+        yield _broken(UNEXPECTED)
     finally:
         lines.spool.close()
         making.cancel()
@@ -218,6 +219,12 @@ async def _streamed(asked: Making, caller: Caller, workshop: _Workshop) -> Async
 
 def _line(content: Mapping[str, Any]) -> bytes:
     return _encode(content) + b"\n"
+
+
+def _broken(refused: Refused) -> bytes:
+    """The last line of an answer that has begun, so that no header can say any more when to come back."""
+    later = refused.headers.get("Retry-After")
+    return _line(body(refused) | ({"retry_after": int(later)} if later else {}))
 
 
 def _chunk(chunk: Chunk) -> Mapping[str, Any]:

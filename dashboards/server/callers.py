@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from voxledger.dashboards.server.principals import known, principal_of
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
+    from voxledger.catalog.events import Channel
     from voxledger.catalog.events.access import Denial
     from voxledger.dashboards.door import Door
     from voxledger.dashboards.server.site import Site
@@ -45,11 +46,7 @@ class Caller:
         `make` raises. Requests, and bytes that are sent, are counted without being told.
         """
         gate = self.site.gate
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(gate.reserved(self.principal, text, speed))
-            except AccessRefused as error:
-                raise _refused(self.site, error) from None
+        with self.reserving(text, speed):
             try:
                 clip = make()
             except VoxledgerError:
@@ -59,6 +56,16 @@ class Caller:
             if not clip.reused:
                 gate.charge(self.principal, audio_us=clip.duration_us)
             return clip
+
+    @contextmanager
+    def reserving(self, text: str, speed: float | None = None) -> Iterator[None]:
+        """What a text will be about is held back from this caller's quota until the block ends. Raises Refused (429)."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.site.gate.reserved(self.principal, text, speed))
+            except AccessRefused as error:
+                raise _refused(self.site, error) from None
+            yield
 
 
 class may:  # noqa: N801  # a dependency, named as it reads
@@ -87,14 +94,23 @@ def permit(request: Request, permission: Permission) -> Caller:
         site.gate.admit(principal, speaking=permission == "speak")
     except AccessRefused as error:
         raise _refused(site, error, request) from None
-    return Caller(principal=principal, ledger=site.ledger(principal), site=site)
+    return Caller(principal=principal, ledger=site.ledger(principal, came_by(site, request)), site=site)
+
+
+def came_by(site: Site, request: Request) -> Channel:
+    """How somebody came: `web` for our own pages, which send no token but a visit, or nothing where nobody signs in; else `api`."""
+    headers = request.headers
+    if "authorization" in headers:
+        return "api"
+    ours = headers.get("sec-fetch-site") == "same-origin" or site.visits.given(request.scope["headers"])
+    return "web" if ours else "api"
 
 
 async def anyone(request: Request) -> Caller:
     """A dependency of FastAPI: whoever has a token, whatever they may and whatever they have used up. Raises Refused (401, 429)."""
     site: Site = request.app.state.site
     principal = _paced(site, request)
-    return Caller(principal=principal, ledger=site.ledger(principal), site=site)
+    return Caller(principal=principal, ledger=site.ledger(principal, came_by(site, request)), site=site)
 
 
 def identified(site: Site, request: Request) -> Principal:
