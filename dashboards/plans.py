@@ -6,6 +6,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,13 +30,14 @@ _PATIENCE = 60.0
 
 
 class View(NamedTuple):
-    """A plan that was made, under a name for its pages."""
+    """A plan that was made, under a name for its pages. One of a policy that is only tried is no plan of this HOME."""
 
     name: str
     plan: Plan
     every: bool
     past: bool
     made: float
+    tried: bool = False
 
 
 class Plans:
@@ -47,6 +50,35 @@ class Plans:
 
     def make(self, retention: Retention, *, every: bool, as_of: datetime | None, head: int) -> View:
         """A plan as things stand, with `head` the journal's head; or as they stood. Raises PolicyError, Refused while others plan."""
+        with self._alone():
+            if as_of is None and (found := self._alike(head, every=every)) is not None:
+                return found
+            plan = retention.plan(every=every, as_of=as_of)
+            view = View(secrets.token_hex(6), plan, every, as_of is not None, time.monotonic())
+            self._keep(view)
+            return view
+
+    def tried(self, make: Callable[[], Plan | None]) -> View | None:
+        """What a policy that is only tried would do; None where `make` finds none. Raises what that raises, Refused while others plan."""
+        with self._alone():
+            plan = make()
+            if plan is None:
+                return None
+            view = View(secrets.token_hex(6), plan, False, False, time.monotonic(), tried=True)
+            self._keep(view)
+            return view
+
+    def newest(self, *, before: View | None = None) -> View | None:
+        """The last plan of this HOME that was made for the present and is still kept; of those `before` another the last one."""
+        with self._lock:
+            self._drop(time.monotonic())
+            found = [each for each, _ in self._views.values() if not (each.past or each.tried or each.every)]
+        if before is not None:
+            found = [each for each in found if each.made < before.made]
+        return max(found, key=lambda each: each.made, default=None)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._making.acquire(timeout=_PATIENCE):
             raise Refused(
                 "others are having plans made",
@@ -56,12 +88,7 @@ class Plans:
                 headers={"Retry-After": "10"},
             )
         try:
-            if as_of is None and (found := self._alike(head, every=every)) is not None:
-                return found
-            plan = retention.plan(every=every, as_of=as_of)
-            view = View(secrets.token_hex(6), plan, every, as_of is not None, time.monotonic())
-            self._keep(view)
-            return view
+            yield
         finally:
             self._making.release()
 
@@ -87,7 +114,7 @@ class Plans:
             for view, _ in reversed(self._views.values()):
                 if present - view.made > ALIKE:
                     return None
-                if view.every == every and not view.past and view.plan.position == head:
+                if view.every == every and not view.past and not view.tried and view.plan.position == head:
                     return view
         return None
 

@@ -127,24 +127,45 @@ class Retention:
         The policy is None where it cannot be understood. Raises SettingsError for a file that is no TOML or holds
         something else.
         """
+        policy, found, _ = self.tried(file)
+        return policy, found
+
+    def tried(
+        self, file: Path | None = None, base: settings.Retention | None = None
+    ) -> tuple[Policy | None, list[Finding], Plan | None]:
+        """The same with the plan that was made for it, None where there is no policy; a file stands on top of `base`."""
         try:
-            section, written = self._written(file)
+            section, written = self._written(file, base)
         except SettingsError as error:
             if file is None or not error.place:
                 raise
-            return None, [misread(error)]
+            return None, [misread(error)], None
         policy, found = checked(section, self._settings.general.time_zone, written, self._settings.prices)
         if policy is None:
-            return None, found
+            return None, found, None
+        moment = present()
         with self._keeper.reading() as reading:
-            plan = make(reading, policy, present())
-        said = [(problem, "error") for problem in plan.problems] + [(warning, "warning") for warning in plan.warnings]
-        return policy, [placed(message, level, policy, written) for message, level in said]
+            told = forgiven(self._settings.retention.wrong_clock_until)
+            plan = make(
+                reading, policy, moment, lag=self._lag(reading, moment), unknown=another_home(self._home), forgiven=told
+            )
+        return policy, self.findings(plan, written), plan
 
-    def _written(self, file: Path | None) -> tuple[settings.Retention, Path]:
+    def findings(self, plan: Plan, written: Path | None = None) -> list[Finding]:
+        """What a plan finds wrong or doubtful about its policy, and where that stands in the file that holds it."""
+        file = self.written if written is None else written
+        said = [(problem, "error") for problem in plan.problems] + [(warning, "warning") for warning in plan.warnings]
+        return [placed(message, level, plan.policy, file) for message, level in said]
+
+    @property
+    def written(self) -> Path:
+        """The file that the policy of this HOME is written in, whether it is there or not."""
+        return self._written(None)[1]
+
+    def _written(self, file: Path | None, base: settings.Retention | None = None) -> tuple[settings.Retention, Path]:
         """The section, and the file that it stands in."""
         if file is not None:
-            return settings.read_policy(file, settings.Retention()), file
+            return settings.read_policy(file, base or settings.Retention()), file
         section = self._settings.retention
         return section, self._home.path / (Path(section.policy).expanduser() if section.policy else settings.FILE_NAME)
 

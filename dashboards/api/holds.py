@@ -17,6 +17,7 @@ from voxledger.dashboards.api.operations import RUNS, OperationShape, Wait, begu
 from voxledger.dashboards.api.retention import MOST, cut
 from voxledger.dashboards.api.shapes import ID, Shape, faults
 from voxledger.dashboards.faults import Refused
+from voxledger.dashboards.operations import Work
 from voxledger.dashboards.server.callers import Caller, may
 
 if TYPE_CHECKING:
@@ -89,10 +90,9 @@ class Renewing(BaseModel):
     reason: _Reason | None = None
 
 
-def router(site: Site) -> APIRouter:
+def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
     """`/api/holds`."""
     routes = APIRouter(tags=["retention"])
-    zone = site.settings.general.time_zone
     running: dict[int | str, dict[str, Any]] = {**RUNS, **faults(404, 409, 507)}
 
     @routes.get("/api/holds", summary="Holds", response_model=HoldList, responses=faults(409))
@@ -111,31 +111,14 @@ def router(site: Site) -> APIRouter:
         asked: Placing, caller: Annotated[Caller, Depends(may("retain"))], wait: Wait = 10
     ) -> Response:
         """A named clip whose deletion has begun refuses all of it (409); `late` are those whose deletion began meanwhile."""
-        retention = _permitted(caller)
-        until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
-
-        def work(progress: Counting) -> Mapping[str, Any]:
-            done = retention.hold(
-                *asked.clips, plan=asked.plan, where=condition(asked.where, sees=None), reason=asked.reason, until=until,
-                legal=asked.legal, review=review, progress=progress,
-            )  # fmt: skip
-            return cut(done.as_dict(), "late")
-
-        return await begun(caller, "hold", work, wait)
+        return await begun(caller, "hold", placing(caller, asked), wait)
 
     @routes.patch("/api/holds/{hold}", summary="Renew a hold", response_model=OperationShape, responses=running)
     async def renew_hold(
         hold: _Identity, asked: Renewing, caller: Annotated[Caller, Depends(may("retain"))], wait: Wait = 10
     ) -> Response:
         """An ordinary one without `until` has no end then; without `reason` the reason stays."""
-        retention = _permitted(caller)
-        until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
-
-        def work(progress: Counting) -> Mapping[str, Any]:
-            done = retention.renew(hold, reason=asked.reason, until=until, review=review, progress=progress)
-            return cut(done.as_dict(), "late")
-
-        return await begun(caller, "renew", work, wait)
+        return await begun(caller, "renew", renewing(caller, hold, asked), wait)
 
     @routes.delete("/api/holds/{hold}", summary="Release a hold", response_model=OperationShape, responses=running)
     async def release_hold(
@@ -145,17 +128,50 @@ def router(site: Site) -> APIRouter:
         wait: Wait = 10,
     ) -> Response:
         """It keeps its clips no longer: what the rules condemn is marked by the next run, and goes after its grace."""
-        retention = _permitted(caller)
-
-        def work(progress: Counting) -> Mapping[str, Any]:
-            return retention.release(hold, reason=reason, progress=progress).as_dict()
-
-        return await begun(caller, "release", work, wait)
+        return await begun(caller, "release", releasing(caller, hold, reason), wait)
 
     return routes
 
 
-def _permitted(caller: Caller) -> Retention:
+def placing(caller: Caller, asked: Placing) -> Work:
+    """Places a hold. Raises QueryError for what is no moment, and for what is no condition."""
+    zone, retention = caller.site.settings.general.time_zone, permitted(caller)
+    until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
+    where = condition(asked.where, sees=None)
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        done = retention.hold(
+            *asked.clips, plan=asked.plan, where=where, reason=asked.reason, until=until, legal=asked.legal, review=review,
+            progress=progress,
+        )  # fmt: skip
+        return cut(done.as_dict(), "late")
+
+    return work
+
+
+def renewing(caller: Caller, hold: str, asked: Renewing) -> Work:
+    """Gives a hold another end, or another day of review. Raises QueryError for what is no moment."""
+    zone, retention = caller.site.settings.general.time_zone, permitted(caller)
+    until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        done = retention.renew(hold, reason=asked.reason, until=until, review=review, progress=progress)
+        return cut(done.as_dict(), "late")
+
+    return work
+
+
+def releasing(caller: Caller, hold: str, reason: str | None) -> Work:
+    """Ends a hold."""
+    retention = permitted(caller)
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        return retention.release(hold, reason=reason, progress=progress).as_dict()
+
+    return work
+
+
+def permitted(caller: Caller) -> Retention:
     """Retention in the caller's name, in which only an admin touches legal holds."""
 
     def permit(deed: Deed) -> None:

@@ -19,6 +19,7 @@ from voxledger.dashboards.api.answering import json
 from voxledger.dashboards.api.audio import Reference
 from voxledger.dashboards.api.operations import OPERATION, RUNS, OperationShape, Wait, begun
 from voxledger.dashboards.api.shapes import ID, Shape, faults
+from voxledger.dashboards.operations import Work
 from voxledger.dashboards.plans import Plans, View
 from voxledger.dashboards.server.callers import Caller, may
 
@@ -154,7 +155,7 @@ def router(site: Site) -> APIRouter:
     """`/api/retention`."""
     routes = APIRouter(tags=["retention"])
     _add_looking(routes, site)
-    _add_plans(routes, Plans(), site.settings.general.time_zone)
+    _add_plans(routes, site.plans, site.settings.general.time_zone)
     _add_deeds(routes)
     _add_backtest(routes, site.settings.general.time_zone)
     return routes
@@ -273,11 +274,7 @@ def _add_deeds(routes: APIRouter) -> None:
         what was marked and whose grace is over. One run at a time (409, `retention_busy`).
         """
 
-        def work(progress: Counting) -> Mapping[str, Any]:
-            done = caller.ledger.retention.apply(asked.plan, deeds=asked.deeds, progress=progress)  # type: ignore[arg-type]  # its keys are texts
-            return cut(done.as_dict(), "skipped", "failed", "kept")
-
-        return await begun(caller, "apply", work, wait)
+        return await begun(caller, "apply", applying(caller, asked), wait)
 
     @routes.post(
         "/api/retention/undo", summary="Take a plan's marks back", response_model=OperationShape, responses=running
@@ -285,20 +282,13 @@ def _add_deeds(routes: APIRouter) -> None:
     async def undo_plan(asked: Undoing, caller: Keeper, wait: Wait = 10) -> Response:
         """All that still stand. For the clips in `gone` it comes too late; repeating it changes nothing."""
 
-        def work(progress: Counting) -> Mapping[str, Any]:
-            return cut(caller.ledger.retention.undo(asked.plan, progress=progress).as_dict(), "gone")
-
-        return await begun(caller, "undo", work, wait)
+        return await begun(caller, "undo", undoing(caller, asked), wait)
 
     @routes.post("/api/retention/restore", summary="Bring clips back", response_model=OperationShape, responses=running)
     async def restore_clips(asked: Restoring, caller: Keeper, wait: Wait = 10) -> Response:
         """Within grace by taking the mark back, after it from wherever the same bytes still are. What was erased never comes back."""
 
-        def work(progress: Counting) -> Mapping[str, Any]:
-            done = caller.ledger.retention.restore(*asked.clips, plan=asked.plan, progress=progress)
-            return cut(done.as_dict(), "restored", "there", "failed")
-
-        return await begun(caller, "restore", work, wait)
+        return await begun(caller, "restore", restoring(caller, asked), wait)
 
 
 def _add_backtest(routes: APIRouter, zone: str) -> None:
@@ -310,18 +300,52 @@ def _add_backtest(routes: APIRouter, zone: str) -> None:
     )
     async def backtest(asked: Replaying, caller: Reader, wait: Wait = 10) -> Response:
         """Changes nothing: what would have been saved, and which uses would have been missed (docs/backtest.md)."""
-        from voxledger.catalog.retention.backtest import Family
+        return await begun(caller, "backtest", replaying(caller, asked, zone), wait)
 
-        family = Family.parse(asked.family, asked.rule) if asked.family is not None else None
-        since, until = moment_of("since", asked.since, zone, day="start"), moment_of("until", asked.until, zone)
 
-        def work(progress: Counting) -> Mapping[str, Any]:
-            return caller.ledger.retention.backtest(
-                family=family, since=since, until=until, max_regret=asked.max_regret, worst=asked.worst, baselines=asked.baselines,
-                progress=progress,
-            ).as_dict()  # fmt: skip
+def applying(caller: Caller, asked: Applying) -> Work:
+    """Carries a plan out, as it was seen."""
 
-        return await begun(caller, "backtest", work, wait)
+    def work(progress: Counting) -> Mapping[str, Any]:
+        done = caller.ledger.retention.apply(asked.plan, deeds=asked.deeds, progress=progress)  # type: ignore[arg-type]  # its keys are texts
+        return cut(done.as_dict(), "skipped", "failed", "kept")
+
+    return work
+
+
+def undoing(caller: Caller, asked: Undoing) -> Work:
+    """Takes a plan's marks back."""
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        return cut(caller.ledger.retention.undo(asked.plan, progress=progress).as_dict(), "gone")
+
+    return work
+
+
+def restoring(caller: Caller, asked: Restoring) -> Work:
+    """Brings clips back."""
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        done = caller.ledger.retention.restore(*asked.clips, plan=asked.plan, progress=progress)
+        return cut(done.as_dict(), "restored", "there", "failed")
+
+    return work
+
+
+def replaying(caller: Caller, asked: Replaying, zone: str) -> Work:
+    """Replays the past. Raises QueryError for what is no moment, PolicyError for what is no family."""
+    from voxledger.catalog.retention.backtest import Family
+
+    family = Family.parse(asked.family, asked.rule) if asked.family is not None else None
+    since, until = moment_of("since", asked.since, zone, day="start"), moment_of("until", asked.until, zone)
+
+    def work(progress: Counting) -> Mapping[str, Any]:
+        return caller.ledger.retention.backtest(
+            family=family, since=since, until=until, max_regret=asked.max_regret, worst=asked.worst, baselines=asked.baselines,
+            progress=progress,
+        ).as_dict()  # fmt: skip
+
+    return work
 
 
 def cut(result: Mapping[str, Any], *lists: str) -> dict[str, Any]:

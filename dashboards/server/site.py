@@ -13,9 +13,12 @@ from voxledger.catalog.errors import DiskFull, VoxledgerError
 from voxledger.dashboards.observing.observatory import Observatory
 from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.operations import Operations
+from voxledger.dashboards.plans import Plans
 from voxledger.dashboards.server.slots import Slots
 from voxledger.dashboards.server.spool import Room
 from voxledger.dashboards.server.visits import Visits
+from voxledger.dashboards.sql.saved import Queries
+from voxledger.dashboards.sql.service import Service
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,9 +58,15 @@ class Site:
         """What keeps a job of the node from its work, if anything does."""
         self.remembered = Remembered(door)
         """The state of HOME, a few seconds old."""
+        self.sql = Service(door)
+        """Answers SQL."""
+        self.queries = Queries(door.home)
+        """SQL that was saved under a name."""
         self.observatory = Observatory(self)
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
+        self.plans = Plans()
+        """Plans of retention that somebody looks at."""
         self.straight: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
         """Routes that are answered without the framework, by method and path."""
         self.told_as_page: Callable[[Request, Refused], Response] | None = None

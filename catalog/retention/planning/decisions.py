@@ -30,6 +30,16 @@ class Decisions:
         self._parts = (anew, others)
 
     @property
+    def parts(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Both, as they are held; what stands in one alone is null in the other."""
+        return self._parts
+
+    @property
+    def by(self) -> pl.Expr:
+        """The name of what decides about a clip."""
+        return by(self._policy)
+
+    @property
     def height(self) -> int:
         """How many clips there are."""
         return sum(part.height for part in self._parts)
@@ -61,7 +71,7 @@ class Decisions:
                 found = _first(found, limit)
             chosen.append(found)
         rows = pl.concat(chosen, how="diagonal_relaxed").sort(_BY_ID)
-        return self._named(rows if limit is None else rows.head(limit))
+        return self.named(rows if limit is None else rows.head(limit))
 
     def most(self, column: str, count: int, *decisions: str) -> pl.DataFrame:
         """The clips with these decisions that have the most of a column; of equals those with the smaller id."""
@@ -71,7 +81,7 @@ class Decisions:
             # Few values are put in order, and not millions of clips.
             chosen.append(found.filter(pl.col(column) >= pl.col(column).top_k(count).min()))
         rows = pl.concat(chosen, how="diagonal_relaxed").sort([column, *_ID], descending=[True, False, False])
-        return self._named(rows.head(count))
+        return self.named(rows.head(count))
 
     def grace_ends(self) -> tuple[datetime, datetime] | None:
         """The first and the last end of grace of those that wait in it."""
@@ -89,7 +99,8 @@ class Decisions:
             digest.update(_raw(column))
         return digest.hexdigest()[:16]
 
-    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `parts` with their `id` as text, and in `by` the name of what decides."""
         return rows.select(_text(rows), pl.exclude(_ID), by=by(self._policy))
 
 
