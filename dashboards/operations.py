@@ -22,8 +22,8 @@ from voxledger.catalog.events import now
 from voxledger.catalog.progress import Counting
 from voxledger.dashboards.faults import UNEXPECTED, Refused, body, meaning
 
-Kind: TypeAlias = Literal["apply", "undo", "restore", "hold", "renew", "release", "backtest", "send"]
-"""What is done: something of retention, or the sending of a report."""
+Kind: TypeAlias = Literal["apply", "undo", "restore", "hold", "renew", "release", "backtest", "send", "rerender"]
+"""What is done: something of retention, the sending of a report, or the rendering of a clip once more."""
 Work: TypeAlias = Callable[[Counting], Mapping[str, Any]]
 """Does it, tells how far it has come, and gives its result."""
 AT_ONCE = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from voxledger.catalog.clip import Clip
+from voxledger.catalog.events import GenerationCompleted
 from voxledger.dashboards.api import answering
 from voxledger.dashboards.api.answering import matches, validators
 from voxledger.dashboards.api.audio import Reader, Reference
@@ -27,22 +29,36 @@ if TYPE_CHECKING:
 
 MOST = 4000
 """Most parts of an outline."""
+STRETCH = 130.0
+"""Seconds of a stretch that is read again for the sake of detail; of longer ones, the outline of the whole clip is given."""
 _FINE = 4 * MOST
 """Parts of the outline that all others of a clip are made of."""
-_WAVEFORMS, _SPECTROGRAMS = 1000, 50
-"""How many are kept: 32 MB of outlines at the most, and 50 pictures of about 300 kB."""
+_WAVEFORMS, _SPECTROGRAMS, _STRETCHES = 1000, 50, 500
+"""How many are kept: 32 MB of outlines at the most, 50 pictures of about 300 kB, and of each 500 stretches of at most 8 and 150 kB."""
+_FROM_THE_FRONT = frozenset({"aac"})
+"""Formats that are decoded from the beginning on, wherever a stretch lies."""
 _SAME: dict[int | str, dict[str, Any]] = {304: {"description": "The client has it."}}
+
+
+_Start = Annotated[float | None, Query(ge=0, le=1e7, allow_inf_nan=False, description="Seconds from the beginning on.")]
+_End = Annotated[float | None, Query(gt=0, le=1e7, allow_inf_nan=False, description="Seconds, by default to the end.")]
 
 
 class Waveform(Shape):
     """The outline of a clip: lowest and highest sample of each part, full scale being ±127. Parts are about equally long."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"clip": ID, "duration": 1.52, "peaks": [[-3, 4], [-90, 88], [-12, 9]]}]}
+        json_schema_extra={
+            "examples": [
+                {"clip": ID, "duration": 1.52, "start": 0.0, "end": 1.52, "peaks": [[-3, 4], [-90, 88], [-12, 9]]}
+            ]
+        }
     )
 
     clip: str
     duration: float = Field(description="Seconds.")
+    start: float = Field(description="Where the first part begins, in seconds.")
+    end: float = Field(description="Where the last part ends.")
     peaks: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
@@ -79,6 +95,8 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     decoding = Decoding()
     outlines: Drawn[Peaks] = Drawn(_WAVEFORMS, decoding)
     spectrograms: Drawn[bytes] = Drawn(_SPECTROGRAMS, decoding)
+    finer: Drawn[Peaks] = Drawn(_STRETCHES, decoding)
+    plain: Drawn[bytes] = Drawn(_STRETCHES, decoding)
 
     @routes.get(
         "/api/clips/{clip}/waveform",
@@ -87,13 +105,32 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         responses={**_SAME, **faults(404, 409, 507)},
     )
     def waveform(
-        request: Request, reference: Reference, caller: Reader, points: Annotated[int, Query(ge=1, le=MOST)] = 800
+        request: Request,
+        reference: Reference,
+        caller: Reader,
+        points: Annotated[int, Query(ge=1, le=MOST)] = 800,
+        start: _Start = None,
+        end: _End = None,
     ) -> Response:
-        """Of every format. Computed once, and no use of the clip. A short clip has fewer parts than were asked for."""
+        """Of every format. Computed once, and no use of the clip. A short clip has fewer parts than were asked for. A stretch of two
+        minutes or less is looked at anew, a longer one is as fine as the outline of the whole; `start` and `end` say what is shown.
+        """
         clip = caller.clip(reference)
         _require_audio(clip)
-        peaks = _coarser(outlines.get(clip.sha256, lambda: _outline(clip)), points)
-        return answering.json({"clip": clip.id, "duration": clip.duration, "peaks": peaks}, request, caller)
+        first, last = _stretch(clip, start, end)
+        told = {"clip": clip.id, "duration": clip.duration}
+        if _is_detail(clip, first, last):
+            key = (clip.sha256, first, last, points)
+            found = finer.get(key, lambda: _outline(clip, points, (first, last)))
+            return answering.json({**told, "start": first, "end": last, "peaks": found.tolist()}, request, caller)
+        fine = outlines.get(clip.sha256, lambda: _outline(clip, _FINE))
+        parts = len(fine) / clip.duration if clip.duration else 0.0
+        begins, ends = math.floor(first * parts), math.ceil(last * parts)
+        peaks = _coarser(fine[begins:ends], points)
+        shown = (
+            {"start": begins / parts, "end": min(ends / parts, clip.duration)} if parts else {"start": 0.0, "end": 0.0}
+        )
+        return answering.json({**told, **shown, "peaks": peaks}, request, caller)
 
     @routes.get(
         "/api/clips/{clip}/spectrogram.png",
@@ -105,14 +142,28 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
             **faults(404, 409, 507),
         },
     )
-    def spectrogram(request: Request, reference: Reference, caller: Reader) -> Response:
-        """A PNG with axes in seconds and hertz. It is no use of the clip."""
+    def spectrogram(
+        request: Request,
+        reference: Reference,
+        caller: Reader,
+        axes: Annotated[bool, Query(description="Without axes, shades mean the same loudness in each picture.")] = True,
+        start: _Start = None,
+        end: _End = None,
+    ) -> Response:
+        """A PNG with axes in seconds and hertz, or without axes all of it or a stretch of two minutes or less. It is no use of the clip."""
         clip = caller.clip(reference)
         _require_audio(clip)
-        etag = f'"{clip.sha256[:32]}-spectrogram"'
+        first, last = _stretch(clip, start, end)
+        whole = not _is_part(clip, first, last)
+        if not whole and (axes or not _is_detail(clip, first, last)):
+            raise _no_stretch(clip)
+        etag = f'"{clip.sha256[:32]}-{"spectrogram" if axes else "plain" if whole else f"{first:g}-{last:g}"}"'
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=validators(etag, None))
-        picture = spectrograms.get(clip.sha256, lambda: _spectrogram(clip))
+        if axes:
+            picture = spectrograms.get(clip.sha256, lambda: _spectrogram(clip))
+        else:
+            picture = plain.get((clip.sha256, first, last), lambda: _plain(clip, None if whole else (first, last)))
         return Response(picture, media_type="image/png", headers=validators(etag, None))
 
     @routes.get(
@@ -136,11 +187,45 @@ def _require_audio(clip: Clip) -> None:
         raise Refused("the audio was purged", status=409, code="store", remedy="Restore it.")
 
 
-def _outline(clip: Clip) -> Peaks:
+def _stretch(clip: Clip, start: float | None, end: float | None) -> tuple[float, float]:
+    """What is asked for, within the clip. Raises Refused for what is none."""
+    first, last = start or 0.0, min(clip.duration if end is None else end, clip.duration)
+    if first >= last and clip.duration:
+        raise Refused(
+            "this is no stretch of the clip: it ends before it begins",
+            status=400,
+            code="stretch",
+            remedy=f"Ask for one between 0 and {clip.duration:g} s.",
+            param="start",
+        )
+    return first, last
+
+
+def _is_part(clip: Clip, first: float, last: float) -> bool:
+    return first > 0 or last < clip.duration
+
+
+def _is_detail(clip: Clip, first: float, last: float) -> bool:
+    """Whether a stretch is worth being read again."""
+    return _is_part(clip, first, last) and last - first <= STRETCH and clip.format not in _FROM_THE_FRONT
+
+
+def _no_stretch(clip: Clip) -> Refused:
+    short = f"Ask for a stretch of {STRETCH:g} s or less with axes=false"
+    return Refused(
+        "there is no such picture of a stretch",
+        status=400,
+        code="stretch",
+        remedy="Ask for the whole." if clip.format in _FROM_THE_FRONT else f"{short}, or for the whole.",
+        param="start",
+    )
+
+
+def _outline(clip: Clip, points: int, stretch: tuple[float, float] | None = None) -> Peaks:
     with _decoding():
         from voxledger.synth.audio import peaks_of_file
 
-        return peaks_of_file(clip.local(), _FINE, sample_rate=clip.sample_rate)
+        return peaks_of_file(clip.local(), points, sample_rate=clip.sample_rate, stretch=stretch)
 
 
 def _coarser(fine: Peaks, points: int) -> list[list[int]]:
@@ -156,6 +241,13 @@ def _spectrogram(clip: Clip) -> bytes:
         from voxledger.synth.audio import spectrogram_of_file
 
         return spectrogram_of_file(clip.local(), sample_rate=clip.sample_rate)
+
+
+def _plain(clip: Clip, stretch: tuple[float, float] | None) -> bytes:
+    with _decoding():
+        from voxledger.synth.audio import plain_spectrogram_of_file
+
+        return plain_spectrogram_of_file(clip.local(), sample_rate=clip.sample_rate, stretch=stretch)
 
 
 @contextmanager
@@ -180,11 +272,14 @@ def _decoding() -> Iterator[None]:
 
 
 def _segments(clip: Clip, caller: Caller) -> dict[str, Any]:
-    record = caller.ledger.catalog.record(clip)
+    return {"clip": clip.id, **heard(caller.ledger.catalog.record(clip))}
+
+
+def heard(record: GenerationCompleted) -> dict[str, Any]:
+    """Where in the audio which part of the text is heard, and under which emotion."""
     text = record.text or ""
     timing = json.loads(record.timing) if record.timing and text else []
     return {
-        "clip": clip.id,
         "segments": [
             {"start": begins / 1000, "end": ends / 1000, "first": start, "last": end, "text": text[start:end]}
             for start, end, begins, ends in timing

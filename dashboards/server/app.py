@@ -27,7 +27,9 @@ from voxledger.dashboards.api import (
     models,
     operations,
     pictures,
+    queries,
     reports,
+    rerendering,
     retention,
     search,
     sql,
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
 _ROOMS = (
-    health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, tokens, speech,
-    search, sql, metrics, reports, retention, holds, operations, status, events, jobs, pages,
+    health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, rerendering, tokens, speech,
+    search, sql, queries, metrics, reports, retention, holds, operations, status, events, jobs, pages,
 )  # fmt: skip
 """What has routes. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)

@@ -228,3 +228,33 @@ def test_audio_that_the_cache_lacks_comes_from_the_store(tmp_path: Path) -> None
             assert answer.read() == before
         node.process.send_signal(signal.SIGTERM)
         assert node.process.wait(PATIENCE) == os.EX_OK
+
+
+def test_a_stretch_is_drawn_as_fine_as_it_is_asked_for(catalog_node: CatalogNode) -> None:
+    with catalog_node.client() as client:
+        path = f"/api/clips/{catalog_node.ann[0]}"
+        whole = client.get(f"{path}/waveform", params={"points": 4000}).json()
+        assert (whole["start"], whole["end"]) == (0, whole["duration"])
+        asked = {"start": 0.25, "end": 0.5, "points": 1000}
+        part = client.get(f"{path}/waveform", params=asked).json()
+        assert (part["start"], part["end"], len(part["peaks"])) == (0.25, 0.5, 1000)
+        loudest = max(max(-low, high) for low, high in part["peaks"])
+        each = whole["duration"] / len(whole["peaks"])
+        inside = whole["peaks"][round(0.25 / each) : round(0.5 / each)]
+        assert abs(loudest - max(max(-low, high) for low, high in inside)) <= 1
+        picture = client.get(f"{path}/spectrogram.png", params={"axes": False, "start": 0.25, "end": 0.5})
+        assert int.from_bytes(picture.content[16:20]) in (25, 26)  # a column every 10 ms
+        assert int.from_bytes(picture.content[20:24]) == 128
+        plain = client.get(f"{path}/spectrogram.png", params={"axes": False})
+        assert plain.headers["etag"] != picture.headers["etag"]
+        for wrong in ({"start": 0.5, "end": 0.25}, {"start": 900.0}):
+            assert client.get(f"{path}/waveform", params=wrong).status_code == 400
+        assert client.get(f"{path}/spectrogram.png", params={"start": 0.25}).status_code == 400
+
+
+def test_a_clip_is_rendered_again_and_compared(catalog_node: CatalogNode) -> None:
+    with catalog_node.client() as client:
+        done = client.post(f"/api/clips/{catalog_node.ann[0]}/rerender", params={"wait": 60}).json()
+        assert (done["kind"], done["state"]) == ("rerender", "done"), done
+        assert done["result"]["equal"] is True
+        assert done["done"] == done["total"] >= 1
