@@ -106,9 +106,10 @@ class CatalogBusy(VoxledgerError):
 
 
 class QueryError(VoxledgerError):
-    """A query is not one SELECT, or DuckDB refused it; `offset` is where in its text, when that is known."""
+    """A query is not one SELECT, or DuckDB refused it; `offset` is where in its text, when that is known, and `length` how far."""
 
     offset: int | None = None
+    length: int = 0
 
 
 class SearchError(VoxledgerError):

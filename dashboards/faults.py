@@ -1,7 +1,7 @@
 """Faults: how an error crosses HTTP. One shape for every route, with a stable code and the remedy, and back into the same class.
 
 It holds the four keys of OpenAI's errors, so that clients written for OpenAI read it too:
-`{"error": {"message", "type", "param", "code", "remedy"}}`.
+`{"error": {"message", "type", "param", "code", "remedy"}}`; and `place`, where a part of a query is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,13 @@ from voxledger.analytics import errors as analytics
 from voxledger.catalog import errors as catalog
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.synth import errors as synth
+
+
+class Place(NamedTuple):
+    """A part of a text that was sent: its first character, and how many it is long."""
+
+    offset: int
+    length: int
 
 
 class Refused(VoxledgerError):
@@ -27,6 +34,7 @@ class Refused(VoxledgerError):
         remedy: str,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        place: Place | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -34,6 +42,8 @@ class Refused(VoxledgerError):
         self.remedy = remedy
         self.param = param
         self.headers = dict(headers or {})
+        self.place = place
+        """Which part of what was sent is wrong."""
 
 
 class _Meaning(NamedTuple):
@@ -114,6 +124,7 @@ def body(refused: Refused) -> dict[str, Any]:
     return {
         "error": {
             "message": str(refused), "type": kind, "param": refused.param, "code": refused.code, "remedy": refused.remedy,
+            **({"place": refused.place._asdict()} if refused.place else {}),
         }
     }  # fmt: skip
 

@@ -28,7 +28,8 @@ from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.catalog.events import new_id
 from voxledger.catalog.log import link
 from voxledger.catalog.log.reading import Reading
-from voxledger.catalog.query.guard import check, plain
+from voxledger.catalog.query.complaint import plain
+from voxledger.catalog.query.guard import check
 
 if TYPE_CHECKING:
     from voxledger.catalog.log.keeper import Keeper

@@ -11,7 +11,7 @@ import duckdb
 
 from voxledger.catalog.duckdb_files import is_fault
 from voxledger.catalog.errors import QueryError
-from voxledger.catalog.query.guard import plain
+from voxledger.catalog.query.complaint import plain
 
 if TYPE_CHECKING:
     from voxledger.catalog.log import Keeper

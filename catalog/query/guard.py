@@ -6,7 +6,6 @@ the parsed tree is walked: what it is made of, which relations it names and whic
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import threading
@@ -17,6 +16,7 @@ import duckdb
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import QueryError
+from voxledger.catalog.query.complaint import STRUCTURED, Complaint
 
 Tree: TypeAlias = dict[str, Any]
 """A piece of a parsed query, as DuckDB's `json_serialize_sql` gives it."""
@@ -67,7 +67,6 @@ _PLAIN = re.compile(r"[\w $#@-]+")
 _SYSTEM = re.compile(r"(pg|pragma|duckdb)_")
 _SYSTEM_VIEWS = frozenset({"duckdb_tables", "duckdb_columns", "duckdb_views"})
 _SHOWN = frozenset({'"tables"', "__show_tables_expanded"})
-_BLANK = re.compile(r"\n\s*\n")
 _PIVOT = (
     "PIVOT without a list of values is several statements; name the values:"
     " PIVOT clips ON emotion IN ('happy', 'sad') USING count(*)"
@@ -103,8 +102,9 @@ def parse(query: str) -> Tree:
             )
         found: Tree = json.loads(_parsing(lambda parser: _serialized(parser, query)))
     except duckdb.Error as error:
-        refused = QueryError(f"this is not SQL that DuckDB understands: {plain(error)}")
-        refused.offset = _caret(str(error))
+        complaint = Complaint.of(error, query)
+        refused = QueryError(f"this is not SQL that DuckDB understands: {complaint.words}")
+        refused.offset, refused.length = complaint.offset, complaint.length
         raise refused from None
     except RecursionError:
         raise QueryError("the query is nested too deeply") from None
@@ -113,14 +113,6 @@ def parse(query: str) -> Tree:
         raise QueryError(f"the query is refused, because DuckDB cannot take it apart: {found['error_message']}")
     tree: Tree = found["statements"][0]["node"]
     return tree
-
-
-def _caret(message: str) -> int | None:
-    """To which character of a query on one line DuckDB's message points."""
-    for line, below in itertools.pairwise(message.split("\n")):
-        if line.startswith("LINE 1: ") and "..." not in line[:12] and below.strip().startswith("^"):
-            return below.index("^") - len("LINE 1: ")
-    return None
 
 
 def written(expression: Tree) -> str:
@@ -144,16 +136,11 @@ def pieces(tree: Tree) -> Iterator[Tree]:
             waiting.extend(piece)
 
 
-def plain(error: duckdb.Error | str) -> str:
-    """DuckDB's message without the blank lines and the stack that may follow."""
-    return _BLANK.split(str(error))[0].strip()
-
-
 def _parsing(parse: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
     """What one connection says, in turns: DuckDB's own default connection is one more instance, with threads, for ever."""
     with _lock:
         if not _parser:
-            _parser.append(duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0}))
+            _parser.append(duckdb.connect(":memory:", config={"threads": 1, "async_threads": 0, **STRUCTURED}))
         return parse(_parser[0])
 
 

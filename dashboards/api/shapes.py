@@ -21,8 +21,8 @@ CLIP: Mapping[str, Any] = {
     "name": "opening line", "text": "The tide is turning.", "language": "en", "voice": "ann", "emotion": "happy", "engine": "indextts",
     "format": "wav", "content_type": "audio/wav", "sample_rate": 24_000, "duration": 1.52, "duration_us": 1_520_000, "bytes": 73_004,
     "sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef", "loudness_lufs": -18.0, "true_peak_dbtp": -1.4,
-    "silence_share": 0.08, "speech_rate": 14.2, "suspect": [], "take": 1, "dropped": [], "tags": ["on-air"], "bucket": "voxledger-clips",
-    "key": "2026/03/02/0199e2f4.wav", "state": "stored", "pinned": False, "pinned_until": None,
+    "silence_share": 0.08, "speech_rate": 14.2, "suspect": [], "rating": 4, "take": 1, "dropped": [], "tags": ["on-air"],
+    "bucket": "voxledger-clips", "key": "2026/03/02/0199e2f4.wav", "state": "stored", "pinned": False, "pinned_until": None,
     "voice_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "reused": False,
 }  # fmt: skip
 
@@ -33,7 +33,14 @@ class Shape(BaseModel):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
-class Problem(Shape):
+class PlaceShape(Shape):
+    """A part of a text: its first character, from 0, and how many it is long."""
+
+    offset: int
+    length: int
+
+
+class Problem(BaseModel):
     """What went wrong. `code` is stable; `param` names what was wrong in the request, where one thing was."""
 
     message: str
@@ -41,6 +48,7 @@ class Problem(Shape):
     param: str | None
     code: str
     remedy: str = Field(description="What to do.")
+    place: PlaceShape | None = Field(None, description="Which part of an SQL query is wrong, when that is known.")
 
 
 class Fault(Shape):
@@ -90,6 +98,7 @@ class ClipShape(Shape):
     silence_share: float | None
     speech_rate: float | None
     suspect: list[str]
+    rating: int | None = Field(description="The newest one, 5 being the best.")
     take: int
     dropped: list[str]
     tags: list[str]

@@ -24,19 +24,28 @@ import pyarrow as pa
 
 from voxledger.catalog import platform
 from voxledger.catalog.errors import QueryError
-from voxledger.catalog.query.guard import check, parse, pieces, plain
+from voxledger.catalog.query.complaint import STRUCTURED, Complaint
+from voxledger.catalog.query.guard import check, parse, pieces
 from voxledger.dashboards.sql.formats import Encoded, encoded, warm
 from voxledger.dashboards.sql.offsets import with_offsets
-from voxledger.dashboards.sql.question import LENGTH, Failure, Head, Question, Ready, Setting, packed, unpacked
+from voxledger.dashboards.sql.question import (
+    ELSEWHERE,
+    LENGTH,
+    Failure,
+    Head,
+    Question,
+    Ready,
+    Setting,
+    packed,
+    unpacked,
+)
 
 _THREADS = max(1, min(8, os.cpu_count() or 1))
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 1, "async_threads": 0, "temp_directory": "", "autoinstall_known_extensions": False, "autoload_known_extensions": False,
-    "allow_community_extensions": False, "python_enable_replacements": False,
+    "allow_community_extensions": False, "python_enable_replacements": False, **STRUCTURED,
 }  # fmt: skip
 _FETCH = 2048
-_ELSEWHERE = frozenset({"events", "batches", "epochs"})
-"""Relations of the log, of which there is no snapshot."""
 _LONGEST_ERROR = 2000
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
@@ -93,7 +102,7 @@ def _live() -> None:
         try:
             answer = _answered(connection, question, position, began)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and this process ends
-            _send(packed(_failed(error, question.query)))
+            _send(packed(_failed(error, question, connection)))
             return
         head = Head(
             rows=answer.rows,
@@ -134,30 +143,44 @@ _ABOUT_THE_QUERY = (duckdb.BinderException, duckdb.CatalogException, duckdb.Pars
 _AT_A_VALUE = ", at a value that is not shown, because it may be personal; TRY_CAST and try_strptime give NULL for such"
 
 
-def _failed(error: Exception, query: str) -> Head:
-    """What went wrong, in words for whoever asked."""
+def _failed(error: Exception, question: Question, connection: duckdb.DuckDBPyConnection) -> Head:
+    """What went wrong, in words for whoever asked, and where."""
     failure: Failure = "query"
-    words = plain(str(error))
+    complaint = Complaint.of(str(error), question.query)
+    words = complaint.words
     if isinstance(error, QueryError):
-        pass
+        complaint = Complaint(words, error.offset, error.length)
     elif isinstance(error, (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError)) or "bad_alloc" in words:
         failure, words = "query_memory", "the query needs more memory than sql.memory allows"
-    elif isinstance(error, duckdb.CatalogException) and _names_the_log(query):
+    elif isinstance(error, duckdb.CatalogException) and _names_the_log(question.query):
         failure = "not_in_snapshot"
         words = "events, batches and epochs are the log's own, and not in the snapshot that SQL is answered from"
     elif isinstance(error, _ABOUT_THE_QUERY):
+        complaint = _placed(complaint, question, connection)
         words = f"DuckDB refused the query: {words}"
     elif isinstance(error, (duckdb.Error, pa.ArrowException)):
         words = f"DuckDB refused the query: {words.partition(':')[0]}{_AT_A_VALUE}"
     else:
         words = f"the answer holds a value that has no place in this format ({words}); cast it to VARCHAR, or ask for another format"
-    return Head(error=words[:_LONGEST_ERROR], failure=failure)
+    place = None if complaint.offset is None else (complaint.offset, complaint.length)
+    return Head(error=words[:_LONGEST_ERROR], failure=failure, place=place)
+
+
+def _placed(complaint: Complaint, question: Question, connection: duckdb.DuckDBPyConnection) -> Complaint:
+    """The same with its place: of a relation DuckDB tells none, and of a statement it does."""
+    parameters: Any = question.parameters
+    try:
+        connection.execute(question.query, parameters) if parameters else connection.execute(question.query)
+    except duckdb.Error as error:
+        told = Complaint.of(error, question.query)
+        return told if told.words == complaint.words else complaint
+    return complaint
 
 
 def _names_the_log(query: str) -> bool:
     tables = (piece for piece in pieces(parse(query)) if piece.get("type") == "BASE_TABLE")
     return any(
-        path[-1].lower() in _ELSEWHERE or path[0].lower() == "log"
+        path[-1].lower() in ELSEWHERE or path[0].lower() == "log"
         for path in (table["qualified_name"]["path"] for table in tables)
     )
 

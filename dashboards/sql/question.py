@@ -20,6 +20,8 @@ MEDIA: Mapping[Format, str] = MappingProxyType({
 LENGTH = struct.Struct(">I")
 LARGEST_HEAD = 1_000_000
 """Most bytes that a child says before the answer itself."""
+ELSEWHERE = frozenset({"events", "batches", "epochs"})
+"""Relations of the log, of which there is no snapshot."""
 Failure: TypeAlias = Literal["query", "query_memory", "not_in_snapshot"]
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
@@ -59,6 +61,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     error: str = ""
     failure: Failure = "query"
+    place: tuple[int, int] | None = None
+    """First character and length of what is wrong in the query, when that is known."""
     rows: int = 0
     bytes: int = 0
     truncated: bool = False

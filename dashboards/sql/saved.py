@@ -82,9 +82,7 @@ class Queries:
     def put(self, name: str, query: str, *, owner: str) -> Saved:
         """Save a query, in the place of one of the same name. Raises QueryError, DiskFull."""
         if not QUERY_NAME.fullmatch(name):
-            raise QueryError(
-                "a query's name has 1 to 64 small letters, digits, hyphens and underscores, and begins with a letter or digit"
-            )
+            raise _misnamed()
         text = query.strip()
         if not text or len(text.encode(errors="replace")) > LARGEST or "\0" in text:
             raise QueryError(f"a saved query is text of 1 to {LARGEST:,} bytes")
@@ -102,6 +100,22 @@ class Queries:
                 raise
             raise DiskFull.at(f"the query {name} could not be saved", "nothing was changed") from error
         return self.get(name)
+
+    def rename(self, name: str, new: str) -> Saved:
+        """Give one another name, and nothing else. Raises Refused (404; 409 where the name is taken), QueryError."""
+        self.get(name)
+        if not QUERY_NAME.fullmatch(new):
+            raise _misnamed()
+        if new != name:
+            if self.has(new):
+                raise Refused(
+                    f"there is a saved query {new} already",
+                    status=409,
+                    code="query_taken",
+                    remedy="Choose another name, or delete that one first.",
+                )
+            self._path(name).rename(self._path(new))
+        return self.get(new)
 
     def delete(self, name: str) -> None:
         """Remove one. Raises Refused (404)."""
@@ -131,3 +145,9 @@ class Queries:
             saved=changed,
             owner=owner[1] if owner else None,
         )
+
+
+def _misnamed() -> QueryError:
+    return QueryError(
+        "a query's name has 1 to 64 small letters, digits, hyphens and underscores, and begins with a letter or digit"
+    )

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from voxledger.catalog import platform
 from voxledger.catalog.errors import CatalogBusy, QueryError
 from voxledger.catalog.query.guard import LONGEST
-from voxledger.dashboards.faults import Refused
+from voxledger.dashboards.faults import Place, Refused
 from voxledger.dashboards.sql.nursery import Child, ChildEnded, ChildLate
 from voxledger.dashboards.sql.question import Failure, Format, Head, Question, packed
 from voxledger.dashboards.sql.snapshots import Snapshots
@@ -101,6 +101,11 @@ class Service:
         """The snapshot that the next answer would be from, if nobody had to wait for one."""
         return self._supply.latest()
 
+    def renewed(self) -> Supplied:
+        """The newest snapshot, made now unless nothing is missing in the one that is there. In a thread. Raises what `ask` does."""
+        self._require_on()
+        return self._supply.renewed()
+
     async def ask(
         self,
         query: str,
@@ -115,13 +120,7 @@ class Service:
         Raises Refused: `query`, `query_time`, `query_memory`, `not_in_snapshot`, `busy`, `sql_off`; and what keeps a snapshot
         from being made.
         """
-        if self.off:
-            raise Refused(
-                self.off,
-                status=501,
-                code="sql_off",
-                remedy="On the node's machine, `voxledger sql` asks the log itself.",
-            )
+        self._require_on()
         _check(query)
         most = self.settings.rows if rows is None else min(rows, self.settings.rows)
         packing = partial(_packed, query, parameters, format, most, self.settings.bytes)
@@ -140,7 +139,7 @@ class Service:
             finally:
                 self._turns.release()
             if head.error:
-                raise _refused(head.failure, head.error)
+                raise _refused(head.failure, head.error, head.place)
             alive.pop_all()
         return Answer(head, supplied, child, partial(_release, self._alive, own))
 
@@ -152,6 +151,15 @@ class Service:
         """End everything that runs. In a thread, not in the event loop."""
         self._supply.stop()
         self._spares.stop()
+
+    def _require_on(self) -> None:
+        if self.off:
+            raise Refused(
+                self.off,
+                status=501,
+                code="sql_off",
+                remedy="On the node's machine, `voxledger sql` asks the log itself.",
+            )
 
     async def _turn(self, turns: asyncio.Semaphore, principal: str) -> None:
         if not turns.locked():
@@ -223,13 +231,14 @@ def _packed(query: str, parameters: Any, format: Format, rows: int, size: int, t
         ) from None
 
 
-def _refused(failure: Failure, message: str) -> Refused:
+def _refused(failure: Failure, message: str, place: tuple[int, int] | None = None) -> Refused:
     remedies: Mapping[Failure, str] = {
         "query": "Read the message; docs/sql.md lists the relations.",
         "query_memory": "Ask for less, or have sql.memory raised.",
         "not_in_snapshot": "Follow them with GET /api/events; on the node's machine, `voxledger sql --fresh` asks the log itself.",
     }
-    return Refused(message, status=400, code=failure, remedy=remedies[failure])
+    told = Place(*place) if place else None
+    return Refused(message, status=400, code=failure, remedy=remedies[failure], place=told)
 
 
 def _busy(why: str) -> Refused:

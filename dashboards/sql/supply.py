@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _WAIT = 30.0
 """Seconds that a question waits for a snapshot at most."""
+_YOUNG = 2.0
+"""Seconds for which nobody has the next one made by hand."""
 _AGAIN = 5.0
 """Seconds after a copy that failed in which no other is begun."""
 _log = logging.getLogger(__name__)
@@ -66,6 +68,21 @@ class Supply:
             self._await(made)
             found = self.latest()
         if found is None:
+            raise self._trouble or CatalogBusy("the snapshot for SQL is still being made; ask again")
+        return found
+
+    def renewed(self) -> Supplied:
+        """A snapshot in which nothing is missing that was recorded `_YOUNG` seconds ago: the next one, if need be, when it is made.
+
+        Raises what kept it from being made, and CatalogBusy when that takes too long.
+        """
+        found = self.latest()
+        if found is not None and found.age < _YOUNG:
+            return found
+        before = self._current
+        self._await(self._have_made())
+        found = self.latest()
+        if found is None or (found.snapshot is before and found.age >= _YOUNG):
             raise self._trouble or CatalogBusy("the snapshot for SQL is still being made; ask again")
         return found
 

@@ -21,6 +21,7 @@ import msgspec
 from voxledger.catalog import platform
 from voxledger.catalog.errors import ExpressionError, QueryError
 from voxledger.catalog.query import guard
+from voxledger.catalog.query.complaint import plain
 from voxledger.catalog.query.condition import is_alone
 from voxledger.catalog.retention.policy.columns import columns
 
@@ -274,7 +275,7 @@ def _bind(asked: str, kind: str) -> str:
             answer = _binder[0].execute(query, {"now": _ANY_TIME} if "$now" in asked else None)
             found = str(answer.description[0][1]) if answer.description else ""
     except duckdb.Error as error:
-        raise ExpressionError(f"DuckDB refuses the expression: {guard.plain(error).splitlines()[0]}") from None
+        raise ExpressionError(f"DuckDB refuses the expression: {plain(error).splitlines()[0]}") from None
     if kind == "BOOLEAN" and found != "BOOLEAN":
         raise ExpressionError(f"the expression gives {found}, not yes or no")
     if kind == _NUMBER and not _NUMBERS.fullmatch(found):
