@@ -1,4 +1,4 @@
-"""Measuring: metrics over a period, by group, or day by day and week by week. DuckDB counts; only answers are fetched."""
+"""Measuring: metrics over a period, by group, or day by day, week by week, month by month. DuckDB counts; only answers are fetched."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voxledger.analytics.metrics.question import Period, Stretch, grouped, stret
 from voxledger.catalog.log import Reading
 
 Value: TypeAlias = int | float | None
-Every: TypeAlias = Literal["day", "week"]
+Every: TypeAlias = Literal["day", "week", "month"]
 MOST = 800
 """Most stretches of a series."""
 
@@ -74,18 +74,20 @@ def series(
     every: Every,
     zone: str = "UTC",
     by: Sequence[str] = (),
+    among: Sequence[str] | None = None,
     prices: Prices | None = None,
 ) -> pl.DataFrame:
-    """Metrics for each day or week of a zone: columns `stretch` (its first day, a date), `by` and `names`, in order of time.
+    """Metrics for each day, week or month of a zone: columns `stretch` (its first day, a date), `by` and `names`, in order of time.
 
     Without `by` each stretch has a row, quiet ones with zeros (None for what is no count). Weeks begin on Monday; the first and
-    the last stretch are cut at `start` and `stop`. One scan for metrics of one source. Raises MetricError.
+    the last stretch are cut at `start` and `stop`. With `among` only these groups are told apart, and all others are one without a
+    name. One scan for metrics of one source. Raises MetricError.
     """
     stretches = stretches_of(start, stop, every, zone)
     period = Period.of(start, stop, _before(stretches[0], every, zone), prices)
     found = pl.DataFrame({"stretch": [one.label for one in stretches]}) if not by else None
     for metrics in _by_source(names):
-        frame = reading.frame(stretched(metrics, by, stretches, period))
+        frame = reading.frame(stretched(metrics, by, stretches, period, every=every, zone=zone, among=among))
         if found is None:
             found = frame
         elif by:
@@ -106,6 +108,8 @@ def explain(
     before: datetime | None = None,
     every: Every | None = None,
     zone: str = "UTC",
+    among: Sequence[str] | None = None,
+    limit: int | None = None,
     prices: Prices | None = None,
 ) -> str:
     """The very query that tells a metric, with its moments written out: `voxledger sql` answers it as it stands."""
@@ -113,19 +117,18 @@ def explain(
     if every is not None:
         stretches = stretches_of(start, stop, every, zone)
         period = Period.of(start, stop, _before(stretches[0], every, zone), prices)
-        return stretched(metrics, by, stretches, period)
+        return stretched(metrics, by, stretches, period, every=every, zone=zone, among=among)
     period = Period.of(start, stop, before, prices)
-    return grouped(metrics, by, period) if by else whole(metrics, period)
+    return grouped(metrics, by, period, limit=limit) if by else whole(metrics, period)
 
 
 def stretches_of(start: datetime, stop: datetime, every: Every, zone: str) -> list[Stretch]:
-    """The days or weeks of a zone between two moments, cut at both. Raises MetricError for none, and for too many."""
+    """The days, weeks or months of a zone between two moments, cut at both. Raises MetricError for none, and for too many."""
     period = Period.of(start, stop)
-    day = period.start.astimezone(ZoneInfo(zone)).date()
-    label = day - timedelta(days=day.weekday()) if every == "week" else day
+    label = _first_day(period.start.astimezone(ZoneInfo(zone)).date(), every)
     found: list[Stretch] = []
     while (begins := midnight(label, zone)) < period.stop:
-        following = label + timedelta(days=7 if every == "week" else 1)
+        following = _following(label, every)
         ends = midnight(following, zone)
         found.append(Stretch(label=label, start=max(begins, period.start), stop=min(ends, period.stop)))
         label = following
@@ -151,7 +154,21 @@ def _by_source(names: Sequence[str]) -> list[list[Metric]]:
 
 def _before(first: Stretch, every: Every, zone: str) -> datetime:
     """Where the stretch before the first one begins."""
-    return midnight(first.label - timedelta(days=7 if every == "week" else 1), zone)
+    return midnight(_first_day(first.label - timedelta(days=1), every), zone)
+
+
+def _first_day(day: date, every: Every) -> date:
+    """The first day of the stretch that a day lies in."""
+    if every == "month":
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday()) if every == "week" else day
+
+
+def _following(first: date, every: Every) -> date:
+    """The first day of the next stretch."""
+    if every == "month":
+        return (first + timedelta(days=31)).replace(day=1)
+    return first + timedelta(days=7 if every == "week" else 1)
 
 
 def midnight(day: date, zone: str) -> datetime:
