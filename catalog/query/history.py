@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from voxledger.catalog.errors import EventRejected, VaultError
-from voxledger.catalog.events import Event, GenerationCompleted, decode_fact
+from voxledger.catalog.events import Event, Fact, GenerationCompleted, Unknown, decode_fact
 from voxledger.catalog.queries import load
 from voxledger.catalog.query.wording import wording
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.recorder import Recorder
 
 _SQL = load("history.sql", "voxledger.catalog.query")
+_END = 2**63 - 1
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +39,23 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
         return {**msgspec.structs.asdict(self), "time": self.time.isoformat()}
 
 
+class Told(NamedTuple):
+    """An event, what it says (None where that cannot be read any more), and who did it (None once erased)."""
+
+    event: Event
+    fact: Fact | Unknown | None
+    actor: str | None
+
+
 def history(clip: str, reading: Reading, recorder: Recorder) -> list[Happening]:
     """Every event about a clip, given by its whole id, in the order in which they were recorded."""
     return [_happening(row, clip, recorder) for row in reading.rows(_SQL["history"], {"clip": clip})]
+
+
+def newest(clip: str, reading: Reading, recorder: Recorder, *, limit: int, before: int | None = None) -> list[Told]:
+    """The newest events about a clip, given by its whole id, before a position if one is given; the newest first."""
+    given = {"clip": clip, "before": _END if before is None else before, "limit": limit}
+    return [_told(_event(row, clip), recorder) for row in reading.rows(_SQL["newest"], given)]
 
 
 def record(clip: str, reading: Reading, recorder: Recorder) -> GenerationCompleted | None:
@@ -51,6 +66,16 @@ def record(clip: str, reading: Reading, recorder: Recorder) -> GenerationComplet
         if isinstance(fact, GenerationCompleted):
             return fact
     return None
+
+
+def _told(event: Event, recorder: Recorder) -> Told:
+    key = recorder.vault.key(event.actor)
+    fact: Fact | Unknown | None
+    try:
+        fact = decode_fact(event, recorder.unsealed(event))
+    except (EventRejected, VaultError, ValueError, msgspec.MsgspecError):
+        fact = None
+    return Told(event, fact, key.label if key else None)
 
 
 def _event(row: Mapping[str, Any], clip: str) -> Event:

@@ -7,3 +7,8 @@ FROM events WHERE subject = $clip ORDER BY position;
 -- The event that made a clip.
 SELECT position, id::VARCHAR AS id, source, type, time, recorded, actor, version, data, sealed
 FROM events WHERE position = (SELECT position FROM clips WHERE id = $clip::UUID);
+
+-- name: newest
+-- The newest events about one clip, before a position.
+SELECT position, id::VARCHAR AS id, source, type, time, recorded, actor, version, data, sealed
+FROM events WHERE subject = $clip AND position < $before ORDER BY position DESC LIMIT $limit;

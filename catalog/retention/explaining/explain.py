@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -136,6 +137,12 @@ def explain(
 def _named(reading: Reading, reference: str | Clip) -> str:
     wanted = Clip.named(reference)
     ending = wanted.replace("-", "")
+    if len(ending) == 32 and re.fullmatch(
+        r"[0-9a-f]{32}", ending
+    ):  # which is found by its id, and not by looking at all
+        if not reading.tuples(_SQL["whole"], {"clip": str(UUID(ending))}):
+            raise ClipNotFound(f"there is no clip {wanted!r}; `voxledger clips` lists the newest")
+        return str(UUID(ending))
     if not re.fullmatch(r"[0-9a-f]{4,32}", ending):
         raise ClipNotFound(
             f"{wanted!r} is no clip id: give at least the last 4 hex digits of one (see `voxledger clips`)"

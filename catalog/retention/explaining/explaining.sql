@@ -1,3 +1,7 @@
+-- name: whole
+-- Whether there is a clip with this id.
+SELECT true FROM clips WHERE id = $clip::UUID;
+
 -- name: ending
 -- Clips whose id ends like this; more than one means that people must say more.
 SELECT id::VARCHAR FROM clips WHERE ends_with(replace(id::VARCHAR, '-', ''), $ending) LIMIT 2;
