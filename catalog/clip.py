@@ -90,6 +90,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     silence_share: float | None = None
     speech_rate: float | None = None
     suspect: tuple[str, ...] = ()
+    rating: int | None = None
     reused: bool = False
 
     @staticmethod
@@ -188,7 +189,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "pinned_until": self.pinned_until.isoformat() if self.pinned_until else None,
             "voice_sha256": self.voice_sha256, "true_peak_dbtp": self.true_peak_dbtp, "silence_share": self.silence_share,
             "speech_rate": self.speech_rate, "suspect": list(self.suspect),
-            "reused": self.reused,
+            "rating": self.rating, "reused": self.reused,
         }  # fmt: skip
 
     def __repr__(self) -> str:

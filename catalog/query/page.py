@@ -72,6 +72,7 @@ _KEYS: Mapping[str, _Key] = {
     "bytes": _Key("bytes", int),
     "text_length": _Key("text_length", int),
     "plays": _Key("plays", int, nullable=False),
+    "rating": _Key("rating", int),
     "reuses": _Key("reuses", int, nullable=False),
     "loudness": _Key("loudness_lufs", float),
     "name": _Key("name", str),

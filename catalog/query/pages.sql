@@ -9,8 +9,8 @@ SELECT {columns} FROM clips WHERE id IN (SELECT unnest($ids::UUID[]));
 -- name: columns
 -- What a Clip is made of.
 id, created, actor, session, name, text, language, voice, coalesce(emotion, 'unknown') AS emotion, coalesce(engine, 'unknown') AS engine,
-format, coalesce(sample_rate, 0) AS sample_rate, duration_us, bytes, sha256, loudness_lufs, coalesce(take, 1) AS take, dropped, tags, bucket,
-key, path, state, pinned, pinned_until, voice_sha256, true_peak_dbtp, silence_share, speech_rate, suspect
+format, coalesce(sample_rate, 0) AS sample_rate, duration_us, bytes, sha256, loudness_lufs, coalesce(take, 1) AS take, dropped, tags, rating,
+bucket, key, path, state, pinned, pinned_until, voice_sha256, true_peak_dbtp, silence_share, speech_rate, suspect
 
 -- name: actor
 -- The clips that one actor had made.
