@@ -33,8 +33,8 @@ function end(root) {
   }
 }
 
-/** Shows a message for a while; one that is bad stays until it is closed. */
-export function toast(message, { remedy = "", bad = false } = {}) {
+/** Shows a message for a while; one that is bad stays until it is closed. `action` is `{label, act}`, a button such as “Undo”. */
+export function toast(message, { remedy = "", bad = false, action = null } = {}) {
   const made = document.createElement("div");
   made.className = bad ? "toast bad" : "toast";
   const said = document.createElement("div");
@@ -50,11 +50,23 @@ export function toast(message, { remedy = "", bad = false } = {}) {
   close.setAttribute("aria-label", say("Close"));
   close.textContent = "×";
   close.addEventListener("click", () => made.remove());
-  made.append(said, close);
+  made.append(said);
+  if (action) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button small";
+    button.textContent = action.label;
+    button.addEventListener("click", () => {
+      made.remove();
+      action.act();
+    });
+    made.append(button);
+  }
+  made.append(close);
   const all = document.getElementById("toasts");
   all.append(made);
   while (all.children.length > 4) all.firstElementChild.remove();
-  if (!bad) setTimeout(() => made.remove(), 5000);
+  if (!bad) setTimeout(() => made.remove(), action ? 10000 : 5000);
 }
 
 /** Asks the node; gives what it answers, decoded. What cannot be done is a toast, and null. `body` is sent as JSON. */
