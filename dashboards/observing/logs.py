@@ -54,6 +54,8 @@ def configure(settings: Serve, *, stream: IO[str] | None = None) -> None:
     logging.getLogger("voxledger").setLevel(settings.log_level.upper())
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of each turn of a job that falls away because the one before is not over, which is meant to be so.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         library = logging.getLogger(name)
         library.handlers.clear()
