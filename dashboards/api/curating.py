@@ -99,7 +99,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     @routes.post("/api/clips/bulk", summary="Change many clips", response_model=Changed, responses=faults(507))
     def change_clips(changes: Changes, caller: Curator) -> dict[str, Any]:
         """All of it is recorded together, or nothing."""
-        return _change(changes, caller)
+        return change(changes, caller)
 
     @routes.post("/api/clips/{clip}/tags", summary="Tag a clip", response_model=ClipShape, responses=faults(404, 507))
     def tag_clip(reference: Reference, tagging: Tagging, caller: Curator) -> dict[str, Any]:
@@ -141,7 +141,8 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     return routes
 
 
-def _change(changes: Changes, caller: Caller) -> dict[str, Any]:
+def change(changes: Changes, caller: Caller) -> dict[str, Any]:
+    """Make the changes, and tell what became of each clip, as `Changed` has it."""
     tags, ends = [check_tag(tag) for tag in changes.tag], None
     if changes.pin is not None and changes.pin.until is not None:
         ends = check_end(changes.pin.until, now=datetime.now(UTC))

@@ -53,6 +53,11 @@ def moment(value: datetime | float | None, how: str = "auto") -> Markup | str:
     )
 
 
+def written(value: datetime, how: str = "day-and-clock") -> str:
+    """The same as plain text, for a sentence: `26 Nov, 14:03`, in the viewer's zone."""
+    return _shown(value.astimezone(ZoneInfo(ZONE.get())), how)
+
+
 def _shown(local: datetime, how: str) -> str:
     present = datetime.now(local.tzinfo)
     if how == "auto":
@@ -72,6 +77,8 @@ def _shown(local: datetime, how: str) -> str:
     day = f"{year}{local.month}月{local.day}日" if chinese else european
     if how == "day":
         return day
+    if how == "day-and-clock":
+        return f"{day} {clock}" if chinese else f"{day}, {clock}"
     if how == "day-clock":
         return f"周{_WEEKDAYS[local.weekday()]} {clock}" if chinese else f"{_DAYS[local.weekday()]} {clock}"
     return f"{day} {local:%H:%M:%S}"
