@@ -85,7 +85,7 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         if known is not None:
             return known
         _require_maker(caller, clip, use)
-        descriptor = _opened(clip)
+        descriptor = opened(clip)
         try:
             size = os.fstat(descriptor).st_size
             span = wanted(
@@ -176,7 +176,7 @@ def _count(caller: Caller, clip: Clip, use: Literal["play", "fetch", "none"], he
         raise
 
 
-def _opened(clip: Clip) -> int:
+def opened(clip: Clip) -> int:
     """The file, which stays there for whoever has it open. Raises StoreError."""
     for again in (True, False):
         path = clip.local()
