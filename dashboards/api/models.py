@@ -121,7 +121,7 @@ def router(site: Site) -> APIRouter:
     @routes.get("/api/presets", summary="The presets", response_model=PresetList, responses={**_SAME, **faults()})
     def list_presets(request: Request, caller: Reader) -> Response:
         """Those that come with Voxledger, and the node's own."""
-        return json({"presets": _presets(site)}, request, caller)
+        return json({"presets": presets_of(site)}, request, caller)
 
     return routes
 
@@ -153,7 +153,8 @@ def _engine(each: Listed, default: str) -> dict[str, Any]:
     return shape
 
 
-def _presets(site: Site) -> list[dict[str, Any]]:
+def presets_of(site: Site) -> list[dict[str, Any]]:
+    """The presets as the API tells them. Raises SettingsError where the node's own cannot be read."""
     from voxledger.synth.presets import Presets
 
     return [
