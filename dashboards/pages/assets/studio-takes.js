@@ -147,7 +147,7 @@ export class Takes {
   take(id) { return this.state.takes.find((take) => take.id === id); }
   heard() { return this.state.takes.filter(({ clip }) => clip).map((take) => this.clipOf(take)); }
   clipOf({ clip, number }) {
-    return { id: clip.id, title: clip.name || say("Take %(num)s", { num: number }), voice: clip.voice, emotion: clip.emotion, emotionName: this.studio.named(clip.emotion), duration: clip.duration };
+    return { id: clip.id, title: `${say("Take %(num)s", { num: number })}${clip.name ? ` · ${clip.name}` : ""}`, voice: clip.voice, emotion: clip.emotion, emotionName: this.studio.named(clip.emotion), duration: clip.duration };
   }
 
   card(take) {
@@ -166,7 +166,7 @@ export class Takes {
     card.dataset.emotion = clip?.emotion ?? strongest(take.wanted.emotion);
     card.classList.toggle("aside", Boolean(take.aside));
     card.querySelector(".name b").textContent = say("Take %(num)s", { num: take.number });
-    card.querySelector(".name span").textContent = clip?.name ?? take.wanted.text.trim().replace(/^\[[^\]\n]*\]\s*/, "").slice(0, 90);
+    card.querySelector(".name span").textContent = take.wanted.name ?? take.wanted.text.trim().replace(/^\[[^\]\n]*\]\s*/, "").slice(0, 90);
     const spoken = (under ? [take.wanted.voice, take.wanted.engine] : [clip?.voice ?? take.wanted.voice, clip?.engine ?? take.wanted.engine, clip?.language]).filter(Boolean);
     const mood = Object.assign(document.createElement("span"), { className: "emotion", textContent: this.studio.named(card.dataset.emotion) });
     mood.dataset.emotion = card.dataset.emotion;
@@ -182,7 +182,7 @@ export class Takes {
       take.free ??= Date.now() + fault.after * 1000;
     }
     const before = this.state.takes[this.state.takes.indexOf(take) + 1];
-    card.querySelector(".differences").replaceChildren(...(before ? this.told(before.wanted, take.wanted) : []));
+    card.querySelector(".differences").replaceChildren(...(before ? [Object.assign(document.createElement("li"), { textContent: say("Since take %(num)s:", { num: before.number }) }), ...this.told(before.wanted, take.wanted)] : []));
     for (const button of card.querySelectorAll("[data-rate]")) button.setAttribute("aria-pressed", String(Number(button.dataset.rate) <= (take.rating ?? 0)));
     for (const name of ["keep", "next-take"]) card.querySelector(`[data-${name}]`).hidden = !clip;
     card.querySelector(".stars").hidden = card.querySelector(".take-links").hidden = !clip;

@@ -109,7 +109,9 @@ class Desk {
 
   slid(range) {
     range.style.setProperty("--value", `${range.value * 100}%`);
-    range.closest(".slider").querySelector(".asked").textContent = two(Number(range.value));
+    const row = range.closest(".slider");
+    row.querySelector(".asked").textContent = two(Number(range.value));
+    row.classList.toggle("none", !Number(range.value));
     range.setAttribute("aria-valuetext", two(Number(range.value)));
   }
 
