@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from voxledger.analytics.report import wording
@@ -27,6 +28,8 @@ SERIES = ("--series-1", "--series-2", "--series-3", "--series-4", "--series-5", 
 REST = "--series-rest"
 """The colour of all other groups together."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MARKS = 4
+_STEPS = tuple(each * 10**power for power in range(12) for each in (1, 2, 5))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -65,18 +68,33 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
     open: str | None = None
     currency: str = ""
     height: int = 240
+    table: tuple[Sequence[Column], Sequence[Mapping[str, Any]]] | None = None
+    """Columns and rows of the table, where it has fewer lines than there are rows."""
+
+    @property
+    def read_columns(self) -> Sequence[Column]:
+        """The columns of the table."""
+        return self.table[0] if self.table else self.columns
+
+    @property
+    def read_rows(self) -> Sequence[Mapping[str, Any]]:
+        """The lines of the table."""
+        return self.table[1] if self.table else self.rows
 
     def written(self, column: Column, row: Mapping[str, Any]) -> Markup | str:
         """A value as the table shows it."""
         return written(row.get(column.name), column.kind, self.currency)
 
     @property
-    def drawing(self) -> str:
-        """What `chart.js` needs, as JSON."""
+    def drawing(self) -> Markup:
+        """What `chart.js` needs, as JSON that may stand in an attribute between single quotes."""
         columns = [{"name": each.name, "title": each.title, "kind": each.kind} for each in self.columns]
-        return _encode(
-            {"spec": self.spec, "columns": columns, "rows": list(self.rows), "currency": self.currency, "height": self.height}
-        ).decode()  # fmt: skip
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        lines = [[row.get(name) for name in names] for row in self.rows]
+        told = {
+            "spec": self.spec, "columns": columns, "names": names, "lines": lines, "currency": self.currency, "height": self.height,
+        }  # fmt: skip
+        return htmlsafe_json_dumps(told, dumps=lambda value: _encode(value).decode())
 
 
 def written(value: Any, kind: Kind, currency: str = "") -> Markup | str:
@@ -92,12 +110,38 @@ def written(value: Any, kind: Kind, currency: str = "") -> Markup | str:
 
 
 def day(value: date | str, kind: str) -> str:
-    """The first day of a stretch: `16 Nov 2026`, of a month `Nov 2026`."""
+    """The first day of a stretch: `16 Nov 2026`, of a month `Nov 2026`; `short` without the year."""
     when = date.fromisoformat(value) if isinstance(value, str) else value
     if SPOKEN.get() == "zh":
-        return f"{when.year}年{when.month}月" + ("" if kind == "month" else f"{when.day}日")
+        year = "" if kind == "short" else f"{when.year}年"
+        return f"{year}{when.month}月" + ("" if kind == "month" else f"{when.day}日")
+    if kind == "short":
+        return f"{when.day}{wording.GAP}{_MONTHS[when.month - 1]}"
     month = f"{_MONTHS[when.month - 1]} {when.year}"
     return month if kind == "month" else f"{when.day}{wording.GAP}{month}"
+
+
+def pivoted(
+    rows: Sequence[Mapping[str, Any]], *, at: Column, over: str, value: str, groups: Mapping[str, str], kind: Kind
+) -> tuple[Sequence[Column], Sequence[Mapping[str, Any]]]:
+    """Rows as a table with a line each `at` and a column each group: `groups` are their titles by what stands in the column `over`."""
+    lines: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        lines.setdefault(row[at.name], {at.name: row[at.name]})[f"of {row[over]}"] = row[value]
+    columns = [at, *(Column(name=f"of {group}", title=title, kind=kind) for group, title in groups.items())]
+    return columns, list(lines.values())
+
+
+def axis(kind: Kind, most: float = 0) -> dict[str, Any]:
+    """An axis of numbers of a kind, up to `most`. One of lengths of time is marked at whole seconds, minutes and hours."""
+    found: dict[str, Any] = {"format": "", "formatType": f"vox_{kind}"}
+    return {**found, "values": _ticks(most)} if kind == "us" and most > 0 else found
+
+
+def _ticks(most: float) -> list[float]:
+    unit = next((unit for unit in (3.6e9, 6e7, 1e6, 1e3) if most >= 2 * unit), 1.0)
+    step = next(step for step in _STEPS if most / (step * unit) <= _MARKS) * unit
+    return [step * number for number in range(int(most / step) + 2)]
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:

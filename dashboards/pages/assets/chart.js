@@ -65,7 +65,8 @@ const short = (value, kind) => (value === null || value === undefined ? "–" : 
 const long = (value, kind) => (value === null || value === undefined ? "–" : (KINDS[kind] ?? KINDS.text)[0](value));
 
 /** The house style, in the colours that the page has now. */
-function house() {
+function house(width) {
+  const narrow = width < 520;
   const [ink, muted, line, accent] = ["--ink", "--muted", "--line", "--accent"].map((name) => colour(name));
   const font = getComputedStyle(document.body).fontFamily;
   return {
@@ -77,10 +78,11 @@ function house() {
     view: { stroke: null },
     axis: {
       labelColor: muted, titleColor: muted, gridColor: line, domain: false, ticks: false, labelFontSize: 12, titleFontSize: 12,
-      titleFontWeight: "normal", labelPadding: 6, labelLimit: 160, labelOverlap: true, labelSeparation: 8, title: null,
+      titleFontWeight: "normal", labelPadding: 6, labelLimit: narrow ? 110 : 160, labelOverlap: true, labelSeparation: 8, title: null,
     },
     axisX: { grid: false },
     axisY: { tickCount: 4 },
+    axisTop: { labelOverlap: false, labelAngle: width < 640 ? -35 : 0 },
     legend: { disable: true },
     text: { color: ink, fontSize: 12 },
     bar: { color: accent, cornerRadiusEnd: 2 },
@@ -129,7 +131,7 @@ export function draw(box, { spec, rows, columns, height = 240, currency = "" }) 
     width = Math.floor(box.clientWidth);
     if (!width) return;
     const full = coloured({ width, height, autosize: { type: "fit", contains: "padding" }, ...spec, data: { values: data } });
-    const { spec: low } = globalThis.vegaLite.compile(full, { config: house() });
+    const { spec: low } = globalThis.vegaLite.compile(full, { config: house(width) });
     view?.finalize();
     const canvas = made("div", "chart-canvas");
     view = new View(parse(low, null, { ast: true }), { expr: expressionInterpreter, renderer: "svg", hover: false, logLevel: 1 });
@@ -249,7 +251,10 @@ function line(name, text) {
   return element;
 }
 
-attach("[data-chart]", (box) => draw(box, JSON.parse(box.dataset.chart)));
+attach("[data-chart]", (box) => {
+  const { names, lines, ...told } = JSON.parse(box.dataset.chart);
+  return draw(box, { ...told, rows: lines.map((line) => Object.fromEntries(names.map((name, place) => [name, line[place]]))) });
+});
 
 // The numbers as a table, in place of the drawing.
 attach("[data-chart-table]", (button) => {
