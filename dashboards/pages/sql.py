@@ -89,7 +89,7 @@ EXAMPLES = (
         "FROM clips\nWHERE delete_after IS NOT NULL AND purged IS NULL\nORDER BY delete_after",
     ),
     Example(
-        later("Who plays what, at which hour of the day?"),
+        later("What is played at which hour of the day?"),
         "plays, clips",
         "SELECT extract('hour' FROM time) AS hour, emotion, count(*) AS plays\n"
         "FROM plays JOIN clips ON clips.id = plays.clip\nGROUP BY ALL\nORDER BY hour",
