@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +36,7 @@ _CARDS = (
 )
 """The figures of the page: name, heading, and the filter that writes them."""
 Looker = Annotated[Caller, Depends(entering("read"))]
+_log = logging.getLogger(__name__)
 
 
 def router(site: Site, page: Page) -> APIRouter:
@@ -41,6 +44,8 @@ def router(site: Site, page: Page) -> APIRouter:
     routes = page.routes()
     overview = Overview(page)
     followers = Followers()
+    if site.settings.serve.warm:
+        site.at_start(overview.warm)
 
     @routes.get("/")
     def show(request: Request, caller: Looker) -> Response:
@@ -87,6 +92,24 @@ class Overview:
         self._noticed: Kept[Noticed] = Kept(10.0)
         self._expiring: Kept[Expiring] = Kept(30.0)
         self._forecast: Kept[Forecast] = Kept(600.0)
+
+    def warm(self) -> None:
+        """Look once at what is dear, in a thread beside the start: else the first visitor would wait for all of it."""
+        threading.Thread(target=self._warm, name="voxledger-overview", daemon=True).start()
+
+    def _warm(self) -> None:
+        owner = self._site.owner
+        caller, zone = Caller(principal=owner, ledger=self._site.ledger(owner, "web"), site=self._site), self._page.zone
+        try:
+            self._site.remembered.now()
+            self._figures.get((None, zone), lambda: figures(caller, zone))
+            self._noticed.get(None, lambda: attention.noticed(caller))
+            self._expiring.get("", lambda: storage.expiring(caller))
+            self._foretold(caller)
+        except VoxledgerError as error:
+            _log.debug("the overview was not looked at beforehand: %s", error)
+        except Exception as error:  # noqa: BLE001  # a thread of ours, perhaps at the end of the process
+            _log.debug("the overview was not looked at beforehand (%s)", type(error).__name__)
 
     def values(self, request: Request, caller: Caller) -> Mapping[str, Any]:
         """Everything that the template says."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 import voxledger
+from tests.building import completed
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.catalog.events import ClipMarked, new_id, now
 
 XSS = (
     '<script>voxXss("script")</script>',
@@ -66,3 +70,20 @@ def made_once() -> Path:
     home = Path(tempfile.mkdtemp(prefix="voxledger-pages-")) / "home"
     seed(home)
     return home
+
+
+def age(home: Path) -> None:
+    """Six weeks of history, one clip of now whose audio is doubted, and one that is marked; of those there is no audio."""
+    with voxledger.open(home, store_close_wait=0) as vox:
+        lena = vox.vault.actor("lena")
+
+        def made(name: str, *, ago: timedelta = timedelta(), **changes: Any) -> str:
+            clip, fact = new_id(), completed(actor_label="lena", name=name, key=f"lena/default/{name[:8]}", **changes)
+            vox.journal.emit(vox.recorder.draft(fact, subject=clip, actor=lena, time=now() - ago))
+            return clip
+
+        for week in range(6, 0, -1):
+            made(f"week {week}", ago=timedelta(weeks=week), bytes=1_000_000 * week)
+        made(f"doubted {XSS[1]}", suspect=("clipping", "silence"))
+        marked = ClipMarked(plan="5eed", rule="scratch", delete_after=now() + timedelta(days=3))
+        vox.journal.emit(vox.recorder.draft(marked, subject=made(f"marked {XSS[0]}"), actor=lena))

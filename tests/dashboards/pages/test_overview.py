@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 import voxledger
 from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
-from tests.dashboards.pages.seeded import XSS
+from tests.dashboards.pages.seeded import XSS, age
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.cli import build
 from voxledger.dashboards.pages import overview
@@ -161,6 +161,32 @@ def test_the_client_that_has_it_is_not_sent_it_again(node: RunningNode) -> None:
         again = client.get("/", headers={"If-None-Match": first.headers["etag"]})
         assert again.status_code in (200, 304)
         assert again.status_code == 200 or not again.content
+
+
+@pytest.fixture(scope="module")
+def aged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    home = tmp_path_factory.mktemp("aged") / "home"
+    age(home)
+    with running_node(home, store_close_wait=0) as node:
+        yield node
+
+
+def test_doubts_what_goes_next_and_the_forecast_are_shown(browser: Browser, aged: RunningNode) -> None:
+    with visiting(browser, aged) as visit:
+        page = visit.sign_in()
+        matters = page.locator(".matters")
+        expect(matters).to_contain_text("1 clip of this week may sound wrong")
+        expect(matters.locator(".doubted li")).to_have_count(1)
+        expect(matters.locator(".doubted .name")).to_have_text(f"doubted {XSS[1]}")
+        expect(matters.locator(".doubted .soft")).to_have_text("clipping, silence")
+        going = page.locator("section:has(#expiring-title)")
+        expect(going).to_contain_text("1 clip is marked, 66.2 kB")
+        expect(going.locator(".expiring .name")).to_have_text(f"marked {XSS[0]}")
+        expect(going.locator(".expiring time")).to_have_text("in 3 days")
+        expect(page.locator(".foretold svg.forecast")).to_be_visible()
+        expect(page.locator(".foretold figcaption")).to_contain_text("In four weeks about")
+        accessible(page)
+        visit.check()
 
 
 @pytest.fixture(scope="module")
