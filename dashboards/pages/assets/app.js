@@ -151,7 +151,7 @@ for (const name of ["htmx:pushedIntoHistory", "htmx:replacedInHistory", "htmx:hi
 
 function where() {
   for (const link of document.querySelectorAll(".rail a[href]:not(.brand)")) {
-    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+    if (location.pathname === link.pathname || (link.pathname !== "/" && location.pathname.startsWith(`${link.pathname}/`))) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   for (const input of document.querySelectorAll(".me input[name=next]")) input.value = location.pathname + location.search;
