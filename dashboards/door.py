@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.recorder import Recorder
     from voxledger.catalog.retention import Retention
     from voxledger.catalog.search import SearchIndex
-    from voxledger.catalog.settings import Settings
+    from voxledger.catalog.settings import Loaded, Settings
     from voxledger.catalog.status import Status
     from voxledger.catalog.steps import Steps
     from voxledger.catalog.vault import Vault
@@ -33,6 +33,7 @@ class Door(Protocol):
     """A ledger, as this floor sees it."""
 
     home: Home
+    loaded: Loaded
     settings: Settings
     journal: Journal
     vault: Vault

@@ -22,8 +22,11 @@ from voxledger.catalog.events import now
 from voxledger.catalog.progress import Counting
 from voxledger.dashboards.faults import UNEXPECTED, Refused, body, meaning
 
-Kind: TypeAlias = Literal["apply", "undo", "restore", "hold", "renew", "release", "backtest", "send", "rerender"]
-"""What is done: something of retention, the sending of a report, or the rendering of a clip once more."""
+Kind: TypeAlias = Literal[
+    "apply", "undo", "restore", "hold", "renew", "release", "backtest", "send", "rerender", "examine", "deliver", "pull"
+]
+"""What is done: something of retention, the sending of a report, the rendering of a clip once more, the doctor's look at the node, what
+Mixpanel refused sent again, or a model brought here."""
 Work: TypeAlias = Callable[[Counting], Mapping[str, Any]]
 """Does it, tells how far it has come, and gives its result."""
 AT_ONCE = 8

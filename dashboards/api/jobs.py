@@ -126,7 +126,7 @@ def router(site: Site) -> APIRouter:
     from voxledger.dashboards.jobs import Jobs
 
     routes = APIRouter(tags=["jobs"])
-    jobs = Jobs(site)
+    jobs = site.jobs = Jobs(site)
     site.at_start(jobs.start)
     site.at_stop(jobs.stop)
     site.observatory.tells(partial(of_jobs, jobs))

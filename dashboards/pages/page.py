@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; font-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""What a page may load and do: only what this node serves, and nothing that stands in the page itself."""
+"""What a page may load and do: only what this node serves, and nothing that stands in the page itself.
+
+A frame shows a weekly report, which is sandboxed; every other answer of this node lets nobody frame it. The page before may have
+been loaded with any of ours, so all have the same policy.
+"""
 _LONGEST = 2000
 _STREAM = "text/event-stream"
 _log = logging.getLogger(__name__)
@@ -90,7 +94,8 @@ class Page:
         self.site = site
         self.assets = Assets()
         self.entries = tuple(sorted(entries, key=lambda entry: entry.place))
-        self._zone = site.settings.general.time_zone
+        self.zone = site.settings.general.time_zone
+        """The node's own, for those who tell none."""
         self._templates = _environment(self.assets)
 
     def routes(self) -> APIRouter:
@@ -106,7 +111,7 @@ class Page:
 
     def viewer(self, request: Request) -> Viewer:
         """How whoever asks wants to see it."""
-        return Viewer.of(request, zone=self._zone)
+        return Viewer.of(request, zone=self.zone)
 
     def show(
         self,

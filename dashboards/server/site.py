@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.events import Channel
     from voxledger.dashboards.door import Door
     from voxledger.dashboards.faults import Refused
+    from voxledger.dashboards.jobs import Jobs
 
 _log = logging.getLogger(__name__)
 _UPLOADS = 4
@@ -65,6 +66,8 @@ class Site:
         self.observatory = Observatory(self)
         self.operations = Operations(self.stopping)
         """What takes longer than a request."""
+        self.jobs: Jobs | None = None
+        """Batches that were handed in; the room that takes them in brings it along."""
         self.plans = Plans()
         """Plans of retention that somebody looks at."""
         self.straight: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {}
