@@ -10,7 +10,10 @@ from pathlib import Path
 
 import jinja2
 
+from voxledger.analytics.metrics import METRICS
+from voxledger.analytics.metrics.tables import FUNNEL
 from voxledger.dashboards.pages.assets import SAID
+from voxledger.dashboards.pages.usage.question import FIGURES
 
 ROOT = Path(str(files("voxledger.dashboards.pages")))
 _CALLS = frozenset({"say", "later", "say_many"})
@@ -23,7 +26,17 @@ def sentences() -> dict[str, set[str]]:
         for file in sorted(ROOT.glob(pattern)):
             for sentence in reader(file.read_text(encoding="utf-8")):
                 found.setdefault(sentence, set()).add(str(file.relative_to(ROOT)))
+    for sentence in _metrics():
+        found.setdefault(sentence, set()).add("usage")
     return found
+
+
+def _metrics() -> Iterator[str]:
+    """What pages say of metrics in the metrics' own words."""
+    for name in FIGURES:
+        yield from (METRICS[name].title, METRICS[name].definition)
+    for name in FUNNEL:
+        yield METRICS[name].title
 
 
 def _template(text: str) -> Iterator[str]:
