@@ -141,15 +141,17 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
         It outlives the caller's own token, so it works for an hour at most unless they may `curate`.
         """
         clip = caller.clip(reference)
-        if asked.expires > BRIEF and not caller.principal.may("curate"):
-            raise _too_long()
+        require_brief(asked.expires, caller)
         return {"url": caller.ledger.catalog.url(clip, asked.expires), "expires": asked.expires}
 
     return routes
 
 
-def _too_long() -> Refused:
-    return Refused(
+def require_brief(expires: int, caller: Caller) -> None:
+    """Raises Refused (403) where a link would work for longer (s) than this caller may have it."""
+    if expires <= BRIEF or caller.principal.may("curate"):
+        return
+    raise Refused(
         f"a link that works for more than {BRIEF:,} s takes the permission `curate` (tag, rate and pin clips)",
         status=403,
         code="role",

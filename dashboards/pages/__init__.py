@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from voxledger.dashboards.pages import overview, signing_in, sql, studio, usage
+from voxledger.dashboards.pages import clip, library, overview, retention, signing_in, sql, studio, usage
 from voxledger.dashboards.pages.page import Page
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
-_PAGES = (overview, studio, usage, sql)
+_PAGES = (overview, library, clip, studio, usage, sql, retention)
 """The pages that there are. Each has `router(site, page)`, and `ENTRY` if it stands in the rail."""
 
 
