@@ -54,6 +54,21 @@ class Kept(Generic[_T]):
                 return self._ask(key, ask)
             waiting.wait()
 
+    def known(self, key: Hashable, ask: Callable[[], _T]) -> _T | None:
+        """The answer to a key, if there is one; else None, and it is asked for beside whoever asks."""
+        with self._lock:
+            found = self._answers.get(key)
+            if (found is None or self._clock() - found[2] >= self._oldest) and key not in self._asking:
+                found = None
+                self._asking[key] = threading.Event()
+                threading.Thread(target=self._renew, args=(key, ask), name="voxledger-kept", daemon=True).start()
+        return None if found is None else self.get(key, ask)
+
+    def clear(self) -> None:
+        """What is known holds no longer: the next one to ask waits."""
+        with self._lock:
+            self._answers.clear()
+
     def _ask(self, key: Hashable, ask: Callable[[], _T]) -> _T:
         began = self._clock()
         try:

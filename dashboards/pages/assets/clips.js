@@ -54,7 +54,7 @@ document.addEventListener("keydown", (event) => {
   const row = event.target.closest?.("[data-clip]");
   if (!row) return;
   const { key } = event;
-  if (!(/^[1-5]$/.test(key) && row.querySelector("[data-rate]")) && !(key === "p" && row.querySelector("[data-pin]")) && !(key === "Enter" && event.target.matches("[data-play]"))) return;
+  if (!(/^[1-5]$/.test(key) && row.querySelector("[data-rate]")) && !(key === "p" && row.querySelector("[data-pin]")) && !(key === "Enter" && event.target === row)) return;
   event.preventDefault();
   if (!row.dispatchEvent(new CustomEvent("vox:clip-key", { bubbles: true, cancelable: true, detail: { key, clip: row.dataset.clip } }))) return;
   if (key === "Enter") row.querySelector("a[href^='/clips/']")?.click();

@@ -1,0 +1,117 @@
+"""Archive: clips as a ZIP file that is made while it is sent, with a table of what is in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import time
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from voxledger.analytics.report import wording
+from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.api.audio import opened
+
+if TYPE_CHECKING:
+    from voxledger.dashboards.server.callers import Caller
+
+MANIFEST = "manifest.csv"
+_PIECE = 256 << 10
+_LONGEST = 100
+"""Bytes of a name, without its ending: some file systems take 255 bytes, some 143, and whole paths of 260 characters."""
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
+_COLUMNS = (
+    "file", "id", "created", "actor", "session", "name", "text", "language", "voice", "emotion", "engine", "take", "format", "sample_rate",
+    "duration_s", "bytes", "sha256", "loudness_lufs", "rating", "tags", "pinned", "state", "problem",
+)  # fmt: skip
+
+
+def archive(clips: Iterable[Clip], caller: Caller) -> Iterator[bytes]:
+    """The file piece by piece: each clip counts as fetched; the table at its end says of each why it is missing, if it is."""
+    sink = _Sink()
+    table = io.StringIO(newline="")
+    rows = csv.writer(table)
+    rows.writerow(_COLUMNS)
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:  # type: ignore[arg-type]  # it needs no more
+        for number, clip in enumerate(clips, 1):
+            name, problem = file_name(clip, number), ""
+            try:
+                descriptor = opened(clip)
+                try:
+                    caller.ledger.catalog.audio.accessed(clip, "fetch")
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                yield from _add(packed, sink, clip, name, descriptor)
+            except VoxledgerError as error:
+                name, problem = "", str(error)
+            rows.writerow([cell(each) for each in _row(clip, name, problem)])
+        info = zipfile.ZipInfo(MANIFEST, time.localtime()[:6])
+        info.compress_type = zipfile.ZIP_DEFLATED
+        info.external_attr = 0o644 << 16
+        packed.writestr(
+            info, b"\xef\xbb\xbf" + table.getvalue().encode()
+        )  # with its mark, spreadsheets read it as UTF-8
+    yield sink.taken()
+
+
+def file_name(clip: Clip, number: int) -> str:
+    """A name that every file system takes, that no other file of the archive has, and that says what it is."""
+    title = wording.title(clip.name, clip.text, clip.language, clip.emotion) or clip.short
+    plain = unicodedata.normalize("NFC", _UNSAFE.sub(" ", title))
+    plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C")
+    plain = " ".join(plain.split()).encode()[:_LONGEST].decode(errors="ignore").strip(". ")
+    return f"{number:05} {plain or clip.short} {clip.short}.{clip.format}"
+
+
+def cell(value: Any) -> Any:
+    """A cell that no program takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+class _Sink(io.RawIOBase):
+    """Where the archive is written: what was written is taken away at once, so it never grows."""
+
+    def __init__(self) -> None:
+        self._held = bytearray()
+        self._place = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        self._place += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._place
+
+    def taken(self) -> bytes:
+        """What was written since."""
+        given = bytes(self._held)
+        self._held.clear()
+        return given
+
+
+def _add(packed: zipfile.ZipFile, sink: _Sink, clip: Clip, name: str, descriptor: int) -> Iterator[bytes]:
+    with os.fdopen(descriptor, "rb") as source:
+        info = zipfile.ZipInfo(name, max(clip.created.timetuple()[:6], (1980, 1, 1, 0, 0, 0)))
+        info.external_attr = 0o644 << 16
+        with packed.open(info, "w", force_zip64=clip.bytes >= 2**31) as target:
+            while piece := source.read(_PIECE):
+                target.write(piece)
+                yield sink.taken()
+
+
+def _row(clip: Clip, name: str, problem: str) -> list[Any]:
+    known = {
+        "file": name, "created": clip.created.isoformat(), "duration_s": clip.duration, "tags": "; ".join(clip.tags), "problem": problem,
+        "pinned": "yes" if clip.pinned else "",
+    }  # fmt: skip
+    return [known.get(column, getattr(clip, column, "")) for column in _COLUMNS]
