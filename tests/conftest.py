@@ -5,7 +5,7 @@ It keeps HOMEs in memory where there is room, and runs a test on one of two stor
 
 from __future__ import annotations
 
-import functools
+import gc
 import os
 import shutil
 import signal
@@ -14,13 +14,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from botocore.loaders import JSONFileLoader, Loader
 
 from tests.building import Parts
+from tests.descriptions import read_once
 from tests.s3 import EVERY_SERVER, bucket, ceph_store, other_store, rclone_store, s3, spared
 from tests.soak import FULL
 
@@ -39,9 +38,13 @@ _LONG = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    read_once()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         # A shell tells what it starts in the background to ignore Ctrl-C, and so would every process that a test starts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where it is set, each process that a test starts would compile all of Voxledger anew. Workers and processes inherit it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     config.addinivalue_line("markers", f"{EVERY_SERVER}: runs on rclone and on Ceph in `make test` too")
     # Workers of pytest-xdist inherit it.
     if not FULL and "TMPDIR" not in os.environ and sys.platform == "linux" and _free() >= _ROOM:
@@ -64,26 +67,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in leave]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _descriptions_read_once() -> Iterator[None]:
-    """boto3 looks for, and reads, a megabyte that describes S3 for each client; a process of the tests does so once for all."""
-    read, model = JSONFileLoader.load_file, Loader.load_service_model
-    models: dict[tuple[str | None, ...], Any] = {}
-
-    @functools.cache
-    def description(path: str) -> Any:
-        return read(JSONFileLoader(), path)
-
-    def described(loader: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
-        asked = (service_name, type_name, api_version)
-        if asked not in models:
-            models[asked] = model(loader, *asked)
-        return models[asked]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(JSONFileLoader, "load_file", lambda _, path: description(path))
-        patch.setattr(Loader, "load_service_model", described)
-        yield
+def pytest_collection_finish() -> None:
+    # What was imported up to now stays; the collector would look at all of it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture

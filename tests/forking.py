@@ -1,17 +1,23 @@
-"""Short-lived processes of tests, forked from one that has everything imported and nothing open.
+"""Processes of tests, forked from one that has everything imported and nothing open.
 
-Starting an interpreter and importing what Voxledger needs costs a second of CPU; a fork costs milliseconds. `run` is what
-`subprocess.run([sys.executable, …])` would be, for programs that end by themselves or at a failpoint. As a script it is the
-process that forks: `forking.py FD`, a socket on which it is asked.
+Starting an interpreter and importing what Voxledger needs costs a second of CPU, and what a node needs three; a fork costs
+milliseconds. `run` is what `subprocess.run([sys.executable, …])` would be, for programs that end by themselves or at a failpoint;
+`spawn` is what `subprocess.Popen` would be, for those that stay. As a script it is the process that forks: `forking.py FD`, a
+socket on which it is asked, and `forking.py FD whole` has imported all that a node needs.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import ctypes
+import gc
+import importlib
 import json
 import os
 import runpy
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -20,12 +26,97 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 PATIENCE = 120.0
 """Seconds until a test gives a process up."""
 _ROOT = Path(__file__).parents[1]
+_MOST = ("boto3", "duckdb", "polars", "pyarrow", "voxledger.ledger")
+"""What most of them import."""
+_WHOLE = (
+    *_MOST,
+    "voxledger.cli",
+    "voxledger.dashboards.node",
+    "voxledger.dashboards.server.running",
+    "voxledger.synth.audio",
+)
+"""What a node imports by and by; torch comes with the audio chain."""
+_SUBREAPER = 36
+"""The number of PR_SET_CHILD_SUBREAPER."""
 _asking = threading.Lock()
+
+
+class Process:
+    """A forked process that stays, a child of this one: what tests use of subprocess.Popen."""
+
+    def __init__(self, pid: int, words: Sequence[str]) -> None:
+        self.pid = pid
+        self.args = words
+        self.returncode: int | None = None
+        self._ended = os.pidfd_open(pid)
+        self._collecting = threading.Lock()
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._collected(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status, once it has ended. Raises subprocess.TimeoutExpired after so many seconds."""
+        status = self._collected(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal; nothing happens when it has ended."""
+        with self._collecting:
+            if self.returncode is None:
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Tell it to stop."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+    def _collected(self, patience: float | None) -> int | None:
+        with self._collecting:
+            if self.returncode is not None:
+                return self.returncode
+        poll = select.poll()
+        poll.register(self._ended, select.POLLIN)
+        poll.poll(None if patience is None else patience * 1000)
+        with self._collecting:
+            if self.returncode is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+                    os.close(self._ended)
+            return self.returncode
+
+
+def spawn(
+    arguments: Sequence[str | Path], *, env: Mapping[str, str], stdout: IO[str], stderr: IO[str], cwd: Path = _ROOT
+) -> Process:
+    """Start `-m MODULE …` with nothing on standard input; whoever starts it ends it.
+
+    It becomes a child of this process: the one between it and the process that forks ends at once, and who may collect orphans
+    gets it.
+    """
+    words = [str(word) for word in arguments]
+    with tempfile.TemporaryFile() as asked, _asking:
+        _collect_orphans(True)
+        try:
+            answer = _asked(_parent("whole"), b"spawn", _request(asked, words, env, cwd), stdout, stderr)
+        finally:
+            _collect_orphans(False)
+    return Process(answer["pid"], words)
+
+
+def _collect_orphans(wanted: bool) -> None:
+    ctypes.CDLL(None).prctl(_SUBREAPER, int(wanted))
 
 
 def run(
@@ -36,15 +127,10 @@ def run(
     Raises subprocess.TimeoutExpired after `PATIENCE`.
     """
     words = [str(word) for word in arguments]
-    request = {"words": words, "environ": dict(os.environ if env is None else env), "cwd": str(cwd)}
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        asked.write(json.dumps(request).encode())
-        asked.flush()
+        request = _request(asked, words, os.environ if env is None else env, cwd)
         with _asking:
-            line = _parent()
-            handles = array.array("i", [file.fileno() for file in (asked, out, err)])
-            line.sendmsg([b"run"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
-            answer = json.loads(line.recv(1000))
+            answer = _asked(_parent(), b"run", request, out, err)
         if answer["status"] is None:
             raise subprocess.TimeoutExpired(words, PATIENCE)
         said = []
@@ -52,6 +138,23 @@ def run(
             file.seek(0)
             said.append(file.read().decode(errors="replace"))
     return subprocess.CompletedProcess(words, answer["status"], *said)
+
+
+def _request(file: IO[bytes], words: list[str], env: Mapping[str, str], cwd: Path) -> IO[bytes]:
+    file.write(json.dumps({"words": words, "environ": dict(env), "cwd": str(cwd)}).encode())
+    file.flush()
+    return file
+
+
+def _asked(line: socket.socket, message: bytes, *files: IO[Any]) -> dict[str, Any]:
+    handles = array.array("i", [file.fileno() for file in files])
+    try:
+        line.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
+        answer: dict[str, Any] = json.loads(line.recv(1000))
+    except (OSError, ValueError):
+        _parent.cache_clear()  # it ended: the next one may find that what it imports is whole again
+        raise
+    return answer
 
 
 def arm(failpoint: str) -> None:
@@ -65,12 +168,12 @@ def arm(failpoint: str) -> None:
 
 
 @cache
-def _parent() -> socket.socket:
+def _parent(*kind: str) -> socket.socket:
     """The line to the process that forks; it ends when nobody holds the other end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("VOXLEDGER_")}
     process = subprocess.Popen(
-        [sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environ
+        [sys.executable, __file__, str(theirs.fileno()), *kind], pass_fds=[theirs.fileno()], env=environ
     )
     theirs.close()
 
@@ -83,19 +186,29 @@ def _parent() -> socket.socket:
 
 
 def _serve(line: socket.socket) -> None:
-    """Fork for each request; only a child returns, and lives on as what it was asked to be."""
+    """Fork for each request; a child is what it was asked to be, and never returns."""
     while True:
         message, handles, _, _ = socket.recv_fds(line, 100, 3)
         if not message:
             os._exit(0)
+        stays = message == b"spawn"
+        told, tell = os.pipe()
         pid = os.fork()
         if pid == 0:
-            line.close()
-            _be(*handles)
-            return
-        for handle in handles:
+            if stays:
+                grandchild = os.fork()
+                if grandchild:
+                    os.write(tell, str(grandchild).encode())
+                    os._exit(0)
+            for handle in (line.detach(), told, tell):
+                os.close(handle)
+            _be(*handles, dies_with_parent=not stays)
+        for handle in (*handles, tell):
             os.close(handle)
-        line.send(json.dumps({"status": _ended(pid)}).encode())
+        status = _ended(pid)
+        with os.fdopen(told, "rb") as pipe:
+            answer = {"pid": int(pipe.read())} if stays else {"status": status}
+        line.send(json.dumps(answer).encode())
 
 
 def _ended(pid: int) -> int | None:
@@ -110,41 +223,68 @@ def _ended(pid: int) -> int | None:
         watch.join()
 
 
-def _be(asked: int, out: int, err: int) -> None:
+def _be(asked: int, out: int, err: int, *, dies_with_parent: bool) -> None:
     """Become the process that was asked for, up to its end."""
     from voxledger.catalog import platform
 
-    platform.die_with_parent()
+    if dies_with_parent:
+        platform.die_with_parent()
     with open(asked, "rb") as file:
         file.seek(0)
         request: dict[str, Any] = json.load(file)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out, 1)
     os.dup2(err, 2)
+    for handle in (out, err):
+        os.close(handle)
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
     arm(request["environ"].get("VOXLEDGER_FAILPOINT", ""))
-    first, *rest = request["words"]
-    if first == "-m":
-        sys.argv = rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
-    elif first == "-c":
-        sys.argv = [first, *rest[1:]]
-        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # what `python -c` does
-    else:
-        sys.argv = [first, *rest]
-        sys.path.insert(0, str(Path(first).parent))
-        runpy.run_path(first, run_name="__main__")
+    _end(_status_of(request["words"]))
+
+
+def _status_of(words: list[str]) -> int:
+    """Run what was asked for; the exit status that an interpreter would have."""
+    first, *rest = words
+    try:
+        if first == "-m":
+            sys.argv = rest
+            runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        elif first == "-c":
+            sys.argv = [first, *rest[1:]]
+            exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})  # what `python -c` does
+        else:
+            sys.argv = [first, *rest]
+            sys.path.insert(0, str(Path(first).parent))
+            runpy.run_path(first, run_name="__main__")
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException as error:  # noqa: BLE001  # what an interpreter does with whatever nobody caught
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1
+    return 0
+
+
+def _end(status: int) -> None:
+    """End as an interpreter does, but for taking everything apart that was inherited: that costs a second of CPU."""
+    threading._shutdown()  # waits for the threads that are no daemons
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status & 0xFF)
 
 
 if __name__ == "__main__":
     sys.path[0] = str(_ROOT)
-    import boto3 as _boto3  # noqa: F401  # what most of them import
-    import duckdb as _duckdb  # noqa: F401
-    import polars as _polars  # noqa: F401
-    import pyarrow as _pyarrow  # noqa: F401
+    from tests.descriptions import read_now, read_once
 
-    import voxledger.ledger as _ledger  # noqa: F401
-
+    for _name in _WHOLE if "whole" in sys.argv else _MOST:
+        importlib.import_module(_name)
+    read_once()
+    read_now()
+    gc.freeze()  # a child's collector need not look at what it has inherited, nor copy it by touching it
     _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
+
+from tests import forking
 
 PATIENCE = 60.0
 """Seconds that anything may take on a busy machine."""
@@ -27,7 +29,7 @@ class RunningNode:
     home: Path
     url: str
     secret: str
-    process: subprocess.Popen[str]
+    process: forking.Process | subprocess.Popen[str]
     log: Path
 
     def client(self, token: str | None = None, **options: Any) -> httpx.Client:
@@ -52,16 +54,16 @@ class RunningNode:
 
 
 @contextlib.contextmanager
-def running_node(home: Path, *, port: int = 0, **settings: Any) -> Iterator[RunningNode]:
-    """Serve a HOME until the block ends; `settings` by name with an underscore for the dot, such as `serve_at_once=2`."""
+def running_node(home: Path, *, port: int = 0, anew: bool = False, **settings: Any) -> Iterator[RunningNode]:
+    """Serve a HOME until the block ends; `settings` by name with an underscore for the dot, such as `serve_at_once=2`.
+
+    It is forked from a process that has imported everything; `anew`, and where that is not possible, an interpreter is started.
+    """
     home.mkdir(parents=True, exist_ok=True)
     given = {f"VOXLEDGER_{name.upper()}": str(value) for name, value in {"serve_port": port, **settings}.items()}
     log = home.parent / f"{home.name}.node.log"
     with log.open("w", encoding="utf-8") as heard, _output(log).open("w", encoding="utf-8") as printed:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "voxledger", "--home", str(home), "serve"], env={**os.environ, **given}, stdout=printed,
-            stderr=heard, text=True,
-        )  # fmt: skip
+        process = _started(home, {**os.environ, **given}, printed, heard, anew or sys.platform != "linux")
     try:
         found = _discovered(home, process, log)
         yield RunningNode(home=home, url=found["url"], secret=found["secret"], process=process, log=log)
@@ -74,11 +76,20 @@ def running_node(home: Path, *, port: int = 0, **settings: Any) -> Iterator[Runn
         process.wait()
 
 
+def _started(
+    home: Path, environ: dict[str, str], printed: IO[str], heard: IO[str], anew: bool
+) -> forking.Process | subprocess.Popen[str]:
+    words = ["-m", "voxledger", "--home", str(home), "serve"]
+    if not anew:
+        return forking.spawn(words, env=environ, stdout=printed, stderr=heard)
+    return subprocess.Popen([sys.executable, *words], env=environ, stdout=printed, stderr=heard, text=True)
+
+
 def _output(log: Path) -> Path:
     return log.with_suffix(".out")
 
 
-def _discovered(home: Path, process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+def _discovered(home: Path, process: forking.Process | subprocess.Popen[str], log: Path) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):

@@ -11,7 +11,7 @@ from voxledger.catalog.status import Serving
 
 
 def test_it_answers_about_itself_and_stops_cleanly(tmp_path: Path) -> None:
-    with running_node(tmp_path / "home", store_close_wait=0, serve_metrics="open") as node:
+    with running_node(tmp_path / "home", anew=True, store_close_wait=0, serve_metrics="open") as node:
         with node.client("") as client:
             assert client.get("/healthz").json()["status"] == "ok"
             assert client.get("/readyz").json() == {"status": "ready"}
