@@ -34,7 +34,7 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 """What is compared, and its colour."""
 _POINT: Mapping[str, Any] = {"type": "point", "filled": True, "opacity": 1}
 _COLUMNS = (
-    ("series", later("Way to delete"), "text"), ("setting", later("Setting"), "text"), ("saved", later("Saved"), "share"),
+    ("series", later("Way to delete"), "text"), ("setting", later("Setting"), "text"), ("saved", later("Share saved"), "share"),
     ("regret", later("Regret"), "share"), ("clips", later("Clips deleted"), "count"), ("bytes", later("Size deleted"), "bytes"),
     ("cost", later("Money saved"), "micro"), ("regrets", later("Uses missed"), "count"),
 )  # fmt: skip
@@ -184,7 +184,7 @@ def _says(result: Mapping[str, Any]) -> str:
     if best["keep_for"] is None:
         return (
             say(
-                "This policy would have saved %(saved)s of the storage (%(money)s), and %(regret)s of all uses would have found nothing."
+                "This policy would have saved %(saved)s of the storage (%(money)s); %(regret)s of all uses would have found nothing."
             )
             % what
         )
