@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import jinja2
 import msgspec
+import zstandard
 from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -45,6 +47,7 @@ A frame shows a weekly report, which is sandboxed; every other answer of this no
 been loaded with any of ours, so all have the same policy.
 """
 _LONGEST = 2000
+_SMALL = 1000
 _STREAM = "text/event-stream"
 _log = logging.getLogger(__name__)
 
@@ -133,14 +136,17 @@ class Page:
         headers = {
             "Content-Security-Policy": POLICY,
             "Cache-Control": "private, no-cache",
-            "Vary": "Cookie, HX-Request, HX-Target",
+            "Vary": "Cookie, Accept-Encoding, HX-Request, HX-Target",
             "Referrer-Policy": "same-origin",  # without one, forms would be sent as if by nobody's page
         }
         if status == 200:
             headers["ETag"] = tag(body)
             if matches(request.headers.get("if-none-match"), headers["ETag"]):
                 return Response(status_code=304, headers=headers)
-        return Response(body, status, headers, "text/html; charset=utf-8")
+        coding, sent = _packed(body, request.headers.get("accept-encoding", ""))
+        if coding:
+            headers["Content-Encoding"] = coding
+        return Response(sent, status, headers, "text/html; charset=utf-8")
 
     def rendered(
         self,
@@ -235,6 +241,17 @@ def _to_sign_in(request: Request, error: SignIn) -> Response:
     if request.headers.get("hx-request"):
         return Response(status_code=401, headers={"HX-Redirect": address})
     return RedirectResponse(address, 303)
+
+
+def _packed(body: bytes, accepted: str) -> tuple[str, bytes]:
+    """How a page travels: a fiftieth of the time that it takes to write it makes it a tenth as long."""
+    if len(body) < _SMALL:
+        return "", body
+    if "zstd" in accepted:
+        return "zstd", zstandard.compress(body, 3)
+    if "gzip" in accepted:
+        return "gzip", gzip.compress(body, 5, mtime=0)
+    return "", body
 
 
 def _is_fragment(request: Request) -> bool:
