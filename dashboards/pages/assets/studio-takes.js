@@ -20,7 +20,8 @@ const LABELS = () => ({
 export function differences(before, after, named) {
   const written = (value) => (value === undefined || value === null || value === "" ? "–"
     : typeof value === "object" ? Object.entries(value).map(([name, weight]) => `${named(name)} ${weight}`).join(", ") || "–" : String(value));
-  return Object.entries(LABELS()).map(([name, label]) => [label, written(before[name]), written(after[name])])
+  const usual = { emotion_strength: 1, take: 1, speed: 1 };
+  return Object.entries(LABELS()).map(([name, label]) => [label, written(before[name] ?? usual[name]), written(after[name] ?? usual[name])])
     .filter(([, one, other]) => one !== other).map(([label, ...both]) => (label === say("text") ? [label, "", ""] : [label, ...both]));
 }
 

@@ -130,7 +130,7 @@ class Desk {
       const { name, value, type } = element;
       if (!name || ["choice", "q", "text"].includes(name) || (type === "radio" && !element.checked)) continue;
       if (type === "checkbox") { if (!element.checked && name !== "") found.set(name, "no"); }
-      else if (name === "engine" ? value !== engine.dataset.usual || new URLSearchParams(location.search).has("engine") : EMOTIONS.includes(name) ? Number(value) : value && value !== USUAL[name]) found.set(name, value);
+      else if (name === "engine" ? value !== engine.dataset.usual : EMOTIONS.includes(name) ? Number(value) : value && value !== USUAL[name]) found.set(name, value);
     }
     return found;
   }
