@@ -22,6 +22,7 @@ const dated = (options) => new Intl.DateTimeFormat(language, { timeZone: "UTC", 
 const whole = number({ maximumFractionDigits: 0 });
 const compact = number({ notation: "compact", maximumSignificantDigits: 3 });
 const figures = number({ maximumSignificantDigits: 3 });
+const cents = number({ minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const percent = number({ style: "percent", maximumFractionDigits: 1 });
 const roundPercent = number({ style: "percent", maximumFractionDigits: 0 });
 const DAY = dated({ day: "numeric", month: "short" });
@@ -39,6 +40,8 @@ const bytes = (value) => {
   return `${figures.format(value / size)} ${unit}`;
 };
 
+const money = (value) => (Math.abs(value) >= 1e4 || !value ? cents : figures).format(value / 1e6);
+
 // How a number is written in a tooltip, and on an axis, where it has to be short.
 const KINDS = {
   text: [String, String],
@@ -48,7 +51,7 @@ const KINDS = {
   bytes: [bytes, bytes],
   share: [(value) => percent.format(value), (value) => roundPercent.format(value)],
   ratio: [(value) => figures.format(value), (value) => figures.format(value)],
-  micro: [(value) => figures.format(value / 1e6), (value) => compact.format(value / 1e6)],
+  micro: [money, money],
   day: [(value) => LONG.format(value), (value) => DAY.format(value)],
   week: [(value) => say("Week of %(day)s", { day: DAY.format(value) }), (value) => DAY.format(value)],
   month: [(value) => MONTH.format(value), (value) => MONTH.format(value)],
@@ -74,7 +77,7 @@ function house(width) {
     background: null,
     customFormatTypes: true,
     aria: false,
-    padding: 0,
+    padding: { left: 0, right: 2, top: 6, bottom: 4 },
     view: { stroke: null },
     axis: {
       labelColor: muted, titleColor: muted, gridColor: line, domain: false, ticks: false, labelFontSize: 12, titleFontSize: 12,

@@ -23,7 +23,7 @@ from voxledger.dashboards.pages.usage.groups import by_group, draw_by_group
 from voxledger.dashboards.pages.usage.links import Links
 from voxledger.dashboards.pages.usage.over_time import draw_over_time, over_time
 from voxledger.dashboards.pages.usage.people import cohorts, draw_cohorts, draw_reach, reach
-from voxledger.dashboards.pages.usage.question import FIGURES, PRESETS, WAYS, Question
+from voxledger.dashboards.pages.usage.question import FIGURES, PRESETS, Question, ways
 from voxledger.dashboards.pages.usage.work import cost, draw_cost, draw_saved, saved
 from voxledger.dashboards.pages.words import later
 from voxledger.dashboards.server.answers import meaning
@@ -51,9 +51,9 @@ CHARTS: Mapping[str, _Kind] = MappingProxyType(
         "over_time": _Kind(over_time, draw_over_time, frozenset({"metric", "by", "split", "compare"})),
         "by_group": _Kind(by_group, draw_by_group, frozenset({"metric", "by", "split", "compare"})),
         "river": _Kind(river, draw_river),
+        "reach": _Kind(reach, draw_reach),
         "voices": _Kind(voices, draw_voices),
         "cohorts": _Kind(cohorts, draw_cohorts),
-        "reach": _Kind(reach, draw_reach),
         "saved": _Kind(saved, draw_saved),
         "cost": _Kind(cost, draw_cost, frozenset({"compare"})),
     }
@@ -127,7 +127,7 @@ class Usage:
     def values(self, question: Question) -> dict[str, Any]:
         """What the template says."""
         return {
-            "question": question, "presets": PRESETS, "ways": WAYS, "charts": list(CHARTS), "metrics": METRICS, "names": FIGURES,
+            "question": question, "presets": PRESETS, "ways": ways(question.metric), "charts": list(CHARTS), "metrics": METRICS, "names": FIGURES,
         }  # fmt: skip
 
     def figures(self, question: Question, caller: Caller) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def river(asking: Asking) -> Answer:
             "stretch": one.label,
             "emotion": name,
             "clips": row["clips"] if row else 0,
-            "share": row["clip_share"] or 0 if row else 0,
+            "share": round(row["clip_share"] or 0, 5) if row else 0,
         }
         for one in stretches_of(span.start, span.stop, question.every, question.zone)
         for name in present
@@ -90,7 +90,7 @@ def voices(asking: Asking) -> Answer:
     sql = grouped([METRICS["clips"]], ["voice", "emotion"], Period.of(span.start, span.stop), among=among)
     found = [row for row in asking.rows(sql) if row["voice"] and row["emotion"] in EMOTIONS and row["clips"]]
     wholes = {name: sum(row["clips"] for row in found if row["voice"] == name) for name in among}
-    rows = [{**row, "share": row["clips"] / wholes[row["voice"]]} for row in found]
+    rows = [{**row, "share": round(row["clips"] / wholes[row["voice"]], 5)} for row in found]
     rows.sort(key=lambda row: (among.index(row["voice"]), -row["clips"]))
     return Answer(rows, sql, {"voices": [name for name in among if wholes[name]]})
 

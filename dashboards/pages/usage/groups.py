@@ -9,14 +9,12 @@ from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.metrics.measure import explain
 from voxledger.analytics.metrics.question import Period, grouped
 from voxledger.analytics.palette import EMOTIONS
-from voxledger.dashboards.pages.chart import REST, SERIES, Chart, Column, written
+from voxledger.dashboards.pages.chart import REST, SERIES, Chart, Column, Kind, axis, written
 from voxledger.dashboards.pages.usage.answers import Answer, Asking
 from voxledger.dashboards.pages.usage.links import Links
 from voxledger.dashboards.pages.usage.question import WAYS, Question
 from voxledger.dashboards.pages.words import later, say
 
-TOP = len(SERIES)
-"""Groups that have a colour of their own."""
 LISTED = 10
 """Groups that are listed."""
 _TITLES: Mapping[str, str] = {
@@ -68,6 +66,11 @@ def _whole(asking: Asking) -> float:
     return float(asking.rows(explain(metric, asking.span.start, asking.span.stop))[0][metric] or 0)
 
 
+def told_apart(question: Question) -> int:
+    """How many groups have a colour of their own."""
+    return len(EMOTIONS) if question.by == "emotion" else len(SERIES)
+
+
 def colours(question: Question, names: Sequence[str | None]) -> list[str]:
     """The colours of groups, in their order: emotions have their own."""
     own = question.by == "emotion"
@@ -80,6 +83,12 @@ def named(question: Question, name: str | None) -> str:
     if not name:
         return say("No voice named") if question.by == "voice" else say("Not known")
     return say(name) if question.by == "emotion" else name
+
+
+def others(value: float, share: float, unit: Kind) -> str:
+    """A sentence about what is not drawn."""
+    told = {"value": written(value, unit), "share": written(share, "share")}
+    return say("All others come to %(value)s (%(share)s).") % told
 
 
 def draw_by_group(question: Question, answer: Answer, links: Links) -> Chart:
@@ -125,7 +134,7 @@ def draw_by_group(question: Question, answer: Answer, links: Links) -> Chart:
 def bars(
     groups: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
-    value: tuple[str, str],
+    value: tuple[str, Kind],
     coloured: Sequence[str],
     *,
     compare: bool,
@@ -138,16 +147,13 @@ def bars(
     field, unit = value
     most = max((row["end"] for row in rows), default=0) or 1
     y = {"field": by, "type": "nominal", "sort": None, "scale": {"domain": list(groups)}}
-    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domain": [0, most * (1.4 if told else 1.25)]}}
+    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domain": [0, most * (1.6 if told else 1.25)]}}
     colour = {"field": by, "type": "nominal", "scale": {"domain": list(groups), "range": list(coloured)}}
-    text = (
-        {"field": told, "type": "nominal"}
-        if told
-        else {"field": field, "type": "quantitative", "format": "", "formatType": f"vox_{unit}"}
-    )
+    text = {"field": told, "type": "nominal"} if told else {"field": field, "type": "quantitative", **axis(unit)}
+    where = {"y": y, "x": {**x, "field": "end"}, "text": text}
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "bar"}, "encoding": {"y": y, "x": x, "color": colour}},
-        {"mark": {"type": "text", "align": "left", "dx": 8, "baseline": "middle"}, "encoding": {"y": y, "x": {**x, "field": "end"}, "text": text}},
+        {"mark": {"type": "text", "align": "left", "dx": 8, "baseline": "middle"}, "encoding": where},
         {"name": "hover", "mark": {"type": "rect", "color": "transparent"}, "encoding": {"y": y}},
     ]  # fmt: skip
     if compare:

@@ -9,11 +9,13 @@ from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.metrics.measure import explain, series, stretches_of
 from voxledger.dashboards.pages.chart import Chart, Column, Key, axis, pivoted
 from voxledger.dashboards.pages.usage.answers import Answer, Asking
-from voxledger.dashboards.pages.usage.groups import TOP, colours, largest, named
+from voxledger.dashboards.pages.usage.groups import colours, largest, named, others, told_apart
 from voxledger.dashboards.pages.usage.links import Links
 from voxledger.dashboards.pages.usage.question import STRETCH, WAYS, Question
 from voxledger.dashboards.pages.words import later, say
 
+_MOST_REST = 0.5
+"""What all groups without a colour may have of the whole to be drawn."""
 _TITLES: Mapping[str, str] = {
     "clips": later("How many clips are made?"),
     "audio_us": later("How much audio is made?"),
@@ -29,7 +31,7 @@ def over_time(asking: Asking) -> Answer:
     reading, question, span, _ = asking
     metric, every, zone = question.metric, question.every, question.zone
     if question.split:
-        among = [row["name"] for row in largest(asking, TOP) if row["name"] is not None]
+        among = [row["name"] for row in largest(asking, told_apart(question)) if row["name"] is not None]
         more = {"every": every, "zone": zone, "by": [question.by], "among": among}
         found = series(reading, [metric], span.start, span.stop, **more).to_dicts()  # type: ignore[arg-type]  # as they are
         rows = [{"stretch": row["stretch"], "name": row[question.by], "value": row[metric]} for row in found]
@@ -67,7 +69,7 @@ def draw_over_time(question: Question, answer: Answer, links: Links) -> Chart:
     value = Column(name=metric.name, title=say(metric.title), kind=metric.unit)
     x = {"field": "stretch", "type": "ordinal", "axis": {**axis(question.every), "labelAngle": 0}}
     y = {"field": metric.name, "type": "quantitative", "axis": axis(metric.unit, _highest(question, answer))}
-    columns, keys, table = [stretch, value], [], None
+    columns, keys, table, says = [stretch, value], [], None, say(metric.definition)
     if question.split:
         among: Sequence[str] = answer.facts["among"]
         names = [*among, *([None] if any(row["name"] is None for row in answer.rows) else [])]
@@ -89,6 +91,13 @@ def draw_over_time(question: Question, answer: Answer, links: Links) -> Chart:
             rows, at=stretch, over="group", value=metric.name, groups={name: name for name in shown}, kind=metric.unit
         )
         spec = _split(x, y, colour, additive=question.additive)
+        rest = sum(row["value"] or 0 for row in answer.rows if row["name"] is None)
+        whole = sum(row["value"] or 0 for row in answer.rows)
+        if metric.unit != "share" and rest > _MOST_REST * whole:
+            # One large block, with those that are asked about as a thin line below it, tells nobody anything.
+            rows = [row for row in rows if row["rank"] < len(among)]
+            keys = keys[: len(among)]
+            says += " " + others(rest, rest / whole, metric.unit) if question.additive else ""
     else:
         rows = [
             {"stretch": row["stretch"], metric.name: row["value"], "before": row["before"],
@@ -99,14 +108,14 @@ def draw_over_time(question: Question, answer: Answer, links: Links) -> Chart:
         if question.compare:
             columns.append(Column(name="before", title=say("Before"), kind=metric.unit))
     return Chart(
-        name="over_time", title=say(_TITLES[question.metric]), says=say(metric.definition), spec=spec, columns=columns, rows=rows,
+        name="over_time", title=say(_TITLES[question.metric]), says=says, spec=spec, columns=columns, rows=rows,
         keys=keys, table=table, height=300,
     )  # fmt: skip
 
 
 def _highest(question: Question, answer: Answer) -> float:
     """The largest value that is drawn."""
-    if not question.split or not question.additive:
+    if not question.split or not question.additive:  # side by side, not one upon the other
         return max((row[name] or 0 for row in answer.rows for name in ("value", "before") if name in row), default=0)
     heights: dict[Any, float] = {}
     for row in answer.rows:

@@ -15,13 +15,6 @@ from voxledger.dashboards.pages.words import say
 
 FEWEST, MOST = 8, 16
 """Weeks of cohorts."""
-_WHERE = {
-    "funnel_made": "adopted IS NULL",
-    "funnel_stored": "adopted IS NULL AND stored IS NOT NULL",
-    "funnel_played": "adopted IS NULL AND stored IS NOT NULL AND plays > 0",
-    "funnel_kept": "adopted IS NULL AND stored IS NOT NULL AND plays > 0 AND purged IS NULL AND purge_started IS NULL",
-}
-"""The steps of the funnel as conditions of the library."""
 
 
 def cohorts(asking: Asking) -> Answer:
@@ -96,7 +89,7 @@ def draw_reach(question: Question, answer: Answer, links: Links) -> Chart:  # no
     """The chart of `reach`: a bar a step."""
     rows = [
         {**row, "step": say(METRICS[row["metric"]].title), "told": f"{moments.count(row['clips'])} · {moments.share(row['share'])}",
-         "href": links.clips(where=_WHERE[row["metric"]]) if row["clips"] else None}
+         "href": links.clips() if row["metric"] == FUNNEL[0] else None}
         for row in answer.rows
     ]  # fmt: skip
     steps = [row["step"] for row in rows]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from voxledger.analytics.metrics import DIMENSIONS, METRICS, Every
+from voxledger.analytics.metrics import METRICS, Every
 from voxledger.analytics.metrics.measure import midnight
 from voxledger.dashboards.pages.words import later
 
@@ -31,7 +31,7 @@ WAYS: Mapping[str, str] = MappingProxyType(
 """The dimensions by which they are told apart."""
 STRETCH: Mapping[str, str] = MappingProxyType({"day": later("Day"), "week": later("Week"), "month": later("Month")})
 """What the stretches are called."""
-DAYS, WEEKS = 92, 400
+DAYS, WEEKS = 62, 400
 """Up to so many days are told day by day, or week by week; more of them month by month."""
 _EARLIEST = timedelta(days=20 * 366)
 
@@ -62,10 +62,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         """What an address asks. What makes no sense is what is usual; days to come are today."""
         today = (now or datetime.now(UTC)).astimezone(ZoneInfo(zone)).date()
         first, last, preset = _range(given, today)
+        metric = given["metric"] if given.get("metric") in FIGURES else FIGURES[0]
         return cls(
             first=first, last=last, zone=zone, preset=preset,
-            metric=given["metric"] if given.get("metric") in FIGURES else FIGURES[0],
-            by=given["by"] if given.get("by") in WAYS else "voice",
+            metric=metric, by=given["by"] if given.get("by") in ways(metric) else "voice",
             split=given.get("split") == "yes",
             compare=given.get("compare") != "no",
         )  # fmt: skip
@@ -84,11 +84,6 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     def additive(self) -> bool:
         """Whether groups of the metric add up."""
         return METRICS[self.metric].additive
-
-    @property
-    def several(self) -> bool:
-        """Whether something may be in several groups."""
-        return DIMENSIONS[self.by].several
 
     def span(self, now: datetime | None = None) -> Span:
         """The moments, at a moment."""
@@ -110,6 +105,11 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         query |= {"split": "yes"} if asked["split"] else {}
         query |= {} if asked["compare"] else {"compare": "no"}
         return f"{path}?{urlencode(query)}" if query else path
+
+
+def ways(metric: str) -> Mapping[str, str]:
+    """By what a metric is told apart: people are not counted person by person."""
+    return {name: title for name, title in WAYS.items() if (metric, name) != ("active_users", "actor")}
 
 
 def _range(given: Mapping[str, str], today: date) -> tuple[date, date, str]:

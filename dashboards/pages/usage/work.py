@@ -16,7 +16,7 @@ from voxledger.dashboards.pages.usage.question import STRETCH, Question
 from voxledger.dashboards.pages.words import later, say
 
 _TIMES = ("engine_us", "saved_us")
-_COSTS = ("engine_cost_micro", "room_cost_micro", "upload_cost_micro")
+_STORED = frozenset({"room_cost_micro", "upload_cost_micro"})
 _SPENT: Mapping[str, str] = {"engine_us": later("Spent on new clips"), "saved_us": later("Saved by reuse")}
 _PARTS: Mapping[str, str] = {
     "engine_cost_micro": later("Engine time"), "room_cost_micro": later("Room in the store"), "upload_cost_micro": later("Uploads"),
@@ -72,16 +72,17 @@ def draw_saved(question: Question, answer: Answer, links: Links) -> Chart:
 
 
 def cost(asking: Asking) -> Answer:
-    """What the period cost, part by part, and what reuse saved; nothing where no price is set."""
+    """What the period cost, part by part, and what reuse saved. Engine time has a price only where devices have one."""
     reading, question, span, prices = asking
-    names = [*_COSTS, "saved_micro", "cost_per_hour_micro"]
-    now = measure(reading, names, span.start, span.stop, prices=prices)
+    parts = _PARTS if prices.devices else {name: title for name, title in _PARTS.items() if name in _STORED}
+    now = measure(reading, list(parts), span.start, span.stop, prices=prices)
     was: Mapping[str, Any] = {}
     if question.compare:
-        was = measure(reading, names, span.before, span.before_stop, prices=prices)
-    rows = [{"part": name, "micro": now[name] or 0, "before": was.get(name)} for name in _PARTS]
-    sql = whole([METRICS[name] for name in _COSTS], Period.of(span.start, span.stop, prices=prices))
-    facts = {"currency": prices.currency, "hour": now["cost_per_hour_micro"]}
+        was = measure(reading, list(parts), span.before, span.before_stop, prices=prices)
+    rows = [{"part": name, "micro": now[name] or 0, "before": was.get(name)} for name in parts]
+    told = [METRICS[name] for name in parts if METRICS[name].source == "costs"]
+    sql = whole(told, Period.of(span.start, span.stop, prices=prices))
+    facts = {"currency": prices.currency, "devices": bool(prices.devices)}
     return Answer(rows if any(row["micro"] for row in rows) else [], sql, facts)
 
 
@@ -92,6 +93,12 @@ def draw_cost(question: Question, answer: Answer, links: Links) -> Chart:  # noq
         {**row, "part": say(_PARTS[row["part"]]), "kind": "saved" if row["part"] == "saved_micro" else "spent"}
         for row in answer.rows
     ]
+    if answer.facts["devices"]:
+        says = say("In %(currency)s, at the prices of the settings, beside what reuse saved.")
+    else:
+        says = say(
+            "In %(currency)s, at the prices of the settings. Engine time counts once prices.devices says what devices cost."
+        )
     for row in rows:
         row["end"] = max(row["micro"], row["before"] or 0)
     coloured = ["--reused" if row["kind"] == "saved" else "--completed" for row in rows]
@@ -103,6 +110,6 @@ def draw_cost(question: Question, answer: Answer, links: Links) -> Chart:  # noq
     if question.compare:
         columns.append(Column(name="before", title=say("Before"), kind="micro"))
     return Chart(
-        name="cost", title=say("What does it cost?"), spec=spec, rows=rows, columns=columns, currency=currency, height=190,
-        says=say("In %(currency)s, at the prices of the settings, beside what reuse saved.") % {"currency": currency},
+        name="cost", title=say("What does it cost?"), spec=spec, rows=rows, columns=columns, currency=currency, height=48 * len(rows),
+        says=says % {"currency": currency},
     )  # fmt: skip
