@@ -70,12 +70,14 @@ def window_samples(rate: int) -> int:
     return round(WINDOW_S * rate)
 
 
-def mel_powers(samples: npt.NDArray[np.floating], rate: int, *, bands: int, up_to_hz: float) -> npt.NDArray[np.float64]:
-    """Powers in the bands of every whole frame, shape (n,) -> (frames, bands), 1 = a full-scale sine."""
+def mel_powers(
+    samples: npt.NDArray[np.floating], rate: int, *, bands: int, up_to_hz: float, every: int = 1
+) -> npt.NDArray[np.float64]:
+    """Powers in the bands of every whole frame, or of one of `every` so many, shape (n,) -> (frames, bands), 1 = a full-scale sine."""
     width, hop = window_samples(rate), round(HOP_S * rate)
     if len(samples) < width:
         return np.zeros((0, bands))
-    frames = np.lib.stride_tricks.sliding_window_view(samples, width)[::hop]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, width)[:: hop * every]
     weights, size = _filters(rate, bands, up_to_hz)
     shape = np.hanning(width + 1)[:-1]
     scale = (2 / shape.sum()) ** 2

@@ -26,7 +26,7 @@ from voxledger.synth.errors import AudioFailed
 BANDS = 128
 RANGE_DB = 80.0
 """From the loudest point of the picture down to black."""
-LOUDEST_DB = -12.0
+LOUDEST_DB = -8.0
 """The lightest shade of a picture without axes: what speech of the usual loudness reaches."""
 WIDEST, NARROWEST = 1600, 320
 """Pixels of the picture's inside; a longer clip has several frames in a column."""
@@ -35,6 +35,7 @@ _BAND_PIXELS = 3
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 66, 12, 28
 _TICK = 5
 _READ_S = 20.0
+_ENOUGH = 8
 _ANCHORS = (
     (0.0, (6, 6, 24)), (0.2, (42, 20, 92)), (0.4, (124, 32, 110)), (0.6, (200, 62, 78)), (0.8, (246, 142, 44)), (1.0, (252, 246, 196)),
 )  # fmt: skip
@@ -72,7 +73,8 @@ def plain_spectrogram_of_file(
     path: Path, *, sample_rate: int | None = None, stretch: tuple[float, float] | None = None
 ) -> bytes:
     """The same without axes, of all or of a `stretch` (s from the beginning): bands are rows, and a shade means the same loudness in
-    each picture, so that pictures of stretches lie beside each other. Raises AudioFailed.
+    each picture, so that pictures of stretches lie beside each other. Of a book, each column shows some of its frames, or it would take a
+    minute. Raises AudioFailed.
     """
     with reading(path, sample_rate=sample_rate) as file:
         first, last = 0, file.frames
@@ -86,7 +88,7 @@ def plain_spectrogram_of_file(
             found: npt.NDArray[np.floating] = file.read(end - start, dtype="float32", always_2d=True)[:, 0]
             return found
 
-        columns = _columns(read, last - first, file.samplerate, before=first, after=file.frames - last)
+        columns = _columns(read, last - first, file.samplerate, before=first, after=file.frames - last, enough=_ENOUGH)
         return encode_png(np.ascontiguousarray(_shades(columns, top=LOUDEST_DB).T[::-1]), _palette())
 
 
@@ -103,25 +105,29 @@ def _picture(read: _Read, count: int, rate: int) -> bytes:
     return encode_png(picture, _palette())
 
 
-def _columns(read: _Read, count: int, rate: int, *, before: int = 0, after: int = 0) -> Spectrum:
+def _columns(
+    read: _Read, count: int, rate: int, *, before: int = 0, after: int = 0, enough: int | None = None
+) -> Spectrum:
     """Bands of every column in dB, shape (columns, BANDS): the mean power of the frames that fall into it.
 
-    There are so many samples more `before` and `after`, into which frames at the ends reach.
+    There are so many samples more `before` and `after`, into which frames at the ends reach. About `enough` frames of a column are
+    looked at, or all.
     """
     hop, width = round(HOP_S * rate), window_samples(rate)
     half = width // 2
     frames = -(-count // hop)
     columns = min(frames, WIDEST)
     powers, hits = np.zeros((columns, BANDS)), np.zeros(columns)
-    at_once = max(1, round(_READ_S / HOP_S))
+    every = 1 if enough is None else max(1, frames // (columns * enough))
+    at_once = max(1, round(_READ_S * min(every, 8) / HOP_S) // every) * every
     for first in range(0, frames, at_once):
         last = min(frames, first + at_once)
         # Frame n has sample n * hop in its middle.
         start, end = first * hop - half, (last - 1) * hop - half + width
         inside = read(max(-before, start), min(count + after, end))
         samples = np.pad(inside, (max(0, -before - start), max(0, end - count - after)))
-        places = np.arange(first, last) * columns // frames
-        np.add.at(powers, places, mel_powers(samples, rate, bands=BANDS, up_to_hz=highest_hz(rate)))
+        places = np.arange(first, last, every) * columns // frames
+        np.add.at(powers, places, mel_powers(samples, rate, bands=BANDS, up_to_hz=highest_hz(rate), every=every))
         np.add.at(hits, places, 1)
     return decibels(powers / hits[:, None])
 

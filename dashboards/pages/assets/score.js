@@ -28,8 +28,6 @@ export function hear(button, at) {
   } else player.play(clip, { at });
 }
 
-attach("[data-score]", (box) => new Score(box).begin());
-
 class Score {
   constructor(box) {
     this.box = box;
@@ -251,7 +249,7 @@ class Score {
       context.fillRect(this.x(start), AXIS - 3, Math.max(1, this.x(end) - this.x(start) - 1), 3);
     }
     context.fillStyle = line;
-    for (const [start] of this.facts.segments) {
+    for (const start of this.facts.segments) {
       const x = this.x(start);
       if (start > 0 && x > 0 && x < this.width && this.facts.segments.length < this.width * this.zoom / 12) context.fillRect(Math.round(x), AXIS, 1, WAVE);
     }
@@ -292,9 +290,11 @@ class Score {
     }
     context.font = `10px ${getComputedStyle(this.box).fontFamily}`;
     context.textBaseline = "middle";
+    let below = HEIGHT + 8;
     for (const [hertz, share] of this.facts.hertz) {
       const y = SOUND + SPECTRUM * (1 - share);
-      if (y < SOUND + 8) continue;
+      if (y < SOUND + 8 || below - y < 16) continue;
+      below = y;
       const words = hertz >= 1000 ? `${hertz / 1000} kHz` : `${hertz} Hz`;
       context.fillStyle = "rgb(6 6 24 / 62%)";
       context.fillRect(0, y - 7, context.measureText(words).width + 10, 14);
@@ -368,3 +368,5 @@ function image(address) {
     made.src = address;
   });
 }
+
+attach("[data-score]", (box) => new Score(box).begin());

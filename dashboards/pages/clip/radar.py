@@ -30,8 +30,8 @@ def radar(asked: Sequence[float], effective: Sequence[float], label: str) -> Mar
             (
                 *rings,
                 *_axes(),
-                Markup('<polygon class="radar-asked" points="{}"/>').format(_points(asked, scale)),
                 Markup('<polygon class="radar-effective" points="{}"/>').format(_points(effective, scale)),
+                Markup('<polygon class="radar-asked" points="{}"/>').format(_points(asked, scale)),
                 *_corners(effective, scale),
                 Markup('<text class="radar-scale" x="{}" y="{}">{:g}</text>').format(
                     _MIDDLE[0] + 4, _MIDDLE[1] - _REACH + 12, scale

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
 
 SQL = load("clip.sql", "voxledger.dashboards.pages.clip")
-LINES = 200
+LINES = 80
 """Segments that stand in the page; a script brings the others, of a book."""
+_MARKED = 400
+"""Segments whose beginnings are drawn at most."""
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 12_000.0
-_HERTZ = (100, 250, 500, 1000, 2000, 4000, 8000)
+_HERTZ = (250, 500, 1000, 2000, 4000, 8000)
 
 
 class Sheet(NamedTuple):
@@ -67,7 +69,7 @@ class Sheet(NamedTuple):
         """What the script that draws needs: lengths in seconds, where segments and passages lie, and hertz beside the spectrogram."""
         return {
             "id": self.clip.id, "duration": self.clip.duration, "detail": self.clip.format != "aac",
-            "segments": [[each["start"], each["end"]] for each in self.segments[:2000]],
+            "segments": [each["start"] for each in self.segments] if len(self.segments) <= _MARKED else [],
             "passages": [[each.start_us / 1e6, each.end_us / 1e6, each.emotion] for each in self.passages[:500]],
             "hertz": hertz(self.clip.sample_rate),
         }  # fmt: skip
