@@ -83,6 +83,18 @@ EXAMPLES = (
         "FROM clips\nGROUP BY text_hash\nHAVING count(*) > 1\nORDER BY clips DESC",
     ),
     Example(
+        later("Which clips may sound wrong?"),
+        "clips",
+        "SELECT id, created, engine, voice, suspect, round(duration_s, 1) AS seconds, text\n"
+        "FROM clips\nWHERE len(suspect) > 0 AND purged IS NULL\nORDER BY created DESC",
+    ),
+    Example(
+        later("Where does the storage go, and to whom?"),
+        "clips",
+        "SELECT date_trunc('week', created)::DATE AS week, actor, count(*) AS clips, round(sum(bytes) / 1e6, 1) AS mb\n"
+        "FROM clips\nWHERE purged IS NULL\nGROUP BY ALL\nORDER BY week, mb DESC",
+    ),
+    Example(
         later("What does retention delete next?"),
         "clips",
         "SELECT id, delete_after, mark_rule, actor, name, bytes\n"

@@ -70,7 +70,8 @@ export function chart(place, answer, { zone }) {
       });
       kinds.append(button);
     }
-    tools.replaceChildren(kinds, select("x", say("Across"), true), select("y", say("Up"), false), select("colour", say("Colour"), true));
+    const flat = chosen.kind === "point" || chosen.kind === "heat";
+    tools.replaceChildren(kinds, select("x", flat ? say("Across") : say("Along"), true), select("y", flat ? say("Up") : say("Value"), false), select("colour", say("Colour"), true));
   }
 
   function select(which, label, none) {
@@ -90,7 +91,7 @@ export function chart(place, answer, { zone }) {
   function redraw() {
     controls();
     end();
-    const { spec, rows, told, groups, height, said } = drawing(answer, chosen, zone);
+    const { spec, rows, told, groups, height, said } = drawing(answer, chosen, zone, box.clientWidth || 800);
     box.setAttribute("aria-label", say("Chart of %(y)s by %(x)s; the table has the same numbers", { y: columns[chosen.y].name, x: columns[chosen.x]?.name ?? say("row") }));
     keys.replaceChildren(...groups.map(([name, colour]) => key(name, colour)));
     note.textContent = said;
@@ -115,7 +116,7 @@ function key(name, colour) {
 }
 
 /** Rows and specification for `chart.draw`. */
-function drawing(answer, { kind, x, y, colour }, zone) {
+function drawing(answer, { kind, x, y, colour }, zone, width) {
   const heat = kind === "heat";
   const field = (at) => (at < 0 ? null : { ...answer.columns[at], kind: kindOf(answer.columns[at].type), at });
   const [across, up, by] = [field(x), field(y), field(colour)];
@@ -137,7 +138,9 @@ function drawing(answer, { kind, x, y, colour }, zone) {
     if (all > names.size) said = say("The first %(num)s of %(all)s are drawn.", { num: MOST_BARS, all });
     used = used.filter((row) => names.has(of(across, row[x])));
   }
-  const groups = by && !heat ? grouped(used, colour, y) : new Map();
+  // Bars of emotions have their colours, also where nothing was chosen for that.
+  const own = bars && !by && across.name === "emotion";
+  const groups = by && !heat ? grouped(used, colour, y) : own ? grouped(used, x, y) : new Map();
   const rows = used.map((row, at) => ({
     x: across ? of(across, row[x]) : at + 1, y: heat ? of(up, row[y]) : number(row[y]), ...(by ? { c: heat ? number(row[colour]) : plain(row[colour]) || "NULL" } : {}),
     "x as told": across ? shown(across, row[x]) : String(at + 1), "y as told": shown(up, row[y]), ...(by ? { "c as told": shown(by, row[colour]) } : {}),
@@ -147,18 +150,19 @@ function drawing(answer, { kind, x, y, colour }, zone) {
     ...(by ? [{ name: "c as told", title: by.name, kind: "text" }] : []),
   ];
   const names = [...groups.keys()];
-  const colours = by && !heat ? { color: { field: "c", type: "nominal", scale: { domain: names, range: names.map((name) => groups.get(name)) } } } : {};
-  const axis = (column, more = {}) => ({ title: column?.name ?? null, ...(scale(column) === "quantitative" ? { format: "", formatType: "vox_count" } : {}), labelLimit: 220, ...more });
+  const colours = names.length ? { color: { field: own ? "x" : "c", type: "nominal", scale: { domain: names, range: names.map((name) => groups.get(name)) } } } : {};
+  const figures = (column) => ({ format: "", formatType: "vox_count", tickCount: 5, ...(column === null || used.every((row) => Number.isInteger(row[column.at])) ? { tickMinStep: 1 } : {}) });
+  const axis = (column, more = {}) => ({ title: column?.name ?? null, ...(scale(column) === "quantitative" ? figures(column) : {}), labelLimit: 220, ...more });
   let spec;
   let height = 320;
   if (heat) {
-    height = Math.min(900, Math.max(160, new Set(rows.map((row) => row.y)).size * 28 + 50));
+    height = Math.min(1200, new Set(rows.map((row) => row.y)).size * 30 + 96);
     spec = {
       mark: { type: "rect", tooltip: false, cornerRadius: 2 },
       encoding: {
-        x: { field: "x", type: "ordinal", sort: null, axis: axis(across, { labelAngle: wordy(rows, "x") ? -40 : 0, format: undefined, formatType: undefined }) },
-        y: { field: "y", type: "ordinal", sort: null, axis: axis(up, { format: undefined, formatType: undefined }) },
-        color: { field: "c", type: "quantitative", scale: { range: ["--wash", "--accent"] } },
+        x: { field: "x", type: "ordinal", sort: null, axis: axis(across, { labelAngle: wordy(rows, "x", width) ? -40 : 0, format: undefined, formatType: undefined, tickMinStep: undefined, tickCount: undefined }) },
+        y: { field: "y", type: "ordinal", sort: null, axis: axis(up, { title: null, labelOverlap: false, format: undefined, formatType: undefined, tickMinStep: undefined, tickCount: undefined }) },
+        color: { field: "c", type: "quantitative", scale: { range: ["--wash", "--accent"], interpolate: "lab" } },
       },
       config: { scale: { bandPaddingInner: 0.06, bandPaddingOuter: 0 } },
     };
@@ -166,7 +170,7 @@ function drawing(answer, { kind, x, y, colour }, zone) {
     height = Math.min(1500, Math.max(120, new Set(rows.map((row) => row.x)).size * 26 + 40));
     spec = {
       mark: { type: "bar", tooltip: false },
-      encoding: { y: { field: "x", type: "nominal", sort: null, axis: axis(across) }, x: { field: "y", type: "quantitative", axis: axis(up, { grid: true }) }, ...colours },
+      encoding: { y: { field: "x", type: "nominal", sort: null, axis: axis(across, { title: null }) }, x: { field: "y", type: "quantitative", axis: axis(up, { grid: true }) }, ...colours },
     };
   } else {
     const type = scale(across) === "nominal" ? "nominal" : scale(across);
@@ -182,13 +186,13 @@ function drawing(answer, { kind, x, y, colour }, zone) {
     if (kind === "bar") delete spec.mark.width;
     if (kind === "bar" && type === "temporal" && rows.length > 400) spec.encoding.x.axis = axis(across);
   }
-  return { spec, rows, told, height, said, groups: names.length > 1 ? legend(groups) : [] };
+  return { spec: { padding: 5, ...spec }, rows, told, height, said, groups: names.length > 1 && !own ? legend(groups) : [] };
 }
 
 const dated = (rows) => ({ format: rows.every((row) => row.x === null || row.x % 86_400_000 === 0) ? "%-d %b" : "%-d %b %H:%M", formatType: "utc", labelAngle: 0 });
-const wordy = (rows, name) => {
+const wordy = (rows, name, width) => {
   const names = [...new Set(rows.map((row) => String(row[name])))];
-  return names.length * Math.max(...names.map((each) => each.length), 1) > 90;
+  return names.length * (Math.max(...names.map((each) => each.length), 1) * 7.5 + 6) > width - 120;
 };
 
 /** The colour of each group: emotions have their own, the six largest others one each, and the rest the same. */

@@ -9,14 +9,14 @@ import {
 } from "./vendor/codemirror.min.js";
 
 const KEYWORDS =
-  "all and any anti array as asc asof at between by case cast columns cross cube current desc distinct else end except exclude exists extract " +
-  "fetch filter first following from full group grouping having ilike in inner intersect interval into is join lambda last lateral left like " +
-  "limit materialized natural not nulls offset on or order outer over partition percent pivot positional preceding qualify range recursive " +
+  "all and any anti array as asc asof between by case cast columns cross cube current desc distinct else end except exclude exists extract " +
+  "fetch filter following from full group grouping having ilike in inner intersect interval into is join lambda lateral left like " +
+  "limit materialized natural not nulls offset on or order outer over partition percent pivot positional preceding qualify recursive " +
   "replace respect right rollup rows sample select semi sets similar some summarize table tablesample then ties to try_cast unbounded union " +
   "unique unnest unpivot using values when where window with within without";
 const TYPES =
-  "bigint bit blob boolean date decimal double enum float hugeint integer interval json list map real smallint struct text time timestamp " +
-  "timestamptz tinyint ubigint uhugeint uinteger union usmallint utinyint uuid varchar";
+  "bigint blob boolean decimal double float hugeint integer json real smallint struct timestamptz tinyint ubigint uhugeint uinteger usmallint " +
+  "utinyint uuid varchar"; // names of types that no column has
 const OFFERED = (
   "SELECT|FROM|WHERE|GROUP BY ALL|GROUP BY|ORDER BY|HAVING|QUALIFY|LIMIT|OFFSET|JOIN|LEFT JOIN|ASOF JOIN|ON|USING|AS|WITH|UNION ALL|UNION|EXCEPT|" +
   "INTERSECT|DISTINCT|CASE|WHEN|THEN|ELSE|END|AND|OR|NOT|IN|BETWEEN|LIKE|ILIKE|IS NULL|IS NOT NULL|NULLS LAST|DESC|ASC|OVER|PARTITION BY|FILTER|" +
@@ -27,7 +27,7 @@ const NAMED = /\b(?:from|join)\s+"?(\w+)"?(?:\s+(?:as\s+)?(?!(?:on|using|where|g
 const LISTED = /,\s*"?(\w+)"?(?:\s+(?:as\s+)?"?(\w+)"?)?(?=\s*(?:,|where|group|order|limit|join|$))/gi;
 
 const DIALECT = SQLDialect.define({
-  keywords: KEYWORDS, types: TYPES, builtin: "true false null", doubleQuotedStrings: false, hashComments: false, doubleDollarQuotedStrings: true,
+  keywords: KEYWORDS, types: TYPES, builtin: "true false null", doubleQuotedStrings: false, hashComments: false, doubleDollarQuotedStrings: false,
   operatorChars: "*+-%<>!=&|~^/@", specialVar: "$", identifierQuotes: '"', charSetCasts: false, unquotedBitLiterals: false,
 });
 

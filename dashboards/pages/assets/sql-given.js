@@ -30,7 +30,7 @@ export function given(room, { run, wanted }) {
     names = next;
     room.hidden = !names.length;
     room.replaceChildren(...names.map(field));
-    if (names.length) room.append(element("p", "hint", {}, say("12, true and null are no text; \"12\" is.")));
+    if (names.length) room.append(element("p", "hint", {}, say("Numbers, true, false and null are read as such; in quotes they are text.")));
   }
 
   function field(name) {

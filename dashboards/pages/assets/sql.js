@@ -14,7 +14,7 @@ const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(byte
 const SUFFIX = { csv: "csv", json: "json", parquet: "parquet", arrow: "arrows" };
 const mac = /Mac|iPhone|iPad/.test(navigator.platform);
 
-attach("[data-sql]", (root) => {
+function begin(root) {
   const facts = JSON.parse(root.dataset.sql);
   const part = (name) => root.querySelector(`[data-${name}]`);
   const act = (name) => root.querySelector(`[data-act="${name}"]`);
@@ -352,7 +352,7 @@ attach("[data-sql]", (root) => {
     removeEventListener("pagehide", keep);
     input.end();
   };
-});
+}
 
 /** How old the snapshot is, looked up while the page is seen; `of(age)` tells what an answer said. */
 function stand() {
@@ -364,7 +364,7 @@ function stand() {
   const write = () => {
     const { age_s: age } = facts;
     if (age === null) {
-      words.textContent = say("No snapshot yet: the first query has one made");
+      words.textContent = facts.off ? say("No snapshot") : say("The first snapshot is being made");
       root.dataset.state = "none";
     } else {
       const now = age < 2 ? age : age + (Date.now() - since) / 1000;
@@ -385,6 +385,8 @@ function stand() {
     take(await ask("/api/sql/snapshot", { method: "POST" }));
     renew.disabled = false;
   });
+  // Whoever opens this page will ask something: what the first question would wait for is begun now.
+  if (!facts.off && (facts.age_s === null || facts.age_s >= 2 * facts.refresh_s)) ask("/api/sql/snapshot", { method: "POST", quiet: true }).then(take);
   const ticks = [setInterval(write, 1000), setInterval(look, 20_000)];
   document.addEventListener("visibilitychange", look);
   write();
@@ -431,3 +433,5 @@ function remember(name, value) {
     // private windows of some browsers keep nothing
   }
 }
+
+attach("[data-sql]", begin);
