@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from voxledger.dashboards.pages import clip, library, overview, retention, signing_in, sql, studio, usage
+from voxledger.dashboards.pages import (
+    clip,
+    library,
+    nodes,
+    overview,
+    reports,
+    retention,
+    signing_in,
+    sql,
+    studio,
+    tokens,
+    usage,
+)
 from voxledger.dashboards.pages.page import Page
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
-_PAGES = (overview, library, clip, studio, usage, sql, retention)
+_PAGES = (overview, library, clip, studio, usage, sql, retention, nodes, reports, tokens)
 """The pages that there are. Each has `router(site, page)`, and `ENTRY` if it stands in the rail."""
 
 
