@@ -196,11 +196,11 @@ def _says(result: Mapping[str, Any]) -> str:
 def _spec(kinds: Sequence[str], bound: float, allowed: float) -> Mapping[str, Any]:
     x = {
         "field": "saved", "type": "quantitative", "scale": {"domain": [0, 1]},
-        "axis": {"title": say("Saved: share of storage"), "format": "", "formatType": "vox_share", "grid": True},
+        "axis": {"title": say("Saved: share of storage"), "format": ".0%", "grid": True, "tickCount": 10},
     }  # fmt: skip
     y = {
         "field": "regret", "type": "quantitative", "scale": {"domain": [0, bound], "nice": False},
-        "axis": {"title": say("Regret: share of uses"), "format": "", "formatType": "vox_share"},
+        "axis": {"title": say("Regret: share of uses"), "format": ".0%" if bound > 0.08 else ".1%"},
     }  # fmt: skip
     colour = {
         "field": "kind", "type": "nominal", "legend": None,

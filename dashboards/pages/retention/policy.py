@@ -117,8 +117,9 @@ def _at_once(caller: Caller) -> tuple[Policy | None, Sequence[Finding]]:
 
 
 def _tried(caller: Caller, text: str, base: settings.Retention) -> tuple[Policy | None, list[Found], View | None]:
-    retention, findings = caller.ledger.retention, list[Finding]()
+    retention = caller.ledger.retention
     policy: Policy | None = None
+    findings: Sequence[Finding] = ()
 
     with tempfile.TemporaryDirectory(prefix="voxledger-policy-") as folder:
         file = Path(folder) / "policy.toml"
