@@ -127,7 +127,8 @@ class Usage:
     def values(self, question: Question) -> dict[str, Any]:
         """What the template says."""
         return {
-            "question": question, "presets": PRESETS, "ways": ways(question.metric), "charts": list(CHARTS), "metrics": METRICS, "names": FIGURES,
+            "question": question, "presets": PRESETS, "ways": ways(question.metric), "charts": list(CHARTS), "metrics": METRICS,
+            "names": FIGURES,
         }  # fmt: skip
 
     def figures(self, question: Question, caller: Caller) -> dict[str, Any]:
