@@ -28,3 +28,22 @@ def test_a_saved_query_has_at_most_100_kb(catalog_node: CatalogNode) -> None:
         assert client.get("/api/queries/by-hand").status_code == 404
         by_hand.unlink()
         assert client.delete("/api/queries/full").status_code == 204
+
+
+def test_a_saved_query_is_renamed_and_says_whose_it_is(catalog_node: CatalogNode) -> None:
+    with catalog_node.client("analyst:ada") as ada, catalog_node.client("analyst:eve") as eve:
+        for client, name in ((ada, "first"), (eve, "second")):
+            assert client.put(f"/api/queries/{name}", json={"query": f"SELECT '{name}'"}).json()["mine"] is True
+        assert [(each["name"], each["by"], each["mine"]) for each in ada.get("/api/queries").json()["queries"]] == [
+            ("first", "ada", True),
+            ("second", "eve", False),
+        ]
+        assert eve.patch("/api/queries/first", json={"name": "hers"}).json()["error"]["code"] == "owner"
+        taken = ada.patch("/api/queries/first", json={"name": "second"})
+        assert (taken.status_code, taken.json()["error"]["code"]) == (409, "query_taken")
+        assert ada.patch("/api/queries/first", json={"name": "../first"}).json()["error"]["code"] == "query"
+        assert ada.patch("/api/queries/gone", json={"name": "first"}).status_code == 404
+        renamed = ada.patch("/api/queries/first", json={"name": "third"}).json()
+        assert (renamed["name"], renamed["query"], renamed["mine"]) == ("third", "SELECT 'first'", True)
+        assert [each["name"] for each in ada.get("/api/queries").json()["queries"]] == ["second", "third"]
+        assert ada.delete("/api/queries/third").status_code == eve.delete("/api/queries/second").status_code == 204

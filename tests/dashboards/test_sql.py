@@ -106,6 +106,62 @@ def test_an_answer_comes_in_every_format(client: httpx.Client) -> None:
         assert (answer.headers["X-Voxledger-Rows"], answer.headers["X-Voxledger-Truncated"]) == ("2", "false")
 
 
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("SELECT '🌊', emotion,\n  nowhere\nFROM clips", "nowhere"),
+        ("SELECT emotion\nFROM clps", "clps"),
+        ("SELECT nofunction(emotion)\nFROM clips", "nofunction(emotion)"),
+        ("SELECT emotion,\n  upper(\nFROM clips", "FROM"),
+        ("SELECT emotion, count(*)\nFROM clips", "emotion"),
+        ("SELECT 1, CAST('secret' AS INTEGER)", "CAST('secret' AS INTEGER)"),
+    ],
+)
+def test_an_error_says_where_it_is(client: httpx.Client, query: str, wrong: str) -> None:
+    fault = client.post("/api/sql", json={"query": query}).json()["error"]
+    place = fault["place"]
+    assert query[place["offset"] : place["offset"] + place["length"]] == wrong
+    assert "{" not in fault["message"]
+    assert "secret" not in fault["message"]
+
+
+def test_an_error_of_no_place_has_none(client: httpx.Client) -> None:
+    for query in ("DELETE FROM clips", "SELECT $x", "FROM read_text('/etc/passwd')"):
+        assert "place" not in client.post("/api/sql", json={"query": query}).json()["error"]
+
+
+def test_what_may_be_named_is_described(client: httpx.Client) -> None:
+    answer = client.get("/api/sql/schema")
+    found = answer.json()
+    relations = {relation["name"]: relation for relation in found["relations"]}
+    assert list(relations)[:2] == ["clips", "passages"]
+    assert not {"events", "batches", "epochs"} & relations.keys()
+    assert relations["clips"]["description"] == "One row a clip, in its present state."
+    assert {"name": "emotion", "type": "VARCHAR", "description": "Dominant emotion, or neutral."} in relations["clips"][
+        "columns"
+    ]
+    assert all(column["description"] for relation in relations.values() for column in relation["columns"])
+    functions = {function["name"]: function for function in found["functions"]}
+    assert functions["date_trunc"]["parameters"] == ["part", "timestamp"]
+    assert functions["count"]["kind"] == "aggregate"
+    assert functions["clips_at"]["kind"] == "table"
+    assert not {"getenv", "read_csv", "glob", "query"} & functions.keys()
+    same = client.get("/api/sql/schema", headers={"If-None-Match": answer.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+def test_the_snapshot_is_renewed_at_once(node: RunningNode, client: httpx.Client) -> None:
+    client.post("/api/sql", json={"query": "SELECT 1"})
+    clips = _recorded(node, client)
+    _until(lambda: client.get("/api/sql").json()["age_s"] > 2)
+    assert client.post("/api/sql/snapshot").json()["age_s"] == 0
+    answer = client.post("/api/sql", json={"query": "SELECT count(*) FROM clips"}).json()
+    assert (answer["rows"], answer["snapshot"]["age_s"]) == ([[clips]], 0)
+    before = set((node.home / "sql").iterdir())
+    assert client.post("/api/sql/snapshot").status_code == 200
+    assert set((node.home / "sql").iterdir()) == before
+
+
 def test_an_empty_answer_has_its_columns(client: httpx.Client) -> None:
     for form in ("json", "csv", "arrow", "parquet"):
         answer = client.post("/api/sql", json={"query": "SELECT id, tags FROM clips WHERE false", "format": form})

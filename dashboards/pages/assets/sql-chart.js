@@ -50,9 +50,10 @@ export function chart(place, answer, { zone }) {
   }
   const tools = element("div", "chart-tools");
   const keys = element("ul", "chart-keys", { "aria-hidden": "true" });
-  const box = element("div", "chart-drawn", { role: "img" });
+  const box = element("div", "chart-drawn", { "aria-hidden": "true" });
+  const what = element("p", "unseen");
   const note = element("p", "soft chart-note");
-  place.replaceChildren(tools, keys, box, note);
+  place.replaceChildren(tools, what, keys, box, note);
 
   function controls() {
     const kinds = element("div", "segments", { role: "group", "aria-label": say("Kind of chart") });
@@ -92,7 +93,7 @@ export function chart(place, answer, { zone }) {
     controls();
     end();
     const { spec, rows, told, groups, height, said } = drawing(answer, chosen, zone, box.clientWidth || 800);
-    box.setAttribute("aria-label", say("Chart of %(y)s by %(x)s; the table has the same numbers", { y: columns[chosen.y].name, x: columns[chosen.x]?.name ?? say("row") }));
+    what.textContent = say("Chart of %(y)s by %(x)s; the table has the same numbers", { y: columns[chosen.y].name, x: columns[chosen.x]?.name ?? say("row") });
     keys.replaceChildren(...groups.map(([name, colour]) => key(name, colour)));
     note.textContent = said;
     note.hidden = !said;

@@ -36,7 +36,8 @@ export function tabs(root, opened) {
 /** The relations with their columns; a click writes a name into the query. */
 export function browser(list, find, schema, insert) {
   const made = schema.relations.map((relation) => {
-    const details = element("details", "relation");
+    const details = element("details");
+    const whole = element("div", "relation");
     const summary = element("summary");
     summary.append(element("code", "", {}, relation.name), element("small", "soft", {}, String(relation.columns.length)));
     const about = element("p", "soft about", {}, relation.description ?? "");
@@ -45,29 +46,26 @@ export function browser(list, find, schema, insert) {
     const put = () => insert(relation.name);
     const use = element("button", "quiet use", { type: "button", title: say("Write %(name)s into the query", { name: relation.name }) });
     use.append(element("span", "", { "aria-hidden": "true" }, "+"), element("span", "unseen", {}, say("Write %(name)s into the query", { name: relation.name })));
-    use.addEventListener("click", (event) => {
-      event.preventDefault();
-      put();
-    });
-    summary.append(use);
+    use.addEventListener("click", put);
+    whole.append(details, use);
     const fill = (words = "") => {
       const wanted = relation.columns.filter((column) => !words || matches(column, words) || relation.name.includes(words));
       columns.replaceChildren(...wanted.map((column) => line(column, insert)));
       return wanted.length;
     };
     details.addEventListener("toggle", () => details.open && !columns.children.length && fill());
-    return { relation, details, fill };
+    return { relation, whole, details, fill };
   });
   const none = element("p", "soft nothing", {}, say("Nothing is called so."));
   none.hidden = true;
-  list.replaceChildren(...made.map((each) => each.details), none);
+  list.replaceChildren(...made.map((each) => each.whole), none);
   find.addEventListener("input", () => {
     const words = find.value.trim().toLowerCase();
     let any = false;
-    for (const { relation, details, fill } of made) {
+    for (const { relation, whole, details, fill } of made) {
       const named = relation.name.includes(words);
       const found = named || relation.columns.some((column) => matches(column, words));
-      details.hidden = !found;
+      whole.hidden = !found;
       any ||= found;
       fill(words);
       details.open = !!words && found && (!named || words.length > 2);

@@ -226,8 +226,10 @@ export function table(place, answer, { zone, clips }) {
       });
     }
     active.row = 0;
+    grid.scrollTop = 0;
     heads();
     redraw();
+    tell();
   }
 
   function resize(event, column, edge) {

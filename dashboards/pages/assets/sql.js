@@ -252,7 +252,9 @@ function begin(root) {
 
   const dialog = document.getElementById("save-query");
   const form = dialog.querySelector("form");
+  let replacing = null;
   function save() {
+    replacing = null;
     const text = input.text();
     const comment = /^\s*--[ \t]?(.*)/.exec(text)?.[1].trim() ?? "";
     form.elements.name.value = opened?.name ?? named(comment || text);
@@ -268,8 +270,18 @@ function begin(root) {
     const about = form.elements.about.disabled ? null : form.elements.about.value.trim().replace(/\s+/g, " ");
     const text = input.text();
     const bare = text.replace(/^\s*--[^\n]*\n/, "");
+    const wrong = dialog.querySelector("[data-save-error]");
+    if (name !== opened?.name && name !== replacing) {
+      const there = await ask(`/api/queries/${encodeURIComponent(name)}`, { quiet: true });
+      if (there) {
+        replacing = name;
+        const whose = there.mine ? say("yours") : there.by ? say("by %(name)s", { name: there.by }) : say("nobody's");
+        wrong.textContent = say("There is a query of this name (%(whose)s). Save again to replace it, or choose another name.", { whose });
+        return;
+      }
+    }
     const query = about === null ? text : about ? `-- ${about}\n${bare}` : bare;
-    const found = await told(`/api/queries/${encodeURIComponent(name)}`, "PUT", { query }, dialog.querySelector("[data-save-error]"));
+    const found = await told(`/api/queries/${encodeURIComponent(name)}`, "PUT", { query }, wrong);
     if (!found) return;
     dialog.close();
     if (query.trim() !== text.trim()) input.set(found.query);
