@@ -30,3 +30,9 @@ export async function post(address, body, options = {}) {
   const { answer, fault } = await send(address, { body, ...options });
   return answer ? { told: await answer.json() } : { fault };
 }
+
+/** A span of time in the largest unit that fits. */
+export function span(seconds) {
+  if (seconds < 90) return say("%(num)s s", { num: Math.max(1, Math.round(seconds)) });
+  return seconds < 5400 ? say("%(num)s min", { num: Math.round(seconds / 60) }) : say("%(num)s h", { num: Math.round(seconds / 3600) });
+}

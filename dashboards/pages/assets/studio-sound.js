@@ -2,7 +2,7 @@
 
 const AHEAD = 0.06;
 const MOST_AHEAD = 1200;
-const FINEST = 0.02;
+const FINEST = 0.005;
 const MOST_PARTS = 1600;
 
 /** The lines of an answer, decoded, as they come. */

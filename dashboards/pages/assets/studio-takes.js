@@ -2,36 +2,24 @@
 
 import { clock, say, toast } from "./app.js";
 import { player } from "./player.js";
-import { post, send } from "./studio-asking.js";
+import { post, span } from "./studio-asking.js";
+import { paint, told } from "./studio-card.js";
+import { Keeping } from "./studio-keeping.js";
 import { making } from "./studio-making.js";
 import { draw, peaks } from "./waveform.js";
 
 const MOST = 30;
-const ASIDE = "set-aside";
 const desks = new Map();
 let current = null;
-const LABELS = () => ({
-  text: say("text"), engine: say("engine"), voice: say("voice"), language: say("language"), emotion: say("emotion"),
-  emotion_reference: say("emotion of"), emotion_words: say("emotion in words"), emotion_strength: say("strength"), seed: say("seed"),
-  take: say("take"), speed: say("speed"), sampling: say("sampling"), format: say("format"), marks: say("marks"),
-});
-
-/** What differs between two requests: [name, before, after]. */
-export function differences(before, after, named) {
-  const written = (value) => (value === undefined || value === null || value === "" ? "–"
-    : typeof value === "object" ? Object.entries(value).map(([name, weight]) => `${named(name)} ${weight}`).join(", ") || "–" : String(value));
-  const usual = { emotion_strength: 1, take: 1, speed: 1 };
-  return Object.entries(LABELS()).map(([name, label]) => [label, written(before[name] ?? usual[name]), written(after[name] ?? usual[name])])
-    .filter(([, one, other]) => one !== other).map(([label, ...both]) => (label === say("text") ? [label, "", ""] : [label, ...both]));
-}
 
 export class Takes {
   constructor(desk, studio) {
     this.desk = desk;
     this.studio = studio;
+    this.named = (name) => studio.named(name);
     this.list = desk.querySelector("#takes");
-    this.dialog = document.getElementById("keep");
     this.off = new AbortController();
+    this.keeping = new Keeping(this);
     current = this;
     this.key = `studio ${desk.dataset.me} takes`;
     if (!desks.has(this.key)) desks.set(this.key, this.remembered());
@@ -43,7 +31,6 @@ export class Takes {
     document.addEventListener("keydown", (event) => this.switched(event), { signal });
     document.addEventListener("vox:player", ({ detail }) => this.played(detail), { signal });
     document.addEventListener("vox:theme", () => this.redraw(), { signal });
-    this.dialog.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "keep") this.keep(); }, { signal });
     this.watch = new ResizeObserver(() => this.redraw());
     this.watch.observe(this.list);
     this.show();
@@ -132,23 +119,13 @@ export class Takes {
     }
     if (room.hidden) return;
     for (const [name, take] of [["a", one], ["b", other]]) room.querySelector(`[data-ab-name=${name}]`).textContent = say("Take %(num)s", { num: take.number });
-    room.querySelector(".differences").replaceChildren(...this.told(one.wanted, other.wanted));
-  }
-
-  told(before, after) {
-    const found = differences(before, after, (name) => this.studio.named(name));
-    if (!found.length) return [Object.assign(document.createElement("li"), { className: "soft", textContent: say("The same settings") })];
-    return found.map(([label, one, other]) => {
-      const item = document.createElement("li");
-      item.append(Object.assign(document.createElement("span"), { textContent: label }), one || other ? ` ${one} → ${other}` : ` ${say("changed")}`);
-      return item;
-    });
+    room.querySelector(".differences").replaceChildren(...told(one.wanted, other.wanted, this.named));
   }
 
   take(id) { return this.state.takes.find((take) => take.id === id); }
   heard() { return this.state.takes.filter(({ clip }) => clip).map((take) => this.clipOf(take)); }
   clipOf({ clip, number }) {
-    return { id: clip.id, title: `${say("Take %(num)s", { num: number })}${clip.name ? ` · ${clip.name}` : ""}`, voice: clip.voice, emotion: clip.emotion, emotionName: this.studio.named(clip.emotion), duration: clip.duration };
+    return { id: clip.id, title: `${say("Take %(num)s", { num: number })}${clip.name ? ` · ${clip.name}` : ""}`, voice: clip.voice, emotion: clip.emotion, emotionName: this.named(clip.emotion), duration: clip.duration };
   }
 
   card(take) {
@@ -161,69 +138,14 @@ export class Takes {
   draw(take) {
     const card = this.cards.get(take.id);
     if (!card) return;
-    const { clip, state, fault } = take;
-    const under = state === "waiting" || state === "coming";
-    card.dataset.state = state ?? "waiting";
-    card.dataset.emotion = clip?.emotion ?? strongest(take.wanted.emotion);
-    card.classList.toggle("aside", Boolean(take.aside));
-    card.querySelector(".name b").textContent = say("Take %(num)s", { num: take.number });
-    card.querySelector(".name span").textContent = take.wanted.name ?? take.wanted.text.trim().replace(/^\[[^\]\n]*\]\s*/, "").slice(0, 90);
-    const spoken = (under ? [take.wanted.voice, take.wanted.engine] : [clip?.voice ?? take.wanted.voice, clip?.engine ?? take.wanted.engine, clip?.language]).filter(Boolean);
-    const mood = Object.assign(document.createElement("span"), { className: "emotion", textContent: this.studio.named(card.dataset.emotion) });
-    mood.dataset.emotion = card.dataset.emotion;
-    card.querySelector(".by").replaceChildren(mood, ...spoken.map((text) => Object.assign(document.createElement("span"), { textContent: text })),
-      ...(clip ? [Object.assign(document.createElement("span"), { textContent: clock(clip.duration) })] : []));
-    this.badges(card, take);
-    this.sound(card, take);
-    const error = card.querySelector(".fault");
-    error.hidden = state !== "failed";
-    if (state === "failed") {
-      error.querySelector("p").textContent = fault.message;
-      error.querySelector("p.soft").textContent = fault.remedy;
-      take.free ??= Date.now() + fault.after * 1000;
-    }
-    const before = this.state.takes[this.state.takes.indexOf(take) + 1];
-    card.querySelector(".differences").replaceChildren(...(before ? [Object.assign(document.createElement("li"), { textContent: say("Since take %(num)s:", { num: before.number }) }), ...this.told(before.wanted, take.wanted)] : []));
-    for (const button of card.querySelectorAll("[data-rate]")) button.setAttribute("aria-pressed", String(Number(button.dataset.rate) <= (take.rating ?? 0)));
-    for (const name of ["keep", "next-take"]) card.querySelector(`[data-${name}]`).hidden = !clip;
-    card.querySelector(".stars").hidden = card.querySelector(".take-links").hidden = !clip;
-    card.querySelector("[data-remove]").hidden = under;
-    card.querySelector("[data-keep]").classList.toggle("primary", Boolean(clip) && this.state.b === take.id);
-    if (clip) {
-      card.dataset.clip = clip.id;
-      card.querySelector("[data-open]").href = `/clips/${clip.id}`;
-      card.querySelector("[data-download]").href = `/api/clips/${clip.id}/audio?download=1`;
-    }
+    const { takes } = this.state;
+    paint(card, take, { before: takes[takes.indexOf(take) + 1], newest: this.state.b === take.id, named: this.named, clip: take.clip && this.clipOf(take) });
     this.outline(take);
-    this.state.busy = under;
-    const busy = making.under !== null && under;
-    if (this.cards.keys().next().value === take.id) {
-      this.desk.querySelector("[data-go]").hidden = busy;
-      this.desk.querySelector("[data-stop]").hidden = !busy;
-      this.desk.querySelector("[data-state]").textContent = !busy ? "" : state === "waiting" ? say("Waiting for the engine …") : say("%(span)s so far", { span: clock(take.outline.seconds) });
-    }
-  }
-
-  badges(card, { state, clip, aside }) {
-    const words = [];
-    if (state === "there") words.push([say("was there already"), ""]);
-    if (state === "stopped") words.push([say("stopped"), ""]);
-    if (clip?.suspect?.length) words.push([say("doubtful"), "warn"]);
-    if (clip?.pinned) words.push([say("kept"), "good"]);
-    if (aside) words.push([say("set aside"), ""]);
-    card.querySelector(".badges").replaceChildren(...words.map(([text, kind]) => Object.assign(document.createElement("span"), { className: `badge ${kind}`, textContent: text })));
-  }
-
-  sound(card, take) {
-    const room = card.querySelector(".take-play");
-    if (!take.clip) return room.replaceChildren(Object.assign(document.createElement("span"), { className: take.state === "failed" ? "no-play failed" : "no-play" }));
-    if (room.querySelector("[data-play]")) return undefined;
-    const button = document.getElementById("take-button").content.firstElementChild.cloneNode(true);
-    const clip = this.clipOf(take);
-    button.dataset.emotion = clip.emotion;
-    button.dataset.play = JSON.stringify(clip);
-    button.setAttribute("aria-label", say("Play %(title)s", { title: clip.title }));
-    return room.replaceChildren(button);
+    if (takes[0] !== take) return;
+    const busy = making.under !== null && (take.state === "waiting" || take.state === "coming");
+    this.desk.querySelector("[data-go]").hidden = busy;
+    this.desk.querySelector("[data-stop]").hidden = !busy;
+    this.desk.querySelector("[data-state]").textContent = !busy ? "" : take.state === "waiting" ? say("Waiting for the engine …") : say("%(span)s so far", { span: clock(take.outline.seconds) });
   }
 
   outline(take) {
@@ -279,7 +201,7 @@ export class Takes {
       const card = this.cards.get(take.id);
       const left = Math.ceil((take.free - Date.now()) / 1000);
       card.querySelector("[data-again]").disabled = left > 0 || making.under !== null;
-      card.querySelector(".again span").textContent = left > 0 ? say("in %(span)s", { span: say("%(num)s s", { num: left }) }) : "";
+      card.querySelector(".again span").textContent = left > 0 ? say("in %(span)s", { span: span(left) }) : "";
     }
   }
 
@@ -288,7 +210,7 @@ export class Takes {
     const take = card && this.take(card.dataset.take);
     if (!take?.clip || event.ctrlKey || event.metaKey || event.altKey) return;
     if ("12345".includes(event.key)) this.rate(take, Number(event.key));
-    else if (event.key === "p") this.ask(take);
+    else if (event.key === "p") this.keeping.ask(take);
     else return;
     event.preventDefault();
   }
@@ -306,7 +228,7 @@ export class Takes {
       else this.state[dataset.ab] = take.id;
       this.show();
     } else if ("rate" in dataset) this.rate(take, Number(dataset.rate));
-    else if ("keep" in dataset) this.ask(take);
+    else if ("keep" in dataset) this.keeping.ask(take);
     else if ("use" in dataset) this.use(take);
     else if ("nextTake" in dataset) this.again(take);
     else if ("again" in dataset) { take.free = undefined; this.run(take, this.desk.querySelector("[data-aloud]").checked); }
@@ -340,55 +262,4 @@ export class Takes {
     this.remember();
     return this.draw(take);
   }
-
-  // Keeping one: it is pinned, rated and tagged; the others get a tag, and nothing else happens to them.
-  ask(take) {
-    this.kept = take;
-    const { dialog } = this;
-    const others = this.others();
-    dialog.querySelector(".keep-name").textContent = `${say("Take %(num)s", { num: take.number })} · ${take.clip.name ?? take.wanted.text.trim().slice(0, 80)}`;
-    dialog.querySelector("[name=rating]").value = String(take.rating ?? "");
-    for (const part of dialog.querySelectorAll("[data-others]")) part.hidden = !others.length;
-    dialog.querySelector("[name=others]").checked = others.length > 0;
-    dialog.querySelector("[data-others] span").textContent = others.length === 1 ? say("Tag the other take %(tag)s", { tag: ASIDE }) : say("Tag the other %(num)s takes %(tag)s", { num: others.length, tag: ASIDE });
-    dialog.showModal();
-  }
-  others() {
-    const { kept } = this;
-    return this.state.takes.filter((take) => take !== kept && take.clip && !take.aside && !take.clip.pinned && take.wanted.text.trim() === kept.wanted.text.trim());
-  }
-  async keep() {
-    const { dialog, kept } = this;
-    const value = (name) => dialog.querySelector(`[name=${name}]`);
-    const tags = value("tags").value.split(/[,，]/).map((tag) => tag.trim()).filter(Boolean);
-    const others = value("others").checked ? this.others() : [];
-    const rating = Number(value("rating").value) || null;
-    const pin = value("pin").checked;
-    const fresh = tags.filter((tag) => !kept.clip.tags.includes(tag));
-    const pinned = pin && !kept.clip.pinned;
-    const changes = { clips: [kept.clip.id], tag: tags, rating: rating === kept.rating ? null : rating, pin: pinned ? { reason: say("kept in the studio") } : null };
-    if (!(await this.change(changes))) return;
-    kept.clip = { ...kept.clip, pinned: kept.clip.pinned || pin, tags: [...new Set([...kept.clip.tags, ...tags])] };
-    kept.rating = rating ?? kept.rating;
-    if (others.length && !(await this.change({ clips: others.map(({ clip }) => clip.id), tag: [ASIDE] }))) return;
-    for (const other of others) other.aside = true;
-    this.remember();
-    this.show();
-    toast(others.length ? say("Kept; the others are set aside.") : say("Kept."), { action: { label: say("Undo"), act: () => this.undo(kept, fresh, pinned, others) } });
-  }
-  async undo(kept, tags, pinned, others) {
-    if (!(await this.change({ clips: [kept.clip.id], untag: tags, unpin: pinned }))) return;
-    kept.clip = { ...kept.clip, pinned: kept.clip.pinned && !pinned, tags: kept.clip.tags.filter((tag) => !tags.includes(tag)) };
-    if (others.length && !(await this.change({ clips: others.map(({ clip }) => clip.id), untag: [ASIDE] }))) return;
-    for (const other of others) other.aside = false;
-    this.remember();
-    this.show();
-  }
-  async change(changes) {
-    const { answer, fault } = await send("/api/clips/bulk", { body: changes });
-    if (fault) toast(fault.message, { remedy: fault.remedy, bad: true });
-    return Boolean(answer);
-  }
 }
-
-const strongest = (emotion) => Object.entries(emotion ?? {}).reduce((most, next) => (next[1] > most[1] ? next : most), ["neutral", 0])[0];

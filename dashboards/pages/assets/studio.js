@@ -1,16 +1,13 @@
-// The studio: what is written and chosen, what the node says will become of it, and the address that holds the choice.
+// The studio: what is written and chosen, and the address that holds the choice.
 
 import { attach, say, toast } from "./app.js";
 import { player } from "./player.js";
 import { marked, shown } from "./studio-marks.js";
-import { post } from "./studio-asking.js";
 import { making } from "./studio-making.js";
+import { EMOTIONS, Reading, two } from "./studio-reading.js";
 import { Takes } from "./studio-takes.js";
 
-const EMOTIONS = ["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm"];
 const USUAL = { strength: "1", take: "1", speed: "1", format: "wav", priority: "interactive", way: "vector" };
-const SVG = "http://www.w3.org/2000/svg";
-const two = (number) => number.toFixed(2);
 
 class Desk {
   constructor(desk) {
@@ -19,6 +16,7 @@ class Desk {
     this.text = desk.querySelector("#text");
     this.key = `studio ${desk.dataset.me}`;
     this.off = new AbortController();
+    this.reading = new Reading(this);
     this.takes = new Takes(desk, this);
     this.recording = new Audio();
     const at = (place, names, act) => { for (const name of names.split(" ")) place.addEventListener(name, act, { signal: this.off.signal }); };
@@ -35,7 +33,7 @@ class Desk {
     this.restore();
     this.settled();
     this.text.focus({ preventScroll: true });
-    this.end = () => { this.off.abort(); clearTimeout(this.later); this.recording.pause(); this.takes.end(); };
+    this.end = () => { this.off.abort(); this.reading.end(); this.recording.pause(); this.takes.end(); };
   }
 
   field(name) { return this.form.elements.namedItem(name); }
@@ -63,7 +61,8 @@ class Desk {
     this.way();
     this.pick();
     this.desk.querySelector("[data-go]").disabled = this.form.querySelector("#settings .fault") !== null;
-    this.ask();
+    this.reading.asked = null;
+    this.reading.ask();
   }
 
   way() {
@@ -86,7 +85,7 @@ class Desk {
     told.textContent = count === 1 ? say("%(num)s character", { num: 1 }) : say("%(num)s characters", { num: count.toLocaleString("en") });
     told.classList.toggle("bad", count > Number(this.desk.dataset.longest));
     sessionStorage.setItem(`${this.key} text`, value);
-    this.ask();
+    this.reading.ask();
   }
 
   chose({ target, type }) {
@@ -104,7 +103,7 @@ class Desk {
     if (target.name === "engine") {
       this.field("voice").value = "";
       if (type === "change") this.redraw();
-    } else this.ask();
+    } else this.reading.ask();
   }
 
   slid(range) {
@@ -168,101 +167,8 @@ class Desk {
     };
   }
 
-  // Asks what will become of it: soon after the last change, seldom for whoever may not ask often.
-  ask() {
-    clearTimeout(this.later);
-    this.later = setTimeout(() => this.read(), this.desk.dataset.sparing === "yes" ? 2500 : 180);
-  }
-  async read() {
-    const wanted = this.wanted();
-    const key = JSON.stringify(wanted);
-    if (key === this.asked) return;
-    this.asked = key;
-    const { told, fault } = await post("/studio/reading", wanted, { signal: this.off.signal });
-    if (this.asked !== key || this.off.signal.aborted) return;
-    if (fault) this.faults([{ ...fault, about: "request" }]);
-    if (!told) return;
-    this.reading = told;
-    this.desk.dataset.read = String(Number(this.desk.dataset.read ?? 0) + 1);
-    this.faults(told.faults);
-    this.tell(told);
-  }
-
-  tell({ seconds, guessed, asked, applied, marks, more_marks: more }) {
-    const language = new Intl.DisplayNames([document.documentElement.lang], { type: "language" });
-    const told = (name, text) => { this.desk.querySelector(`[data-told=${name}]`).textContent = text; };
-    const filled = this.text.value.trim() !== "";
-    told("seconds", filled ? say("about %(span)s", { span: say("%(num)s s", { num: Math.max(1, Math.round(seconds)) }) }) : "");
-    told("language", filled && !this.value("language") ? say("%(language)s, as it seems", { language: language.of(guessed) }) : "");
-    this.field("language").options[0].textContent = filled ? say("As the text: %(language)s", { language: language.of(guessed) }) : say("As the text");
-    if (this.value("way") === "vector") this.sum(asked, applied);
-    this.legend(marks, more);
-  }
-
-  sum(asked, applied) {
-    const sums = [asked, applied ?? []].map((weights) => weights.reduce((sum, weight) => sum + weight, 0));
-    const bar = this.form.querySelector(".sum-bar");
-    const parts = [];
-    let at = 0;
-    EMOTIONS.forEach((name, place) => {
-      const row = this.form.querySelector(`.slider[data-emotion=${name}]`);
-      const weight = applied?.[place] ?? 0;
-      row.querySelector(".applied").textContent = applied && Math.abs(weight - Number(this.value(name))) >= 0.005 ? `→ ${two(weight)}` : "";
-      row.querySelector("rect").setAttribute("width", String(Math.min(1, weight) * 100));
-      if (!weight) return;
-      const part = document.createElementNS(SVG, "rect");
-      for (const [key, value] of Object.entries({ x: at * 100, width: weight * 100, height: 8 })) part.setAttribute(key, String(value));
-      part.dataset.emotion = name;
-      at += weight;
-      parts.push(part);
-    });
-    bar.replaceChildren(...parts);
-    const [said, heard] = sums.map(two);
-    this.form.querySelector("[data-sum]").textContent = !sums[0] ? say("No emotion: the voice's own way.")
-      : !applied ? say("Sum %(asked)s.", { asked: said })
-      : Math.abs(sums[0] - sums[1]) < 0.005 ? say("Sum %(asked)s, applied as asked.", { asked: said })
-      : say("Sum %(asked)s asked, %(applied)s applied.", { asked: said, applied: heard });
-  }
-
-  legend(marks, more) {
-    const list = this.desk.querySelector(".marks");
-    list.hidden = !marks.length;
-    this.desk.querySelector(".marks-hint").hidden = marks.length > 0;
-    list.replaceChildren(...marks.map(({ line, asked, applied }) => {
-      const item = document.createElement("li");
-      const where = document.createElement("span");
-      where.textContent = say("Line %(num)s", { num: line });
-      item.append(where);
-      const weights = Object.entries(asked);
-      for (const [name, weight] of weights.length ? weights : [["neutral", 0]]) {
-        const part = document.createElement("span");
-        part.className = "emotion";
-        part.dataset.emotion = name;
-        const own = applied?.[EMOTIONS.indexOf(name)] ?? weight;
-        part.textContent = `${this.named(name)}${weight ? ` ${weight}` : ""}${Math.abs(own - weight) >= 0.005 ? ` → ${two(own)}` : ""}`;
-        item.append(part);
-      }
-      return item;
-    }));
-    if (more) list.insertAdjacentElement("beforeend", Object.assign(document.createElement("li"), { textContent: say("and %(num)s more", { num: more }) }));
-  }
-
   /** An emotion's name as the page says it. */
   named(name) { return this.form.querySelector(`.slider[data-emotion=${name}] .emotion`)?.textContent ?? say("neutral"); }
-
-  faults(all) {
-    for (const place of this.desk.querySelectorAll("[data-faults]")) {
-      const here = all.filter(({ about }) => place.dataset.faults.split(" ").includes(about));
-      place.querySelectorAll(".told").forEach((old) => old.remove());
-      place.append(...here.map(({ message, remedy }) => {
-        const line = document.createElement("p");
-        line.className = "told";
-        line.textContent = message;
-        if (remedy) line.append(" ", Object.assign(document.createElement("span"), { className: "soft", textContent: remedy }));
-        return line;
-      }));
-    }
-  }
 
   chosen(name) {
     this.field("preset").value = name;
@@ -287,7 +193,7 @@ class Desk {
     this.pick();
     this.hold();
     if (other) this.redraw();
-    else this.ask();
+    else this.reading.ask();
   }
 
   /** Everything as it was for a take. */
@@ -368,12 +274,12 @@ class Desk {
     const go = this.desk.querySelector("[data-go]");
     if (making.under || go.disabled) return;
     if (!wanted.text.trim()) {
-      this.faults([{ about: "text", message: say("There is nothing to say yet."), remedy: say("Write a text first.") }]);
+      this.reading.faults([{ about: "text", message: say("There is nothing to say yet."), remedy: say("Write a text first.") }]);
       this.text.focus();
       return;
     }
     this.recording.pause();
-    this.takes.make(wanted, { aloud: this.desk.querySelector("[data-aloud]").checked, seconds: this.reading?.seconds ?? 3 });
+    this.takes.make(wanted, { aloud: this.desk.querySelector("[data-aloud]").checked, seconds: this.reading.told?.seconds ?? 3 });
   }
 }
 

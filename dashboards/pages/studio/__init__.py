@@ -51,8 +51,8 @@ def router(site: Site, page: Page) -> APIRouter:
         return page.show(request, caller, "studio/studio.html.j2", values, blocks={"settings", "voices"})
 
     @routes.post("/studio/reading")
-    def reading(wanted: Making, caller: Speaker) -> dict[str, Any]:
-        """What will become of this; nothing is made and nothing recorded."""
+    def reading(wanted: Making, caller: Looker) -> dict[str, Any]:
+        """What will become of this; nothing is made and nothing recorded, so that it is told also when a quota is used up."""
         return studio.reading(wanted, caller)
 
     @routes.get("/studio/recordings/{sha256}")
