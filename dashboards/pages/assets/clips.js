@@ -1,6 +1,7 @@
 // Clips in lists: stars and pins by click and by key. `rate` and `pin` are for whoever does more with them.
 
 import { ask, attach, say, toast, typing } from "./app.js";
+import { draw, peaks } from "./waveform.js";
 
 /** Shows that a clip has so many stars. */
 export function starred(id, rating) {
@@ -32,6 +33,31 @@ export async function pin(id, so) {
   else toast(so ? say("Pinned: no rule deletes it.") : say("The pin is off."));
   return done !== null;
 }
+
+// The outline of the clip that plays shows how far it is, and a click goes there.
+let shown = null;
+let outline = null;
+document.addEventListener("vox:player", ({ detail: { clip, at, duration } }) => {
+  if (!clip || shown?.dataset.wave !== clip.id || !shown.isConnected) {
+    if (shown?.isConnected && outline) draw(shown, outline);
+    outline = null;
+    shown = clip && document.querySelector(`.clip canvas[data-wave="${CSS.escape(clip.id)}"]`);
+    const mine = shown;
+    if (mine) peaks(clip.id, 200).then((found) => { if (mine === shown) outline = found; });
+  }
+  if (shown && outline) draw(shown, outline, duration ? at / duration : 0);
+});
+document.addEventListener("click", async (event) => {
+  const wave = event.target.closest?.(".clip-wave[data-seek]");
+  if (!wave || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const button = wave.closest(".clip").querySelector("[data-play]");
+  const { left, width } = wave.getBoundingClientRect();
+  const at = ((event.clientX - left) / width) * (JSON.parse(button.dataset.play).duration || 0);
+  const { voxPlayer: player } = globalThis;
+  if (player.clip?.id !== wave.closest(".clip").dataset.clip) button.click();
+  else if (!player.playing) player.toggle();
+  player.seek(at);
+});
 
 const pointed = (event, stars) => {
   const { left, width } = stars.getBoundingClientRect();

@@ -43,8 +43,9 @@ def _given(value: Any) -> Any:
 
 
 _Values = Annotated[list[Annotated[str, Field(max_length=500)]], BeforeValidator(_given)]
-_Seconds = Annotated[float | None, BeforeValidator(_given), Field(ge=0, le=1e6, allow_inf_nan=False)]
-_Moment = Annotated[str | None, BeforeValidator(_given), Field(max_length=100)]
+_Seconds = Annotated[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(_given)]
+_Moment = Annotated[Annotated[str, Field(max_length=100)] | None, BeforeValidator(_given)]
+_Words = Annotated[Annotated[str, Field(max_length=2000)] | None, BeforeValidator(_given)]
 
 
 class Wanted(BaseModel):
@@ -52,7 +53,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    q: Annotated[str | None, BeforeValidator(_given), Field(max_length=2000)] = None
+    q: _Words = None
     emotion: _Values = []
     voice: _Values = []
     actor: _Values = []
@@ -61,10 +62,10 @@ class Wanted(BaseModel):
     engine: _Values = []
     tag: _Values = []
     state: Annotated[list[State], BeforeValidator(_given)] = []
-    rating: Annotated[int | None, BeforeValidator(_given), Field(ge=0, le=5)] = None
+    rating: Annotated[Annotated[int, Field(ge=0, le=5)] | None, BeforeValidator(_given)] = None
     """At least so many stars; 0: not rated."""
     mark: Annotated[list[Literal["pinned", "doubtful"]], BeforeValidator(_given)] = []
-    within: Annotated[str | None, BeforeValidator(_given), Field(max_length=20)] = None
+    within: _Moment = None
     """Not older than this: `7d`."""
     since: _Moment = None
     until: _Moment = None
@@ -72,7 +73,7 @@ class Wanted(BaseModel):
     longest: _Seconds = None
     order: Annotated[Order | None, BeforeValidator(_given)] = None
     view: Annotated[Literal["rows", "grid"] | None, BeforeValidator(_given)] = None
-    cursor: Annotated[str | None, BeforeValidator(_given), Field(max_length=2000)] = None
+    cursor: _Words = None
 
     def __getitem__(self, name: Name) -> Sequence[str]:
         """The values of a field that has many."""
@@ -165,7 +166,9 @@ def _conditions(wanted: Wanted, zone: str, but: Name | None) -> Iterator[str]:
         if text is not None:
             moment = read_moment(text, zone=ZoneInfo(zone), now=now, day=edge, option=option)  # type: ignore[arg-type]  # edges
             if option == "within":
-                moment = moment.replace(second=0, microsecond=0)  # so that the same question is the same words for a while
+                moment = moment.replace(
+                    second=0, microsecond=0
+                )  # so that the same question is the same words for a while
             yield f"created {sign} TIMESTAMPTZ '{moment:%Y-%m-%d %H:%M:%S.%f}+00'"
     if wanted.shortest is not None:
         yield f"duration_us >= {round(wanted.shortest * 1e6)}"
