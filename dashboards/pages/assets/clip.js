@@ -29,7 +29,8 @@ attach("[data-segments]", (list) => {
       const rest = (found?.segments ?? []).slice(parts.length).map(({ start, end, text }) => {
         const row = like.cloneNode(true);
         const button = row.querySelector(".segment");
-        const felt = found.passages.find((each) => start >= each.start && start < each.end)?.emotion;
+        const middle = (start + end) / 2;
+        const felt = found.passages.find((each) => middle >= each.start && middle < each.end)?.emotion;
         [button.dataset.at, button.dataset.end] = [start, end];
         button.removeAttribute("aria-current");
         if (felt) button.dataset.emotion = felt;

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from voxledger.catalog.query.moment import end_of
 from voxledger.dashboards.api.audio import Reference
 from voxledger.dashboards.api.clips import BRIEF, require_brief
-from voxledger.dashboards.api.curating import Changes, Pin, change
+from voxledger.dashboards.api.curating import Changes, change
 from voxledger.dashboards.api.holds import permitted
 from voxledger.dashboards.pages.clip.sheet import Sheet, sheet
 from voxledger.dashboards.pages.clip.takes import takes
@@ -168,9 +168,10 @@ def _add_choosing(routes: APIRouter, desk: _Desk) -> None:
         found = sheet(caller, reference)
         others = [UUID(each["clip"]) for each in takes(found, caller).playable if each["clip"] != str(best)]
         caller.clip(str(best))  # it has to be there, and for this caller
-        change(Changes(clips=[best], rating=rating or None, pin=Pin(reason="the chosen take") if pin else None), caller)  # fmt: skip
+        asked = {"clips": [best], "rating": rating or None, "pin": {"reason": "the chosen take"} if pin else None}
+        change(Changes.model_validate(asked), caller)
         if tag.strip() and others:
-            change(Changes(clips=others, tag=[tag.strip()]), caller)
+            change(Changes.model_validate({"clips": others, "tag": [tag.strip()]}), caller)
         return desk.done(request, caller, found.clip.id, lambda: say("Chosen"))
 
 

@@ -19,7 +19,7 @@ def radar(asked: Sequence[float], effective: Sequence[float], label: str) -> Mar
     top = max(*asked, *effective)
     if top <= 0:
         return Markup("")
-    scale = 0.5 if top <= 0.5 else 1.0
+    scale = next((each for each in (0.25, 0.5) if top <= each), 1.0)
     rings = [
         Markup('<polygon class="radar-ring" points="{}"/>').format(_points([scale * part / 4] * 8, scale))
         for part in range(1, 5)

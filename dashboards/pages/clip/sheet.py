@@ -60,7 +60,7 @@ class Sheet(NamedTuple):
     def emotion_at(self, seconds: float) -> str | None:
         """The emotion of the passage that is heard then, where a text has marks."""
         for passage in self.passages:
-            if passage.start_us <= seconds * 1e6 + 1 < passage.end_us + 1:
+            if passage.start_us <= seconds * 1e6 < passage.end_us:
                 return passage.emotion
         return None
 

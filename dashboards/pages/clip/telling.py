@@ -50,7 +50,7 @@ def tellable() -> frozenset[type[Fact]]:
 
 def sentence(told: Told) -> str:
     """What an event says."""
-    found = _TELLINGS.get(type(told.fact)) if told.fact is not None else None
+    found = _found(told)
     if found is None:
         return say("%(type)s, which cannot be read any more.") % {"type": told.event.type}
     words, values = found[1](told.fact)
@@ -59,8 +59,12 @@ def sentence(told: Told) -> str:
 
 def drawing(told: Told) -> str:
     """The icon that goes with an event."""
-    found = _TELLINGS.get(type(told.fact)) if told.fact is not None else None
+    found = _found(told)
     return found[0] if found else "circle-help"
+
+
+def _found(told: Told) -> tuple[str, _Telling] | None:
+    return _TELLINGS.get(type(told.fact)) if isinstance(told.fact, Fact) else None
 
 
 def _of(kind: type[_Kind], icon: str) -> Callable[[Callable[[_Kind], Any]], Callable[[_Kind], Any]]:

@@ -50,7 +50,7 @@ def router(site: Site, page: Page) -> APIRouter:
         """Within its grace, or from wherever its bytes still are."""
         clip = await anyio.to_thread.run_sync(caller.clip, reference)
         identity = site.operations.begin(
-            "restore", restoring(caller, Restoring(clips=[clip.id])), by=caller.principal.name
+            "restore", restoring(caller, Restoring(clips=[clip.id], plan=None)), by=caller.principal.name
         )
         return await answered(request, clip.id, caller, await site.operations.standing(identity, _AT_ONCE))
 
