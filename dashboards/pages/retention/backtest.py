@@ -71,7 +71,7 @@ def add(routes: APIRouter, frame: Frame) -> None:
                 remedy=say("Write both, such as 7d and 180d."), param="longest",
             )  # fmt: skip
         wanted = Replaying(
-            family=f"keep_for={shortest.strip()}:{longest.strip()}" if shortest.strip() else None, since=since.strip() or None,
+            family=f"keep_for={shortest.strip()}:{longest.strip()}" if shortest.strip() else None, rule=None, since=since.strip() or None,
             until=until.strip() or None, max_regret=regret / 100, worst=_WORST, baselines=baselines,
         )  # fmt: skip
         operations = frame.site.operations

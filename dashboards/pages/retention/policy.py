@@ -80,7 +80,8 @@ def add(routes: APIRouter, frame: Frame) -> None:
         """The text, its rules, and what the newest plan finds about it."""
         text, retention, plans = text_of(caller), caller.ledger.retention, frame.site.plans
         view = plans.newest()
-        policy, findings = None, []
+        policy: Policy | None = None
+        findings: Sequence[Finding] = ()
         if view is None and make:
             policy, findings = retention.check()
             if policy is not None:
