@@ -128,9 +128,15 @@ enforces no memory limit for one process (macOS, Windows), the service is off an
 | `busy` | too many at a time (503) |
 | `sql_off` | no service here (501) |
 
+Where an error is about a part of the query, `place` says which: `{"offset": 7, "length": 3}`, in characters.
+
+**For editors.** `GET /api/sql/schema` describes relations, columns and functions; `GET /api/sql` has the limits and the age of the
+snapshot, `POST /api/sql/snapshot` has the next one made at once. The console at `/sql` of the node's pages is made of these:
+`/sql?q=SELECT…` and `/sql?saved=NAME&param=language=en` open it with a query, which waits to be run.
+
 **Saved queries** lie in `queries/NAME.sql` of HOME, of 100 kB at most; the comment that one begins with describes it. They are
 part of backups, as plain text. `GET /api/queries` lists them without their texts, which `GET /api/queries/NAME` has; `PUT` and
-`DELETE /api/queries/NAME` save and delete (who saved it, or an admin), `GET
+`DELETE /api/queries/NAME` save and delete (who saved it, or an admin), `PATCH` gives another name, `GET
 /api/queries/NAME/answer?param=language=en&format=csv` asks one, for a spreadsheet say; `POST` takes parameters in the body. """
 
 
