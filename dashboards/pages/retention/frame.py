@@ -46,6 +46,8 @@ class Frame:
         self.site = page.site
         self._figures: Kept[Mapping[str, Any]] = Kept(20.0)
         self._words: Kept[Sequence[str]] = Kept(600.0)
+        self._standing: Kept[Standing] = Kept(5.0)
+        self._last: Kept[Mapping[str, Any] | None] = Kept(5.0)
 
     def show(
         self,
@@ -74,9 +76,13 @@ class Frame:
     def standing(self, caller: Caller) -> tuple[Standing | None, str]:
         """How the schedule stands; or None, and why nobody can say."""
         try:
-            return caller.ledger.retention.status(), ""
+            return self._standing.get("", caller.ledger.retention.status), ""
         except PolicyError as error:
             return None, str(error)
+
+    def last(self, caller: Caller) -> Mapping[str, Any] | None:
+        """The plan that was applied last; some seconds old."""
+        return self._last.get("", lambda: _last(caller))
 
     def words(self, caller: Caller, column: str) -> Sequence[str]:
         """The values of a column that most clips have; minutes old."""
@@ -96,6 +102,12 @@ def _figures(caller: Caller) -> Mapping[str, Any]:
         found = reading.rows(SQL["standing"], {"now": present})[0]
         gone = reading.rows(SQL["gone"], {"since": present - LATELY})[0]
     return {**found, "gone": gone["clips"], "gone_bytes": gone["bytes"]}
+
+
+def _last(caller: Caller) -> Mapping[str, Any] | None:
+    with asked(caller, fresh=False) as reading:
+        rows = reading.rows(SQL["last_plan"])
+    return rows[0] if rows else None
 
 
 def _words(caller: Caller, column: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
@@ -132,6 +132,7 @@ class Previews:
         self._plans = frame.site.plans
         self._about: Few[About] = Few()
         self._among: Few[pl.DataFrame] = Few()
+        self._amounts: Few[Amount] = Few()
 
     def view(self, caller: Caller, wanted: Asked) -> View | None:
         """The plan that is meant; None where none was made yet. Raises PolicyError, and Refused for one that is kept no longer."""
@@ -193,6 +194,7 @@ class Previews:
             rule=wanted.rule or None,
         )
         order = f"plan {view.name} {wanted.order}"
+        key = (view.name, wanted.decision, wanted.rule, wanted.voice, wanted.actor, wanted.fresh)
         rows, after = looking.page(view.plan, look, limit=SHOWN, after=_after(wanted, order), among=among)
         found = rows.to_dicts()
         known = self._frame.clips(caller, [row["id"] for row in found])
@@ -202,7 +204,7 @@ class Previews:
             following = wanted.address(view=view.name, cursor=cursor)
         return {
             "rows": [{**known.get(row["id"], {}), **row, "known": row["id"] in known} for row in found],
-            "amount": looking.amount(view.plan, look, among),
+            "amount": self._amounts.get(key, lambda: looking.amount(view.plan, look, among)),
             "next": following,
             "first": wanted.address(view=view.name) if wanted.cursor else "",
         }
@@ -244,7 +246,7 @@ def add(routes: APIRouter, frame: Frame) -> None:
             "decided": DECIDED, "ordered": ORDERED, "by": BY, "now": None,
         }  # fmt: skip
         if view is not None:
-            values |= _planned(previews, caller, view, wanted)
+            values |= _planned(previews, caller, view, wanted, frame.last(caller))
             values |= {"voices": frame.words(caller, "voice"), "actors": frame.words(caller, "actor")}
         return frame.show(request, caller, "plan", values, blocks=blocks)
 
@@ -255,25 +257,21 @@ def add(routes: APIRouter, frame: Frame) -> None:
         return frame.show(request, caller, "why", {"told": caller.ledger.retention.explain(clip), "clip": clip})
 
 
-def _planned(previews: Previews, caller: Caller, view: View, wanted: Asked) -> dict[str, Any]:
+def _planned(
+    previews: Previews, caller: Caller, view: View, wanted: Asked, last: Mapping[str, Any] | None
+) -> dict[str, Any]:
     plan, about = view.plan, previews.about(view)
     ends = plan.grace_ends
     waiting = caller.ledger.journal.head() - plan.position
     fuses = [fuse for fuse in plan.fuses if fuse.blown]
     return {
         "plan": plan, "about": about, "rules": previews.rules(view, wanted.by), "clips": previews.page(caller, view, wanted),
-        "goes": plan.now + plan.policy.grace, "ends": ends, "since": max(0, waiting), "fuses": fuses, "last": _last(caller),
+        "goes": plan.now + plan.policy.grace, "ends": ends, "since": max(0, waiting), "fuses": fuses, "last": last,
         "window": plan.policy.window, "open": plan.policy.window is None or plan.policy.window.is_open(plan.now),
         "may_apply": not (plan.idle or plan.unknown or fuses or view.tried or (plan.problems and not plan.policy.empty)),
         "deleting": plan.amounts["purge"] + plan.amounts["finish"],
         "kept": [name for name in DECISIONS if name != "keep" and plan.amounts[name].clips],
     }  # fmt: skip
-
-
-def _last(caller: Caller) -> Mapping[str, Any] | None:
-    with asked(caller, fresh=False) as reading:
-        rows: Sequence[Mapping[str, Any]] = reading.rows(SQL["last_plan"])
-    return rows[0] if rows else None
 
 
 def _among(caller: Caller, wanted: Asked) -> pl.DataFrame:
