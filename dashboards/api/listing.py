@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -27,6 +28,7 @@ MOST = 500
 _ROUNDS = 10
 """How often the index is asked for one page; when most of what it finds is left out, a page is short and yet has a next one."""
 _FILTERS = ("actor", "session", "emotion", "language", "voice", "tag", "state")
+_DIGITS = re.compile("[0-9a-fA-F]{8,63}")
 _SQL = load("pages.sql", "voxledger.catalog.query")
 
 
@@ -153,8 +155,8 @@ def _searched(listing: Listing, words: str, caller: Caller) -> Listed:
     following, place = listing.cursor, 0
     for _ in range(_ROUNDS):
         found = caller.ledger.search.search(
-            words, emotion=listing.emotion, language=listing.language, actor=whose, limit=listing.limit - len(clips), after=following,
-            newest=listing.order is not None, fresh=listing.fresh,
+            words, emotion=listing.emotion, voice=_name(listing.voice), language=listing.language, actor=whose,
+            limit=listing.limit - len(clips), after=following, newest=listing.order is not None, fresh=listing.fresh,
         )  # fmt: skip
         with asked(caller, fresh=False, explain=explain) as reading:
             rows = _among([hit.clip for hit in found.hits], filters, where, reading)
@@ -164,6 +166,11 @@ def _searched(listing: Listing, words: str, caller: Caller) -> Listed:
         if following is None or len(clips) >= listing.limit:
             break
     return Listed(clips, following, place)
+
+
+def _name(voice: str | None) -> str | None:
+    """A voice as the index knows it: by its name or a whole SHA-256; of a part of one it knows nothing."""
+    return None if voice is not None and _DIGITS.fullmatch(voice) else voice
 
 
 def _among(ids: Sequence[str], filters: Mapping[str, Any], where: str | None, reading: Reading) -> list[dict[str, Any]]:

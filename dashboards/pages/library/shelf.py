@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIRST = 50
 """Clips of a page."""
+_ENOUGH = 3
 
 
 def page_of(wanted: Wanted, caller: Caller, zone: str, *, limit: int = FIRST, before: datetime | None = None) -> Listed:
@@ -47,8 +48,12 @@ def condition(wanted: Wanted, zone: str, *, before: datetime | None) -> str:
 
 
 def begun(words: str) -> str:
-    """Words as somebody types them: the last one may still go on."""
-    if words[-1:].isalnum() and words.count('"') % 2 == 0:
+    """Words as somebody types them: the last one may still go on, once it is long enough that not too much begins so."""
+    if (
+        words[-1:].isalnum()
+        and words.count('"') % 2 == 0
+        and (len(words.split()[-1]) >= _ENOUGH or not words.isascii())
+    ):
         try:
             parse(f"{words}*")
         except SearchError:  # a single letter, which too many words begin with

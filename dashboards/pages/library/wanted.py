@@ -128,7 +128,7 @@ class Wanted(BaseModel):
 
     def indexed(self) -> Mapping[str, str]:
         """The filters that the index of words knows: it needs to find less."""
-        alone = {name: getattr(self, name) for name in ("emotion", "language", "actor")}
+        alone = {name: getattr(self, name) for name in ("emotion", "language", "actor", "voice")}
         return {name: values[0] for name, values in alone.items() if len(values) == 1 and values[0] != NONE}
 
 

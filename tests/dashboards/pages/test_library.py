@@ -292,8 +292,9 @@ def test_a_view_is_its_address() -> None:
 
 
 def test_the_last_word_may_still_go_on() -> None:
-    assert begun("the ti") == "the ti*"
-    assert begun("a") == "a"
+    assert begun("the tid") == "the tid*"
+    assert begun("ti") == "ti"
+    assert begun("晨") == "晨*"
     assert begun('"the ti') == '"the ti'
     assert begun("ti*") == "ti*"
 
