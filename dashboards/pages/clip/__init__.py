@@ -66,11 +66,12 @@ def router(site: Site, page: Page) -> APIRouter:
         return page.show(request, caller, "clip/history.html.j2", values, blocks={"history", "older"})
 
     @routes.get("/clips/{clip}/takes")
-    def show_takes(request: Request, reference: Reference, caller: Looker) -> Response:
-        """The clips of the same text."""
+    def show_takes(request: Request, reference: Reference, caller: Looker, everywhere: bool = False) -> Response:
+        """The clips of the same text: those made around it, or all."""
         found = sheet(caller, reference)
-        key = (caller.principal.sees, found.row["text_hash"], found.clip.id, site.door.journal.head())
-        values = {"sheet": found, "takes": lately.get(key, lambda: takes(found, caller)), "link": page.link}
+        key = (caller.principal.sees, found.row["text_hash"], found.clip.id, site.door.journal.head(), everywhere)
+        known = lately.get(key, lambda: takes(found, caller, everywhere=everywhere))
+        values = {"sheet": found, "takes": known, "link": page.link}
         return page.show(request, caller, "clip/takes.html.j2", values, blocks={"takes"})
 
     @routes.get("/clips/{clip}/fate")

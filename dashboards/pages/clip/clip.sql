@@ -6,7 +6,12 @@ SELECT *, (SELECT max(time) FROM ratings WHERE clip = $clip::UUID) AS rated FROM
 -- The newest clips of the same text, which whoever asks may see.
 SELECT id::VARCHAR AS clip, created, actor, name, left(text, 200) AS text, language, voice, emotion, engine, take, seed, format, duration_us,
     loudness_lufs, true_peak_dbtp, suspect, rating, pinned, tags, state IN ('purging', 'purged') AS gone
-FROM clips WHERE text_length = $length AND text_hash = $hash AND {whose} ORDER BY position DESC LIMIT $limit;
+FROM clips WHERE position BETWEEN $first AND $last AND text_length = $length AND text_hash = $hash AND {whose}
+ORDER BY position DESC LIMIT $limit;
+
+-- name: beyond
+-- Whether there are clips that were made before or after those.
+SELECT EXISTS (FROM clips WHERE position < $first) OR EXISTS (FROM clips WHERE position > $last);
 
 -- name: take
 -- One of them.
