@@ -202,14 +202,15 @@ def schedule(door: Door, moment: datetime) -> Schedule:
         elif job.name == "retention":
             shown.append(_retention(door, job, run, moment))
         else:
-            shown.append(_plain(door, job, run, serving=serving))
+            shown.append(plain(door, job, run, serving=serving))
     if not serving:
         # What is due comes with the next `serve`, whenever that is.
         shown = [msgspec.structs.replace(one, next=None) if one.next and one.next < moment else one for one in shown]
     return Schedule(serving=serving, jobs=tuple(shown), notes=tuple(notes))
 
 
-def _plain(door: Door, job: Job, run: Run | None, *, serving: bool) -> Shown:
+def plain(door: Door, job: Job, run: Run | None, *, serving: bool) -> Shown:
+    """A job that looks again and again, by its last run."""
     why = run.said if run and run.ended != "well" else _idle(door, job)
     coming = run.at + timedelta(seconds=job.every) if run and serving else None
     if coming and run and run.not_before:

@@ -4,7 +4,7 @@ import { ask, attach, toast } from "./app.js";
 
 // A part that somebody is in is left alone until they leave it; what they opened stays open.
 function put(id, html) {
-  const part = document.getElementById(id);
+  const part = document.getElementById(id === "quarantine" ? "quarantine-part" : id);
   if (!part || part.contains(document.activeElement)) return;
   const open = [...part.querySelectorAll("details")].map((each) => each.open);
   part.innerHTML = html;

@@ -16,7 +16,7 @@ from voxledger.dashboards.api.events import Followers, Streaming
 from voxledger.dashboards.pages.kept import Kept
 from voxledger.dashboards.pages.nodes import following, work
 from voxledger.dashboards.pages.nodes.condition import Condition
-from voxledger.dashboards.pages.nodes.timetable import Timetable, timetable
+from voxledger.dashboards.pages.nodes.timetable import Timetable, renewed, timetable
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.words import later
 from voxledger.dashboards.server.callers import Caller, identified
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
 
 ENTRY = Entry(path="/nodes", name=later("Node and health"), icon="server", key="n", permission="usage", place=70)
-PARTS = ("vitals", "condition", "work", "timetable", "queue", "machine", "doctor")
+PARTS = ("vitals", "condition", "quarantine", "work", "timetable", "queue", "machine", "doctor")
 """What changes by itself, each a template of `nodes/`."""
 _NEWEST = 8
 _MODELS = 40
@@ -52,7 +52,7 @@ def _add_looking(routes: APIRouter, site: Site, page: Page, nodes: Nodes) -> Non
     @routes.get("/nodes")
     def show(request: Request, caller: Looker) -> Response:
         """All of it; only engines and models come a moment later."""
-        return page.show(request, caller, "nodes/nodes.html.j2", nodes.values(caller))
+        return page.show(request, caller, "nodes/nodes.html.j2", nodes.live(caller))
 
     @routes.get("/nodes/engines")
     def engines(request: Request, caller: Looker) -> Response:
@@ -129,27 +129,23 @@ class Nodes:
         threading.Thread(target=look, name="voxledger-nodes", daemon=True).start()
 
     def live(self, caller: Caller) -> dict[str, Any]:
-        """What the parts say that change by themselves."""
+        """What the page says, but for engines and models."""
         site = self._site
         facts = self._condition.facts(caller)
-        plan = self._timetable.get("", lambda: timetable(site.ledger(site.owner, "web")))
+        status, refused = facts["status"], None
+        if status is not None and status.quarantined:
+            refused = self.quarantined.known(status.quarantined, lambda: _quarantine(caller))
+        door = site.ledger(site.owner, "web")
+        plan = renewed(door, self._timetable.get("", lambda: timetable(door)))
         levels = list(facts["levels"].values())
         examined = work.last(site, "examine")
         wrong = sum(each.level == "bad" for each in plan.jobs) + levels.count("bad") + levels.count("warn")
         return {
             **facts, "timetable": plan, "batches": work.batches(site, caller), "operations": work.operations(site),
             "kinds": work.KINDS, "examined": examined, "upload": UPLOAD,
+            "refused": refused, "resent": work.last(site, "deliver"),
             "wrong": wrong + _found(examined, "bad"),
         }  # fmt: skip
-
-    def values(self, caller: Caller) -> dict[str, Any]:
-        """Everything that the page says at once."""
-        found = self.live(caller)
-        status = found["status"]
-        refused = None
-        if status is not None and status.quarantined:
-            refused = self.quarantined.get("", lambda: _quarantine(caller))
-        return {**found, "refused": refused, "resent": work.last(self._site, "deliver")}
 
     def engines(self, caller: Caller) -> dict[str, Any]:
         """Engines and models. What the store does not tell is said in place."""

@@ -50,6 +50,23 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+def renewed(door: Door, known: Timetable) -> Timetable:
+    """What looks again and again as it stands by now; what goes by the calendar takes large questions, and stays as it was known."""
+    noted = schedules.noted(door.home)
+    if noted is None:
+        return known
+    every = {job.name: job for job in schedules.jobs(door.settings)}  # type: ignore[arg-type]  # the settings of a ledger
+
+    def again(each: Planned) -> Planned:
+        run = noted.runs.get(each.shown.name)
+        if each.every is None:
+            return msgspec.structs.replace(each, run=run)
+        shown = schedules.plain(door, every[each.shown.name], run, serving=noted.serves)
+        return msgspec.structs.replace(each, run=run, shown=shown)
+
+    return msgspec.structs.replace(known, jobs=tuple(again(each) for each in known.jobs))
+
+
 def timetable(door: Door) -> Timetable:
     """How the jobs stand. Tries nothing."""
     found = schedules.schedule(door, now())
