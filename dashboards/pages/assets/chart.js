@@ -11,7 +11,10 @@ export function vega() {
     await import("./vendor/vega.min.js");
     await import("./vendor/vega-lite.min.js");
     await import("./vendor/vega-interpreter.min.js");
-    for (const kind of Object.keys(KINDS)) globalThis.vega.expressionFunction(`vox_${kind}`, (value) => short(value, kind));
+    for (const kind of Object.keys(KINDS)) {
+      globalThis.vega.expressionFunction(`vox_${kind}`, (value) => short(value, kind));
+      globalThis.vega.expressionFunction(`vox_whole_${kind}`, (value) => long(value, kind));
+    }
     return globalThis.vega;
   })();
   return loading;
@@ -115,7 +118,7 @@ function prepared(rows, columns) {
 /**
  * Draws `{spec, rows, columns, height, currency}` into an element, as wide as that is; gives a function that ends it. `columns` are
  * `{name, title, kind}`. A row that has an `href` leads there. The kinds are those of `chart.py`; a specification formats its axes with
- * `{format: "", formatType: "vox_count"}`.
+ * `{format: "", formatType: "vox_count"}`, and with `vox_whole_count` what is not to be rounded.
  */
 export function draw(box, { spec, rows, columns, height = 240, currency = "" }) {
   const data = prepared(rows, columns);

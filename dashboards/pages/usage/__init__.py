@@ -13,8 +13,10 @@ from starlette.responses import Response
 
 from voxledger.analytics.metrics import METRICS
 from voxledger.catalog.errors import VoxledgerError
+from voxledger.dashboards.api.answering import asked
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.pages.chart import Chart, as_csv, as_json
+from voxledger.dashboards.pages.kept import Kept
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.usage.answers import Answer, Answers, Asking
 from voxledger.dashboards.pages.usage.feelings import draw_river, draw_voices, river, voices
@@ -70,7 +72,7 @@ def router(site: Site, page: Page) -> APIRouter:  # noqa: ARG001  # every page i
     def show(request: Request, caller: Looker) -> Response:
         """The question; the figures and charts come by themselves."""
         question = usage.question(request)
-        return page.show(request, caller, "usage/usage.html.j2", usage.values(question))
+        return page.show(request, caller, "usage/usage.html.j2", usage.values(question, caller))
 
     @routes.get("/usage/figures")
     def show_figures(request: Request, caller: Looker) -> Response:
@@ -119,14 +121,16 @@ class Usage:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._answers = Answers()
+        self._used: Kept[bool] = Kept(5.0)
 
     def question(self, request: Request) -> Question:
         """What the address asks, in the viewer's days."""
         return Question.of(request.query_params, self._page.viewer(request).zone)
 
-    def values(self, question: Question) -> dict[str, Any]:
+    def values(self, question: Question, caller: Caller) -> dict[str, Any]:
         """What the template says."""
         return {
+            "used": self._used.get("", lambda: _used(caller)), "studio": self._page.link("/studio") or "",
             "question": question, "presets": PRESETS, "ways": ways(question.metric), "charts": list(CHARTS), "metrics": METRICS,
             "names": FIGURES,
         }  # fmt: skip
@@ -152,8 +156,14 @@ class Usage:
         with self._page.viewer(request).looking():
             chart = kind.draw(question, answer, Links(question, self._page.link))
         files = {each: question.address(f"/usage/{name}.{each}") for each in ("csv", "json")}
-        asked = self._page.link(f"/sql?{urlencode({'q': answer.sql})}") if caller.principal.may("sql") else None
-        return msgspec.structs.replace(chart, sql=answer.sql, files=files, open=asked)
+        console = self._page.link(f"/sql?{urlencode({'q': answer.sql})}") if caller.principal.may("sql") else None
+        return msgspec.structs.replace(chart, sql=answer.sql, files=files, open=console)
+
+
+def _used(caller: Caller) -> bool:
+    """Whether anybody has asked for anything yet."""
+    with asked(caller, fresh=False) as reading:
+        return bool(reading.tuples("SELECT 1 FROM generations LIMIT 1"))
 
 
 def _heeded(question: Question, heeds: frozenset[str]) -> Question:

@@ -9,7 +9,7 @@ from voxledger.analytics.metrics import METRICS
 from voxledger.analytics.metrics.measure import explain
 from voxledger.analytics.metrics.question import Period, grouped
 from voxledger.analytics.palette import EMOTIONS
-from voxledger.dashboards.pages.chart import REST, SERIES, Chart, Column, Kind, axis, written
+from voxledger.dashboards.pages.chart import REST, SERIES, Chart, Column, Kind, written
 from voxledger.dashboards.pages.usage.answers import Answer, Asking
 from voxledger.dashboards.pages.usage.links import Links
 from voxledger.dashboards.pages.usage.question import WAYS, Question
@@ -85,10 +85,10 @@ def named(question: Question, name: str | None) -> str:
     return say(name) if question.by == "emotion" else name
 
 
-def others(value: float, share: float, unit: Kind) -> str:
-    """A sentence about what is not drawn."""
-    told = {"value": written(value, unit), "share": written(share, "share")}
-    return say("All others come to %(value)s (%(share)s).") % told
+def others(says: str, value: float, share: float, unit: Kind) -> str:
+    """A sentence, and another one about what is not drawn."""
+    told = {"says": says, "value": written(value, unit), "share": written(share, "share")}
+    return say("%(says)s All others come to %(value)s (%(share)s).") % told
 
 
 def draw_by_group(question: Question, answer: Answer, links: Links) -> Chart:
@@ -149,7 +149,11 @@ def bars(
     y = {"field": by, "type": "nominal", "sort": None, "scale": {"domain": list(groups)}}
     x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domain": [0, most * (1.6 if told else 1.25)]}}
     colour = {"field": by, "type": "nominal", "scale": {"domain": list(groups), "range": list(coloured)}}
-    text = {"field": told, "type": "nominal"} if told else {"field": field, "type": "quantitative", **axis(unit)}
+    text = (
+        {"field": told, "type": "nominal"}
+        if told
+        else {"field": field, "type": "quantitative", "format": "", "formatType": f"vox_whole_{unit}"}
+    )
     where = {"y": y, "x": {**x, "field": "end"}, "text": text}
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "bar"}, "encoding": {"y": y, "x": x, "color": colour}},

@@ -45,7 +45,8 @@ def over_time(asking: Asking) -> Answer:
         {"stretch": row["stretch"], "value": row[metric], "before": was[place][metric] if place < len(was) else None}
         for place, row in enumerate(now)
     ]
-    return Answer(rows, explain(metric, span.start, span.stop, every=every, zone=zone), {})
+    told = rows if any(row["value"] or row["before"] for row in rows) else []
+    return Answer(told, explain(metric, span.start, span.stop, every=every, zone=zone), {})
 
 
 def _filled(
@@ -97,7 +98,7 @@ def draw_over_time(question: Question, answer: Answer, links: Links) -> Chart:
             # One large block, with those that are asked about as a thin line below it, tells nobody anything.
             rows = [row for row in rows if row["rank"] < len(among)]
             keys = keys[: len(among)]
-            says += " " + others(rest, rest / whole, metric.unit) if question.additive else ""
+            says = others(says, rest, rest / whole, metric.unit) if question.additive else says
     else:
         rows = [
             {"stretch": row["stretch"], metric.name: row["value"], "before": row["before"],
