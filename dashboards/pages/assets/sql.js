@@ -257,7 +257,7 @@ function begin(root) {
     replacing = null;
     const text = input.text();
     const comment = /^\s*--[ \t]?(.*)/.exec(text)?.[1].trim() ?? "";
-    form.elements.name.value = opened?.name ?? named(comment || text);
+    form.elements.name.value = opened?.name ?? named(comment);
     form.elements.about.value = comment;
     form.elements.about.disabled = /^\s*--.*\n\s*--/.test(text);
     dialog.querySelector("[data-save-error]").textContent = "";

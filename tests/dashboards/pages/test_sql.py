@@ -280,6 +280,8 @@ def test_nothing_in_an_answer_is_more_than_text(visit: Visit) -> None:
     for row, nasty in enumerate(XSS):
         expect(page.locator(f"#cell-{row}-3")).to_have_text(f"{nasty} {row}")
     page.locator(".grid").press("Home")
+    clip = page.locator("#cell-0-0").inner_text()
+    expect(page.locator("#cell-0-0 a")).to_have_attribute("href", f"/clips/{clip}")
     page.locator("#cell-1-1").click()
     expect(page.locator(".cell-value")).to_have_text(XSS[1])
     page = _console(visit, f"SELECT '{XSS[0]}' FROM \"{name}\"")
