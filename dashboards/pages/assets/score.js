@@ -242,7 +242,7 @@ class Score {
       context.fillStyle = ink;
       const words = step < 1 ? (tick * step >= 60 ? `${clock(Math.floor(tick * step))}${(tick * step % 1).toFixed(step < 0.1 ? 2 : 1).slice(1)}` : (tick * step).toFixed(step < 0.1 ? 2 : 1)) : clock(tick * step);
       const wide = context.measureText(words).width;
-      if (x + wide / 2 < this.width) context.fillText(words, Math.max(0, x - wide / 2), 12);
+      if (x + wide / 2 < this.width) context.fillText(words, Math.max(4, x - wide / 2), 12);
     }
     for (const [start, end, emotion] of this.facts.passages) {
       context.fillStyle = colour(`--${emotion}`, this.box);
