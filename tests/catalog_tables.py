@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 
-from voxledger.catalog import projections
+from tests import templates
 from voxledger.catalog.log import Reading
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ class Tables:
         self._connection = duckdb.connect(":memory:", config={"threads": 1})
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("ATTACH ':memory:' AS catalog")
-        projections.create(self._connection)
+        templates.create(self._connection)
         self._connection.execute("USE catalog")
         self._connection.execute(
             "CREATE TABLE events (position BIGINT, type VARCHAR, version SMALLINT, subject VARCHAR, data VARCHAR, recorded TIMESTAMPTZ)"

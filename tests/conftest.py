@@ -22,6 +22,7 @@ from tests.building import Parts
 from tests.descriptions import read_once
 from tests.s3 import EVERY_SERVER, bucket, ceph_store, other_store, rclone_store, s3, spared
 from tests.soak import FULL
+from tests.templates import begin_with_copies
 
 __all__ = ["bucket", "ceph_store", "other_store", "parts", "rclone_store", "s3"]
 
@@ -39,6 +40,8 @@ _LONG = (
 
 def pytest_configure(config: pytest.Config) -> None:
     read_once()
+    if not FULL:
+        begin_with_copies()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         # A shell tells what it starts in the background to ignore Ctrl-C, and so would every process that a test starts.
         signal.signal(signal.SIGINT, signal.default_int_handler)

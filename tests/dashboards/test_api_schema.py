@@ -38,7 +38,7 @@ _FIT_TO_SAY_NO = frozenset(
     {"engine_unavailable", "synth_missing", "busy", "store_unavailable", "catalog_busy", "timeout"}
 )
 """Codes with which a node may decline what it cannot do now; every other 5xx is a defect."""
-_EXAMPLES = 12 if not FULL else 100
+_EXAMPLES = 6 if not FULL else 100
 """Requests to each route, of what is described and of what is not, a third of them in `make test`."""
 _MOST_TEXT = 200
 """Characters of a text in a request: what is said takes time."""

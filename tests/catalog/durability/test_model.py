@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from tests.building import Parts, completed
-from tests.soak import count, told_of_soak
+from tests.soak import FULL, told_of_soak
 from voxledger.catalog.events import (
     AudioAccessed,
     AudioStored,
@@ -323,7 +323,7 @@ def test_the_tables_say_what_a_plain_model_says() -> None:
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=count(100),
+            max_examples=100 if FULL else 5,
             stateful_step_count=50,
             derandomize=True,
             deadline=None,
@@ -334,7 +334,7 @@ def test_the_tables_say_what_a_plain_model_says() -> None:
         ),
     )
     steps = Histories.steps + Histories.events  # an event is a step, and so is everything else that is done
-    assert steps >= count(6_000)
+    assert steps >= (6_000 if FULL else 300)
     told_of_soak(
         "histories against a model", steps=steps, events=Histories.events, looks=Histories.looks,
         seconds=time.monotonic() - begun,

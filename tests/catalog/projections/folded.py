@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from tests import templates
 from voxledger.catalog import projections
 from voxledger.catalog.events import Fact, new_id
 from voxledger.catalog.events.parts import split
@@ -72,7 +73,7 @@ class Folded:
         self.connection.execute("CREATE TABLE log.events (position BIGINT, recorded TIMESTAMPTZ)")
         self.connection.execute("CREATE TABLE log.batches (first BIGINT, last BIGINT)")
         self.connection.execute("CREATE TABLE log.epochs (epoch VARCHAR, first BIGINT)")
-        projections.create(self.connection)
+        templates.create(self.connection)
         self.history = history
         self.position = 0
         self.fold(sizes, through)

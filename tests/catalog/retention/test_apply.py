@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.soak import examples
 from voxledger.catalog import platform
 from voxledger.catalog.commands.retention.applying import print_applied
 from voxledger.catalog.errors import PolicyError, StoreUnavailable
@@ -492,7 +493,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS)
 def test_whatever_people_do_pins_hold_and_the_young_stay(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], request: Any

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.soak import examples
 from voxledger.catalog.errors import PolicyError
 from voxledger.catalog.events import PurgeStarted
 from voxledger.catalog.settings import ExpireRule
@@ -58,7 +59,7 @@ def test_a_plan_that_marked_nothing_is_an_error(world: World) -> None:
         world.retention(ALL).undo("never")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kinds=st.lists(st.sampled_from(["old", "young", "pinned", "scratch"]), min_size=1, max_size=8))
 def test_undoing_leaves_every_mark_as_it_was_before(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str], request: Any
