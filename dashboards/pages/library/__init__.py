@@ -108,7 +108,11 @@ def router(site: Site, page: Page) -> APIRouter:
             number = choices.counted(wanted, caller, zone).clips
         else:
             number = len(
-                selection.ids_of(Selection(all=wanted.address().partition("?")[2], before=before), caller, zone)
+                selection.ids_of(
+                    Selection.model_validate({"all": wanted.address().partition("?")[2], "before": before}),
+                    caller,
+                    zone,
+                )
             )
         return {"clips": number, "before": before, "most": selection.MOST}
 

@@ -37,7 +37,7 @@ def archive(clips: Iterable[Clip], caller: Caller) -> Iterator[bytes]:
     table = io.StringIO(newline="")
     rows = csv.writer(table)
     rows.writerow(_COLUMNS)
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:  # type: ignore[arg-type]  # it needs no more
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
         for number, clip in enumerate(clips, 1):
             name, problem = file_name(clip, number), ""
             try:

@@ -23,7 +23,7 @@ class Choice(NamedTuple):
     """A value, None for none, and how many clips have it; None where that is not known."""
 
     value: str | None
-    count: int | None
+    clips: int | None
 
 
 class Counted(NamedTuple):
@@ -42,7 +42,7 @@ class Choices:
 
     def counted(self, wanted: Wanted, caller: Caller, zone: str) -> Counted:
         """The same as of now."""
-        return _count(caller, _conditions(wanted, caller, zone))
+        return _count(caller, _conditions(wanted, caller, zone), fresh=True)
 
     def count(self, wanted: Wanted, caller: Caller, zone: str) -> Counted:
         """How many fit; of words, all that the filters leave."""
@@ -71,8 +71,8 @@ def _conditions(wanted: Wanted, caller: Caller, zone: str, but: Name | None = No
     return " AND ".join(filter(None, ("true", sees(caller), wanted.condition(zone, but=but))))
 
 
-def _count(caller: Caller, conditions: str) -> Counted:
-    with asked(caller, fresh=False) as reading:
+def _count(caller: Caller, conditions: str, *, fresh: bool = False) -> Counted:
+    with asked(caller, fresh=fresh) as reading:
         return Counted(*reading.tuples(SQL["count"].format(conditions=conditions))[0])
 
 
