@@ -301,6 +301,35 @@ def test_weeks_are_those_of_the_zone_across_a_clock_change(parts: Parts):
     assert found.rows() == [(date(2026, 10, 26), 1), (date(2026, 11, 2), 2)]
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns", "Asia/Beirut", "UTC"])
+def test_every_hour_lies_in_its_own_day_across_clock_changes(parts: Parts, zone: str):
+    here = ZoneInfo(zone)
+    begin, end = datetime(2026, 3, 20, tzinfo=here).astimezone(UTC), datetime(2026, 4, 10, tzinfo=here).astimezone(UTC)
+    hours = [begin + timedelta(hours=number) for number in range(int((end - begin) / timedelta(hours=1)))]
+    for hour in hours:
+        parts.record(failed(), new_id(), time=hour)
+    with parts.keeper.reading() as reading:
+        days = series(reading, ["failed"], begin, end, every="day", zone=zone)
+    counted = [sum(hour.astimezone(here).date() == day for hour in hours) for day in days["stretch"]]
+    assert days["failed"].to_list() == counted
+
+
+def test_months_are_whole_and_all_other_groups_are_one(parts: Parts):
+    for moment, actor in ((datetime(2026, 1, 31, 23, tzinfo=UTC), "ann"), (datetime(2026, 2, 1, tzinfo=UTC), "o'ben"),
+                          (datetime(2026, 2, 28, tzinfo=UTC), "cleo")):  # fmt: skip
+        parts.record(failed(actor_label=actor), new_id(), time=moment)
+    span = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    with parts.keeper.reading() as reading:
+        months = series(reading, ["failed"], *span, every="month")
+        groups = series(reading, ["failed"], *span, every="month", by=["actor"], among=["o'ben"])
+    assert months.rows() == [(date(2026, 1, 1), 1), (date(2026, 2, 1), 2)]
+    assert set(groups.rows()) == {
+        (date(2026, 1, 1), None, 1),
+        (date(2026, 2, 1), None, 1),
+        (date(2026, 2, 1), "o'ben", 1),
+    }
+
+
 def test_shares_of_a_week_are_of_that_week(parts: Parts):
     parts.clip(time=START - timedelta(weeks=1), features=("emotion",))
     parts.clip(time=START, features=("emotion", "tags"))

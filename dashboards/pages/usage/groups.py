@@ -114,11 +114,7 @@ def draw_by_group(question: Question, answer: Answer, links: Links) -> Chart:
         "group": say(WAYS[question.by]).lower(),
     }
     if answer.facts["rest"]:
-        told = {
-            "value": written(answer.facts["rest"], metric.unit),
-            "share": written(answer.facts["rest_share"], "share"),
-        }
-        says += " " + say("All others come to %(value)s (%(share)s).") % told
+        says = others(says, answer.facts["rest"], answer.facts["rest_share"], metric.unit)
     columns = [
         Column(name="group", title=say(WAYS[question.by]), kind="text"),
         Column(name=metric.name, title=say(metric.title), kind=metric.unit),

@@ -87,6 +87,7 @@ def test_names_are_shown_as_they_are(visit: Visit) -> None:
     page.locator("#by_group").get_by_role("button", name="Table").click()
     for nasty in XSS[:3]:
         expect(page.locator("#by_group .chart-table th", has_text=nasty)).to_have_count(1)
+    expect(page.locator("#by_group figcaption")).to_contain_text("All others come to")
     bar = page.locator("#over_time .mark-rect path").last
     bar.hover()
     expect(page.locator("#over_time .chart-tip")).to_be_visible()
