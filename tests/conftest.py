@@ -77,6 +77,10 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # at the end everything is taken apart
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     """The parts of a fresh HOME."""
