@@ -55,7 +55,7 @@ def renewed(door: Door, known: Timetable) -> Timetable:
     noted = schedules.noted(door.home)
     if noted is None:
         return known
-    every = {job.name: job for job in schedules.jobs(door.settings)}  # type: ignore[arg-type]  # the settings of a ledger
+    every = {job.name: job for job in schedules.jobs(door.settings)}
 
     def again(each: Planned) -> Planned:
         run = noted.runs.get(each.shown.name)
@@ -71,7 +71,7 @@ def timetable(door: Door) -> Timetable:
     """How the jobs stand. Tries nothing."""
     found = schedules.schedule(door, now())
     noted = schedules.noted(door.home)
-    every = {job.name: job.every for job in schedules.jobs(door.settings)}  # type: ignore[arg-type]  # the settings of a ledger
+    every = {job.name: job.every for job in schedules.jobs(door.settings)}
     return Timetable(
         jobs=tuple(
             Planned(
