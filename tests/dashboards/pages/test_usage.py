@@ -80,7 +80,7 @@ def test_names_are_shown_as_they_are(visit: Visit) -> None:
     with visit.node.client() as client:
         for number in range(8):
             for nasty in XSS[:3]:
-                asked = {"text": f"{number}.", "actor": nasty, "engine": "espeak", "take": 5}
+                asked = {"text": f"{number} {nasty}", "actor": nasty, "engine": "espeak", "take": 5}
                 assert client.post("/api/clips", json=asked).is_success
     page = visit.go("/usage?by=actor&split=yes")
     _drawn(page)
