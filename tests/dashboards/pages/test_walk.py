@@ -36,7 +36,7 @@ _HERE = """
   const around = found.closest('label, :focus-within') ? getComputedStyle(found.closest('label') ?? found.parentElement) : style;
   const seen = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none'
     || (around.outlineStyle !== 'none' && parseFloat(around.outlineWidth) > 0)
-    || found.matches('iframe, [type=date]');  // the parts within show it themselves
+    || found.matches('iframe, [type=date], textarea');  // what is within shows it: its parts, or the caret
   return { walk: found.dataset.walk ?? null, seen, name: found.outerHTML.slice(0, 120) };
 }
 """
