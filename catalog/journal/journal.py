@@ -84,6 +84,7 @@ class Journal:
                     yield write
                     failpoint("journal.before_commit")
                 failpoint("journal.after_commit")
+                self._given_up -= write.settled
                 if write.reached and alone:  # without a turn the mark lags until the next commit
                     position, recorded, epoch, first = write.reached
                     self._mark.advance(node=self.node, epoch=epoch, first=first, position=position, recorded=recorded)
@@ -151,10 +152,10 @@ class Journal:
                 pass  # remembered
 
     def settle_claims(self, write: Transaction) -> None:
-        """Release what was given up while nothing could be written."""
+        """Release what was given up while nothing could be written; forgotten once that is committed."""
         for fingerprint in self._given_up:
             write.release(fingerprint)
-        self._given_up.clear()
+        write.settled |= self._given_up
 
     def head(self) -> int:
         """The position of the newest acknowledged event, 0 when there is none."""

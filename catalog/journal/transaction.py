@@ -35,6 +35,8 @@ class Transaction:
         self.reached: epochs.End | None = None
         """Where the journal ends once this is committed; None when no event was added."""
         self.pruned = False
+        self.settled: set[str] = set()
+        """Claims that were given up before, and are released by this."""
         self._owner = owner
         self._node = node
         self._base = base

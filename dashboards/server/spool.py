@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -147,7 +148,8 @@ class Spool:
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            self._loop.call_soon_threadsafe(_done, reader)
+            with suppress(RuntimeError):  # the loop is closed: the node has ended, and nobody reads any more
+                self._loop.call_soon_threadsafe(_done, reader)
 
 
 def too_far_behind() -> Refused:

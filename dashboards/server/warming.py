@@ -8,8 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from voxledger.catalog.errors import VoxledgerError
-
 if TYPE_CHECKING:
     from voxledger.dashboards.door import Door
 
@@ -26,7 +24,7 @@ def _warm(door: Door) -> None:
     try:
         door.studio.engine()
         importlib.import_module("voxledger.synth.audio")  # torch comes with it
-    except (VoxledgerError, ImportError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, the first request meets it, and tells
         _log.debug("nothing was loaded beforehand (%s)", type(error).__name__)
     else:
         _log.debug("the engine and the audio chain were loaded in %.1f s", time.monotonic() - began)

@@ -48,12 +48,19 @@ class Seats:
             urgent = bool(self._waiting) and self._waiting[0][0] < due
         if urgent:
             self._give()
-            self._take(due)
+            try:
+                self._take(due)
+            except (
+                BaseException
+            ):  # an interrupt: `taken` gives a seat back that nobody has, so there is one less until then
+                with self._lock:
+                    self._free -= 1
+                raise
 
     def _take(self, due: float) -> None:
         mine = _Waiting()
         with self._lock:
-            if self._free:
+            if self._free > 0:
                 self._free -= 1
                 return
             heapq.heappush(self._waiting, (due, next(self._numbers), mine))
@@ -68,7 +75,7 @@ class Seats:
 
     def _give(self) -> None:
         with self._lock:
-            while self._waiting:
+            while self._waiting and self._free >= 0:
                 _, _, chosen = heapq.heappop(self._waiting)
                 if not chosen.gone:
                     chosen.seated = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -188,6 +189,22 @@ def test_a_claim_that_could_not_be_released_is_released_with_the_next(parts: Par
     parts.journal.give_up("stuck")
     assert parts.journal.fingerprint("stuck") is not None
     connection.execute("PRAGMA query_only = OFF")
+    with parts.journal.transaction() as write:
+        parts.journal.settle_claims(write)
+    assert parts.journal.fingerprint("stuck") is None
+
+
+def test_a_claim_whose_release_was_not_committed_is_released_with_the_next(parts: Parts) -> None:
+    with parts.journal.transaction() as write:
+        write.claim("stuck", clip="c", actor="a")
+    connection = parts.journal._connection
+    connection.execute("PRAGMA query_only = ON")
+    parts.journal.give_up("stuck")
+    connection.execute("PRAGMA query_only = OFF")
+    with contextlib.suppress(RuntimeError), parts.journal.transaction() as write:
+        parts.journal.settle_claims(write)
+        raise RuntimeError("before the commit")
+    assert parts.journal.fingerprint("stuck") is not None
     with parts.journal.transaction() as write:
         parts.journal.settle_claims(write)
     assert parts.journal.fingerprint("stuck") is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from voxledger.synth.audio.seats import LATER, Seats
 
 PATIENCE = 60.0
@@ -76,6 +78,36 @@ def test_long_work_gives_way_to_what_is_due_and_goes_on_afterwards() -> None:
     assert order == ["long", "urgent", "goes on"]
     with seats.taken():  # none was lost
         pass
+
+
+def test_an_interrupt_while_giving_way_neither_loses_nor_makes_a_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    seats = Seats(1)
+
+    def urgent() -> None:
+        with seats.taken(1.0):
+            at_work.set()
+            go_on.wait(PATIENCE)
+
+    at_work, go_on = threading.Event(), threading.Event()
+    thread = threading.Thread(target=urgent)
+    with pytest.raises(KeyboardInterrupt), seats.taken():
+        thread.start()
+        _waits(seats, 1)
+        monkeypatch.setattr(seats, "_take", _interrupted)
+        seats.give_way()
+    monkeypatch.undo()
+    assert at_work.wait(PATIENCE)
+    waiting = threading.Thread(target=lambda: seats.taken().__enter__())
+    waiting.start()
+    _waits(seats, 1)  # the only seat is taken
+    go_on.set()
+    thread.join(PATIENCE)
+    waiting.join(PATIENCE)
+    assert not waiting.is_alive()
+
+
+def _interrupted(due: float) -> None:
+    raise KeyboardInterrupt
 
 
 def test_work_that_can_wait_is_not_given_way_to() -> None:
