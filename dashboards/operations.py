@@ -31,6 +31,13 @@ Work: TypeAlias = Callable[[Counting], Mapping[str, Any]]
 """Does it, tells how far it has come, and gives its result."""
 AT_ONCE = 8
 """Operations that run at the same time; those that may not run together refuse each other."""
+HEAVY: frozenset[Kind] = frozenset({"rerender", "backtest", "examine", "pull"})
+"""What may take minutes, as often as somebody likes, and can wait: half of the places is for others, such as holds and undoing."""
+HEAVY_AT_ONCE = AT_ONCE // 2
+EACH: frozenset[Kind] = frozenset({"rerender", "backtest"})
+"""What not only admins begin."""
+EACH_AT_ONCE = 2
+"""Of these, in one name."""
 KEPT = 200
 """Ended operations that are remembered."""
 _SLICE = 0.5
@@ -76,15 +83,7 @@ class Operations:
         """Begin one in a thread of its own, in the name of `by`; gives its id. Raises Refused when too many run."""
         operation = Operation(id=secrets.token_hex(6), kind=kind, by=by, began=now())
         with self._lock:
-            running = [each for each in self._all.values() if each.operation.state == "running"]
-            if len(running) >= AT_ONCE:
-                raise Refused(
-                    f"{len(running)} operations run already, as many as may",
-                    status=503,
-                    code="busy",
-                    remedy="Wait for the end of one: GET /api/operations.",
-                    headers={"Retry-After": "5"},
-                )
+            _admit(operation, [each.operation for each in self._all.values() if each.operation.state == "running"])
             self._all[operation.id] = mine = _Running(operation)
             self._forget()
         threading.Thread(
@@ -162,3 +161,20 @@ class Operations:
 
     def _end(self, mine: _Running, **end: Any) -> None:
         mine.operation = msgspec.structs.replace(mine.operation, ended=now(), **end)
+
+
+def _admit(new: Operation, running: Sequence[Operation]) -> None:
+    """Raises Refused where one more would take the place of others."""
+    if len(running) >= AT_ONCE:
+        raise _busy(f"{len(running)} operations run already, as many as may")
+    heavy = [each for each in running if each.kind in HEAVY]
+    if new.kind in HEAVY and len(heavy) >= HEAVY_AT_ONCE:
+        raise _busy(f"{len(heavy)} operations that take long run already, as many as may")
+    own = [each for each in heavy if each.kind in EACH and each.by == new.by]
+    if new.kind in EACH and len(own) >= EACH_AT_ONCE:
+        raise _busy(f"{len(own)} operations of yours run already, as many of this kind as may in one name")
+
+
+def _busy(message: str) -> Refused:
+    remedy = "Wait for the end of one: GET /api/operations."
+    return Refused(message, status=503, code="busy", remedy=remedy, headers={"Retry-After": "5"})

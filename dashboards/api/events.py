@@ -25,7 +25,7 @@ from voxledger.catalog.query.moment import moment_of
 from voxledger.dashboards.api.answering import json
 from voxledger.dashboards.api.shapes import Shape, faults
 from voxledger.dashboards.faults import Refused, body, meaning
-from voxledger.dashboards.server.callers import Caller, identified, may
+from voxledger.dashboards.server.callers import Caller, may, still
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
@@ -182,7 +182,7 @@ def router(site: Site) -> APIRouter:
             except BaseException:
                 followers.go(mine)
                 raise
-            lines = _lines(feed, site.stopping, lambda: identified(site, request))
+            lines = _lines(feed, site.stopping, lambda: still(caller, request))
             return Streaming(lines, ended=lambda: followers.go(mine))
         return await anyio.to_thread.run_sync(lambda: _page(begun(following=False), limit, request, caller))
 

@@ -194,7 +194,8 @@ def _welcome(door: Door, url: str, way: str) -> None:
         in_json = door.settings.serve.log == "json"
         if sys.stdout.isatty() and not in_json:
             _say("the pages, signed in; the link works once, within ten minutes:", in_json=False)
-            terminal.console.print(terminal.text(f"{url}{way}"), soft_wrap=True)
+            people = door.settings.serve.url.rstrip("/") or url
+            terminal.console.print(terminal.text(f"{people}{way}"), soft_wrap=True)
         else:  # what is kept somewhere should hold nothing that opens anything
             _say("`voxledger open` opens the pages, signed in", in_json=in_json)
 

@@ -121,6 +121,12 @@ def identified(site: Site, request: Request) -> Principal:
         raise _refused(site, error, request) from None
 
 
+def still(caller: Caller, request: Request) -> None:
+    """Whoever asks is, looked up anew, who they were: for answers that go on. Raises Refused (401)."""
+    if identified(caller.site, request) != caller.principal:
+        raise Refused("what this token may do has changed", status=401, code="token_changed", remedy="Ask again.")
+
+
 def _paced(site: Site, request: Request) -> Principal:
     """Who asks, and no faster than they may. Raises Refused (401, 429)."""
     found = known(site, request.scope)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from voxledger.catalog.settings import Serve
 
+_PORTS = {"http": 80, "https": 443}
 _REMEMBERED = 64
 """Answers that are kept; a node is reached under a few names."""
 
@@ -22,10 +23,10 @@ class Hosts:
     """The names of one node: those of loopback, `serve.host`, `serve.names`, and that of `serve.url`."""
 
     def __init__(self, settings: Serve) -> None:
-        named = urlsplit(settings.url)
-        self._url = f"{named.scheme}://{named.netloc}".lower() if named.netloc else ""
-        self._further = frozenset(_plain(name) for name in (*settings.names, named.hostname or "") if name)
-        self._names = self._further | {"localhost", _plain(settings.host)}
+        self._url = _origin(settings.url)
+        self._further = frozenset(_plain(name) for name in settings.names if name)
+        named = frozenset({self._url.name}) if self._url else frozenset[str]()
+        self._names = self._further | named | {"localhost", _plain(settings.host)}
         self._known: set[bytes] = set()
 
     def knows(self, host: bytes | None) -> bool:
@@ -42,18 +43,34 @@ class Hosts:
         return True
 
     def wrote(self, origin: bytes, host: bytes) -> bool:
-        """Whether a page of this `Origin` is one of ours: it came from where the request goes to, or through the proxy before us."""
-        said = origin.decode("latin-1").strip().lower()
-        with suppress(ValueError):
-            parts = urlsplit(said)
-            if parts.scheme not in ("http", "https") or not parts.netloc:
-                return False
-            return (
-                parts.netloc == host.decode("latin-1").strip().lower()
-                or said == self._url
-                or _plain(parts.hostname or "") in self._further
-            )
-        return False
+        """Whether a page of this `Origin` is one of ours: it came from where the request goes to, or through the proxy before us.
+
+        Another port is another site. A further name counts with the port of the request, and with that of its scheme.
+        """
+        said = _origin(origin.decode("latin-1"))
+        if said is None:
+            return False
+        asked = _origin(f"{said.scheme}://{host.decode('latin-1').strip()}")
+        if said in (asked, self._url):
+            return True
+        ports = {_PORTS[said.scheme], asked.port if asked else None}
+        return said.name in self._further and said.port in ports
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    name: str
+    port: int
+
+
+def _origin(written: str) -> _Origin | None:
+    """Scheme, name and port of an address; None for what has none."""
+    with suppress(ValueError):
+        parts = urlsplit(written.strip().lower())
+        if parts.scheme in _PORTS and parts.hostname:
+            port = parts.port
+            return _Origin(parts.scheme, _plain(parts.hostname), _PORTS[parts.scheme] if port is None else port)
+    return None
 
 
 def means_loopback(host: bytes) -> bool:

@@ -213,7 +213,7 @@ _FOREIGN_ORIGIN = refusing(
         "a page from elsewhere may change nothing here",
         status=403,
         code="origin",
-        remedy="Send a token, or add the page's host to serve.names.",
+        remedy="Send a token, or set serve.url to where people reach the node.",
     ),
     close=True,
 )

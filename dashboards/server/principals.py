@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _PASSED_ON = (b"forwarded", b"via", b"x-forwarded-", b"x-real-ip")
 """How headers begin that a proxy adds. Whoever stands before it is anybody, wherever the proxy itself is."""
 
+_ELSEWHERE = (b"cross-site", b"same-site")
+"""What `Sec-Fetch-Site` says of pages of others; those of other ports of this machine are `same-site`."""
+
 
 class Known:
     """Who sends a request, and whether they may ask now: resolved once, and kept with the request for its route.
@@ -75,6 +78,14 @@ def _whoever_is_here(site: Site, headers: list[tuple[bytes, bytes]]) -> Principa
     """The owner, where `serve.tokens = "loopback"` and nothing says that the request comes from elsewhere. Raises AccessRefused."""
     if any(name.startswith(_PASSED_ON) for name, _ in headers):
         raise AccessRefused("a request that came through a proxy needs a token", reason="no token")
-    if not means_loopback(next((value for name, value in headers if name == b"host"), b"")):
+    heads = dict(reversed(headers))  # the first of each counts
+    if heads.get(b"sec-fetch-site") in _ELSEWHERE and not _is_followed(heads):
+        raise AccessRefused("a page from elsewhere asks nothing here without a token", reason="no token")
+    if not means_loopback(heads.get(b"host", b"")):
         raise AccessRefused("without a token this node is asked under a name of loopback only", reason="no token")
     return site.owner
+
+
+def _is_followed(heads: dict[bytes, bytes]) -> bool:
+    """Whether somebody goes here by a link: then no page from elsewhere gets at the answer, or shows it within itself."""
+    return heads.get(b"sec-fetch-mode") == b"navigate" and heads.get(b"sec-fetch-dest") == b"document"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +17,8 @@ from tests.building import NOBODY, completed
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.catalog import platform
 from voxledger.catalog.events import new_id, now
+from voxledger.dashboards.faults import Refused
+from voxledger.dashboards.operations import Kind, Operations
 
 _OLD = 25
 _RULES = """
@@ -170,6 +173,28 @@ def test_operations_are_followed_by_whoever_began_them_and_others(client: httpx.
     found = _ok(client.get(f"/api/operations/{identity}", params={"wait": 60}))
     assert (found["state"], found["error"]["code"]) == ("failed", "plan_stale")
     assert _code(client.get("/api/operations/nothing"), 404) == "operation_not_found"
+
+
+def test_what_takes_long_leaves_room_for_others() -> None:
+    """Not over HTTP: nothing that runs there takes as long as a test wants."""
+    operations, end = Operations(threading.Event()), threading.Event()
+
+    def began(by: str, *kinds: Kind) -> list[Kind]:
+        taken = list[Kind]()
+        for kind in kinds:
+            with contextlib.suppress(Refused):
+                operations.begin(kind, lambda _: {"waited": end.wait(PATIENCE)}, by=by)
+                taken.append(kind)
+        return taken
+
+    try:
+        assert began("ann", "rerender", "backtest", "backtest", "rerender") == ["rerender", "backtest"]
+        assert began("eva", "examine", "pull", "pull") == ["examine", "pull"]
+        assert began("ben", "rerender", "hold", "restore", "undo") == ["hold", "restore", "undo"]
+        assert began("ann", "hold", "undo") == ["hold"]
+    finally:
+        end.set()
+        operations.finish()
 
 
 def test_two_runs_at_once_are_one(node: RunningNode) -> None:

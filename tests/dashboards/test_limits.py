@@ -122,9 +122,17 @@ def test_a_page_from_elsewhere_writes_nothing_without_a_token(node: RunningNode)
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://localhost:3000"},
+        {"Origin": "https://speech.example.org:3000"},
         {"Sec-Fetch-Site": "cross-site"},
     )
-    ours = ({}, {"Origin": node.url}, {"Origin": "https://speech.example.org"}, {"Sec-Fetch-Site": "same-origin"})
+    own = httpx.URL(node.url).copy_with(host="speech.example.org")
+    ours = (
+        {},
+        {"Origin": node.url},
+        {"Origin": "https://speech.example.org"},
+        {"Origin": str(own).rstrip("/")},
+        {"Sec-Fetch-Site": "same-origin"},
+    )
     with node.client("") as client:
         for headers in foreign:
             answer = client.post("/nowhere", headers=headers)
@@ -226,7 +234,13 @@ def test_names_that_are_ours() -> None:
     assert not hosts.knows(None)
     assert hosts.wrote(b"https://speech.example.org:8443", b"10.0.0.1:8460")
     assert hosts.wrote(b"http://10.0.0.1:8460", b"10.0.0.1:8460")
-    assert not hosts.wrote(b"http://10.0.0.2:8460", b"10.0.0.1:8460")
+    for foreign in (
+        b"http://10.0.0.2:8460",
+        b"http://10.0.0.1:3000",
+        b"http://speech.example.org:8443",
+        b"https://speech.example.org",
+    ):
+        assert not hosts.wrote(foreign, b"10.0.0.1:8460"), foreign
 
 
 @pytest.fixture(scope="module")

@@ -379,6 +379,13 @@ def test_the_first_start_prints_one_token_and_what_happened_is_recorded(tmp_path
             assert (answer.status_code, code(answer)) == (401, "no_token"), header
         for host, status in (("localhost:8460", 200), ("[::1]:8460", 200), ("192.168.7.9", 401), ("0.0.0.0", 401)):
             assert anybody.get("/api/me", headers={"Host": host}).status_code == status, host
+        asks = {
+            ("same-origin", "cors", "empty"): 200, ("none", "navigate", "document"): 200, ("cross-site", "navigate", "document"): 200,
+            ("cross-site", "no-cors", "image"): 401, ("same-site", "no-cors", "script"): 401, ("cross-site", "navigate", "iframe"): 401,
+        }  # fmt: skip
+        for (site, mode, place), status in asks.items():
+            heads = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": place}
+            assert anybody.get("/api/me", headers=heads).status_code == status, heads
         for header in ("", "Bearer"):  # says nothing, and so a page may send it as if it were nothing
             foreign = {"Authorization": header, "Origin": "https://evil.example"}
             answer = anybody.post("/api/tokens", json={"role": "admin"}, headers=foreign)

@@ -122,6 +122,32 @@ export function remember(name, value) {
   document.cookie = `${name}=${encodeURIComponent(value)}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
 }
 
+/** Copies a text and says so, also where the browser has no clipboard for pages: over plain http from another machine. Gives whether it could. */
+export async function copy(text, { otherwise = say("Mark it, and copy it with the keyboard.") } = {}) {
+  const done = await (navigator.clipboard?.writeText(text).then(() => true, () => null) ?? null) ?? selected(text);
+  if (done) toast(say("Copied"));
+  else toast(say("The browser does not let pages copy here."), { remedy: otherwise });
+  return done;
+}
+
+function selected(text) {
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "unseen";
+  const focused = document.activeElement;
+  (document.querySelector("dialog[open]") ?? document.body).append(area); // outside of an open dialog nothing can be selected
+  area.focus({ preventScroll: true });
+  area.select();
+  try {
+    return document.execCommand("copy");
+  } catch {
+    return false;
+  } finally {
+    area.remove();
+    focused?.focus({ preventScroll: true });
+  }
+}
+
 /** Whether somebody is typing, so that a key is a letter and no command. */
 export const typing = (target) => !!target.closest?.("input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable], .cm-editor");
 
@@ -158,13 +184,10 @@ function where() {
   document.querySelector(".me")?.removeAttribute("open");
 }
 
-document.addEventListener("click", async (event) => {
+document.addEventListener("click", (event) => {
   const { target } = event;
   const copied = target.closest?.("[data-copy]");
-  if (copied) {
-    await navigator.clipboard?.writeText(copied.dataset.copy);
-    toast(say("Copied"));
-  }
+  if (copied) copy(copied.dataset.copy);
   const opens = target.closest?.("[data-dialog]");
   if (opens) document.getElementById(opens.dataset.dialog)?.showModal();
   if (target.closest?.("[data-show-keys]")) keys();
@@ -195,6 +218,19 @@ document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === event.submitter));
   document.dispatchEvent(new CustomEvent("vox:theme"));
 });
+// Whoever signs out leaves nothing here of what they wrote: drafts and history of SQL, texts and takes of the studio.
+document.addEventListener("submit", (event) => {
+  if (!(event.target.getAttribute("action") ?? "").startsWith("/sign-out")) return;
+  forget();
+  addEventListener("pagehide", forget); // after the pages, which keep their drafts then
+});
+
+function forget() {
+  for (const kept of [localStorage, sessionStorage]) {
+    for (const name of Object.keys(kept)) if (name.startsWith("vox.sql.") || name.startsWith("studio ")) kept.removeItem(name);
+  }
+}
+
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new CustomEvent("vox:theme")));
 
 let going = 0;

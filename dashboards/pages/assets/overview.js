@@ -7,16 +7,13 @@ const ROWS = 12;
 attach("[data-live]", (list) => {
   const light = document.querySelector("[data-live-state]");
   const word = light.querySelector(".unseen");
-  const after = list.dataset.after;
-  const events = new EventSource(`${list.dataset.live}${after ? `?after=${encodeURIComponent(after)}` : ""}`);
+  let { after } = list.dataset;
+  let events = null;
   const state = (now) => {
     light.dataset.liveState = now;
     word.textContent = word.dataset[now];
   };
-  events.addEventListener("open", () => state("on"));
-  events.addEventListener("error", () => state("off"));
-  events.addEventListener("end", () => events.close());
-  events.addEventListener("attempts", (event) => {
+  const arrived = (event) => {
     const { html } = JSON.parse(event.data);
     const made = document.createElement("template");
     made.innerHTML = html;
@@ -30,9 +27,30 @@ attach("[data-live]", (list) => {
     document.querySelector(".live > .none")?.remove();
     list.dispatchEvent(new CustomEvent("vox:added", { bubbles: true }));
     globalThis.htmx?.process(list);
-  });
-  events.addEventListener("state", (event) => {
-    document.getElementById("state").innerHTML = JSON.parse(event.data).html;
-  });
-  return () => events.close();
+  };
+  // While nobody looks, nothing is asked; afterwards it goes on from where it was.
+  const follow = () => {
+    events?.close();
+    events = null;
+    if (document.hidden) return;
+    const mine = new EventSource(`${list.dataset.live}${after ? `?after=${encodeURIComponent(after)}` : ""}`);
+    events = mine;
+    mine.addEventListener("open", () => state("on"));
+    mine.addEventListener("error", () => state("off"));
+    mine.addEventListener("end", () => mine.close());
+    mine.addEventListener("attempts", (event) => {
+      after = event.lastEventId || after;
+      arrived(event);
+    });
+    mine.addEventListener("state", (event) => {
+      after = event.lastEventId || after;
+      document.getElementById("state").innerHTML = JSON.parse(event.data).html;
+    });
+  };
+  follow();
+  document.addEventListener("visibilitychange", follow);
+  return () => {
+    document.removeEventListener("visibilitychange", follow);
+    events?.close();
+  };
 });

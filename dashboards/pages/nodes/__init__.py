@@ -19,7 +19,7 @@ from voxledger.dashboards.pages.nodes.condition import Condition
 from voxledger.dashboards.pages.nodes.timetable import Timetable, renewed, timetable
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.words import later
-from voxledger.dashboards.server.callers import Caller, identified
+from voxledger.dashboards.server.callers import Caller, still
 
 if TYPE_CHECKING:
     from voxledger.dashboards.operations import Operation
@@ -69,7 +69,7 @@ def _add_looking(routes: APIRouter, site: Site, page: Page, nodes: Nodes) -> Non
             values = nodes.live(caller)
             return {name: page.rendered(request, caller, f"nodes/{name}.html.j2", values) for name in PARTS}
 
-        lines = following.parts(render, check=lambda: identified(site, request), stopping=site.stopping)
+        lines = following.parts(render, check=lambda: still(caller, request), stopping=site.stopping)
         return Streaming(lines, ended=lambda: followers.go(mine))
 
 

@@ -206,7 +206,7 @@ def test_it_can_be_read_without_scripts(browser: Browser, node: RunningNode) -> 
         page.get_by_role("button", name="Dark").click()
         assert page.locator("html").get_attribute("data-theme") == "dark"
         page.locator(".me summary").click()
-        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
         expect(page.locator("h1")).to_have_text("Sign in to Voxledger")
 
 

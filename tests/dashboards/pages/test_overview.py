@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +25,11 @@ from voxledger.dashboards.pages.kept import Kept
 from voxledger.dashboards.pages.overview.figures import of
 
 ROOT = Path(overview.__file__).parent
+_TURN = """away => {
+  Object.defineProperty(document, "hidden", { value: away, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""The page is hidden, or seen again."""
 
 
 def test_it_tells_what_was_made_and_what_failed(visit: Visit) -> None:
@@ -50,6 +57,13 @@ def test_what_is_made_appears_as_it_happens(visit: Visit) -> None:
     first = page.locator(".attempt").first
     expect(first).to_contain_text("second", timeout=PATIENCE * 1000)
     expect(page.locator(".attempt")).to_have_count(12)
+    with page.expect_event("requestfailed", lambda request: "/live" in request.url):  # which its reader has ended
+        page.evaluate(_TURN, True)
+    with visit.node.client() as client:
+        assert client.post("/api/clips", json={"text": "Meanwhile.", "name": "third", "engine": "espeak"}).is_success
+    page.evaluate(_TURN, False)
+    expect(first).to_contain_text("third", timeout=PATIENCE * 1000)
+    assert sum(path.startswith("/live?after=") for path in visit.asked) == 2
     first.get_by_role("button").click()
     expect(first.get_by_role("button")).to_have_attribute("aria-pressed", "true")
 
@@ -134,6 +148,17 @@ def test_a_stream_ends_with_its_token(node: RunningNode, tokens: Callable[..., s
     with node.client(token) as client, client.stream("GET", "/live") as lines, node.client() as owner:
         assert owner.delete(f"/api/tokens/{token.split('_')[1]}").is_success
         assert "event: end" in list(lines.iter_lines())
+
+
+def test_a_stream_ends_when_its_reader_may_something_else(node: RunningNode, tokens: Callable[..., str]) -> None:
+    token = tokens("viewer")
+    with ExitStack() as stack:
+        client = stack.enter_context(node.client(token))
+        streams = [stack.enter_context(client.stream("GET", path)) for path in ("/live", "/nodes/live")]
+        with closing(sqlite3.connect(node.home / "journal.sqlite", timeout=PATIENCE)) as journal, journal:
+            journal.execute("UPDATE tokens SET scope = 'own' WHERE id = ?", (token.split("_")[1],))
+        for stream in streams:
+            assert "event: end" in list(stream.iter_lines())
 
 
 def _until(met: Callable[[], bool]) -> None:

@@ -19,8 +19,11 @@ import voxledger
 from tests.dashboards.pages.browser import Visit, accessible
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.dashboards.pages.page import local
+from voxledger.dashboards.server.visits import EACH
 
 _WRONG = "vox_000000000000_" + "A" * 43
+TYPED = {"Sec-Fetch-Site": "none"}
+"""What browsers say of an address that no page has led to."""
 
 
 def link(node: RunningNode, token: str | None = None) -> str:
@@ -32,7 +35,7 @@ def link(node: RunningNode, token: str | None = None) -> str:
 def signed_in(node: RunningNode, token: str | None = None) -> Iterator[httpx.Client]:
     """A client with a visit's cookie and no token."""
     with node.client("") as client:
-        assert client.get(link(node, token)).status_code == 303
+        assert client.get(link(node, token), headers=TYPED).status_code == 303
         yield client
 
 
@@ -43,23 +46,27 @@ def test_whoever_is_nobody_is_sent_to_sign_in_and_comes_back(stranger: Visit, to
     page.get_by_label("Token", exact=True).fill(_WRONG)
     page.get_by_role("button", name="Sign in", exact=True).click()
     assert page.get_by_role("alert").inner_text().startswith("This opens nothing.")
-    page.get_by_label("Token", exact=True).fill(tokens("viewer"))
+    page.get_by_label("Token", exact=True).fill(tokens("analyst"))
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/?range=7d")
     cookie = next(each for each in page.context.cookies() if each["name"].startswith("voxledger-"))
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/")
+    page = stranger.go("/sql")
+    page.evaluate("sessionStorage['studio me text'] = 'what I wrote'; localStorage.other = 'kept'")
+    page.locator(".cm-content").fill("SELECT 'what I wrote'")  # which the page keeps when it goes
     page.locator(".me summary").click()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     page.wait_for_url("**/sign-in")
+    assert page.evaluate("[Object.keys(localStorage), Object.keys(sessionStorage)]") == [["other"], []]
     assert stranger.go("/").url.endswith("/sign-in")
 
 
 def test_a_link_works_once(node: RunningNode) -> None:
     path = link(node)
     with node.client("") as first, node.client("") as second:
-        assert first.get(path).headers["location"] == "/"
+        assert first.get(path, headers=TYPED).headers["location"] == "/"
         assert first.get("/").status_code == 200
-        refused = second.get(path)
+        refused = second.get(path, headers=TYPED)
         assert refused.status_code == 401
         assert "used already" in refused.text
         assert second.get("/").status_code == 303
@@ -69,9 +76,10 @@ def test_a_page_from_elsewhere_signs_nobody_in_by_a_link(node: RunningNode) -> N
     """Else it could let somebody work in a name that is not theirs."""
     path = link(node)
     with node.client("") as client:
-        shown = client.get(path, headers={"Sec-Fetch-Site": "cross-site"})
-        assert (shown.status_code, shown.headers.get("set-cookie")) == (200, None)
-        assert "Sign in with this link" in shown.text
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {}):
+            shown = client.get(path, headers=headers)
+            assert (shown.status_code, shown.headers.get("set-cookie")) == (200, None), headers
+            assert "Sign in with this link" in shown.text
         code = path.partition("code=")[2]
         assert (
             client.post("/sign-in", data={"code": code}, headers={"Origin": "https://evil.example"}).status_code == 403
@@ -83,6 +91,53 @@ def test_a_link_is_that_of_its_maker(node: RunningNode, tokens: Callable[..., st
     with signed_in(node, tokens("viewer", name="wall")) as client:
         assert client.get("/api/me").json()["name"] == "wall"
         assert client.post("/api/tokens", json={"role": "admin"}).status_code == 403
+
+
+def test_a_visit_makes_no_links(node: RunningNode) -> None:
+    """Else it would renew itself for ever."""
+    with signed_in(node) as client:
+        for headers in ({}, {"Authorization": "Bearer "}):
+            refused = client.post("/sign-in/link", headers={"Accept": "application/json", **headers})
+            assert refused.status_code == 401
+            assert "code=" not in refused.text
+
+
+def test_whoever_signs_in_often_ends_only_their_own_visits(node: RunningNode, tokens: Callable[..., str]) -> None:
+    token = tokens("viewer")
+    with signed_in(node) as owner, node.client("") as first, node.client("") as last:
+        theirs = link(node)
+        assert first.post("/sign-in", data={"token": token}).status_code == 303
+        for _ in range(EACH):
+            last.cookies.clear()
+            assert last.post("/sign-in", data={"token": token}).status_code == 303
+        assert [each.get("/").status_code for each in (owner, first, last)] == [200, 303, 200]
+        mine = [link(node, token) for _ in range(6)]
+        codes = [path.partition("code=")[2] for path in (theirs, mine[0], mine[-1])]
+        assert [last.post("/sign-in", data={"code": code}).status_code for code in codes] == [303, 401, 303]
+
+
+def test_signing_in_takes_part_in_the_rate_of_a_token(node: RunningNode, tokens: Callable[..., str]) -> None:
+    token = tokens("viewer", limits={"rate": "1/h"})
+    with node.client("") as client:
+        assert client.post("/sign-in", data={"token": token}).status_code == 303
+        client.cookies.clear()
+        refused = client.post("/sign-in", data={"token": token})
+    assert (refused.status_code, refused.headers.get("set-cookie")) == (429, None)
+    assert "Not so fast." in refused.text
+    assert int(refused.headers["retry-after"]) > 3000
+
+
+def test_all_visits_of_somebody_end_at_once(node: RunningNode, tokens: Callable[..., str]) -> None:
+    token = tokens("viewer")
+    with signed_in(node) as owner, signed_in(node, token) as here, signed_in(node, token) as there:
+        left = link(node, token)
+        assert "Sign out everywhere" in here.get("/").text
+        assert here.post("/sign-out/everywhere", headers={"Origin": "https://evil.example"}).status_code == 403
+        assert there.get("/").status_code == 200
+        assert here.post("/sign-out/everywhere").headers["location"] == "/sign-in"
+        assert [each.get("/").status_code for each in (owner, here, there)] == [200, 303, 303]
+        assert there.get(left, headers=TYPED).status_code == 401
+        assert owner.get("/").status_code == 200
 
 
 def test_a_visit_ends_with_its_token(node: RunningNode, tokens: Callable[..., str]) -> None:
@@ -123,7 +178,7 @@ def test_next_leads_nowhere_else(target: str) -> None:
 def test_next_leads_to_pages(node: RunningNode) -> None:
     assert local("/library?emotion=happy&sort=-created") == "/library?emotion=happy&sort=-created"
     with node.client("") as client:
-        answer = client.get(f"{link(node)}&next=https://evil.example/")
+        answer = client.get(f"{link(node)}&next=https://evil.example/", headers=TYPED)
         assert answer.headers["location"] == "/"
 
 
@@ -142,12 +197,18 @@ def test_nobody_sends_a_large_form_before_they_are_known(node: RunningNode) -> N
         assert client.post("/sign-in", data={"token": "x" * 500}).status_code == 422
 
 
-def test_a_visit_outlives_the_node(tmp_path: Path) -> None:
+def test_a_visit_outlives_the_node_and_its_cookie_goes_by_https_where_people_come_by_it(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with voxledger.open(home):
         pass
-    with running_node(home, store_close_wait=0) as node, signed_in(node) as client:
-        cookies = client.cookies
+    with (
+        running_node(home, store_close_wait=0, serve_url="https://speech.example.org") as node,
+        node.client("") as client,
+    ):
+        shown = client.get(link(node), headers=TYPED).headers["set-cookie"]
+    assert "; Secure" in shown
+    name, _, value = shown.partition(";")[0].partition("=")
+    cookies = {name: value}
     with running_node(home, store_close_wait=0) as again:
         with again.client("", cookies=cookies) as client:
             assert client.get("/").status_code == 200
@@ -156,7 +217,7 @@ def test_a_visit_outlives_the_node(tmp_path: Path) -> None:
             timeout=PATIENCE, check=True,
         )  # fmt: skip
         with httpx.Client(trust_env=False) as client:
-            assert client.get(told.stdout.strip()).status_code == 303
+            assert client.get(told.stdout.strip(), headers=TYPED).status_code == 303
         assert "sign-in?code" not in again.said() + again.printed()  # what is kept somewhere opens nothing
 
 
@@ -172,7 +233,7 @@ def test_a_terminal_is_told_a_link_at_the_start(tmp_path: Path) -> None:
         while not (found := re.search(rb"(http://127\.0\.0\.1:\d+/sign-in\?code=[\w-]{43})\s", said)):
             said += os.read(ours, 4096)
         with httpx.Client(trust_env=False) as client:
-            assert client.get(found[1].decode()).status_code == 303
+            assert client.get(found[1].decode(), headers=TYPED).status_code == 303
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
