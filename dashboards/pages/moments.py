@@ -44,18 +44,26 @@ def moment(value: datetime | float | None, how: str = "auto") -> Markup | str:
     if value is None:
         return NOTHING
     aware = datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else value.astimezone(UTC)
-    local = aware.astimezone(ZoneInfo(ZONE.get()))
+    local = _local(aware)
     shown = ago(aware) if how == "ago" else _shown(local, how)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         aware.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        f"{_shown(local, 'full')} ({ZONE.get()})",
+        f"{_shown(local, 'full')} ({local.tzinfo})",
         shown,
     )
 
 
 def written(value: datetime, how: str = "day-and-clock") -> str:
     """The same as plain text, for a sentence: `26 Nov, 14:03`, in the viewer's zone."""
-    return _shown(value.astimezone(ZoneInfo(ZONE.get())), how)
+    return _shown(_local(value), how)
+
+
+def _local(value: datetime) -> datetime:
+    """In the viewer's zone; in UTC where no calendar goes as far as it would be there."""
+    try:
+        return value.astimezone(ZoneInfo(ZONE.get()))
+    except OverflowError:
+        return value.astimezone(UTC)
 
 
 def _shown(local: datetime, how: str) -> str:
