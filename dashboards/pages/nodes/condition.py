@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -86,6 +87,7 @@ class Condition:
         self._lag: Kept[Lag] = Kept(1.0)
         self._reach: Kept[Reach] = Kept(20.0)
         self._forecast: Kept[Forecast] = Kept(600.0)
+        self._pacing = threading.Lock()
         self._looks: deque[tuple[float, int]] = deque()
 
     def facts(self, caller: Caller) -> dict[str, Any]:
@@ -164,11 +166,12 @@ class Condition:
 
     def _pace(self) -> float:
         """Events a second, over the last seconds in which somebody looked."""
-        present, head = time.monotonic(), self._site.door.journal.head()
-        while self._looks and present - self._looks[0][0] > _WINDOW:
-            self._looks.popleft()
-        self._looks.append((present, head))
-        then, before = self._looks[0]
+        with self._pacing:
+            present, head = time.monotonic(), self._site.door.journal.head()
+            while self._looks and present - self._looks[0][0] > _WINDOW:
+                self._looks.popleft()
+            self._looks.append((present, head))
+            then, before = self._looks[0]
         return (head - before) / (present - then) if present - then > 1 else 0.0
 
     def _lasts(self, caller: Caller, status: Status | None) -> dict[str, Any]:
