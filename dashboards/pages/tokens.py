@@ -64,7 +64,7 @@ Looker = Annotated[Caller, Depends(entering("read"))]
 def router(site: Site, page: Page) -> APIRouter:
     """`/tokens`. Tokens are made and revoked with `/api/tokens`."""
     routes = page.routes()
-    denied: Kept[Sequence[dict[str, Any]]] = Kept(10.0)
+    denied: Kept[Sequence[dict[str, Any]]] = Kept(10.0, gone=site.gone.place)
 
     @routes.get("/tokens")
     def show(
@@ -107,11 +107,12 @@ def _myself(site: Site, caller: Caller) -> dict[str, Any]:
 
 def _listed(caller: Caller, *, every: bool, q: str, after: str) -> dict[str, Any]:
     """One page of tokens, the newest first."""
-    known = caller.ledger.tokens.list(every=True)
-    found = [token for token in reversed(known) if (every or token.state == "valid") and _fits(token, q)]
-    place = next((at + 1 for at, token in enumerate(found) if token.id == after), 0)
-    shown = found[place : place + _PAGE]
-    more = len(found) > place + _PAGE
+    known = caller.ledger.tokens.list(every=True)[::-1]
+    found = [(at, token) for at, token in enumerate(known) if (every or token.state == "valid") and _fits(token, q)]
+    # The token where the page before ended keeps its place among all of them, also when it is not listed any more.
+    place = next((at for at, token in enumerate(known) if token.id == after), -1)
+    rest = [token for at, token in found if at > place]
+    shown, more = rest[:_PAGE], len(rest) > _PAGE
     return {
         "tokens": shown, "total": len(found), "others": len(known) - sum(token.state == "valid" for token in known), "every": every,
         "q": q, "after": after, "next": shown[-1].id if more else None, "names": {token.id: token.name for token in known},
