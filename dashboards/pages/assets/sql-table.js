@@ -1,6 +1,6 @@
 // The table of an answer: as many rows as there are, and in the page only those that are seen.
 
-import { say, toast } from "./app.js";
+import { copy, say } from "./app.js";
 import { short } from "./sql-editor.js";
 
 const ROW = 29;
@@ -9,6 +9,7 @@ const NUMBER = 56;
 const BEYOND = 12;
 const WIDEST = 380;
 const CLIP = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+const WHOLE = /^-?\d+$/;
 const EMOTIONS = new Set(["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm", "neutral"]);
 const collator = new Intl.Collator(undefined, { numeric: true });
 const measure = document.createElement("canvas").getContext("2d");
@@ -26,24 +27,6 @@ export function kindOf(type) {
 export function plain(value) {
   if (value === null || value === undefined) return "";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-/** Copies a text, also where the browser has no clipboard for pages: without https on another machine. */
-export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.className = "unseen";
-    const focused = document.activeElement;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    focused?.focus();
-  }
-  toast(say("Copied"));
 }
 
 const zoned = new Map();
@@ -70,8 +53,16 @@ function shown(value, column, zone) {
   return plain(value);
 }
 
+/** Of numbers; whole ones that round to the same are compared digit by digit. */
+function apart(one, other) {
+  const about = Number(one) - Number(other);
+  if (about || !WHOLE.test(one) || !WHOLE.test(other)) return about;
+  const [left, right] = [BigInt(one), BigInt(other)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 function compare(one, other, kind) {
-  if (kind === "number") return Number(one) - Number(other);
+  if (kind === "number") return apart(one, other);
   if (kind === "bool") return one - other;
   const [left, right] = [plain(one), plain(other)];
   return kind === "text" ? collator.compare(left, right) : left < right ? -1 : left > right ? 1 : 0;

@@ -420,10 +420,12 @@ function placed(query, { offset, length }, from) {
   return { from: from + begin, to: from + begin + all.slice(offset, offset + length).join("").length };
 }
 
-/** An answer; whole numbers that JavaScript has no room for stay text. */
+/** An answer; whole numbers that JavaScript has no room for become text, before anything rounds them. */
 function decoded(text) {
-  if (!/[[,]-?\d{16,}[\],]/.test(text)) return JSON.parse(text);
-  return JSON.parse(text, (_, value, { source } = {}) => (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && source ? source : value));
+  if (!/[[,:]-?\d{16,}[\],}]/.test(text)) return JSON.parse(text);
+  // Texts and other numbers are passed over as they stand: digits within them are none of these.
+  const parts = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
+  return JSON.parse(text.replace(parts, (part) => (/^-?\d{16,}$/.test(part) && !Number.isSafeInteger(Number(part)) ? `"${part}"` : part)));
 }
 
 /** A name for a query, of what it says. */
