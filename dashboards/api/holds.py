@@ -133,9 +133,9 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
     return routes
 
 
-def placing(caller: Caller, asked: Placing) -> Work:
-    """Places a hold. Raises QueryError for what is no moment, and for what is no condition."""
-    zone, retention = caller.site.settings.general.time_zone, permitted(caller)
+def placing(caller: Caller, asked: Placing, *, zone: str | None = None) -> Work:
+    """Places a hold; days are those of `zone`, else of the node. Raises QueryError for what is no moment, and for what is no condition."""
+    zone, retention = zone or caller.site.settings.general.time_zone, permitted(caller)
     until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
     where = condition(asked.where, sees=None)
 
@@ -149,9 +149,9 @@ def placing(caller: Caller, asked: Placing) -> Work:
     return work
 
 
-def renewing(caller: Caller, hold: str, asked: Renewing) -> Work:
-    """Gives a hold another end, or another day of review. Raises QueryError for what is no moment."""
-    zone, retention = caller.site.settings.general.time_zone, permitted(caller)
+def renewing(caller: Caller, hold: str, asked: Renewing, *, zone: str | None = None) -> Work:
+    """Gives a hold another end, or another day of review, of `zone` or else of the node. Raises QueryError for what is no moment."""
+    zone, retention = zone or caller.site.settings.general.time_zone, permitted(caller)
     until, review = end_of("until", asked.until, zone), end_of("review", asked.review, zone)
 
     def work(progress: Counting) -> Mapping[str, Any]:

@@ -42,7 +42,6 @@ _COLUMNS = (
 
 def add(routes: APIRouter, frame: Frame) -> None:
     """`/retention/backtest`."""
-    zone = frame.site.settings.general.time_zone
 
     @routes.get("/retention/backtest")
     def show(request: Request, caller: Reader, run: Annotated[str, Query(max_length=40)] = "") -> Response:
@@ -75,7 +74,8 @@ def add(routes: APIRouter, frame: Frame) -> None:
             until=until.strip() or None, max_regret=regret / 100, worst=_WORST, baselines=baselines,
         )  # fmt: skip
         operations = frame.site.operations
-        identity = operations.begin("backtest", replaying(caller, wanted, zone), by=caller.principal.name)
+        work = replaying(caller, wanted, frame.page.viewer(request).zone)
+        identity = operations.begin("backtest", work, by=caller.principal.name)
         await operations.standing(identity, _PATIENCE)
         address = f"/retention/backtest?run={identity}"
         if request.headers.get("hx-request"):

@@ -108,7 +108,9 @@ def _add_holds(routes: APIRouter, frame: Frame) -> None:
             Placing, clips=_named(clips, None), where=where.strip() or None, plan=plan.strip() or None, reason=reason.strip(),
             until=None if legal else until.strip() or None, legal=legal, review=(review.strip() or None) if legal else None,
         )  # fmt: skip
-        return await _begun(request, caller, frame, "hold", placing(caller, wanted), back)
+        return await _begun(
+            request, caller, frame, "hold", placing(caller, wanted, zone=frame.page.viewer(request).zone), back
+        )
 
     @routes.post("/retention/holds/renew")
     async def renew(
@@ -123,7 +125,9 @@ def _add_holds(routes: APIRouter, frame: Frame) -> None:
         wanted = _valid(
             Renewing, until=until.strip() or None, review=review.strip() or None, reason=reason.strip() or None
         )
-        return await _begun(request, caller, frame, "renew", renewing(caller, hold, wanted), back)
+        return await _begun(
+            request, caller, frame, "renew", renewing(caller, hold, wanted, zone=frame.page.viewer(request).zone), back
+        )
 
     @routes.post("/retention/holds/release")
     async def release(
