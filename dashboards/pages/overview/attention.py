@@ -22,6 +22,12 @@ LATELY = timedelta(days=7)
 _FEW = 3
 _LOW = 1.5
 """Free disk below so many times the least that is allowed is said before it is too late."""
+_DOUBTFUL = "/library?mark=doubtful&rating=0&within=7d"
+_ASKED_WRONGLY = frozenset({
+    "invalid_request", "invalid_text", "invalid_emotion", "unsupported_language", "unsupported_format", "unknown_voice", "unknown_engine",
+    "unknown_preset", "not_supported", "voice_withdrawn", "manifest",
+})  # fmt: skip
+"""Failures that another request mends; all others have to do with the node."""
 
 
 class Matter(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,23 +75,34 @@ def noticed(caller: Caller) -> Noticed:
 def matters(caller: Caller, found: Noticed, status: Status | None) -> list[Matter]:
     """All of it. `status` is None for whoever may not see how the node stands."""
     told = [*_of_node(status), *_of_jobs(caller), *_of_retention(status)] if status else []
-    told += _of_clips(found)
+    told += _of_clips(caller, found)
     return sorted(told, key=lambda matter: matter.level != "bad")
 
 
-def _of_clips(found: Noticed) -> Iterator[Matter]:
+def _of_clips(caller: Caller, found: Noticed) -> Iterator[Matter]:
     for row in found.failures:
+        path, action = _way(caller, row["failure"])
         yield Matter(
             level="bad", icon="circle-alert", number=row["attempts"],
             what=later("%(num)s attempt failed: %(detail)s"), many=later("%(num)s attempts failed: %(detail)s"),
-            detail=f"{row['failure']} ({row['engine']}). {row['remedy'] or ''}".strip(),
+            detail=f"{row['failure']} ({row['engine']}). {row['remedy'] or ''}".strip(), path=path, action=action,
         )  # fmt: skip
     if found.doubted:
         yield Matter(
             level="warn", icon="audio-waveform", number=found.doubted,
             what=later("%(num)s clip of this week may sound wrong"), many=later("%(num)s clips of this week may sound wrong"),
-            path="/library?where=len(suspect)%20%3E%200%20AND%20rating%20IS%20NULL", action=later("Listen to all"), clips=found.clips,
+            path=_DOUBTFUL, action=later("Listen to all"), clips=found.clips,
         )  # fmt: skip
+
+
+def _way(caller: Caller, failure: str) -> tuple[str, str]:
+    """The page where somebody deals with a failure, of those that they may see, and what leads there."""
+    may = caller.principal.may
+    if may("speak") and (failure in _ASKED_WRONGLY or not may("usage")):
+        return "/studio", later("Open the studio")
+    if failure in _ASKED_WRONGLY:
+        return "/usage?metric=failure_rate", later("Show")
+    return "/nodes#engines-title", later("Show")
 
 
 def _of_node(status: Status) -> Iterator[Matter]:
