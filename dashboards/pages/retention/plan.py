@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +29,8 @@ from voxledger.dashboards.server.callers import Caller
 if TYPE_CHECKING:
     import polars as pl
 
+    from voxledger.catalog.retention import Plan
+    from voxledger.catalog.retention.planning.decisions import Decisions
     from voxledger.catalog.retention.planning.looking import Change, Condemned
 
 SHOWN = 50
@@ -45,6 +49,8 @@ BY: Mapping[str, str] = {
     "policy": later("Rule"), "clips": later("Clips"), "bytes": later("Size"), "oldest": later("Oldest clip"),
 }  # fmt: skip
 _KEPT = 16
+_BYTES = 250_000_000
+"""Bytes that the clips of filters take up at most; the last ones are kept however many they are."""
 _NOTHING = Amount()
 _T = TypeVar("_T")
 
@@ -80,11 +86,18 @@ class Asked(BaseModel):
         return f"/retention{'?' if query else ''}{query}"
 
 
+class Before(NamedTuple):
+    """The plan with which another is compared: its view, and when it was made. It holds no plan: those are large."""
+
+    view: str
+    now: datetime
+
+
 class About(NamedTuple):
     """What is worked out about a plan once: what condemns how much, and how it differs from the one before."""
 
     condemned: Mapping[str, Condemned]
-    before: View | None
+    before: Before | None
     change: Change | None
 
 
@@ -104,24 +117,40 @@ class Rule(NamedTuple):
 
 
 class Few(Generic[_T]):
-    """The last answers to a few questions. Safe from many threads; two that ask the same at once may both work it out."""
+    """The last answers to a few questions about plans, bounded in number and bytes; they end with their plan.
 
-    def __init__(self) -> None:
+    Safe from many threads; two that ask the same at once may both work it out.
+    """
+
+    def __init__(self, size: Callable[[_T], int] = lambda _: 0) -> None:
+        """`size`: the bytes of an answer, where they count."""
+        self._size = size
         self._lock = threading.Lock()
-        self._found: OrderedDict[Hashable, _T] = OrderedDict()
+        self._uses = itertools.count()
+        self._found: WeakKeyDictionary[Decisions, dict[Hashable, tuple[_T, int, int]]] = WeakKeyDictionary()
 
-    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """The answer, worked out if need be."""
+    def get(self, plan: Plan, key: Hashable, make: Callable[[], _T]) -> _T:
+        """The answer, worked out if need be; it must not hold the plan."""
         with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key]
+            known = self._found.get(plan.decisions, {})
+            if key in known:
+                found, size, _ = known[key]
+                known[key] = found, size, next(self._uses)
+                return found
         made = make()
         with self._lock:
-            self._found[key] = made
-            while len(self._found) > _KEPT:
-                self._found.popitem(last=False)
+            self._found.setdefault(plan.decisions, {})[key] = made, self._size(made), next(self._uses)
+            self._bound()
         return made
+
+    def _bound(self) -> None:
+        held = [(used, size, known, key) for known in self._found.values() for key, (_, size, used) in known.items()]
+        held.sort(key=lambda each: -each[0])
+        taken = 0
+        for place, (_, size, known, key) in enumerate(held):
+            taken += size
+            if place and (place >= _KEPT or taken > _BYTES):
+                del known[key]
 
 
 class Previews:
@@ -131,7 +160,7 @@ class Previews:
         self._frame = frame
         self._plans = frame.site.plans
         self._about: Few[About] = Few()
-        self._among: Few[pl.DataFrame] = Few()
+        self._among: Few[pl.DataFrame] = Few(lambda frame: int(frame.estimated_size()))
         self._amounts: Few[Amount] = Few()
 
     def view(self, caller: Caller, wanted: Asked) -> View | None:
@@ -142,7 +171,11 @@ class Previews:
 
     def about(self, view: View) -> About:
         """What condemns how much, and what has changed."""
-        return self._about.get(view.name, lambda: self._worked_out(view))
+        about = self._about.get(view.plan, view.name, lambda: self._worked_out(view))
+        if about.before is not None:
+            with suppress(Refused):
+                self._plans.view(about.before.view)  # kept as long as somebody looks at what is compared with it
+        return about
 
     def _worked_out(self, view: View) -> About:
         from voxledger.catalog.retention.planning import looking
@@ -152,7 +185,7 @@ class Previews:
             before = None
         return About(
             condemned={each.rule: each for each in looking.condemned(view.plan)},
-            before=before,
+            before=Before(before.name, before.plan.now) if before is not None else None,
             change=looking.change(view.plan, before.plan) if before is not None else None,
         )
 
@@ -204,7 +237,7 @@ class Previews:
             following = wanted.address(view=view.name, cursor=cursor)
         return {
             "rows": [{**known.get(row["id"], {}), **row, "known": row["id"] in known} for row in found],
-            "amount": self._amounts.get(key, lambda: looking.amount(view.plan, look, among)),
+            "amount": self._amounts.get(view.plan, key, lambda: looking.amount(view.plan, look, among)),
             "next": following,
             "first": wanted.address(view=view.name) if wanted.cursor else "",
         }
@@ -215,10 +248,13 @@ class Previews:
         found = None
         if wanted.voice or wanted.actor:
             key = ("among", view.name, wanted.voice, wanted.actor)
-            found = self._among.get(key, lambda: _among(caller, wanted))
+            found = self._among.get(view.plan, key, lambda: _among(caller, wanted))
         before = self.about(view).before
         if wanted.fresh and before is not None:
-            fresh = self._among.get(("fresh", view.name), lambda: looking.newcomers(view.plan, before.plan))
+            then = before.view
+            fresh = self._among.get(
+                view.plan, ("fresh", view.name), lambda: looking.newcomers(view.plan, self._plans.view(then).plan)
+            )
             found = fresh if found is None else fresh.join(found, on=("high", "low"), how="semi")
         return found
 
