@@ -130,9 +130,7 @@ class Page:
 
         Without a caller nothing around it is shown. An answer that the client has already is a 304.
         """
-        wanted = request.headers.get("hx-target", "")
-        part = wanted if wanted in blocks and _is_fragment(request) else None
-        body = self.rendered(request, caller, template, values, block=part).encode()
+        body = self.rendered(request, caller, template, values, block=self.part(request, blocks)).encode()
         headers = {
             "Content-Security-Policy": POLICY,
             "Cache-Control": "private, no-cache",
@@ -147,6 +145,11 @@ class Page:
         if coding:
             headers["Content-Encoding"] = coding
         return Response(sent, status, headers, "text/html; charset=utf-8")
+
+    def part(self, request: Request, blocks: Collection[str]) -> str | None:
+        """Which of these blocks htmx asks for; None for the whole page."""
+        wanted = request.headers.get("hx-target", "")
+        return wanted if wanted in blocks and _is_fragment(request) else None
 
     def rendered(
         self,
