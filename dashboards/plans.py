@@ -20,13 +20,16 @@ KEEP = 900.0
 """Seconds that a plan is kept after somebody last looked at it."""
 MOST = 8
 """Plans that are kept at most."""
+TRIED = 3
+"""Plans of policies that are only tried, which are kept apart: they push out none of the others."""
 BYTES = 1_000_000_000
 """Bytes that they take up together at most; the last one is kept however large it is, up to `LARGEST`."""
+TRIED_BYTES = BYTES // 4
 LARGEST = 4_000_000_000
 ALIKE = 2.0
 """Seconds for which a plan serves everybody who asks for one, as long as nothing is recorded."""
 _PATIENCE = 60.0
-"""Seconds to wait while somebody else's plan is made: two at a time would take twice the memory."""
+"""Seconds to wait while somebody else's plan of the same kind is made: more at a time would take more memory."""
 
 
 class View(NamedTuple):
@@ -45,12 +48,14 @@ class Plans:
 
     def __init__(self) -> None:
         self._making = threading.Lock()
+        self._trying = threading.Lock()
         self._lock = threading.Lock()
         self._views: OrderedDict[str, tuple[View, float]] = OrderedDict()
+        self._tried: OrderedDict[str, tuple[View, float]] = OrderedDict()
 
     def make(self, retention: Retention, *, every: bool, as_of: datetime | None, head: int) -> View:
         """A plan as things stand, with `head` the journal's head; or as they stood. Raises PolicyError, Refused while others plan."""
-        with self._alone():
+        with _alone(self._making):
             if as_of is None and (found := self._alike(head, every=every)) is not None:
                 return found
             plan = retention.plan(every=every, as_of=as_of)
@@ -59,8 +64,11 @@ class Plans:
             return view
 
     def tried(self, make: Callable[[], Plan | None]) -> View | None:
-        """What a policy that is only tried would do; None where `make` finds none. Raises what that raises, Refused while others plan."""
-        with self._alone():
+        """What a policy that is only tried would do; None where `make` finds none. Raises what that raises, Refused while others try.
+
+        Plans of this HOME do not wait for it.
+        """
+        with _alone(self._trying):
             plan = make()
             if plan is None:
                 return None
@@ -72,35 +80,20 @@ class Plans:
         """The last plan of this HOME that was made for the present and is still kept; of those `before` another the last one."""
         with self._lock:
             self._drop(time.monotonic())
-            found = [each for each, _ in self._views.values() if not (each.past or each.tried or each.every)]
+            found = [each for each, _ in self._views.values() if not (each.past or each.every)]
         if before is not None:
             found = [each for each in found if each.made < before.made]
         return max(found, key=lambda each: each.made, default=None)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._making.acquire(timeout=_PATIENCE):
-            raise Refused(
-                "others are having plans made",
-                status=503,
-                code="busy",
-                remedy="Try again later.",
-                headers={"Retry-After": "10"},
-            )
-        try:
-            yield
-        finally:
-            self._making.release()
 
     def view(self, name: str) -> View:
         """One that was made. Raises Refused (404) for one that is not kept any more."""
         present = time.monotonic()
         with self._lock:
             self._drop(present)
-            found = self._views.get(name)
-            if found is not None:
-                self._views[name] = (found[0], present)
-                return found[0]
+            for views in (self._views, self._tried):
+                if (found := views.get(name)) is not None:
+                    views[name] = (found[0], present)
+                    return found[0]
         raise Refused(
             f"the view {name[:40]!r} of a plan is not kept any more",
             status=404,
@@ -114,7 +107,7 @@ class Plans:
             for view, _ in reversed(self._views.values()):
                 if present - view.made > ALIKE:
                     return None
-                if view.every == every and not view.past and not view.tried and view.plan.position == head:
+                if view.every == every and not view.past and view.plan.position == head:
                     return view
         return None
 
@@ -127,14 +120,32 @@ class Plans:
                 remedy="Ask for it without the clips that stay, or for one clip: GET /api/retention/explain/ID.",
             )
         present = time.monotonic()
+        views, most, most_bytes = (self._tried, TRIED, TRIED_BYTES) if view.tried else (self._views, MOST, BYTES)
         with self._lock:
-            self._views[view.name] = (view, present)
+            views[view.name] = (view, present)
             self._drop(present)
-            while len(self._views) > 1 and (
-                len(self._views) > MOST or sum(each.plan.decisions.size for each, _ in self._views.values()) > BYTES
+            while len(views) > 1 and (
+                len(views) > most or sum(each.plan.decisions.size for each, _ in views.values()) > most_bytes
             ):
-                self._views.popitem(last=False)
+                views.popitem(last=False)
 
     def _drop(self, present: float) -> None:
-        for name in [name for name, (_, looked) in self._views.items() if present - looked > KEEP]:
-            del self._views[name]
+        for views in (self._views, self._tried):
+            for name in [name for name, (_, looked) in views.items() if present - looked > KEEP]:
+                del views[name]
+
+
+@contextmanager
+def _alone(lock: threading.Lock) -> Iterator[None]:
+    if not lock.acquire(timeout=_PATIENCE):
+        raise Refused(
+            "others are having plans made",
+            status=503,
+            code="busy",
+            remedy="Try again later.",
+            headers={"Retry-After": "10"},
+        )
+    try:
+        yield
+    finally:
+        lock.release()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from voxledger.catalog.retention.nights import Nights, Ran, Standing
 from voxledger.catalog.retention.planning.plan import Plan
 from voxledger.catalog.retention.planning.planner import make, reached, unsure
 from voxledger.catalog.retention.policy import Policy
-from voxledger.catalog.retention.policy.checking import Finding, checked, misread
+from voxledger.catalog.retention.policy.checking import Finding, checked, misread, told
 from voxledger.catalog.retention.policy.checking import found as placed
 from voxledger.catalog.retention.policy_log import policy_drafts
 from voxledger.catalog.retention.schedule import Nightly
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from voxledger.catalog.objects import Store
     from voxledger.catalog.retention.applying.restoring import Restored
     from voxledger.catalog.retention.backtest import Backtest
+    from voxledger.catalog.retention.policy.compiling import Problem
 
 _log = logging.getLogger(__name__)
 
@@ -131,24 +132,33 @@ class Retention:
         return policy, found
 
     def tried(
-        self, file: Path | None = None, base: settings.Retention | None = None
+        self,
+        file: Path | None = None,
+        base: settings.Retention | None = None,
+        *,
+        objections: Callable[[settings.Retention], Sequence[Problem]] = lambda _: (),
+        limit: Callable[[Reading], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> tuple[Policy | None, list[Finding], Plan | None]:
-        """The same with the plan that was made for it, None where there is no policy; a file stands on top of `base`."""
+        """The same with the plan that was made for it, None where there is no policy; a file stands on top of `base`.
+
+        Nothing of a section to which there are `objections` is evaluated; `limit` is around all that is asked of the catalog.
+        """
         try:
             section, written = self._written(file, base)
         except SettingsError as error:
             if file is None or not error.place:
                 raise
             return None, [misread(error)], None
+        if problems := objections(section):
+            return None, told(problems, written), None
         policy, found = checked(section, self._settings.general.time_zone, written, self._settings.prices)
         if policy is None:
             return None, found, None
         moment = present()
-        with self._keeper.reading() as reading:
-            told = forgiven(self._settings.retention.wrong_clock_until)
-            plan = make(
-                reading, policy, moment, lag=self._lag(reading, moment), unknown=another_home(self._home), forgiven=told
-            )
+        with self._keeper.reading() as reading, limit(reading):
+            until = forgiven(self._settings.retention.wrong_clock_until)
+            lag, unknown = self._lag(reading, moment), another_home(self._home)
+            plan = make(reading, policy, moment, lag=lag, unknown=unknown, forgiven=until)
         return policy, self.findings(plan, written), plan
 
     def findings(self, plan: Plan, written: Path | None = None) -> list[Finding]:

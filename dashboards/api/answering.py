@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from voxledger.catalog.errors import QueryError
+from voxledger.catalog.errors import QueryError, VoxledgerError
 from voxledger.catalog.query.asking import asking
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.server.answers import JSON
@@ -29,6 +29,7 @@ LONGEST = 10.0
 """Seconds that a question may take."""
 POSITION = "X-Voxledger-Position"
 """Header with the place in the log that an answer shows."""
+_AGAIN = 0.5
 _REMEMBERED = 10_000
 _FOR_GOOD = float("inf")
 _POSITION = "SELECT position FROM projections WHERE name = 'catalog'"
@@ -58,33 +59,52 @@ def asked(
         raise
 
 
+@contextmanager
+def limited(reading: Reading, seconds: float) -> Iterator[None]:
+    """What is asked of a reading in the block takes at most so long. Raises Refused where it would take longer."""
+    deadline = _Deadline(reading, seconds)
+    try:
+        yield
+    except (VoxledgerError, duckdb.Error):
+        if deadline.passed:
+            raise _too_long(seconds) from None
+        raise
+    finally:
+        deadline.end()
+
+
 class _Deadline:
     """Breaks a reading off when its time is up, and never after its end."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, seconds: float = LONGEST) -> None:
         self.passed = False
         self._reading: Reading | None = reading
         self._lock = threading.Lock()
-        self._timer = threading.Timer(LONGEST, self._pass)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._begun(seconds)
 
     def end(self) -> None:
         """The questions are answered."""
         with self._lock:
             self._reading = None
-        self._timer.cancel()
+            self._timer.cancel()
 
     def _pass(self) -> None:
         with self._lock, suppress(duckdb.Error):
             if self._reading is not None:
                 self.passed = True
+                self._timer = self._begun(_AGAIN)  # what is asked after that is broken off, too
                 self._reading.interrupt()
 
+    def _begun(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self._pass)
+        timer.daemon = True
+        timer.start()
+        return timer
 
-def _too_long() -> Refused:
+
+def _too_long(seconds: float = LONGEST) -> Refused:
     return Refused(
-        f"the question took longer than {LONGEST:g} s",
+        f"the question took longer than {seconds:g} s",
         status=400,
         code="too_long",
         remedy="Ask for less: a filter, a shorter condition; POST /api/sql has limits of its own.",

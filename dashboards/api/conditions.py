@@ -6,9 +6,10 @@ larger than what they are given; for who sees only the own clips it never even l
 
 from __future__ import annotations
 
-from voxledger.catalog.errors import QueryError
+from voxledger.catalog.errors import ExpressionError, QueryError
 from voxledger.catalog.query import guard
 from voxledger.catalog.query.condition import check_condition
+from voxledger.catalog.retention.policy.expressions import with_parameter
 
 LONGEST = 4000
 """Characters of a condition."""
@@ -41,11 +42,7 @@ def condition(where: str | None, *, sees: str | None) -> str | None:
     if len(where) > LONGEST:
         raise QueryError(f"a condition has at most {LONGEST:,} characters here, not {len(where):,}")
     checked = check_condition(where)
-    pieces = list(guard.pieces(guard.parse(f"SELECT {checked}")["select_list"][0]))
-    for piece in pieces:
-        _check(piece)
-    if sum(piece.get("class") in ("FUNCTION", "CAST") for piece in pieces) > _CALLS:
-        raise QueryError(f"a condition here has at most {_CALLS} functions, operators of arithmetic and casts")
+    _check_all(guard.parse(f"SELECT {checked}")["select_list"][0])
     if sees is None:
         return where
     # A filter beside it would not do: DuckDB may look at both in any order, and an error tells what it stumbled over.
@@ -53,9 +50,29 @@ def condition(where: str | None, *, sees: str | None) -> str | None:
     return f"CASE WHEN actor = {own} THEN {checked} ELSE false END"
 
 
+def check_policy(expression: str) -> None:
+    """An expression, or an order, of a policy that somebody tries out. Raises QueryError for one that could cost too much.
+
+    What is no expression at all is for the compiler to tell, which evaluates nothing.
+    """
+    try:
+        tree = guard.parse(f"SELECT 1 ORDER BY {with_parameter(expression)}\n")
+    except (QueryError, ExpressionError):
+        return
+    _check_all(tree)
+
+
+def _check_all(tree: guard.Tree) -> None:
+    pieces = list(guard.pieces(tree))
+    for piece in pieces:
+        _check(piece)
+    if sum(piece.get("class") in ("FUNCTION", "CAST") for piece in pieces) > _CALLS:
+        raise QueryError(f"a condition here has at most {_CALLS} functions, operators of arithmetic and casts")
+
+
 def _check(piece: guard.Tree) -> None:
     kind = piece.get("class")
-    if kind is None:
+    if kind is None or _is_now(piece):
         return
     if kind not in _CLASSES:
         raise QueryError(
@@ -71,6 +88,11 @@ def _check(piece: guard.Tree) -> None:
             _check_pattern(piece)
         if name == "list_value" and any(each["expression"]["class"] != "CONSTANT" for each in piece["arguments"]):
             raise QueryError("a list in a condition here is written out: ['a', 'b']")
+
+
+def _is_now(piece: guard.Tree) -> bool:
+    """The one parameter that a policy may name; `check_condition` refuses all."""
+    return piece.get("class") == "PARAMETER"
 
 
 def _check_pattern(like: guard.Tree) -> None:

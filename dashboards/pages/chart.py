@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from voxledger.analytics.report import wording
 from voxledger.dashboards.pages import moments
+from voxledger.dashboards.pages.cell import cell
 from voxledger.dashboards.pages.words import SPOKEN
 
 Kind: TypeAlias = Literal["text", "emotion", "count", "us", "bytes", "share", "ratio", "micro", "day", "week", "month"]
@@ -145,11 +146,11 @@ def _ticks(most: float) -> list[float]:
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Numbers as CSV (RFC 4180, UTF-8), with a line of names; what is not known is empty."""
+    """Numbers as CSV (RFC 4180, UTF-8), with a line of names; what is not known is empty, and no name is a formula."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(columns)
-    writer.writerows([row.get(name) for name in columns] for row in rows)
+    writer.writerows([cell(row.get(name)) for name in columns] for row in rows)
     return file.getvalue().encode()
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ENTRY = Entry(path="/reports", name=later("Reports"), icon="file-text", key="w", permission="usage", place=60)
 CURRENT = "current"
 _SHOWN, _MOST = 80, 1000
+_BUILT = 8
+"""Reports that are kept as pages: each holds the audio that it plays, some megabytes."""
 _FRAMED = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'; "
@@ -113,7 +115,7 @@ class Reports:
     def __init__(self, site: Site) -> None:
         self._zone = site.settings.general.time_zone
         self._standing: Kept[Standing | None] = Kept(5.0)
-        self._built: Kept[str] = Kept(30.0, oldest=120.0)
+        self._built: Kept[str] = Kept(30.0, most=_BUILT, gone=site.gone.place)
 
     def values(
         self, caller: Caller, week: str | None, revision: int | None, *, every: bool, anew: bool = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from voxledger.catalog.access import LOCAL, Gate, Principal
 from voxledger.catalog.errors import DiskFull, VoxledgerError
+from voxledger.dashboards.gone import Gone
 from voxledger.dashboards.observing.observatory import Observatory
 from voxledger.dashboards.observing.remembered import Remembered
 from voxledger.dashboards.operations import Operations
@@ -59,6 +60,8 @@ class Site:
         """What keeps a job of the node from its work, if anything does."""
         self.remembered = Remembered(door)
         """The state of HOME, a few seconds old."""
+        self.gone = Gone(door)
+        """Whether something was erased or purged, so that what is remembered of it goes, too."""
         self.sql = Service(door)
         """Answers SQL."""
         self.queries = Queries(door.home)

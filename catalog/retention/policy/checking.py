@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -31,8 +32,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def checked(section: Retention, zone: str, file: Path | None, prices: Prices) -> tuple[Policy | None, list[Finding]]:
     """The policy, None where it is wrong, and all that is wrong with it. `file` is where the section was written."""
     policy, problems = compiled(section, zone, prices)
+    return policy, told(problems, file)
+
+
+def told(problems: Iterable[Problem], file: Path | None) -> list[Finding]:
+    """Problems with their places in the file that the section was written in."""
     text = file.read_text(encoding="utf-8") if file is not None and file.is_file() else None
-    return policy, [_found(problem, file if text is not None else None, text or "") for problem in problems]
+    return [_found(problem, file if text is not None else None, text or "") for problem in problems]
 
 
 def found(message: str, level: str, policy: Policy, file: Path | None) -> Finding:

@@ -100,7 +100,7 @@ def numeric(text: str) -> Expression:
 @functools.lru_cache(maxsize=256)
 def ordering(text: str) -> Expression:
     """What may follow ORDER BY, such as `rating DESC, plays DESC`; NULL always comes last. Raises ExpressionError."""
-    asked = _with_parameter(text)
+    asked = with_parameter(text)
     try:
         tree = guard.parse(f"SELECT 1 ORDER BY {asked}\n")
         # What the parser takes for one ORDER BY may still hold a LIMIT behind it.
@@ -128,7 +128,7 @@ def ordering(text: str) -> Expression:
 def _expression(text: str, kind: str) -> Expression:
     if not text.strip():
         raise ExpressionError("an expression is empty")
-    asked = _with_parameter(text)
+    asked = with_parameter(text)
     try:
         # On its own first: `a) OR (b` fits between parentheses, and would leave the clause that it stands in.
         tree = guard.parse(f"SELECT {asked}\n")
@@ -148,16 +148,18 @@ def _expression(text: str, kind: str) -> Expression:
     )
 
 
-def _within(offset: int | None) -> int | None:
-    """A place in `SELECT expression` as one in the expression."""
-    return None if offset is None else max(0, offset - _START)
-
-
-def _with_parameter(text: str) -> str:
-    """`:now` as DuckDB writes parameters, which is as long, so that places in the text stay what they are."""
+def with_parameter(text: str) -> str:
+    """`:now` as DuckDB writes parameters, which is as long, so that places in the text stay what they are. Raises
+    ExpressionError for other parameters.
+    """
     if "$" in re.sub(r"'(?:[^']|'')*'", "", text):
         raise ExpressionError(f"{text!r} holds a parameter; the only one there is is :now", text.index("$"))
     return _NOW.sub(lambda found: "$now" if found["now"] else found[0], text)
+
+
+def _within(offset: int | None) -> int | None:
+    """A place in `SELECT expression` as one in the expression."""
+    return None if offset is None else max(0, offset - _START)
 
 
 def _written(tree: guard.Tree) -> str:

@@ -35,8 +35,8 @@ def router(site: Site, page: Page) -> APIRouter:
     """`/clips/{clip}` and its parts, which are pages of their own for whoever has no script."""
     routes = page.routes()
     positions = Positions(site.door.vault)
-    suggestions: Kept[list[str]] = Kept(60.0)
-    lately: Kept[Takes] = Kept(2.0, oldest=60.0)
+    suggestions: Kept[list[str]] = Kept(60.0, gone=site.gone.place)
+    lately: Kept[Takes] = Kept(2.0, oldest=60.0, gone=site.gone.place)
 
     @routes.get("/clips/{clip}")
     def show(request: Request, reference: Reference, caller: Looker) -> Response:
@@ -98,7 +98,7 @@ def router(site: Site, page: Page) -> APIRouter:
         tags = [tag for tag in suggestions.get(own, look) if tag not in clip.tags]
         return page.show(request, caller, "clip/suggestions.html.j2", {"tags": tags})
 
-    routes.include_router(deeds.router(site, page, lambda found: _values(found, page)))
+    routes.include_router(deeds.router(page, lambda found: _values(found, page)))
     routes.include_router(working.router(site, page))
     return routes
 

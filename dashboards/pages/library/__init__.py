@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from fastapi import APIRouter, Depends, Form, Query, Request
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from voxledger.catalog.errors import QueryError, SearchError
 from voxledger.catalog.events import EMOTIONS
@@ -18,9 +18,9 @@ from voxledger.dashboards.api.listing import Listed
 from voxledger.dashboards.api.operations import begun
 from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.pages.library import selection
-from voxledger.dashboards.pages.library.archive import archive
 from voxledger.dashboards.pages.library.choices import Choices
-from voxledger.dashboards.pages.library.selection import Doing, Holding, Selection
+from voxledger.dashboards.pages.library.downloads import Downloads
+from voxledger.dashboards.pages.library.selection import Doing, Holding, Restoring, Selection
 from voxledger.dashboards.pages.library.shelf import page_of
 from voxledger.dashboards.pages.library.wanted import NONE, STATES, Name, Wanted
 from voxledger.dashboards.pages.page import Entry, Page, entering
@@ -58,8 +58,8 @@ _LENGTHS = (
 def router(site: Site, page: Page) -> APIRouter:
     """`/library`, what it counts, and what is done to many clips."""
     routes = page.routes()
-    choices = Choices()
-    del site
+    choices = Choices(site)
+    downloads = Downloads(site)
 
     @routes.get("/library")
     def show(request: Request, caller: Looker, wanted: Annotated[Wanted, Query()]) -> Response:
@@ -121,6 +121,11 @@ def router(site: Site, page: Page) -> APIRouter:
         """Tag, untag, rate, pin and unpin."""
         return selection.change(doing, caller, page.viewer(request).zone)
 
+    @routes.post("/library/restore")
+    def restore(restoring: Restoring, caller: Curator) -> dict[str, Any]:
+        """Undo that: each clip is what it was before."""
+        return selection.restore(restoring, caller)
+
     @routes.post("/library/hold")
     async def hold(asked: Holding, request: Request, caller: Annotated[Caller, Depends(may("retain"))]) -> Response:
         """Hold them."""
@@ -136,10 +141,8 @@ def router(site: Site, page: Page) -> APIRouter:
             raise Refused(
                 "no clips were chosen", status=400, code="query", remedy="Select some in the library."
             ) from error
-        clips = selection.clips_of(chosen, caller, page.viewer(request).zone)
-        name = f"voxledger-{selection.moment():%Y%m%d-%H%M%S}.zip"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "private, no-store"}
-        return StreamingResponse(archive(clips, caller), headers=headers, media_type="application/zip")
+        zone = page.viewer(request).zone
+        return downloads.begun(request, caller, lambda: selection.clips_of(chosen, caller, zone))
 
     return routes
 
@@ -166,4 +169,4 @@ def _shelf(wanted: Wanted, caller: Caller, zone: str) -> dict[str, Any]:
         if error.status != 400:
             raise
         found, problem = Listed([], None, 0), cast("Any", error)
-    return {"clips": found.clips, "next": found.next, "problem": problem}
+    return {"clips": found.clips, "next": found.next, "looked": found.looked, "problem": problem}

@@ -6,22 +6,28 @@ import csv
 import io
 import os
 import re
+import tempfile
 import time
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voxledger.analytics.report import wording
 from voxledger.catalog.clip import Clip
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.dashboards.api.audio import opened
+from voxledger.dashboards.pages.cell import cell
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
 
 MANIFEST = "manifest.csv"
 _PIECE = 256 << 10
+_IN_MEMORY = 1 << 20
+"""Bytes of the table that are held in memory."""
+_CUT = 2000
+"""Characters of a cell."""
 _LONGEST = 100
 """Bytes of a name, without its ending: some file systems take 255 bytes, some 143, and whole paths of 260 characters."""
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
@@ -31,14 +37,22 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def archive(clips: Iterable[Clip], caller: Caller) -> Iterator[bytes]:
-    """The file piece by piece: each clip counts as fetched; the table at its end says of each why it is missing, if it is."""
+def archive(clips: Iterable[Clip], caller: Caller, stopped: Callable[[], str | None]) -> Iterator[bytes]:
+    """The file piece by piece: each clip counts as fetched; the table at its end says of each why it is missing, if it is.
+
+    Before each clip `stopped` says why nothing more may be sent, if so; then only the table follows, which says it, too.
+    """
     sink = _Sink()
-    table = io.StringIO(newline="")
-    rows = csv.writer(table)
-    rows.writerow(_COLUMNS)
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed:
+    folder = caller.site.spools.folder
+    with (
+        tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder, prefix=".manifest-") as table,
+        zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed,
+    ):
+        table.write(b"\xef\xbb\xbf" + _line(_COLUMNS))  # with its mark, spreadsheets read it as UTF-8
         for number, clip in enumerate(clips, 1):
+            if why := stopped():
+                table.write(_line(_ended(why)))
+                break
             name, problem = file_name(clip, number), ""
             try:
                 descriptor = opened(clip)
@@ -50,13 +64,15 @@ def archive(clips: Iterable[Clip], caller: Caller) -> Iterator[bytes]:
                 yield from _add(packed, sink, clip, name, descriptor)
             except VoxledgerError as error:
                 name, problem = "", str(error)
-            rows.writerow([cell(each) for each in _row(clip, name, problem)])
+            table.write(_line(_row(clip, name, problem)))
+        table.seek(0)
         info = zipfile.ZipInfo(MANIFEST, time.localtime()[:6])
         info.compress_type = zipfile.ZIP_DEFLATED
         info.external_attr = 0o644 << 16
-        packed.writestr(
-            info, b"\xef\xbb\xbf" + table.getvalue().encode()
-        )  # with its mark, spreadsheets read it as UTF-8
+        with packed.open(info, "w", force_zip64=True) as target:
+            while piece := table.read(_PIECE):
+                target.write(piece)
+                yield sink.taken()
     yield sink.taken()
 
 
@@ -67,11 +83,6 @@ def file_name(clip: Clip, number: int) -> str:
     plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C")
     plain = " ".join(plain.split()).encode()[:_LONGEST].decode(errors="ignore").strip(". ")
     return f"{number:05} {plain or clip.short} {clip.short}.{clip.format}"
-
-
-def cell(value: Any) -> Any:
-    """A cell that no program takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 class _Sink(io.RawIOBase):
@@ -115,3 +126,14 @@ def _row(clip: Clip, name: str, problem: str) -> list[Any]:
         "pinned": "yes" if clip.pinned else "",
     }  # fmt: skip
     return [known.get(column, getattr(clip, column, "")) for column in _COLUMNS]
+
+
+def _ended(why: str) -> list[Any]:
+    problem = f"this and all further clips are missing: {why}"
+    return [problem if column == "problem" else "" for column in _COLUMNS]
+
+
+def _line(values: Sequence[Any]) -> bytes:
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow([cell(each[:_CUT] if isinstance(each, str) else each) for each in values])
+    return line.getvalue().encode()

@@ -13,6 +13,7 @@ from voxledger.dashboards.pages.library.wanted import NAMES, Name, Wanted, sees
 if TYPE_CHECKING:
     from voxledger.catalog.log.reading import Reading
     from voxledger.dashboards.server.callers import Caller
+    from voxledger.dashboards.server.site import Site
 
 MOST = 20
 """Values of a field that are offered; of more, one looks for a part of the name."""
@@ -36,9 +37,9 @@ class Counted(NamedTuple):
 class Choices:
     """Counts of the library. They are dear in a large one, so they are kept, and renewed beside whoever asks."""
 
-    def __init__(self) -> None:
-        self._counts: Kept[Counted] = Kept(3.0, oldest=60.0)
-        self._values: Kept[Sequence[Choice]] = Kept(15.0)
+    def __init__(self, site: Site) -> None:
+        self._counts: Kept[Counted] = Kept(3.0, oldest=60.0, gone=site.gone.place)
+        self._values: Kept[Sequence[Choice]] = Kept(15.0, gone=site.gone.place)
 
     def counted(self, wanted: Wanted, caller: Caller, zone: str) -> Counted:
         """The same as of now."""

@@ -20,7 +20,7 @@ from voxledger.dashboards.pages.overview.figures import Figures, bars, figures
 from voxledger.dashboards.pages.overview.storage import Expiring
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.words import later
-from voxledger.dashboards.server.callers import Caller, identified
+from voxledger.dashboards.server.callers import Caller, still
 
 if TYPE_CHECKING:
     from voxledger.analytics.metrics import Forecast
@@ -75,7 +75,7 @@ def router(site: Site, page: Page) -> APIRouter:
             )
 
         lines = live.lines(
-            following, render=part("attempts"), state=part("state"), check=lambda: identified(site, request), stopping=site.stopping
+            following, render=part("attempts"), state=part("state"), check=lambda: still(caller, request), stopping=site.stopping
         )  # fmt: skip
         return Streaming(lines, ended=lambda: followers.go(mine))
 
@@ -89,8 +89,8 @@ class Overview:
         self._page = page
         self._site = page.site
         self._figures: Kept[Figures] = Kept(5.0)
-        self._noticed: Kept[Noticed] = Kept(10.0)
-        self._expiring: Kept[Expiring] = Kept(30.0)
+        self._noticed: Kept[Noticed] = Kept(10.0, gone=self._site.gone.place)
+        self._expiring: Kept[Expiring] = Kept(30.0, gone=self._site.gone.place)
         self._forecast: Kept[Forecast] = Kept(600.0)
 
     def warm(self) -> None:

@@ -45,9 +45,9 @@ class Frame:
         self.page = page
         self.site = page.site
         self._figures: Kept[Mapping[str, Any]] = Kept(20.0)
-        self._words: Kept[Sequence[str]] = Kept(600.0)
-        self._standing: Kept[Standing] = Kept(5.0)
-        self._last: Kept[Mapping[str, Any] | None] = Kept(5.0)
+        self._words: Kept[Sequence[str]] = Kept(600.0, gone=self.site.gone.place)
+        self._standing: Kept[Standing] = Kept(5.0, gone=self.site.gone.place)
+        self._last: Kept[Mapping[str, Any] | None] = Kept(5.0, gone=self.site.gone.place)
 
     def show(
         self,
@@ -85,7 +85,7 @@ class Frame:
         return self._last.get("", lambda: _last(caller))
 
     def words(self, caller: Caller, column: str) -> Sequence[str]:
-        """The values of a column that most clips have; minutes old."""
+        """The values of a column that most clips have; two minutes old at most."""
         return self._words.get(column, lambda: _words(caller, column))
 
     def clips(self, caller: Caller, ids: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -31,7 +31,7 @@ class Listed:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._kept: Kept[Sequence[Hold]] = Kept(5.0)
+        self._kept: Kept[Sequence[Hold]] = Kept(5.0, gone=frame.site.gone.place)
 
     def all(self, caller: Caller) -> Sequence[Hold]:
         """All of them, the newest first."""

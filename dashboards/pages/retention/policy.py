@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
@@ -14,25 +14,13 @@ from starlette.responses import Response
 from voxledger.catalog import settings
 from voxledger.catalog.errors import SettingsError
 from voxledger.dashboards.pages.retention.frame import Frame, Reader
+from voxledger.dashboards.pages.retention.trying import LONGEST, Found, tried
 from voxledger.dashboards.pages.retention.writing import section_of, written
 from voxledger.dashboards.server.callers import Caller
 
 if TYPE_CHECKING:
     from voxledger.catalog.retention import Plan, Policy
     from voxledger.catalog.retention.policy.checking import Finding
-    from voxledger.dashboards.plans import View
-
-LONGEST = 200_000
-"""Characters of a policy that is tried."""
-
-
-class Found(NamedTuple):
-    """Something wrong or doubtful, and the line of the text that is shown where it stands."""
-
-    level: str
-    message: str
-    line: int | None
-    column: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +38,14 @@ class Text:
 
 
 def text_of(caller: Caller) -> Text:
-    """The policy of the HOME. What its file says besides, passwords say, is left out."""
+    """The policy of the HOME. What its file says besides, passwords say, is left out, and for all but admins its comments."""
     section, file = caller.site.settings.retention, caller.ledger.retention.written
     name = section.policy or settings.FILE_NAME
     try:
         content = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         content = ""
-    found = section_of(content, whole=bool(section.policy))
+    found = section_of(content, whole=bool(section.policy), comments=caller.principal.may("admin"))
     said = _read(found[0]) if found else None
     if found is None or said is None:
         return Text(text=written(section), file=name, lines=None, changed=False, elsewhere={})
@@ -100,7 +88,7 @@ def add(routes: APIRouter, frame: Frame) -> None:
     def attempt(request: Request, caller: Reader, text: Annotated[str, Form(max_length=LONGEST)] = "") -> Response:
         """What another text would do: its mistakes at their lines, or its plan. Nothing is saved."""
         base = settings.Retention(**text_of(caller).elsewhere)
-        policy, findings, view = _tried(caller, text.replace("\r\n", "\n"), base)
+        policy, findings, view = tried(caller, text.replace("\r\n", "\n"), base)
         now = frame.site.plans.newest()
         values = {
             "findings": findings, "policy": policy, "view": view, "rules": _rules(policy, view.plan if view else None),
@@ -115,33 +103,6 @@ def _at_once(caller: Caller) -> tuple[Policy | None, Sequence[Finding]]:
 
     site, file = caller.site.settings, caller.ledger.retention.written
     return checked(site.retention, site.general.time_zone, file, site.prices)
-
-
-def _tried(caller: Caller, text: str, base: settings.Retention) -> tuple[Policy | None, list[Found], View | None]:
-    retention = caller.ledger.retention
-    policy: Policy | None = None
-    findings: Sequence[Finding] = ()
-
-    with tempfile.TemporaryDirectory(prefix="voxledger-policy-") as folder:
-        file = Path(folder) / "policy.toml"
-        file.write_text(text, encoding="utf-8")
-
-        def make() -> Plan | None:
-            nonlocal policy, findings
-            policy, findings, plan = retention.tried(file, base)
-            return plan
-
-        try:
-            view = caller.site.plans.tried(make)
-        except SettingsError as error:
-            return None, [Found("error", _without(str(error), file), None, None)], None
-    found = [Found(each.level, _without(each.message, file), each.line, each.column) for each in findings]
-    return policy, found, view
-
-
-def _without(message: str, file: Path) -> str:
-    """A message without the name of a file that was only there for a moment."""
-    return message.removeprefix(f"{file}: ").replace(str(file), "the text")
 
 
 def _read(text: str) -> settings.Retention | None:

@@ -15,30 +15,40 @@ from voxledger.catalog.settings import format_span
 
 _HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_-]+)\s*[].]")
 _OF_FILES = re.compile(r"^\s*policy\s*=")
+_TOKEN = re.compile(
+    r""""{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|(?P<comment>[ \t]*\#[^\n]*)""", re.DOTALL
+)
+"""A text or a comment: a `#` within a text begins none."""
 _SPANS = frozenset({"grace", "minimum_age", "max_lag", "backstop", "keep_for", "played_within"})
 
 
-def section_of(content: str, *, whole: bool) -> tuple[str, dict[int, int]] | None:
+def section_of(content: str, *, whole: bool, comments: bool) -> tuple[str, dict[int, int]] | None:
     """The lines of `[retention]` and its tables, and where each line of the file went; None where they cannot be told from others.
 
-    A file of its own (`whole`) holds nothing else.
+    A file of its own (`whole`) holds nothing else. Comments may say whatever was once tried, passwords too: without `comments`
+    they are left out.
     """
-    lines = content.split("\n")
-    if whole:
-        return content.rstrip("\n"), {number: number for number in range(1, len(lines) + 1)}
+    written = content.split("\n")
+    lines = written if comments else _uncommented(content).split("\n")
     taken: list[int] = []
-    inside = False
-    for number, line in enumerate(lines, 1):
-        if header := _HEADER.match(line):
+    inside = whole
+    for number, (line, before) in enumerate(zip(lines, written, strict=True), 1):
+        if (header := _HEADER.match(line)) and not whole:
             inside = header[1] == "retention"
-        if inside and not _OF_FILES.match(line):
+        was_comment = before.strip() and not line.strip()
+        if inside and not was_comment and not (_OF_FILES.match(line) and not whole):
             taken.append(number)
     while taken and not lines[taken[-1] - 1].strip():
         taken.pop()
     text = "\n".join(lines[number - 1] for number in taken)
-    if not _same(content, text):
+    if not whole and not _same(content, text):
         return None
     return text, {number: place for place, number in enumerate(taken, 1)}
+
+
+def _uncommented(content: str) -> str:
+    """TOML without its comments; every line stays where it was."""
+    return _TOKEN.sub(lambda found: "" if found["comment"] else found[0], content)
 
 
 def _same(content: str, text: str) -> bool:

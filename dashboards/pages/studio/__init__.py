@@ -70,7 +70,7 @@ class Studio:
 
     def __init__(self, site: Site, page: Page) -> None:
         self.offering = Offering(site.settings)
-        self._casting = Casting()
+        self._casting = Casting(site)
         self._site = site
         self._page = page
 

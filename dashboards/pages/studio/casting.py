@@ -12,6 +12,7 @@ from voxledger.synth.voices import Voice
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.callers import Caller
+    from voxledger.dashboards.server.site import Site
     from voxledger.synth.engines import EngineInfo
 
 MOST = 60
@@ -36,8 +37,8 @@ class Cast(msgspec.Struct, frozen=True, kw_only=True):
 class Casting:
     """The voices of a node, a few seconds old."""
 
-    def __init__(self) -> None:
-        self._voices: Kept[Sequence[Voice]] = Kept(5.0)
+    def __init__(self, site: Site) -> None:
+        self._voices: Kept[Sequence[Voice]] = Kept(5.0, gone=site.gone.place)
 
     def of(self, caller: Caller, info: EngineInfo | None, searched: str = "") -> Cast:
         """Those that can be used first. A recording whose name leads to a newer one now is not shown, nor is an erased one."""

@@ -120,7 +120,7 @@ class Usage:
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        self._answers = Answers()
+        self._answers = Answers(page.site.gone.place)
         self._used: Kept[bool] = Kept(5.0)
 
     def question(self, request: Request) -> Question:

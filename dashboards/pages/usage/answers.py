@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,28 +50,51 @@ class _Known(NamedTuple):
 
 
 class Answers:
-    """Answers by chart and question. Whoever asks for one that is known does not wait; it is renewed beside them."""
+    """Answers by chart and question. Whoever asks for one that is known does not wait; it is renewed beside them.
 
-    def __init__(self) -> None:
-        self._kept: Kept[_Known] = Kept(_FRESH, oldest=_OLDEST)
-        self._last: dict[tuple[str, Question], _Known] = {}
+    Those that name people are kept for minutes only, and nothing is kept when something was erased or purged.
+    """
+
+    def __init__(self, gone: Callable[[], int]) -> None:
+        self._kept: Kept[_Known] = Kept(_FRESH, oldest=_OLDEST, gone=gone)
+        self._naming: Kept[_Known] = Kept(_FRESH, gone=gone)
+        self._gone = gone
+        self._lock = threading.Lock()
+        self._last: OrderedDict[tuple[str, Question], _Known] = OrderedDict()
+        self._went = 0
 
     def get(self, name: str, question: Question, ask: Callable[[Asking], Answer], caller: Caller) -> Answer:
         """The answer. Raises QueryError, and Refused when it takes too long."""
         key = (name, question)
 
         def find() -> _Known:
+            went = self._heed()
             now = datetime.now(UTC)
             hour = now.replace(minute=0, second=0, microsecond=0)
-            known = self._last.get(key)
+            with self._lock:
+                known = self._last.get(key)
             if known is None or (known.position, known.hour) != (caller.ledger.journal.head(), hour):
                 with asked(caller, fresh=False) as reading:
                     answer = ask(Asking(reading, question, question.span(now), Prices.of(caller.site.settings)))
                     known = _Known(position(reading), hour, answer)
-            self._last.pop(key, None)
-            self._last[key] = known
-            while len(self._last) > _MOST:
-                self._last.pop(next(iter(self._last)), None)
+            self._keep(key, known, went)
             return known
 
-        return self._kept.get(key, find).answer
+        return (self._naming if question.by == "actor" else self._kept).get(key, find).answer
+
+    def _heed(self) -> int:
+        went = self._gone()
+        with self._lock:
+            if went != self._went:
+                self._went = went
+                self._last.clear()
+        return went
+
+    def _keep(self, key: tuple[str, Question], known: _Known, went: int) -> None:
+        with self._lock:
+            if went != self._went:
+                return  # it may still name who has gone
+            self._last[key] = known
+            self._last.move_to_end(key)
+            while len(self._last) > _MOST:
+                self._last.popitem(last=False)
