@@ -108,11 +108,12 @@ def not_yours() -> Refused:
 
 
 class Listed(NamedTuple):
-    """A page: its clips, the cursor of the next one, and where in the log it is from."""
+    """A page: its clips, the cursor of the next one, where in the log it is from, and how many that have the words were looked at."""
 
     clips: Sequence[Clip]
     next: str | None
     position: int
+    looked: int = 0
 
 
 def listed(listing: Listing, caller: Caller) -> Listed:
@@ -152,7 +153,7 @@ def _searched(listing: Listing, words: str, caller: Caller) -> Listed:
                 return Listed([], None, position(reading))
         whose = key.id
     clips: list[Clip] = []
-    following, place = listing.cursor, 0
+    following, place, looked = listing.cursor, 0, 0
     for _ in range(_ROUNDS):
         found = caller.ledger.search.search(
             words, emotion=listing.emotion, voice=_name(listing.voice), language=listing.language, actor=whose,
@@ -162,10 +163,11 @@ def _searched(listing: Listing, words: str, caller: Caller) -> Listed:
             rows = _among([hit.clip for hit in found.hits], filters, where, reading)
             place = position(reading)
         clips += _clips(rows, caller)
+        looked += len(found.hits)
         following = found.next
         if following is None or len(clips) >= listing.limit:
             break
-    return Listed(clips, following, place)
+    return Listed(clips, following, place, looked)
 
 
 def _name(voice: str | None) -> str | None:

@@ -124,7 +124,7 @@ export function remember(name, value) {
 
 /** Copies a text and says so, also where the browser has no clipboard for pages: over plain http from another machine. Gives whether it could. */
 export async function copy(text, { otherwise = say("Mark it, and copy it with the keyboard.") } = {}) {
-  const done = await (navigator.clipboard?.writeText(text).then(() => true, () => null) ?? null) ?? selected(text);
+  const done = (await navigator.clipboard?.writeText(text).then(() => true, () => false)) || selected(text);
   if (done) toast(say("Copied"));
   else toast(say("The browser does not let pages copy here."), { remedy: otherwise });
   return done;

@@ -8,6 +8,7 @@ const FILE_BYTES = 550_000;
 const picked = new Set();
 let all = null;
 let last = null;
+let redrawn = null;
 
 const form = () => document.getElementById("library-form");
 const bar = () => document.querySelector("[data-bulk]");
@@ -143,6 +144,12 @@ attach("#more", (more) => {
   return () => near.disconnect();
 });
 
+// Who hears the last clip of the list hears on.
+document.addEventListener("vox:last", ({ target }) => {
+  const more = target.querySelector("#more");
+  if (more) globalThis.htmx?.trigger(more, "near");
+});
+
 // Grid or list: the same clips, so nothing is fetched.
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-view]");
@@ -167,7 +174,8 @@ document.addEventListener("click", (event) => {
 
 attach("#results", (results) => {
   if (all && all.address !== results.dataset.results) all = null;
-  picked.clear();
+  if (redrawn !== results.dataset.results) picked.clear();
+  redrawn = null;
   last = null;
   show();
 });
@@ -288,9 +296,9 @@ document.addEventListener("submit", (event) => {
   else if (does === "hold") hold(given.get("reason"), given.get("until"));
 });
 
-async function change(what, { undoes = false, selection = chosen() } = {}) {
+async function change(what) {
   bar()?.classList.add("works");
-  const done = await ask("/library/change", { method: "POST", body: { ...selection, ...what } });
+  const done = await ask("/library/change", { method: "POST", body: { ...chosen(), ...what } });
   bar()?.classList.remove("works");
   if (done === null) return;
   const { changed } = done;
@@ -299,28 +307,33 @@ async function change(what, { undoes = false, selection = chosen() } = {}) {
     if (what.pin) pinned(id, true);
     if (what.unpin) pinned(id, false);
   }
-  const back = what.pin ? { unpin: true } : what.unpin ? { pin: {} } : what.tag?.length ? { untag: what.tag } : what.untag?.length ? { tag: what.untag } : null;
-  const left = [
-    done.purged && say("%(num)s have no audio any more.", { num: done.purged }),
-    done.missing && say("%(num)s are not there any more.", { num: done.missing }),
-  ].filter(Boolean).join(" ");
-  toast(undoes ? say("Undone.") : changed.length === 1 ? say("1 clip was changed.") : say("%(num)s clips were changed.", { num: changed.length.toLocaleString("en") }), {
-    remedy: left,
-    action: back && changed.length && changed.length <= 10_000 && !undoes ? { label: say("Undo"), act: () => change(back, { undoes: true, selection: { clips: changed } }) } : null,
+  const num = done.lasting.toLocaleString("en");
+  const lasting = !done.lasting ? "" : what.rating ? say("First ratings, which cannot be undone: %(num)s.", { num }) : say("Not to be undone: %(num)s.", { num });
+  toast(changed.length === 1 ? say("1 clip was changed.") : say("%(num)s clips were changed.", { num: changed.length.toLocaleString("en") }), {
+    remedy: `${left(done)} ${lasting}`.trim(),
+    action: done.back.length ? { label: say("Undo"), act: () => restore(done.back) } : null,
   });
   if (what.tag || what.untag) again();
 }
 
+/** Undoes a change: each clip gets back what it had. */
+async function restore(back) {
+  const done = await ask("/library/restore", { method: "POST", body: { back } });
+  if (done === null) return;
+  toast(say("Undone."), { remedy: left(done) });
+  again();
+}
+
+const left = (done) => [
+  done.purged && say("%(num)s have no audio any more.", { num: done.purged }),
+  done.missing && say("%(num)s are not there any more.", { num: done.missing }),
+].filter(Boolean).join(" ");
+
 /** The list as it is now; what was picked stays so. */
 function again() {
-  const kept = [...picked];
-  const mine = all;
-  document.addEventListener("htmx:afterSettle", () => {
-    all = mine;
-    for (const id of kept) picked.add(id);
-    for (const box of boxes()) box.checked = all !== null || picked.has(box.value);
-    show();
-  }, { once: true });
+  const results = document.getElementById("results");
+  if (!results) return;
+  redrawn = results.dataset.results;
   globalThis.htmx?.trigger(form(), "ask");
 }
 
@@ -347,7 +360,7 @@ document.addEventListener("vox:clip-key", (event) => {
   const { key, clip } = event.detail;
   if (key === "Enter" || (all === null && !picked.has(clip))) return;
   event.preventDefault(); // one of those that are picked: all of them
-  if (key !== "p") change({ rating: Number(key) });
+  if (key !== "p") sure(say("Rate %(num)s clips with %(rating)s of 5?", { rating: key }), say("Rate"), () => change({ rating: Number(key) }));
   else begin(event.target.querySelector("[data-pin]")?.getAttribute("aria-pressed") === "true" ? "unpin" : "pin");
 });
 document.addEventListener("keydown", (event) => {

@@ -12,6 +12,7 @@ const canvas = box.querySelector("canvas");
 const seek = box.querySelector(".player-seek");
 const part = (name) => box.querySelector(`.player-${name}`);
 let list = [];
+let place = null;
 let outline = null;
 let dragged = null;
 
@@ -21,9 +22,11 @@ export const player = {
   get at() { return audio.currentTime; },
   get duration() { return Number.isFinite(audio.duration) && audio.duration ? audio.duration : (this.clip?.duration ?? 0); },
 
-  /** Plays a clip, from `at` seconds on; `among` is the list that next and previous go through, `source` an address other than the clip's own. */
-  async play(clip, { among = [clip], at = 0, source = `/api/clips/${clip.id}/audio` } = {}) {
+  /** Plays a clip, from `at` seconds on; `among` is the list that next and previous go through, `within` the element that shows it and may grow, `source` an address other than the clip's own. */
+  async play(clip, { among = [clip], within = null, at = 0, source = `/api/clips/${clip.id}/audio` } = {}) {
     list = among;
+    place = within;
+    if (place && list.at(-1)?.id === clip.id) place.dispatchEvent(new CustomEvent("vox:last", { bubbles: true }));
     if (this.clip?.id !== clip.id || audio.error || audio.dataset.source !== source) {
       this.clip = clip;
       outline = null;
@@ -48,7 +51,7 @@ export const player = {
   toggle() {
     if (!this.clip) return;
     if (this.playing) audio.pause();
-    else this.play(this.clip, { among: list, source: audio.dataset.source });
+    else this.play(this.clip, { among: list, within: place, source: audio.dataset.source });
   },
   pause() { audio.pause(); },
   seek(seconds) {
@@ -57,8 +60,11 @@ export const player = {
   },
   /** The next clip of the list, or the one before. */
   step(by) {
+    // What its element shows by now, if this clip is still there.
+    const now = place?.isConnected ? clipsOf(place) : [];
+    if (now.some((each) => each.id === this.clip?.id)) list = now;
     const next = list[list.findIndex((each) => each.id === this.clip?.id) + by];
-    if (next) this.play(next, { among: list });
+    if (next) this.play(next, { among: list, within: place });
     return Boolean(next);
   },
   close() {
@@ -118,12 +124,13 @@ function mark(root) {
 }
 
 const of = (button) => JSON.parse(button.dataset.play);
+const clipsOf = (element) => [...element.querySelectorAll("[data-play]")].map(of);
 
 function clicked(button) {
   const clip = of(button);
   if (player.clip?.id === clip.id) return player.toggle();
-  const all = button.closest("[data-playlist]")?.querySelectorAll("[data-play]") ?? [button];
-  return player.play(clip, { among: [...all].map(of) });
+  const within = button.closest("[data-playlist]");
+  return player.play(clip, { among: within ? clipsOf(within) : [clip], within });
 }
 
 document.addEventListener("click", (event) => {

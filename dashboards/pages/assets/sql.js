@@ -1,10 +1,10 @@
 // The SQL console: what is asked, what comes of it, and what stands around it.
 
-import { ask, attach, say, toast } from "./app.js";
+import { ask, attach, copy, say, toast } from "./app.js";
 import { chart } from "./sql-chart.js";
 import { editor } from "./sql-editor.js";
 import { browser, past, saved, tabs, told } from "./sql-shelf.js";
-import { copy, element, table } from "./sql-table.js";
+import { element, table } from "./sql-table.js";
 import { given } from "./sql-given.js";
 
 const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;

@@ -66,7 +66,8 @@ export class Takes {
   }
 
   async make(wanted, { aloud, seconds }) {
-    const take = { id: crypto.randomUUID(), number: (this.state.number += 1), wanted, seconds };
+    const number = (this.state.number += 1);
+    const take = { id: `take ${number}`, number, wanted, seconds };
     this.state.takes.unshift(take);
     this.state.takes.splice(MOST);
     this.show();

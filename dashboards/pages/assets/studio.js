@@ -1,6 +1,6 @@
 // The studio: what is written and chosen, and the address that holds the choice.
 
-import { attach, say, toast } from "./app.js";
+import { attach, copy, say } from "./app.js";
 import { player } from "./player.js";
 import { marked, shown } from "./studio-marks.js";
 import { making } from "./studio-making.js";
@@ -262,12 +262,8 @@ class Desk {
     if (!what) return;
     const text = what === "text" ? `#${new URLSearchParams({ text: this.text.value })}` : "";
     event.currentTarget.open = false;
-    try {
-      await navigator.clipboard.writeText(location.origin + this.address() + text);
-      toast(say("Copied"));
-    } catch {
-      toast(say("The browser does not let pages copy here."), { remedy: location.origin + this.address() + text });
-    }
+    const address = location.origin + this.address() + text;
+    await copy(address, { otherwise: address });
   }
 
   generate(wanted = this.wanted()) {

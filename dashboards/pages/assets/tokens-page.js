@@ -1,6 +1,6 @@
 // Tokens: made, shown once, revoked. What is secret stands in the page only while its dialog is open.
 
-import { ask, attach, say, toast } from "./app.js";
+import { ask, attach, copy, say, toast } from "./app.js";
 
 const SPEAKS = ["creator", "curator", "admin"];
 
@@ -77,11 +77,9 @@ attach("#make", (dialog) => {
     wrong.hidden = false;
     wrong.scrollIntoView({ block: "nearest" });
   });
-  made.addEventListener("click", async (event) => {
+  made.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copies]");
-    if (!button) return;
-    await navigator.clipboard?.writeText(made.querySelector(`[data-secret="${button.dataset.copies}"]`).textContent);
-    toast(say("Copied"));
+    if (button) copy(made.querySelector(`[data-secret="${button.dataset.copies}"]`).textContent);
   });
   dialog.addEventListener("close", forget);
   globalThis.addEventListener("pagehide", forget);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -13,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from voxledger.catalog.clip import Clip
 from voxledger.dashboards.api import curating, listing, retention
 from voxledger.dashboards.api.answering import asked
-from voxledger.dashboards.api.curating import Changes, Pin, Tag
+from voxledger.dashboards.api.curating import Change, Changes, Pin, Tag
 from voxledger.dashboards.api.holds import Placing
 from voxledger.dashboards.api.listing import clips_with
 from voxledger.dashboards.faults import Refused
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 MOST = 10_000
 """Most clips that something is done to at once: it is one request, and its events are as many."""
+PATIENCE = 10.0
+"""Seconds for which clips with some words are looked through for those that fit filters."""
+LOOKED = 50_000
+"""Most clips with some words that are looked through."""
+_ROOM = 1_500_000
+"""Most characters that an undo is sent as: a node takes bodies of 2 MB (`serve.max_body`)."""
 
 
 class Selection(BaseModel):
@@ -60,6 +68,20 @@ class Doing(Selection):
     unpin: bool = False
 
 
+class Restoring(BaseModel):
+    """What makes clips again what they were: `back` of the answer to a change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    back: list[Changes] = Field(min_length=1, max_length=MOST)
+
+    @model_validator(mode="after")
+    def _not_more(self) -> Restoring:
+        if sum(len(changes.clips) for changes in self.back) > MOST:
+            raise ValueError(f"these are more than {MOST:,} clips")
+        return self
+
+
 class Holding(Selection):
     """A selection that is to be held."""
 
@@ -82,19 +104,58 @@ def read(query: str) -> Wanted:
 
 
 def change(doing: Doing, caller: Caller, zone: str) -> dict[str, Any]:
-    """Do it, a thousand clips at a time; each thousand is recorded together or not at all. Tells how many, and which were changed."""
-    told: dict[str, list[str]] = {"changed": [], "unchanged": [], "missing": [], "purged": []}
-    for ids in _pieces(ids_of(doing, caller, zone), curating.MOST):
-        changes = Changes.model_validate({
-            "clips": ids, "tag": doing.tag, "untag": doing.untag, "rating": doing.rating, "pin": doing.pin, "unpin": doing.unpin,
-        })  # fmt: skip
-        for name, found in curating.change(changes, caller).items():
-            told[name] += found
-    return {**{name: len(found) for name, found in told.items() if name != "changed"}, "changed": told["changed"]}
+    """Do it, a thousand clips at a time; each thousand is recorded together or not at all.
+
+    Tells which clips were changed and how many were not; `back` is what `restore` makes them again what they were with, and
+    `lasting` how many of them it cannot.
+    """
+    wanted = Change.model_validate(doing.model_dump(include=set(Change.model_fields)))
+    told, back = _each(dict.fromkeys(ids_of(doing, caller, zone), wanted), caller)
+    ways = _ways(back)
+    kept = sum(len(way["clips"]) for way in ways)
+    return {**told, "back": ways, "lasting": len(told["changed"]) - kept}
+
+
+def restore(restoring: Restoring, caller: Caller) -> dict[str, Any]:
+    """Make clips again what they were, and tell of it as `change` does. A pin that would be over by now is taken off."""
+    now = datetime.now(UTC)
+    wanted = {str(clip): _still(changes, now) for changes in restoring.back for clip in changes.clips}
+    return _each(wanted, caller)[0]
+
+
+def _each(wanted: Mapping[str, Change], caller: Caller) -> tuple[dict[str, Any], dict[str, Change]]:
+    changed: list[str] = []
+    counts = dict.fromkeys(("unchanged", "missing", "purged"), 0)
+    back: dict[str, Change] = {}
+    for ids in _pieces(list(wanted), curating.MOST):
+        done = curating.change({identity: wanted[identity] for identity in ids}, caller)
+        changed += done.changed
+        back |= done.back
+        for name in counts:
+            counts[name] += len(done.told()[name])
+    return {"changed": changed, **counts}, back
+
+
+def _ways(back: Mapping[str, Change]) -> list[dict[str, Any]]:
+    """The ways back, each with the clips that go it; none when that is too much to be sent."""
+    clips: dict[str, list[str]] = {}
+    for identity, change in back.items():
+        clips.setdefault(change.model_dump_json(exclude_defaults=True), []).append(identity)
+    clips.pop("{}", None)
+    if sum(len(way) + 40 * len(ids) for way, ids in clips.items()) > _ROOM:
+        return []
+    return [
+        {"clips": ids, **json.loads(way)} for way, all_ids in clips.items() for ids in _pieces(all_ids, curating.MOST)
+    ]
+
+
+def _still(change: Change, now: datetime) -> Change:
+    over = change.pin is not None and change.pin.until is not None and change.pin.until <= now
+    return change.model_copy(update={"pin": None, "unpin": True}) if over else change
 
 
 def ids_of(selection: Selection, caller: Caller, zone: str) -> list[str]:
-    """The ids. Raises Refused for more than `MOST`, and for more than were confirmed."""
+    """The ids. Raises Refused for more than `MOST`, for more than were confirmed, and where finding them takes too long."""
     if selection.all is None:
         return list(dict.fromkeys(map(str, selection.clips)))
     found: list[str] = []
@@ -143,6 +204,7 @@ def moment() -> datetime:
 
 def _all(selection: Selection, caller: Caller, zone: str) -> Iterator[Clip]:
     wanted, cursor = selection.wanted, None
+    ends, looked = time.monotonic() + PATIENCE, 0
     while True:
         page = page_of(
             wanted.model_copy(update={"cursor": cursor}), caller, zone, limit=listing.MOST, before=selection.before
@@ -151,6 +213,9 @@ def _all(selection: Selection, caller: Caller, zone: str) -> Iterator[Clip]:
         cursor = page.next
         if cursor is None:
             return
+        looked += page.looked
+        if wanted.q is not None and (looked >= LOOKED or time.monotonic() >= ends):
+            raise _far(looked)
 
 
 def _pieces(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -164,6 +229,15 @@ def _many() -> Refused:
         status=400,
         code="too_many",
         remedy="Narrow it down, for example by date, and go on with the rest.",
+    )
+
+
+def _far(looked: int) -> Refused:
+    return Refused(
+        f"{looked:,} clips with these words were looked through, and there are still more",
+        status=400,
+        code="too_many",
+        remedy="Narrow it down: with more words, or an emotion, a language, a person or a voice.",
     )
 
 
