@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -21,14 +22,12 @@ from voxledger.dashboards.pages.page import Page, entering
 from voxledger.dashboards.pages.words import say, say_many
 from voxledger.dashboards.server.callers import Caller
 
-if TYPE_CHECKING:
-    from voxledger.dashboards.server.site import Site
-
 Values = Callable[[Sheet], dict[str, Any]]
 _Curator = Annotated[Caller, Depends(entering("curate"))]
 _Keeper = Annotated[Caller, Depends(entering("retain"))]
 _Reader = Annotated[Caller, Depends(entering("read"))]
 _Text = Annotated[str, Form(max_length=2000)]
+_COMMA = re.compile("[,，、]")
 
 
 class _Desk:
@@ -61,12 +60,12 @@ class _Desk:
         return shown
 
 
-def router(site: Site, page: Page, values: Values) -> APIRouter:
+def router(page: Page, values: Values) -> APIRouter:
     """`POST /clips/{clip}/…`."""
     routes = page.routes()
     desk = _Desk(page, values)
     _add_judging(routes, desk)
-    _add_keeping(routes, desk, site.settings.general.time_zone)
+    _add_keeping(routes, desk, page)
     _add_choosing(routes, desk)
     _add_link(routes, page)
     return routes
@@ -82,10 +81,16 @@ def _add_judging(routes: APIRouter, desk: _Desk) -> None:
         return desk.done(request, caller, clip.id, lambda: say("Rated %(rating)s of 5") % {"rating": rating}, undo=undo)
 
     @routes.post("/clips/{clip}/tags")
-    def tag(request: Request, reference: Reference, caller: _Curator, tags: _Text) -> Response:
-        """Several are parted by commas."""
+    def tag(
+        request: Request,
+        reference: Reference,
+        caller: _Curator,
+        tags: _Text = "",
+        tag: Annotated[list[str] | None, Form(max_length=100)] = None,
+    ) -> Response:
+        """Several in `tags` are parted by commas; each `tag` is one as it stands."""
         clip = caller.clip(reference)
-        wanted = [each.strip() for each in tags.split(",") if each.strip()]
+        wanted = [each.strip() for each in (*_COMMA.split(tags), *(tag or ())) if each.strip()]
         new = [each for each in dict.fromkeys(wanted) if each not in clip.tags]
         clip = caller.ledger.catalog.tag(clip, *new)
         undo = ("untag", {"tag": new}) if new else None
@@ -99,17 +104,17 @@ def _add_judging(routes: APIRouter, desk: _Desk) -> None:
         clip = caller.ledger.catalog.untag(caller.clip(reference), *tag)
         gone = ", ".join(tag)
         return desk.done(
-            request, caller, clip.id, lambda: say("Took the tag %(tags)s off") % {"tags": gone}, undo=("tags", {"tags": gone})
+            request, caller, clip.id, lambda: say("Took the tag %(tags)s off") % {"tags": gone}, undo=("tags", {"tag": tag})
         )  # fmt: skip
 
 
-def _add_keeping(routes: APIRouter, desk: _Desk, zone: str) -> None:
+def _add_keeping(routes: APIRouter, desk: _Desk, page: Page) -> None:
     @routes.post("/clips/{clip}/pin")
     def pin(
         request: Request, reference: Reference, caller: _Curator, reason: _Text = "", until: _Text = ""
     ) -> Response:
         """For good, or until a day."""
-        ends = end_of("until", until.strip() or None, zone)
+        ends = end_of("until", until.strip() or None, page.viewer(request).zone)
         clip = caller.ledger.catalog.pin(caller.clip(reference), reason=reason.strip() or None, until=ends)
         return desk.done(request, caller, clip.id, lambda: say("Pinned: no rule lets it go"), undo=("unpin", {}))
 
@@ -133,7 +138,7 @@ def _add_keeping(routes: APIRouter, desk: _Desk, zone: str) -> None:
         legal: Annotated[bool, Form()] = False,
     ) -> Response:
         """Of this clip alone; a legal one is for admins, and has a day of review."""
-        clip, ends = caller.clip(reference), end_of("until", until.strip() or None, zone)
+        clip, ends = caller.clip(reference), end_of("until", until.strip() or None, page.viewer(request).zone)
         placed = permitted(caller).hold(
             clip, reason=reason, until=None if legal else ends, legal=legal, review=ends if legal else None
         )
