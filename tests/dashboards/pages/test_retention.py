@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -13,6 +17,8 @@ import voxledger
 from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
 from tests.dashboards.pages.seeded import XSS, copied
 from tests.node import PATIENCE, RunningNode, running_node
+from voxledger.dashboards import plans
+from voxledger.dashboards.pages.retention import plan as planned
 
 Tokens = Callable[..., str]
 NASTY = "<b>rule</b>"
@@ -55,6 +61,8 @@ keep_for = "1s"
 name = "endless"
 match = "duration_us > 60000000000"
 keep_for = "60d"
+# [mixpanel]
+# token = "hidden"
 """
 _WRONG = """
 [retention]
@@ -241,6 +249,32 @@ def test_who_may_not_retain_sees_and_changes_nothing(node: RunningNode, tokens: 
             )
 
 
+def test_comments_of_the_policy_are_for_admins(node: RunningNode, tokens: Tokens) -> None:
+    with node.client() as owner, node.client(tokens("viewer")) as viewer:
+        whole, shown = owner.get("/retention/policy").text, viewer.get("/retention/policy").text
+    assert "hidden" in whole
+    assert "duration_us &gt; 60000000000" in shown
+    assert "hidden" not in shown
+    assert "between mark and purge" not in shown
+
+
+def test_what_is_tried_may_cost_nothing_but_what_a_condition_may(node: RunningNode, tokens: Tokens) -> None:
+    rule = '[retention]\n[[retention.rules]]\nname = "a"\nkeep_for = "1d"\nmatch = "{}"\n'
+    doing = {
+        "replace(text, 'a', 'aaaaaaaa') = 'x'": "knows no replace()",
+        "text || text || text = 'x'": "knows no ||()",
+        " OR ".join(f"lower(text) = '{number}'" for number in range(21)): "at most 20 functions",
+    }
+    with node.client(tokens("viewer")) as viewer:
+        for match, told in doing.items():
+            page = viewer.post("/retention/policy/try", data={"text": rule.format(match)}).text
+            assert told in page
+            assert "Line 5" in page
+        fine = viewer.post("/retention/policy/try", data={"text": rule.format("last_used < :now - to_days(3)")}).text
+        assert "would go" in fine
+        assert viewer.post("/retention/policy/try", data={"text": "#" * 20_001}).status_code == 422
+
+
 def test_another_plan_than_was_seen_is_not_applied(node: RunningNode, tokens: Tokens) -> None:
     with node.client(tokens("curator", name="cora")) as curator:
         plan = curator.get("/api/retention/plan").json()
@@ -263,6 +297,78 @@ def test_a_plan_that_is_not_kept_any_more_says_so(node: RunningNode) -> None:
         gone = client.get("/retention?view=nothing").text
         assert "This plan is not kept any more" in gone
         assert client.get("/retention?cursor=nonsense&make=1").status_code == 400
+
+
+def test_a_day_that_is_written_is_the_viewers(node: RunningNode) -> None:
+    ends = "2099-01-01T09:59:59.999999Z"  # when that day is over on Kiritimati
+    with node.client() as client:
+        client.headers["Cookie"] = "zone=Pacific%2FKiritimati"
+        clip = client.get("/api/clips?limit=1").json()["clips"][0]["id"]
+        asked = {"clips": clip, "reason": "a day", "until": "2099-01-01"}
+        assert client.post("/retention/holds", data=asked, headers={"HX-Request": "true"}).is_success
+
+        def hold() -> dict[str, Any]:
+            return next(each for each in client.get("/api/holds").json()["holds"] if each["reason"] == "a day")
+
+        assert hold()["until"] == ends
+        renewed = {"hold": hold()["id"], "until": "2098-01-01"}
+        assert client.post("/retention/holds/renew", data=renewed, headers={"HX-Request": "true"}).is_success
+        assert hold()["until"] == ends.replace("2099", "2098")
+
+
+def test_a_part_is_refreshed_where_it_is_and_alone(node: RunningNode) -> None:
+    with node.client() as client:
+        for target, other in (("applied", "deleted"), ("deleted", "applied")):
+            here = "/retention/returning?before=999999"
+            part = client.get(here, headers={"HX-Request": "true", "HX-Target": target}).text
+            assert f'id="{target}"' in part
+            assert f'id="{other}"' not in part
+            assert f'hx-get="{here}"' in part
+        assert client.get("/retention/returning?cursor=nonsense").status_code == 400
+
+
+def test_what_is_worked_out_about_a_plan_ends_with_it(
+    seeded_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(seeded_home, tmp_path / "home")
+    (home / "voxledger.toml").write_text(POLICY)
+    kept = plans.Plans()
+    previews = planned.Previews(cast("Any", SimpleNamespace(site=SimpleNamespace(plans=kept))))
+    with voxledger.open(home) as vox:
+
+        def made(head: int) -> plans.View:
+            return kept.make(vox.retention, every=False, as_of=None, head=head)
+
+        first = made(1)
+        vox.catalog.pin(next(iter(vox.catalog.clips(actor="mallory"))))
+        second = made(2)
+        told = previews.about(second)
+        assert told.before is not None
+        assert (told.before.view, told.change and told.change.less.clips) == (first.name, 1)
+        previews.about(first)
+        seen = weakref.ref(first.plan.decisions)
+        del first
+        monkeypatch.setattr(plans, "MOST", 1)
+        made(3)
+        gc.collect()
+        assert seen() is None
+        assert previews.about(second) is told
+
+
+def test_clips_of_filters_are_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Decisions:
+        """Of a plan; something that can go."""
+
+    monkeypatch.setattr(planned, "_BYTES", 10)
+    answers: planned.Few[str] = planned.Few(len)
+    plan, asked = cast("Any", SimpleNamespace(decisions=Decisions())), list[str]()
+
+    def ask(what: str) -> str:
+        return answers.get(plan, what, lambda: asked.append(what) or what * 6)
+
+    for what in ("a", "b", "b", "a", "a"):
+        ask(what)
+    assert asked == ["a", "b", "a"]
 
 
 @pytest.fixture(scope="module")
