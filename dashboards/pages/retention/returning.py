@@ -25,8 +25,8 @@ _Rows: TypeAlias = Sequence[Mapping[str, Any]]
 def add(routes: APIRouter, frame: Frame) -> None:
     """`/retention/returning`."""
     # All clips are gone through for each: read again as soon as something was done here, and else after some seconds.
-    plans: Kept[tuple[_Rows, int | None]] = Kept(5.0, oldest=60.0)
-    clips: Kept[tuple[_Rows, str | None]] = Kept(5.0, oldest=60.0)
+    plans: Kept[tuple[_Rows, int | None]] = Kept(5.0, oldest=60.0, gone=frame.site.gone.place)
+    clips: Kept[tuple[_Rows, str | None]] = Kept(5.0, oldest=60.0, gone=frame.site.gone.place)
 
     def done() -> datetime | None:
         """When the last operation ended."""
