@@ -182,7 +182,9 @@ def change(wanted: Mapping[str, Change], caller: Caller) -> Done:
         found = {clip.id: clip for clip in clips_with(list(wanted), reading, caller)}
         pinned = [clip.id for clip in found.values() if clip.pinned]
         about_pins = any(each.unpin or each.pin is not None for each in checked.values())
-        reasons = dict(reading.tuples(_SQL["reasons"], {"ids": pinned})) if pinned and about_pins else {}
+        reasons: dict[str, str | None] = (
+            dict(reading.tuples(_SQL["reasons"], {"ids": pinned})) if pinned and about_pins else {}
+        )
     recorder = caller.ledger.recorder
     actor = recorder.vault.actor(caller.principal.name)
     done, drafts = Done(), []

@@ -21,7 +21,7 @@ from voxledger.dashboards.pages.library import selection
 from voxledger.dashboards.pages.library.choices import Choices
 from voxledger.dashboards.pages.library.downloads import Downloads
 from voxledger.dashboards.pages.library.selection import Doing, Holding, Restoring, Selection
-from voxledger.dashboards.pages.library.shelf import page_of
+from voxledger.dashboards.pages.library.shelf import FIRST, page_of
 from voxledger.dashboards.pages.library.wanted import NONE, STATES, Name, Wanted
 from voxledger.dashboards.pages.page import Entry, Page, entering
 from voxledger.dashboards.pages.words import later
@@ -169,4 +169,7 @@ def _shelf(wanted: Wanted, caller: Caller, zone: str) -> dict[str, Any]:
         if error.status != 400:
             raise
         found, problem = Listed([], None, 0), cast("Any", error)
-    return {"clips": found.clips, "next": found.next, "looked": found.looked, "problem": problem}
+    short = found.next is not None and len(found.clips) < FIRST
+    return {
+        "clips": found.clips, "next": found.next, "looked": found.looked if short else None, "problem": problem,
+    }  # fmt: skip

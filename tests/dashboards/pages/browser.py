@@ -25,6 +25,12 @@ document.addEventListener("securitypolicyviolation", ({ violatedDirective, block
   console.error(`CSP: ${violatedDirective} ${blockedURI} ${sample}`));
 globalThis.voxXss = (from) => console.error(`XSS: ${from}`);
 """
+_PLAIN = """
+delete Navigator.prototype.clipboard;
+delete Crypto.prototype.randomUUID;
+delete Crypto.prototype.subtle;
+"""
+"""What browsers lack over plain http from another machine; here they would have it."""
 
 
 @dataclass
@@ -81,11 +87,13 @@ def visiting(browser: Browser, node: RunningNode, **options: Any) -> Iterator[Vi
     """A visit with cookies of its own. `options` are those of Playwright's `new_context`, such as `color_scheme="dark"`.
 
     Requests to anywhere else are aborted and remembered; so are errors on the console, violations of the policy, uncaught
-    exceptions, and answers of 500 or more.
+    exceptions, and answers of 500 or more. Without `permissions` there is no clipboard for pages, as over plain http.
     """
     context = browser.new_context(**{"locale": "en-GB", "timezone_id": "Europe/Berlin", **options})
     context.set_default_timeout(PATIENCE * 1000)
     context.add_init_script(_WATCH)
+    if "permissions" not in options:
+        context.add_init_script(_PLAIN)
     visit = Visit(node, context.new_page())
     _watch(context, visit)
     try:
