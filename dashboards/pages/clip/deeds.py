@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from voxledger.catalog.query.moment import end_of
 from voxledger.dashboards.api.audio import Reference
 from voxledger.dashboards.api.clips import BRIEF, require_brief
-from voxledger.dashboards.api.curating import Changes, change
+from voxledger.dashboards.api.curating import Change, change
 from voxledger.dashboards.api.holds import permitted
 from voxledger.dashboards.pages.clip.sheet import Sheet, sheet
 from voxledger.dashboards.pages.clip.takes import takes
@@ -171,12 +171,13 @@ def _add_choosing(routes: APIRouter, desk: _Desk) -> None:
     ) -> Response:
         """One take of a text is the one: it is rated and pinned, and the others are tagged."""
         found = sheet(caller, reference)
-        others = [UUID(each["clip"]) for each in takes(found, caller).playable if each["clip"] != str(best)]
+        others = [each["clip"] for each in takes(found, caller).playable if each["clip"] != str(best)]
         caller.clip(str(best))  # it has to be there, and for this caller
-        asked = {"clips": [best], "rating": rating or None, "pin": {"reason": "the chosen take"} if pin else None}
-        change(Changes.model_validate(asked), caller)
-        if tag.strip() and others:
-            change(Changes.model_validate({"clips": others, "tag": [tag.strip()]}), caller)
+        chosen = {"rating": rating or None, "pin": {"reason": "the chosen take"} if pin else None}
+        wanted = {str(best): Change.model_validate(chosen)}
+        if tag.strip():
+            wanted |= dict.fromkeys(others, Change.model_validate({"tag": [tag.strip()]}))
+        change(wanted, caller)
         return desk.done(request, caller, found.clip.id, lambda: say("Chosen"))
 
 
