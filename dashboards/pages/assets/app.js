@@ -66,7 +66,19 @@ export function toast(message, { remedy = "", bad = false, action = null } = {})
   const all = document.getElementById("toasts");
   all.append(made);
   while (all.children.length > 4) all.firstElementChild.remove();
-  if (!bad) setTimeout(() => made.remove(), action ? 10000 : 5000);
+  if (!bad) goes(made, action ? 10000 : 5000);
+}
+
+/** Takes a toast away after a while; whoever points at it, or has come to it by keyboard, is not hurried. */
+function goes(made, lasting) {
+  let timer = setTimeout(() => made.remove(), lasting);
+  for (const stays of ["pointerenter", "focusin"]) made.addEventListener(stays, () => clearTimeout(timer));
+  for (const leaves of ["pointerleave", "focusout"]) {
+    made.addEventListener(leaves, () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => made.remove(), lasting);
+    });
+  }
 }
 
 /** Asks the node; gives what it answers, decoded. What cannot be done is a toast, and null. `body` is sent as JSON. */

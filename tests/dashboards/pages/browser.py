@@ -17,6 +17,8 @@ from tests.node import PATIENCE, RunningNode
 
 __all__ = ["Visit", "accessible", "browsing", "expect"]
 
+expect.set_options(timeout=PATIENCE * 1000)  # five seconds are too few on a busy machine
+
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 _HARMLESS = ("Failed to load resource", "Response Status Error Code 4")
 """Lines of the browser and of htmx about answers that a test asked for; what answered is looked at instead."""
