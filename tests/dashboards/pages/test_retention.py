@@ -62,7 +62,7 @@ name = "endless"
 match = "duration_us > 60000000000"
 keep_for = "60d"
 # [mixpanel]
-# token = "hidden"
+# token = "zanzibar"
 """
 _WRONG = """
 [retention]
@@ -252,9 +252,9 @@ def test_who_may_not_retain_sees_and_changes_nothing(node: RunningNode, tokens: 
 def test_comments_of_the_policy_are_for_admins(node: RunningNode, tokens: Tokens) -> None:
     with node.client() as owner, node.client(tokens("viewer")) as viewer:
         whole, shown = owner.get("/retention/policy").text, viewer.get("/retention/policy").text
-    assert "hidden" in whole
+    assert "zanzibar" in whole
     assert "duration_us &gt; 60000000000" in shown
-    assert "hidden" not in shown
+    assert "zanzibar" not in shown
     assert "between mark and purge" not in shown
 
 
