@@ -48,6 +48,11 @@ def test_a_token_is_made_shown_once_and_revoked(visit: Visit) -> None:
         f'voxledger.connect("{visit.node.url}", "{secret}")'
     )
     accessible(page)
+    page.evaluate("document.addEventListener('copy', ({ target }) => (globalThis.copied = target.value))")
+    dialog.locator("[data-copies=token]").click()
+    expect(page.locator(".toast").last).to_contain_text("Copied")
+    assert page.evaluate("globalThis.copied") == secret
+    page.evaluate("delete globalThis.copied")
     made = page.locator(".list tr", has_text=_NASTY)
     expect(made).to_contain_text("of 1,000", timeout=_SLOW)
     expect(made).to_contain_text("of 1.5 h")
@@ -69,7 +74,7 @@ def test_a_token_is_made_shown_once_and_revoked(visit: Visit) -> None:
     expect(sure).to_contain_text(_NASTY)
     accessible(page)
     sure.get_by_role("button", name="Revoke it").click()
-    expect(page.locator(".toast")).to_contain_text("The token was revoked.", timeout=_SLOW)
+    expect(page.locator(".toast").last).to_contain_text("The token was revoked.", timeout=_SLOW)
     expect(made).to_have_count(0, timeout=_SLOW)
     with visit.node.client(secret) as client:
         assert client.get("/api/me").status_code == 401
@@ -109,6 +114,20 @@ def test_others_see_who_they_are_and_nothing_of_tokens(
         expect(page.get_by_role("heading", name="Who may come in")).to_have_count(0, timeout=_SLOW)
         accessible(page)
         visit.check()
+
+
+def test_the_next_page_follows_also_when_the_last_token_of_the_one_before_has_ended(
+    node: RunningNode, tokens: Callable[..., str]
+) -> None:
+    _, second, _ = (tokens("viewer", name=f"paged {number}").split("_")[1] for number in range(3))
+    after = f"/tokens?q=paged&after={second}"
+    before = _page(node, path=after).text
+    with node.client() as owner:
+        assert owner.delete(f"/api/tokens/{second}").is_success
+    for page in (before, _page(node, path=after).text):
+        listed = page.partition('id="list"')[2]
+        assert "paged 0" in listed
+        assert "paged 2" not in listed
 
 
 def test_who_was_turned_away_is_told(node: RunningNode, tokens: Callable[..., str]) -> None:
