@@ -43,7 +43,7 @@ def archive(clips: Iterable[Clip], caller: Caller, stopped: Callable[[], str | N
     Before each clip `stopped` says why nothing more may be sent, if so; then only the table follows, which says it, too.
     """
     sink = _Sink()
-    folder = caller.site.spools.folder
+    folder = str(caller.site.spools.folder)
     with (
         tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder, prefix=".manifest-") as table,
         zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as packed,
