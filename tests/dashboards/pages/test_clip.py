@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -236,6 +237,33 @@ def test_a_part_of_an_id_leads_to_it_and_forms_work_without_a_script(node: Runni
         assert "/work/" in str(begun.url)
     for path in ("/history", "/takes", "/fate"):
         assert "<html" in _get(node, f"/clips/{made['one']}{path}").text
+
+
+def test_a_tag_with_a_comma_comes_back_whole(node: RunningNode, made: dict[str, str]) -> None:
+    clip = made["marked"]
+    with node.client() as client:
+        tagged = client.post(f"/api/clips/{clip}/tags", json={"tags": ["wind, sea", "dawn"]})
+        assert tagged.is_success, tagged.text
+        taken = client.post(f"/clips/{clip}/untag", data={"tag": ["wind, sea", "dawn"]}, headers={"HX-Request": "true"})
+        undo = json.loads(taken.headers["hx-trigger"])["vox:done"]["undo"]
+        client.post(undo["path"], data=undo["values"])
+        assert set(client.get(f"/api/clips/{clip}").json()["tags"]) == {"wind, sea", "dawn"}
+        client.post(f"/clips/{clip}/tags", data={"tags": "one,two，three、 four "})
+        assert {"one", "two", "three", "four"} < set(client.get(f"/api/clips/{clip}").json()["tags"])
+
+
+def test_a_day_that_is_written_is_the_viewers(node: RunningNode, made: dict[str, str]) -> None:
+    clip, ends = made["three"], "2099-01-01T09:59:59.999999"  # when that day is over on Kiritimati
+    with node.client() as client:
+        client.headers["Cookie"] = "zone=Pacific%2FKiritimati"
+        assert client.post(f"/clips/{clip}/pin", data={"until": "2099-01-01"}).status_code == 303
+        assert client.get(f"/api/clips/{clip}").json()["pinned_until"].startswith(ends)
+        assert client.post(f"/clips/{clip}/hold", data={"reason": "a day", "until": "2099-01-01"}).status_code == 303
+        hold = next(each for each in client.get("/api/holds").json()["holds"] if each["reason"] == "a day")
+        assert hold["until"].startswith(ends)
+        assert client.post(f"/clips/{clip}/pin", data={"until": "9999-12-31T23:59:59Z"}).status_code == 303
+        shown = client.get(f"/clips/{clip}")
+        assert (shown.status_code, "9999" in shown.text) == (200, True)
 
 
 def _happenings(node: RunningNode, clip: str) -> list[dict[str, Any]]:

@@ -130,6 +130,17 @@ def test_times_are_those_of_the_viewer() -> None:
     assert moments.ago(None) == moments.playing(None) == moments.count(None) == "–"
 
 
+def test_a_time_at_which_calendars_end_is_told_in_utc() -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    with Viewer("en", "Asia/Shanghai", "auto").looking():
+        assert "31 Dec 9999 23:59:59 (UTC)" in str(moments.moment(last)).replace("\N{NO-BREAK SPACE}", " ")
+        assert moments.written(last).endswith("9999, 23:59")
+    with Viewer("en", "America/New_York", "auto").looking():
+        assert "1 Jan 1 00:00:00 (UTC)" in str(moments.moment(datetime(1, 1, 1, tzinfo=UTC))).replace(
+            "\N{NO-BREAK SPACE}", " "
+        )
+
+
 def test_a_zone_that_is_none_is_ignored(node: RunningNode) -> None:
     with node.client() as client:
         for zone in ("../../etc/passwd", "Mars/Olympus", "%00", "x" * 500):

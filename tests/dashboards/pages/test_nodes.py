@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -18,6 +24,7 @@ from tests.dashboards.pages.seeded import XSS
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.catalog.events import DeliveryQuarantined, new_id
 from voxledger.dashboards.operations import Kind
+from voxledger.dashboards.pages.nodes import condition
 from voxledger.dashboards.pages.nodes.timetable import WHAT
 from voxledger.dashboards.pages.nodes.work import KINDS
 from voxledger.dashboards.schedule import jobs
@@ -122,6 +129,27 @@ def test_a_stream_ends_with_its_token(node: RunningNode, tokens: Callable[..., s
         assert owner.delete(f"/api/tokens/{token.split('_')[1]}").is_success
         heard = list(lines.iter_lines())
     assert "event: end" in heard
+
+
+def test_many_look_at_its_pace_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(deque[Any]):
+        """One in whose every step others come between."""
+
+        def __getitem__(self, at: Any) -> Any:
+            time.sleep(0.0005)
+            return super().__getitem__(at)
+
+        def popleft(self) -> Any:
+            found = super().popleft()
+            time.sleep(0.0005)
+            return found
+
+    monkeypatch.setattr(condition, "deque", Slow)
+    monkeypatch.setattr(condition, "_WINDOW", -1.0)  # nothing is young enough to stay
+    head = itertools.count().__next__
+    looked = condition.Condition(cast("Any", SimpleNamespace(door=SimpleNamespace(journal=SimpleNamespace(head=head)))))
+    with ThreadPoolExecutor(4) as many:
+        assert set(many.map(lambda _: looked._pace(), range(40))) == {0.0}
 
 
 def test_every_job_and_operation_is_told_in_words() -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -121,6 +122,26 @@ def test_whoever_sees_only_the_own_clips_sees_nothing_of_others(node: RunningNod
     assert "1 attempt failed" in page
 
 
+@pytest.mark.parametrize("role", ["viewer", "creator", "admin"])
+def test_a_failure_leads_to_a_page_that_its_reader_may_see(
+    node: RunningNode, tokens: Callable[..., str], role: str
+) -> None:
+    token = tokens(role, name="maren")
+    with node.client() as owner:
+        for actor in ("maren", "mallory"):
+            wrong = owner.post(
+                "/api/clips", json={"text": "Wrong.", "actor": actor, "engine": "espeak", "voice": "nobody"}
+            )
+            assert not wrong.is_success
+    _until(lambda: "unknown_voice (espeak)" in _page(node, token).text)
+    matters = re.findall(r'<li class="bad">.*?</li>', _page(node, token).text, re.DOTALL)
+    failures = [matter for matter in matters if "failed:" in matter]
+    assert failures
+    for matter in failures:
+        (path,) = re.findall(r'<a class="button small" href="([^"]+)"', matter)
+        assert _page(node, token, unescape(path)).status_code == 200, path
+
+
 def test_a_stream_tells_only_what_its_reader_may_see(node: RunningNode, tokens: Callable[..., str]) -> None:
     token, heard = tokens("creator", name="maren"), list[str]()
 
@@ -211,6 +232,8 @@ def test_doubts_what_goes_next_and_the_forecast_are_shown(browser: Browser, aged
         expect(page.locator(".foretold svg.forecast")).to_be_visible()
         expect(page.locator(".foretold figcaption")).to_contain_text("In four weeks about")
         accessible(page)
+        listed = _page(aged, None, matters.get_by_role("link", name="Listen to all").get_attribute("href") or "").text
+        assert set(re.findall(r">(doubted|marked|week) ", listed.partition('id="results"')[2])) == {"doubted"}
         visit.check()
 
 

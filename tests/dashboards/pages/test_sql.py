@@ -157,6 +157,25 @@ def test_thousands_of_rows_are_read_sorted_and_copied(browser: Browser, node: Ru
         visit.check()
 
 
+def test_whole_numbers_beyond_2_53_stay_exact_and_are_sorted_so(visit: Visit) -> None:
+    page = _console(
+        visit,
+        "SELECT unnest([9007199254740994, 9007199254740993, 9007199254740992])::BIGINT AS big, {'a': 9007199254740993} AS s,\n"
+        " MAP {'k': [9007199254740993]} AS m, 'a\",9007199254740993,\\' AS t, 12345678901234567890.5::DECIMAL(38, 1) AS d",
+    )
+    _run(page)
+    expect(page.locator("#cell-0-1")).to_contain_text("9007199254740993")
+    expect(page.locator("#cell-0-2")).to_contain_text("9007199254740993")
+    expect(page.locator("#cell-0-3")).to_have_text('a",9007199254740993,\\')
+    expect(page.locator("#cell-0-4")).to_contain_text("12345678901234567")
+    heads = page.locator(".grid-name button")
+    heads.first.click()  # downwards
+    heads.first.click()
+    expect(page.locator(".grid-name").first).to_have_attribute("aria-sort", "ascending")
+    for row, told in enumerate(("9007199254740992", "9007199254740993", "9007199254740994")):
+        expect(page.locator(f"#cell-{row}-0")).to_have_text(told)
+
+
 def test_the_chart_is_guessed_and_can_be_changed(visit: Visit) -> None:
     page = _console(visit, "SELECT emotion, language, count(*) AS clips FROM clips GROUP BY ALL")
     _run(page)
