@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -80,9 +81,12 @@ def node(seeded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     home = copied(seeded_home, tmp_path_factory.mktemp("retention") / "home")
     (home / "voxledger.toml").write_text(_FIRST)
     with voxledger.open(home) as vox:
-        vox.retention.apply(now=datetime.now(UTC) + timedelta(seconds=5))
+        marked = datetime.now(UTC) + timedelta(seconds=5)
+        vox.retention.apply(now=marked)
     (home / "voxledger.toml").write_text(POLICY)
     with running_node(home, store_close_wait=0) as running:
+        while datetime.now(UTC) < marked + timedelta(seconds=1.1):  # until their grace is over
+            time.sleep(0.05)
         yield running
 
 
