@@ -129,8 +129,9 @@ def router(site: Site, page: Page) -> APIRouter:
     @routes.post("/library/hold")
     async def hold(asked: Holding, request: Request, caller: Annotated[Caller, Depends(may("retain"))]) -> Response:
         """Hold them."""
-        placed = await run_in_threadpool(selection.placed, asked, caller, page.viewer(request).zone)
-        return await begun(caller, "hold", placing(caller, placed), 60)
+        zone = page.viewer(request).zone
+        placed = await run_in_threadpool(selection.placed, asked, caller, zone)
+        return await begun(caller, "hold", placing(caller, placed, zone=zone), 60)
 
     @routes.post("/library/download")
     def download(request: Request, caller: Looker, asked: Annotated[str, Form(max_length=600_000)]) -> Response:
