@@ -89,21 +89,28 @@ def test_an_interrupt_while_giving_way_neither_loses_nor_makes_a_seat(monkeypatc
             go_on.wait(PATIENCE)
 
     at_work, go_on = threading.Event(), threading.Event()
-    thread = threading.Thread(target=urgent)
+
+    def wait() -> None:
+        with seats.taken():
+            pass
+
+    thread, later = threading.Thread(target=urgent), threading.Thread(target=wait)
     with pytest.raises(KeyboardInterrupt), seats.taken():
         thread.start()
         _waits(seats, 1)
+        later.start()
+        _waits(seats, 2)
         monkeypatch.setattr(seats, "_take", _interrupted)
         seats.give_way()
     monkeypatch.undo()
     assert at_work.wait(PATIENCE)
-    waiting = threading.Thread(target=lambda: seats.taken().__enter__())
-    waiting.start()
-    _waits(seats, 1)  # the only seat is taken
+    assert len(seats._waiting) == 1, "the only seat is taken"
     go_on.set()
     thread.join(PATIENCE)
-    waiting.join(PATIENCE)
-    assert not waiting.is_alive()
+    later.join(PATIENCE)
+    assert not later.is_alive()
+    with seats.taken():
+        pass
 
 
 def _interrupted(due: float) -> None:
