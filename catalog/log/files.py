@@ -68,19 +68,22 @@ class Files:
         try:
             yield
         finally:
-            self._hurry()
+            deadline = time.monotonic() + _LEAVE
+            self._hurry(deadline)  # whoever writes may be waiting for them with the turn in hand
             with self._turn:
                 self._keeping = False
-                self._let_go()
+                # Once more: somebody may have begun before the turn was ours. Those who do not leave keep what they use.
+                if self._hurry(deadline):
+                    self._let_go()
 
-    def _hurry(self) -> None:
-        """Break off what is being asked, and wait until nobody uses the connection any more: closing it under them crashes."""
-        deadline = time.monotonic() + _LEAVE
+    def _hurry(self, deadline: float) -> bool:
+        """Break off what is being asked, and wait until nobody uses the connection any more: closing it under them fails."""
         with self._changed:
             while self._readers and time.monotonic() < deadline:
                 for cursor in self._readers:
                     cursor.interrupt()  # again and again: a question may begin right after
                 self._changed.wait(0.05)
+            return not self._readers
 
     @contextlib.contextmanager
     def turn(self, patience: float) -> Iterator[None]:
@@ -114,19 +117,14 @@ class Files:
     @contextlib.contextmanager
     def reading(self, patience: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that sees both files as they are when it begins, and cannot change them."""
-        if not self._keeping:
-            with self.turn(patience), spare.attached(self._paths, patience=patience) as connection:
+        with contextlib.ExitStack() as alone:
+            alone.enter_context(self.turn(patience))
+            if not self._keeping:
+                connection = alone.enter_context(spare.attached(self._paths, patience=patience))
                 _search_here(connection)
                 yield connection
-            return
-        with self.turn(patience):
-            cursor = self._kept_open(patience).cursor()
-            _search_here(cursor)
-            cursor.execute("BEGIN TRANSACTION READ ONLY")
-            # A transaction sees each file as it is when it first names it: do that now, while nobody writes.
-            cursor.execute("SELECT 1 FROM log.batches, catalog.projections WHERE false").fetchall()
-            with self._changed:
-                self._readers.add(cursor)
+                return
+            cursor = self._begun(patience)
         try:
             with translated(self._paths, self._let_go):
                 yield cursor
@@ -135,6 +133,17 @@ class Files:
                 cursor.close()
                 self._readers.discard(cursor)
                 self._changed.notify_all()
+
+    def _begun(self, patience: float) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the kept files, at one moment; the turn is ours."""
+        cursor = self._kept_open(patience).cursor()
+        _search_here(cursor)
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        # A transaction sees each file as it is when it first names it: do that now, while nobody writes.
+        cursor.execute("SELECT 1 FROM log.batches, catalog.projections WHERE false").fetchall()
+        with self._changed:
+            self._readers.add(cursor)
+        return cursor
 
     def _until_nobody_reads(self, patience: float) -> None:
         """New readers wait for the turn, which is ours."""

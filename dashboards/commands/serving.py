@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import logging
@@ -10,6 +11,7 @@ import signal
 import sys
 import urllib.request
 import webbrowser
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from importlib.metadata import version
@@ -20,7 +22,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from voxledger.catalog import terminal
-from voxledger.catalog.errors import HomeError
+from voxledger.catalog.errors import HomeError, VoxledgerError
 from voxledger.catalog.settings import format_span
 from voxledger.catalog.terminal import Opener
 from voxledger.dashboards.leaving import leave
@@ -33,6 +35,18 @@ if TYPE_CHECKING:
 _PATIENCE = 10.0
 """Seconds for our own node to answer."""
 _log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A defect that ends the node stands in its log with its place: nobody can start it again with `--verbose` to see it."""
+    try:
+        yield
+    except VoxledgerError:
+        raise
+    except Exception:
+        _log.exception("the node ends because of a defect")
+        raise
 
 
 class Commands:
@@ -69,7 +83,7 @@ class Commands:
             Port to listen at, instead of `serve.port`; 0 = one that is free.
         """
         given = {name: value for name, value in {"serve_host": host, "serve_port": port}.items() if value is not None}
-        with self._opened(**given) as door:
+        with _told(), self._opened(**given) as door:
             logs.configure(door.settings.serve)
             in_json = door.settings.serve.log == "json"
             # Polars puts a handler of its own in front of whoever handles Ctrl-C when it is imported, and keeps the signal for itself

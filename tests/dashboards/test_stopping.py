@@ -100,7 +100,7 @@ def test_what_is_under_way_ends_while_new_work_is_refused(tmp_path: Path, speech
         assert node.process.poll() is None
         go_on.set()
         asked.ended()
-        assert node.process.wait(PATIENCE) == 0
+        assert node.process.wait(PATIENCE) == 0, node.log.read_text()
     assert asked.answer is not None
     assert asked.answer.status_code == 201
     assert not (tmp_path / "home" / "node.json").exists()

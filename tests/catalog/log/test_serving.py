@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -328,6 +329,36 @@ def test_threads_of_the_node_read_while_it_drains(parts: Parts) -> None:
         for reader in readers:
             reader.join(30)
         assert failed == []
+
+
+def test_threads_read_while_the_node_begins_and_ends(parts: Parts) -> None:
+    parts.clip()
+    parts.keeper.drain()
+    answers: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                with parts.keeper.reading(fresh=False) as reading:
+                    answers[f"{reading.tuples('SELECT count(*) FROM clips')[0][0]} clips"] += 1
+            except duckdb.InterruptException:  # broken off, because the node ended
+                answers["broken off"] += 1
+            except Exception as error:  # noqa: BLE001  # told by the test
+                answers[repr(error)] += 1
+            time.sleep(0.002)  # locks are not fair: who never lets go keeps the node from beginning
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in range(30):
+        with parts.keeper.serving():
+            time.sleep(0.02)
+    stop.set()
+    for reader in readers:
+        reader.join(30)
+    assert set(answers) <= {"1 clips", "broken off"}, answers
+    assert answers["1 clips"] > 0
 
 
 def test_a_second_keeper_of_the_serving_process_asks_the_first(parts: Parts) -> None:
