@@ -47,7 +47,7 @@ _STEP = 1_000_000
 _ROUNDS = 3
 _EMOTIONS = "['happy', 'angry', 'sad', 'afraid', 'disgusted', 'melancholic', 'surprised', 'calm']"
 _GONE = "CASE WHEN hash(i, 34) % 4 = 0 AND made < $now - INTERVAL 30 DAYS THEN made + INTERVAL 30 DAYS END"
-_CLIPS = {
+CLIPS = {
     "id": "(substr(stamp, 1, 8) || '-' || substr(stamp, 9, 4) || '-7' || lpad(hex(i % 4096), 3, '0') || '-8' ||"
     " substr(md5(i::VARCHAR), 1, 3) || '-' || substr(md5(i::VARCHAR), 4, 12))::UUID",
     "position": "i", "created": "made", "tail": "hash(i) % 4294967295", "actor": "'actor' || who", "actor_id": "'a' || who",
@@ -76,7 +76,7 @@ _CLIPS = {
 _MADE = (
     "SELECT i, $now - to_seconds(((1 - i / $count) * $days * 86400)::BIGINT) AS made FROM range($first, $last) AS t(i)"
 )
-_ATTEMPTS = f"""
+ATTEMPTS = f"""
 INSERT INTO catalog.folded.attempts BY NAME
 SELECT $clips + i AS position, made AS time,
     ['reused', 'reused', 'reused', 'failed', 'cancelled'][(1 + hash(i, 41) % 5)::BIGINT] AS outcome,
@@ -88,11 +88,11 @@ SELECT $clips + i AS position, made AS time,
     CASE WHEN hash(i, 41) % 5 = 3 THEN 'synthesis' END AS stage
 FROM ({_MADE})
 """
-_REUSED = """
+REUSED = """
 UPDATE catalog.folded.attempts SET clip = made.id FROM catalog.folded.clips AS made
 WHERE outcome = 'reused' AND made.position = attempts.position - $clips
 """
-_PLAYS = """
+PLAYS = """
 INSERT INTO catalog.folded.plays BY NAME
 SELECT position, created + INTERVAL 1 HOUR AS time, id AS clip, actor_id, 'api' AS channel, 'play' AS purpose
 FROM catalog.folded.clips WHERE plays > 0 ORDER BY position
@@ -135,7 +135,7 @@ def fill(folder: Path, generations: int, days: int) -> None:
         names = connection.execute(
             "SELECT column_name FROM duckdb_columns() WHERE table_name = 'clips' AND schema_name = 'folded' ORDER BY column_index"
         ).fetchall()
-        values = ", ".join(f"{_CLIPS.get(name, 'NULL')} AS {name}" for (name,) in names)
+        values = ", ".join(f"{CLIPS.get(name, 'NULL')} AS {name}" for (name,) in names)
         who = "(floor(20000 * pow((hash(i, 1) % 100000) / 100000, 2)) + floor(i / $count * 2000))::BIGINT AS who"
         insert = (
             f"INSERT INTO catalog.folded.clips BY NAME SELECT {values} FROM ("
@@ -146,9 +146,9 @@ def fill(folder: Path, generations: int, days: int) -> None:
                 more = {"now": NOW, "count": count, "days": days, "first": start, "last": min(start + _STEP, count)}
                 connection.execute(statement, more)
         few = generations - clips
-        connection.execute(_ATTEMPTS, {"now": NOW, "count": few, "days": days, "first": 0, "last": few, "clips": clips})
-        connection.execute(_REUSED, {"clips": clips})
-        connection.execute(_PLAYS)
+        connection.execute(ATTEMPTS, {"now": NOW, "count": few, "days": days, "first": 0, "last": few, "clips": clips})
+        connection.execute(REUSED, {"clips": clips})
+        connection.execute(PLAYS)
         connection.execute(_UPLOADS)
         connection.execute("UPDATE catalog.projections SET position = $1", (generations,))
         connection.execute("CHECKPOINT catalog")

@@ -162,22 +162,30 @@ def _select(metrics: Sequence[Metric], ways: Sequence[Dimension], rows: str, *, 
         table = f"(SELECT *, {', '.join(f'{way.expression} AS its_{way.name}' for way in several)} FROM period)"  # noqa: S608  # our own words
     tables = [f"period AS NOT MATERIALIZED (\n{_indented(rows)}\n)"]
     wholes = dict.fromkeys(metric.of for metric in metrics if metric.of)
-    if stretched and wholes:
+    # Groups that add up are added up: to read the rows once more takes as long again.
+    summed = not several and all(METRICS[name].additive for name in wholes)
+    if stretched and wholes and not summed:
         sums = ", ".join(f"{METRICS[name].aggregate} AS all_{name}" for name in wholes)
         tables.append(f"whole AS (\n    SELECT stretch, {sums} FROM period GROUP BY stretch\n)")  # noqa: S608  # our own words
         table += " JOIN whole USING (stretch)"
     keys = [f"{f'its_{way.name}' if way.several else way.expression} AS {way.name}" for way in ways]
-    values = [f"{_value(metric, stretched=stretched)} AS {metric.name}" for metric in metrics]
+    values = [f"{_value(metric, stretched=stretched, summed=summed)} AS {metric.name}" for metric in metrics]
     wanted = ",\n    ".join([*(["stretch"] if stretched else []), *keys, *values])
-    groups = "\nGROUP BY ALL" if ways or stretched else ""
+    places = range(1, len(ways) + 1 + stretched)
+    groups = f"\nGROUP BY {', '.join(map(str, places))}" if ways or stretched else ""
     return f"WITH {', '.join(tables)}\nSELECT {wanted}\nFROM {table}{groups}"
 
 
-def _value(metric: Metric, *, stretched: bool) -> str:
+def _value(metric: Metric, *, stretched: bool, summed: bool) -> str:
     if metric.of is None:
         return metric.aggregate
     part = METRICS[metric.of].aggregate
-    whole = f"any_value(all_{metric.of})" if stretched else f"(SELECT {part} FROM period)"  # noqa: S608  # our own words
+    if summed:
+        whole = f"sum({part}) OVER ({'PARTITION BY stretch' if stretched else ''})"
+    elif stretched:
+        whole = f"any_value(all_{metric.of})"
+    else:
+        whole = f"(SELECT {part} FROM period)"  # noqa: S608  # our own words
     return f"{part} / nullif({whole}, 0)"
 
 

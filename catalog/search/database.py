@@ -47,6 +47,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             raise Unusable(f"{path} is not there")
         connection = _connect(path)
         try:
+            connection.execute(SQL["spelled"])
             connection.execute("PRAGMA query_only = ON")
             _check(connection, path)
             connection.execute("BEGIN")

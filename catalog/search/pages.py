@@ -16,6 +16,7 @@ import msgspec
 
 from voxledger.catalog.errors import SearchError
 from voxledger.catalog.search.database import SQL, place
+from voxledger.catalog.search.endings import endings
 from voxledger.catalog.search.excerpt import Snippet, beginning, excerpt
 from voxledger.catalog.search.words import Term, expression, facet, parse
 
@@ -80,6 +81,7 @@ class Request:
     """A search, read and checked. `since` is µs since the epoch."""
 
     terms: tuple[Term, ...]
+    facets: tuple[str, ...]
     query: str
     since: int | None
     limit: int
@@ -111,6 +113,7 @@ def request(
     terms = parse(query)
     asked = Request(
         terms=terms,
+        facets=tuple(facets),
         query=expression(terms, tuple(facets)),
         since=None if since is None else (since - _EPOCH) // timedelta(microseconds=1),
         limit=limit,
@@ -125,7 +128,8 @@ def find(connection: sqlite3.Connection, asked: Request) -> Found:
     token = asked.token
     top = token.top if token else place(connection).position
     since = token.since if token else asked.since
-    values = {"query": asked.query, "top": top, "since": since, "most": MOST + 1, **_from(connection, since)}
+    query = expression(asked.terms, asked.facets, endings(connection, asked.terms))
+    values = {"query": query, "top": top, "since": since, "most": MOST + 1, **_from(connection, since)}
     matches = token.matches if token else int(connection.execute(SQL["count"], values).fetchone()[0])
     ranked = token.ranked if token else not asked.newest and matches <= MOST
     done = token.end if token else 0

@@ -126,3 +126,10 @@ ORDER BY score, rowid DESC LIMIT :limit OFFSET :offset;
 -- What is shown of the documents of a page.
 SELECT position, clip, created, actor, name, tags, text FROM documents JOIN facets ON facets.id = documents.facets
 WHERE position IN (SELECT value FROM json_each(?));
+
+-- name: spelled
+-- All places of all words, in the order of words: skipping from one word to the next tells which there are.
+CREATE VIRTUAL TABLE temp.spelled USING fts5vocab(main, words, instance);
+
+-- name: next_word
+SELECT term FROM temp.spelled WHERE term >= ? AND term < ? LIMIT 1;

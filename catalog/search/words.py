@@ -14,8 +14,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple
 
 from voxledger.catalog.errors import SearchError
@@ -134,11 +136,22 @@ def parse(query: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def expression(terms: tuple[Term, ...], facets: tuple[str, ...] = ()) -> str:
-    """The query in FTS5's language: every word quoted, so that none is an operator."""
-    asked = " AND ".join(f'"{" ".join(term.words)}"{" *" if term.prefix else ""}' for term in terms)
+def expression(
+    terms: tuple[Term, ...], facets: tuple[str, ...] = (), endings: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> str:
+    """The query in FTS5's language: every word quoted, so that none is an operator. `endings` are the words that begin like the last
+    one of a term that may go on, where they are known.
+    """
+    asked = " AND ".join(_asked(term, endings.get(term.words[-1], ()) if term.prefix else ()) for term in terms)
     told = "".join(f' AND facets : "{token}"' for token in facets)
     return f"{{name tags text}} : ({asked}){told}"
+
+
+def _asked(term: Term, endings: tuple[str, ...]) -> str:
+    if not endings:
+        return f'"{" ".join(term.words)}"{" *" if term.prefix else ""}'
+    before = " ".join((*term.words[:-1], ""))
+    return "(" + " OR ".join(f'"{before}{word}"' for word in endings) + ")"
 
 
 def facet(kind: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias, get_args
 from uuid import UUID
@@ -45,16 +46,13 @@ class Condemned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(
-    plan: Plan, look: Look, *, limit: int, after: After | None = None, among: pl.DataFrame | None = None
+    plan: Plan, look: Look, *, limit: int, after: After | None = None, among: Sequence[pl.Series] | None = None
 ) -> tuple[pl.DataFrame, After | None]:
     """The first `limit` clips behind `after` as `Plan.rows` has them, with `uses`, and where they ended if there are more.
 
-    `among` holds the halves of ids, `high` and `low`: only these clips. Nothing but the page is put in order or into words.
+    `among` are the places of clips, as `places` gives them: only these. Nothing but the page is put in order or into words.
     """
-    chosen = [
-        _first(_behind(_fitting(plan, part, look, among), look.order, after), look.order, limit + 1)
-        for part in plan.decisions.parts
-    ]
+    chosen = [_first(_behind(part, look.order, after), look.order, limit + 1) for part in _fitting(plan, look, among)]
     # A half that holds nothing is left out: its columns of nulls would have no type.
     rows = _sorted(pl.concat(chosen, how="diagonal_relaxed"), look.order).head(limit + 1)
     more = rows.height > limit
@@ -69,9 +67,17 @@ def page(
     return told, After(value=value, id=told["id"][-1])
 
 
-def amount(plan: Plan, look: Look, among: pl.DataFrame | None = None) -> Amount:
+def amount(plan: Plan, look: Look, among: Sequence[pl.Series] | None = None) -> Amount:
     """How much it is that a look shows."""
-    return sum((_amount(_fitting(plan, part, look, among)) for part in plan.decisions.parts), Amount())
+    return sum((_amount(part) for part in _fitting(plan, look, among)), Amount())
+
+
+def places(plan: Plan, ids: pl.DataFrame) -> list[pl.Series]:
+    """Where in each part of a plan these clips are; `ids` holds the halves of their ids, `high` and `low`."""
+    return [
+        part.select(_ID).with_row_index().join(ids, on=_ID, how="semi").get_column("index")
+        for part in plan.decisions.parts
+    ]
 
 
 def condemned(plan: Plan) -> list[Condemned]:
@@ -148,12 +154,12 @@ def _amount(rows: pl.DataFrame) -> Amount:
     return Amount(clips=rows.height, bytes=int(size or 0), duration_us=int(length or 0))
 
 
-def _fitting(plan: Plan, part: pl.DataFrame, look: Look, among: pl.DataFrame | None) -> pl.DataFrame:
-    wanted = look.decisions or tuple(name for name in DECISIONS if name != KEEP)
-    found = part.filter(pl.col("decision").is_in(wanted))
-    if look.rule is not None:
-        found = found.filter(plan.decisions.by == look.rule)
-    return found if among is None else found.join(among, on=_ID, how="semi")
+def _fitting(plan: Plan, look: Look, among: Sequence[pl.Series] | None) -> list[pl.DataFrame]:
+    wanted = pl.col("decision").is_in(look.decisions or tuple(name for name in DECISIONS if name != KEEP))
+    ruled = wanted if look.rule is None else wanted & (plan.decisions.by == look.rule)
+    parts = plan.decisions.parts
+    chosen = parts if among is None else [part[where] for part, where in zip(parts, among, strict=True)]
+    return [part.filter(ruled) for part in chosen]
 
 
 def _behind(rows: pl.DataFrame, order: Order, after: After | None) -> pl.DataFrame:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, TypeVar
@@ -160,7 +161,7 @@ class Previews:
         self._frame = frame
         self._plans = frame.site.plans
         self._about: Few[About] = Few()
-        self._among: Few[pl.DataFrame] = Few(lambda frame: int(frame.estimated_size()))
+        self._among: Few[Sequence[pl.Series]] = Few(lambda found: sum(int(part.estimated_size()) for part in found))
         self._amounts: Few[Amount] = Few()
 
     def view(self, caller: Caller, wanted: Asked) -> View | None:
@@ -242,21 +243,22 @@ class Previews:
             "first": wanted.address(view=view.name) if wanted.cursor else "",
         }
 
-    def _chosen(self, caller: Caller, view: View, wanted: Asked) -> pl.DataFrame | None:
+    def _chosen(self, caller: Caller, view: View, wanted: Asked) -> Sequence[pl.Series] | None:
+        """Where in the plan the clips are that fit; None = all of them."""
         from voxledger.catalog.retention.planning import looking
 
-        found = None
-        if wanted.voice or wanted.actor:
-            key = ("among", view.name, wanted.voice, wanted.actor)
-            found = self._among.get(view.plan, key, lambda: _among(caller, wanted))
-        before = self.about(view).before
-        if wanted.fresh and before is not None:
-            then = before.view
-            fresh = self._among.get(
-                view.plan, ("fresh", view.name), lambda: looking.newcomers(view.plan, self._plans.view(then).plan)
-            )
-            found = fresh if found is None else fresh.join(found, on=("high", "low"), how="semi")
-        return found
+        before = self.about(view).before if wanted.fresh else None
+        if before is None and not (wanted.voice or wanted.actor):
+            return None
+
+        def find() -> Sequence[pl.Series]:
+            sets = [_among(caller, wanted)] if wanted.voice or wanted.actor else []
+            if before is not None:
+                sets.append(looking.newcomers(view.plan, self._plans.view(before.view).plan))
+            fits = functools.reduce(lambda one, other: one.join(other, on=("high", "low"), how="semi"), sets)
+            return looking.places(view.plan, fits)
+
+        return self._among.get(view.plan, (view.name, wanted.voice, wanted.actor, before is not None), find)
 
 
 def add(routes: APIRouter, frame: Frame) -> None:

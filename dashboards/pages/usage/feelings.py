@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from voxledger.analytics.metrics import METRICS, series
@@ -17,6 +18,14 @@ from voxledger.dashboards.pages.words import later, say
 VOICES = 12
 """Voices of the heat map, the most used ones."""
 _TOLD = ("clips", "clip_share")
+_LARGEST = """WITH told AS (
+{groups}
+), largest AS (
+    SELECT *, sum(clips) OVER (PARTITION BY voice) AS of_voice FROM told WHERE voice <> ''
+)
+SELECT voice, emotion, clips FROM largest
+QUALIFY dense_rank() OVER (ORDER BY of_voice DESC, voice) <= {most}
+ORDER BY of_voice DESC, voice, clips DESC"""
 _SAYS = {
     "day": later("Of the new clips of each day, the share of every dominant emotion."),
     "week": later("Of the new clips of each week, the share of every dominant emotion."),
@@ -85,14 +94,15 @@ def draw_river(question: Question, answer: Answer, links: Links) -> Chart:
 def voices(asking: Asking) -> Answer:
     """Of the most used voices, the clips of each emotion."""
     _, _, span, _ = asking
-    largest = asking.rows(explain("clips", span.start, span.stop, by=["voice"], limit=VOICES + 1))
-    among = [row["voice"] for row in largest if row["voice"]][:VOICES]
-    sql = grouped([METRICS["clips"]], ["voice", "emotion"], Period.of(span.start, span.stop), among=among)
-    found = [row for row in asking.rows(sql) if row["voice"] and row["emotion"] in EMOTIONS and row["clips"]]
-    wholes = {name: sum(row["clips"] for row in found if row["voice"] == name) for name in among}
+    sql = _LARGEST.format(
+        groups=grouped([METRICS["clips"]], ["voice", "emotion"], Period.of(span.start, span.stop)), most=VOICES
+    )
+    found = [row for row in asking.rows(sql) if row["emotion"] in EMOTIONS and row["clips"]]
+    wholes: Counter[str] = Counter()
+    for row in found:
+        wholes[row["voice"]] += row["clips"]
     rows = [{**row, "share": round(row["clips"] / wholes[row["voice"]], 5)} for row in found]
-    rows.sort(key=lambda row: (among.index(row["voice"]), -row["clips"]))
-    return Answer(rows, sql, {"voices": [name for name in among if wholes[name]]})
+    return Answer(rows, sql, {"voices": list(wholes)})
 
 
 def draw_voices(question: Question, answer: Answer, links: Links) -> Chart:  # noqa: ARG001  # all are given the same

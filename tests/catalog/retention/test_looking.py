@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 DAY = 86400.0
 
 
-def _pages(plan: Plan, look: Look, size: int, among: pl.DataFrame | None = None) -> list[dict[str, Any]]:
+def _pages(plan: Plan, look: Look, size: int, among: Sequence[pl.Series] | None = None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     after: After | None = None
     while True:
@@ -67,9 +68,13 @@ def test_a_rule_a_decision_and_some_clips_narrow_it(plan: Plan) -> None:
     assert {row["decision"] for row in waiting} == {"wait"}
     assert len(waiting) == 9
     few = plan.decisions.parts[0].select("high", "low").head(2)
-    assert len(_pages(plan, Look(), 5, few)) == 2
+    among = looking.places(plan, few)
+    assert len(_pages(plan, Look(), 5, among)) == 2
+    assert [row["id"] for row in _pages(plan, Look(), 1, among)] == [
+        row["id"] for row in _pages(plan, Look(), 5, among)
+    ]
     assert looking.amount(plan, Look(rule="scratch")).clips == 3
-    assert looking.amount(plan, Look(), few).clips == 2
+    assert looking.amount(plan, Look(), among).clips == 2
 
 
 def test_what_a_rule_condemns_is_summed_up_with_its_oldest_clip(plan: Plan) -> None:

@@ -14,7 +14,7 @@ from tests.building import Parts
 from tests.catalog.search.conftest import destroy_key, documents, erase, ids
 from voxledger.catalog.errors import SearchError
 from voxledger.catalog.events import ClipPurged, ClipTagged, ClipUntagged, PurgeStarted
-from voxledger.catalog.search import SearchIndex, pages
+from voxledger.catalog.search import SearchIndex, endings, pages
 
 _CASES = Path(__file__).resolve().parents[4] / "shared" / "data" / "indextts" / "cases.jsonl"
 _NOON = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -41,6 +41,26 @@ def test_all_words_must_be_there_in_whatever_field(parts: Parts, index: SearchIn
     clip = parts.clip(text="The tide is turning.", name="harbour", tags=("draft",))
     parts.clip(text="The tide", name="open sea")
     assert ids(index.search("tide harbour draft")) == [clip]
+
+
+@pytest.mark.parametrize("most", [256, 1])
+def test_a_star_finds_whatever_begins_so(
+    parts: Parts, index: SearchIndex, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(endings, "_MOST", most)  # with one, whatever begins so is left to FTS5
+    texts = ("the tide", "high Tides", "a tideway", "untidy", "тихий прилив", "две приливные волны", "潮汐涨落", "tid")
+    clips = {text: parts.clip(text=text, name="x", tags=()) for text in texts}
+
+    def found(query: str) -> set[str]:
+        return {text for text, clip in clips.items() if clip in ids(index.search(query))}
+
+    assert found("tid*") == {"the tide", "high Tides", "a tideway", "tid"}
+    assert found("tide*") == {"the tide", "high Tides", "a tideway"}
+    assert found('"high ti"*') == {"high Tides"}
+    assert found("high tide*") == {"high Tides"}
+    assert found("при*") == {"тихий прилив", "две приливные волны"}
+    assert found("潮*") == {"潮汐涨落"}
+    assert found("tidex*") == set()
 
 
 def test_a_phrase_does_not_reach_from_one_tag_into_the_next(parts: Parts, index: SearchIndex) -> None:
