@@ -144,9 +144,8 @@ def main() -> None:
     given.add_argument("--home", type=Path)
     given.add_argument("--times", type=int, default=40)
     asked = given.parse_args()
-    with _home(asked.home, asked.clips) as home:
-        (home / "voxledger.toml").write_text(_POLICY, encoding="utf-8")
-        clips = _clips(home)
+    with catalog(asked.home, asked.clips) as home:
+        clips = clips_of(home)
         with running_node(home, store_close_wait=0) as node:
             table, missed = measured(node, asked.times, clips)
     Console(width=140).print(table)
@@ -155,7 +154,8 @@ def main() -> None:
 
 
 @contextmanager
-def _home(given: Path | None, clips: int) -> Iterator[Path]:
+def catalog(given: Path | None, clips: int) -> Iterator[Path]:
+    """The HOME that is given, or one that is made and thrown away."""
     if given is not None:
         yield given
         return
@@ -172,6 +172,7 @@ def make(path: Path, clips: int) -> None:
     home = Home.open(path)
     for name in ("catalog.duckdb", "log.duckdb", "journal.sqlite", "journal.mark"):
         home.path.joinpath(name).unlink(missing_ok=True)
+    (home.path / "voxledger.toml").write_text(_POLICY, encoding="utf-8")
     fill(home.catalog, clips, {**_SHOWN, **{name: CLIPS[name] for name in _USED}})
     _use(home, clips)
     mark = MarkFile(home.path / "journal.mark")
@@ -223,7 +224,7 @@ def _index(home: Home, actor: str, clips: int) -> None:
         index.execute(database.SQL["move"], {"position": position, "event": str(UUID(bytes=event)), "epoch": epoch})
 
 
-def _clips(home: Path) -> dict[str, str]:
+def clips_of(home: Path) -> dict[str, str]:
     """The ids of a clip that was just made, and of one from half a year ago."""
     with duckdb.connect(str(home / "catalog.duckdb"), read_only=True) as connection:
         (last,) = connection.execute("SELECT max(position) FROM folded.clips").fetchall()[0]
