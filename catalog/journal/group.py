@@ -64,8 +64,27 @@ class Group:
 
         `holds` is asked in the transaction, maybe by another thread, and maybe twice; where it says no, nothing of this caller is recorded.
         """
+        return self._awaited(self._brought(drafts, holds))
+
+    def emit_each(
+        self, calls: Sequence[tuple[Sequence[Draft], Callable[[Transaction], bool] | None]]
+    ) -> list[list[Event] | Exception]:
+        """The same for several calls of one thread, in as few commits as they fit into; gives the events of each, or its error."""
+        brought = [self._brought(*call) for call in calls]
+        outcomes: list[list[Event] | Exception] = []
+        for call in brought:
+            try:
+                outcomes.append(self._awaited(call))
+            except Exception as error:  # noqa: BLE001  # it belongs to this call alone
+                outcomes.append(error)
+        return outcomes
+
+    def _brought(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None) -> _Call:
         call = _Call(drafts, holds)
         self._waiting.append(call)
+        return call
+
+    def _awaited(self, call: _Call) -> list[Event]:
         try:
             while not call.decided:
                 leader = self._leader

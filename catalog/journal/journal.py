@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,17 @@ class Journal:
     def emit_if_answers(self, known: Fingerprint, fingerprint: str, *drafts: Draft) -> bool:
         """Record events, as `emit` does, if a request is still answered as `known` says. False when it is not: nothing is recorded."""
         self._file.check_process()
-        return bool(self._group.emit(drafts, lambda write: write.fingerprint(fingerprint) == known))
+        return bool(self._group.emit(drafts, partial(_still, fingerprint, known)))
+
+    def emit_each_that_answers(self, uses: Sequence[tuple[Fingerprint, str, Sequence[Draft]]]) -> list[bool]:
+        """`emit_if_answers` for several requests (what it is known as, its fingerprint, the events), recorded together. False also for
+        one that could not be recorded.
+        """
+        self._file.check_process()
+        outcomes = self._group.emit_each(
+            [(drafts, partial(_still, fingerprint, known)) for known, fingerprint, drafts in uses]
+        )
+        return [bool(outcome) and not isinstance(outcome, Exception) for outcome in outcomes]
 
     def epochs(self) -> list[Epoch]:
         """The epochs in order; the last one is now."""
@@ -298,3 +309,8 @@ class Journal:
 
     def _read(self, query: str, *values: object) -> list[Any]:
         return self._file.read(_SQL[query], values)
+
+
+def _still(fingerprint: str, known: Fingerprint, write: Transaction) -> bool:
+    """Whether a request is still answered as somebody has read."""
+    return write.fingerprint(fingerprint) == known

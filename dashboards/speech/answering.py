@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from voxledger.dashboards.server.spool import too_far_behind
 from voxledger.dashboards.speech import events
 from voxledger.dashboards.speech.broadcast import Broadcast
 from voxledger.dashboards.speech.idempotency import REPLAYED, Idempotency
+from voxledger.dashboards.speech.lane import Asking, Lane
 from voxledger.dashboards.speech.making import Made, made
 from voxledger.dashboards.speech.request import SpeechBody, told
 
@@ -37,16 +37,16 @@ DROPPED = "X-Voxledger-Dropped"
 
 
 class Answering(Response):
-    """The answer to a checked body. The clip is made in a thread of `threads`; this only waits, and sends."""
+    """The answer to a checked body. The clip is made in other threads; this only waits, and sends."""
 
     def __init__(
-        self, body: SpeechBody, caller: Caller, idempotency: Idempotency, threads: Executor, *, key: str | None
+        self, body: SpeechBody, caller: Caller, idempotency: Idempotency, lane: Lane, *, key: str | None
     ) -> None:
         super().__init__()
         self._body = body
         self._caller = caller
         self._idempotency = idempotency
-        self._threads = threads
+        self._lane = lane
         self._key = key
         self._stop = threading.Event()
 
@@ -58,7 +58,15 @@ class Answering(Response):
         broadcast = Broadcast(
             self._body.format, self._caller.site.spools, loop, on_begun=partial(loop.call_soon_threadsafe, _set, turn)
         )
-        making = self._threads.submit(contextvars.copy_context().run, self._made, broadcast)
+        making = self._lane.ask(
+            Asking(
+                body=self._body,
+                caller=self._caller,
+                make=partial(self._made, broadcast),
+                end=broadcast.end,
+                may_be_there=self._key is None and self._body.reuse,
+            )
+        )
         making.add_done_callback(lambda _: loop.call_soon_threadsafe(_set, turn))
         watching = Watching(loop, receive, on_left=partial(self._leave, broadcast, turn))
         try:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from voxledger.dashboards.server.callers import Caller, may, permit
 from voxledger.dashboards.speech.answering import CLIP, DROPPED, KEY, REUSED, Answering
 from voxledger.dashboards.speech.idempotency import HEADER, Idempotency
+from voxledger.dashboards.speech.lane import Lane
 from voxledger.dashboards.speech.models import Models
 from voxledger.dashboards.speech.request import read, schema
 from voxledger.dashboards.speech.voices import voices
@@ -26,6 +27,7 @@ def router(site: Site) -> APIRouter:
     idempotency = Idempotency(site.door.home.path, site.door.vault, site.settings.serve.idempotency)
     # As many as requests that the node works on at a time: none of them waits for another's thread.
     threads = ThreadPoolExecutor(site.settings.serve.at_once, thread_name_prefix="voxledger-speech")
+    lane = Lane(threads)
     site.at_stop(idempotency.close)
     models = Models(site)
 
@@ -41,7 +43,7 @@ def router(site: Site) -> APIRouter:
         the recorded file, as it does for a clip that is there already.
         """
         body = read(await request.body())
-        return Answering(body, caller, idempotency, threads, key=request.headers.get(HEADER))
+        return Answering(body, caller, idempotency, lane, key=request.headers.get(HEADER))
 
     async def straight(request: Request) -> Response:
         return await speech(request, permit(request, "speak"))

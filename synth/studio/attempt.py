@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,14 @@ class Surroundings:
     cache: SpeechCache
     on_recorded: Callable[[], None]
     on_step: OnStep
+
+
+class Found(NamedTuple):
+    """A clip that is there: as what the journal knows it, and what is to be recorded of its use."""
+
+    known: Fingerprint
+    clip: Clip
+    use: list[Draft]
 
 
 class Attempt:
@@ -163,7 +171,6 @@ class Attempt:
         while True:
             if self.stop.is_set():
                 raise Stopped
-            self._around.recordings.check(self._voice, self._mood)
             clip = self._reused()
             if clip is not None:
                 return clip
@@ -185,18 +192,28 @@ class Attempt:
 
     def _reused(self) -> Clip | None:
         """The clip that is there already, and the record of its use, which shares a commit with others that come now."""
+        found = self.look()
         journal = self._around.recorder.journal
-        found = journal.fingerprint(self.facts.fingerprint)
-        clip = self.standing(found) if found is not None else None
-        if (
-            found is None
-            or clip is None
-            or not journal.emit_if_answers(found, self.facts.fingerprint, *self._use(clip))
-        ):
+        if found is None or not journal.emit_if_answers(found.known, self.facts.fingerprint, *found.use):
             return None
-        return msgspec.structs.replace(clip, reused=True, tags=tuple(sorted({*clip.tags, *self.request.tags}))).bound(
-            self._around.access
-        )
+        return self._given(found.clip)
+
+    def look(self) -> Found | None:
+        """The clip that is there already, and what is to be recorded of its use. Raises ConsentEnded."""
+        self._around.recordings.check(self._voice, self._mood)
+        known = self._around.recorder.journal.fingerprint(self.facts.fingerprint)
+        clip = self.standing(known) if known is not None else None
+        return Found(known, clip, self._use(clip)) if known is not None and clip is not None else None
+
+    def reused(self, found: Found) -> Clip:
+        """The clip that answers, once its use is recorded."""
+        clip = self._given(found.clip)
+        self._tell("reused", clip)
+        return clip
+
+    def _given(self, clip: Clip) -> Clip:
+        tags = tuple(sorted({*clip.tags, *self.request.tags}))
+        return msgspec.structs.replace(clip, reused=True, tags=tags).bound(self._around.access)
 
     def _wait(self, deadline: float) -> None:
         """While somebody makes the clip, only look: writing would hold up whoever makes it."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, get_args
 
 from voxledger.catalog.catalog import Catalog
 from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import Channel
 from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
@@ -24,7 +25,7 @@ from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, InvalidRequest, Stopped
 from voxledger.synth.presets import Presets
-from voxledger.synth.studio.attempt import Attempt, Surroundings, unbegun
+from voxledger.synth.studio.attempt import Attempt, Found, Surroundings, unbegun
 from voxledger.synth.studio.audience import Audience, Chunk, Hearing, Levelling
 from voxledger.synth.studio.awaiting import Awaiting
 from voxledger.synth.studio.options import SpeakOptions
@@ -222,6 +223,27 @@ class Studio:
             hearing.ended()
             return clip
 
+    def answered(self, asked: Iterable[tuple[SpeakRequest, str | None, Channel]]) -> list[Clip | None]:
+        """The clips that are there already for these requests, each with its engine and channel; their uses are recorded together.
+
+        None, and nothing recorded, where one must be made, or where `make` has to say why it cannot. Loads no engine. In one thread
+        this takes a third of the time that as many calls of `make` take from each other in threads of their own.
+        """
+        looked = [self._looked(*each) for each in asked]
+        uses = [(found.known, attempt.facts.fingerprint, found.use) for attempt, found in filter(None, looked)]
+        recorded = iter(self._around.recorder.journal.emit_each_that_answers(uses))
+        return [each[0].reused(each[1]) if each is not None and next(recorded) else None for each in looked]
+
+    def _looked(self, request: SpeakRequest, engine: str | None, channel: Channel) -> tuple[Attempt, Found] | None:
+        if not self.is_loaded(engine):
+            return None
+        try:
+            attempt = self._attempt(request, engine, channel)
+            found = attempt.look()
+        except VoxledgerError:
+            return None
+        return (attempt, found) if found is not None else None
+
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made, or when its
         engine cannot say so.
@@ -253,6 +275,10 @@ class Studio:
                     self._turns[wanted], self._engines[wanted] = turns, engine
                     unless_kept.pop_all()
                 return self._engines[wanted]
+
+    def is_loaded(self, name: str | None = None) -> bool:
+        """Whether an engine was asked for before, so that asking it takes no time."""
+        return (name or self.settings.synth.engine) in self._engines
 
     def waiting(self, engine: str | None = None) -> int:
         """How many requests wait for a turn of this engine; 0 while nobody has asked for it."""

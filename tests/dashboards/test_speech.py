@@ -487,3 +487,31 @@ def test_fifty_clients_at_once_all_get_their_clip(node: RunningNode) -> None:
         answers = list(pool.map(lambda text: _spoken(node, text, response_format="wav"), texts))
     assert len({answer.headers["x-voxledger-clip"] for answer in answers}) == 50
     assert all(answer.content.startswith(b"RIFF") for answer in answers)
+
+
+def test_clips_that_are_there_are_given_to_many_at_once_and_each_use_is_recorded(node: RunningNode) -> None:
+    texts = [f"Said once, number {number}, and asked for often." for number in range(3)]
+    made = {text: _spoken(node, text).headers["x-voxledger-clip"] for text in texts}
+    asked = [*texts, "Nobody has asked for this one."] * 15
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda text: _spoken(node, text, extra_body={"tags": ["many"]}), asked))
+    for text, answer in zip(asked, answers, strict=True):
+        if text in made:
+            assert (answer.headers["x-voxledger-clip"], answer.headers["x-voxledger-reused"]) == (made[text], "true")
+        assert float(answer.headers["content-length"]) == len(answer.content) > 1000
+    assert len({answer.headers["x-voxledger-clip"] for answer in answers}) == 4
+    with voxledger.open(node.home, store_close_wait=0) as vox:
+        uses = vox.catalog.sql(
+            "SELECT id::VARCHAR AS id, reuses, tags FROM clips WHERE contains(text, 'asked for often')"
+        ).rows()
+    assert {row["id"]: (row["reuses"], row["tags"]) for row in uses} == dict.fromkeys(made.values(), (15, ["many"]))
+
+
+def test_a_clip_whose_file_is_gone_is_not_given_as_if_it_were_there(node: RunningNode) -> None:
+    text = "Somebody has tidied up in the wrong place."
+    first = _spoken(node, text).headers["x-voxledger-clip"]
+    with node.client() as owner:
+        key = owner.get(f"/api/clips/{first}").json()["key"]
+    (node.home / "cache" / key).unlink()
+    again = _spoken(node, text)
+    assert len(again.content) > 1000

@@ -152,6 +152,22 @@ def test_what_answers_no_longer_is_not_recorded_and_disturbs_nobody(journal: Jou
     )
 
 
+def test_uses_of_one_thread_share_a_commit_and_each_has_its_outcome(journal: Journal) -> None:
+    with journal.transaction() as write:
+        for name in ("first", "second"):
+            write.claim(name, clip=name, actor="a")
+    known = {name: journal.fingerprint(name) for name in ("first", "second")}
+    journal.give_up("second")
+    good, late, bad = [draft()], [draft()], [draft("\ud800")]
+    uses = [(known["first"], "first", good), (known["second"], "second", late), (known["first"], "first", bad)]
+    with commits(journal) as seen:
+        assert journal.emit_each_that_answers(uses[:2]) == [True, False]
+    assert len(seen) == 1
+    assert journal.emit_each_that_answers(uses[1:]) == [False, False]
+    assert journal.emit_each_that_answers([]) == []
+    assert list(recorded(journal).values()) == [good[0].id]
+
+
 def test_whoever_asks_does_not_wait_for_whoever_writes(journal: Journal) -> None:
     with journal.transaction() as write:
         write.claim("one", clip="clip-one", actor="ann")
