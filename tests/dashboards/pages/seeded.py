@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import files
@@ -15,7 +17,7 @@ import msgspec
 import voxledger
 from tests.building import completed
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.events import ClipMarked, new_id, now
+from voxledger.catalog.events import EMOTIONS, ClipMarked, new_id, now
 
 XSS = (
     '<script>voxXss("script")</script>',
@@ -57,6 +59,29 @@ def seed(home: Path, *, lines: int | None = None) -> None:
             with suppress(VoxledgerError):
                 vox.speak("This one fails.", actor=actor, engine="remote")
         vox.uploader.flush(timeout=60)
+
+
+def crowd(home: Path, clips: int) -> None:
+    """So many clips more, with real audio, of five people, in sessions of fifty, with tags, feelings, names and formats."""
+    said = [msgspec.json.decode(line) for line in (files("voxledger") / "demo.jsonl").read_bytes().splitlines()]
+    with voxledger.open(home, store_close_wait=0) as vox:
+
+        def speak(number: int) -> None:
+            chance = random.Random(number)
+            vox.speak(
+                f"{chance.choice(said)['text'][:120]} {number}",
+                emotion={chance.choice(EMOTIONS): chance.randint(2, 9) / 10},
+                engine="espeak",
+                actor=chance.choice(("maren", "jonas", "li", "aylin", "tom")),
+                session=f"chapter-{number // 50}",
+                tags=chance.sample(("draft", "demo", "master", "promo"), chance.randint(0, 2)),
+                name=f"line {number}" if number % 2 else None,
+                format=chance.choice(("wav", "mp3", "flac")),
+                language=chance.choice(("en", "de", "fr")),
+            )
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(speak, range(clips)))
 
 
 def copied(source: Path, target: Path) -> Path:

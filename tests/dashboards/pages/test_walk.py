@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page
 
+from tests import soak
 from tests.dashboards.pages.browser import Visit, accessible, visiting
-from tests.node import RunningNode
+from tests.dashboards.pages.seeded import copied, crowd
+from tests.node import RunningNode, running_node
 from voxledger.dashboards.pages import _PAGES  # the pages that the node has, whatever they are
 
 _MOST = 160
@@ -41,6 +45,15 @@ _HERE = """
 }
 """
 _NAMES = "(all) => all.map((each) => document.querySelector(`[data-walk='${each}']`)?.outerHTML.slice(0, 120))"
+
+
+@pytest.fixture(scope="module")
+def node(seeded_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """A node with hundreds of clips more, and with thousands in a soak."""
+    home = copied(seeded_home, tmp_path_factory.mktemp("walk") / "home")
+    crowd(home, soak.count(3000))
+    with running_node(home, store_close_wait=0) as running:
+        yield running
 
 
 def _paths(node: RunningNode) -> Iterator[str]:
