@@ -187,6 +187,17 @@ document.addEventListener("htmx:responseError", (event) => refused(event.detail.
 document.addEventListener("htmx:sendError", () => toast(say("The node does not answer."), { remedy: say("Look whether it still runs, and try again."), bad: true }));
 for (const name of ["htmx:pushedIntoHistory", "htmx:replacedInHistory", "htmx:historyRestore", "htmx:historyCacheMissLoad"]) document.addEventListener(name, where);
 
+// Going back fills #main, and leaves its classes to us.
+document.addEventListener("htmx:historyCacheMissLoad", ({ detail }) => {
+  detail.historyElt.className = /<main [^>]*\bclass="([^"]*)"/.exec(detail.response)?.[1] ?? "";
+});
+
+// Whether what is shown was come to by Back or Forward.
+let again = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+export const returned = () => again;
+addEventListener("popstate", () => { again = true; });
+for (const name of ["htmx:pushedIntoHistory", "htmx:replacedInHistory"]) document.addEventListener(name, () => { again = false; });
+
 function where() {
   for (const link of document.querySelectorAll(".rail a[href]:not(.brand)")) {
     if (location.pathname === link.pathname || (link.pathname !== "/" && location.pathname.startsWith(`${link.pathname}/`))) link.setAttribute("aria-current", "page");
@@ -230,7 +241,8 @@ document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === event.submitter));
   document.dispatchEvent(new CustomEvent("vox:theme"));
 });
-// Whoever signs out leaves nothing here of what they wrote: drafts and history of SQL, texts and takes of the studio.
+// Whoever signs out leaves nothing here of what they wrote: drafts and history of SQL, texts and takes of the studio,
+// addresses of lists with the words that were looked for.
 document.addEventListener("submit", (event) => {
   if (!(event.target.getAttribute("action") ?? "").startsWith("/sign-out")) return;
   forget();
@@ -239,7 +251,7 @@ document.addEventListener("submit", (event) => {
 
 function forget() {
   for (const kept of [localStorage, sessionStorage]) {
-    for (const name of Object.keys(kept)) if (name.startsWith("vox.sql.") || name.startsWith("studio ")) kept.removeItem(name);
+    for (const name of Object.keys(kept)) if (["vox.sql.", "vox.library.", "studio "].some((own) => name.startsWith(own))) kept.removeItem(name);
   }
 }
 

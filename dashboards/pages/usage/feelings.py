@@ -68,8 +68,10 @@ def draw_river(question: Question, answer: Answer, links: Links) -> Chart:
         for row in answer.rows
     ]  # fmt: skip
     stretch = Column(name="stretch", title=say(STRETCH[question.every]), kind=question.every)
+    several = len({row["stretch"] for row in rows}) > 1
+    area = {"type": "area", "interpolate": "monotone", "stroke": "--surface", "strokeWidth": 1}
     spec = {
-        "mark": {"type": "area", "interpolate": "monotone", "stroke": "--surface", "strokeWidth": 1},
+        "mark": area if several else {"type": "bar", "width": 120},  # an area of one stretch cannot be seen
         "encoding": {
             "x": {"field": "stretch", "type": "temporal", "scale": {"type": "utc"},
                   "axis": axis(question.every)},

@@ -98,6 +98,92 @@ def test_the_next_page_comes_by_itself_and_the_view_is_remembered(visit: Visit) 
     expect(_rows(page)).to_have_count(62)
 
 
+_TOP = "row => Math.round(row.getBoundingClientRect().top)"
+
+
+def _opened(page: Page, number: int) -> tuple[str, int]:
+    """Opens a clip of the list that is shown; gives its id, and how far from the top of the window it was."""
+    row = _rows(page).nth(number)
+    row.evaluate("row => scrollBy(0, row.getBoundingClientRect().top - 300)")
+    row.locator(".clip-name a").hover()  # it is in sight now, and stays there
+    found, top = str(row.get_attribute("data-clip")), int(row.evaluate(_TOP))
+    row.locator(".clip-name a").click()
+    page.wait_for_url(re.compile("/clips/"))
+    expect(page.locator("main.clip-page h1")).to_be_visible()
+    return found, top
+
+
+def _come_back_to(page: Page, clip: str, top: int) -> None:
+    row = page.locator(f"#clip-{clip}")
+    expect(row).to_be_focused()
+    expect(row).to_be_in_viewport(ratio=1)
+    assert abs(int(row.evaluate(_TOP)) - top) <= 2
+    expect(page.locator("main")).to_have_class("library")
+
+
+def test_who_opened_a_clip_comes_back_to_it(visit: Visit) -> None:
+    page = visit.go("/library")
+    _rows(page).nth(49).scroll_into_view_if_needed()
+    expect(_rows(page)).to_have_count(62)
+    clip, top = _opened(page, 54)
+    page.go_back()
+    _come_back_to(page, clip, top)
+    page.keyboard.press("j")
+    expect(_rows(page).nth(55)).to_be_focused()
+    page.get_by_title("Grid").click()
+    clip, top = _opened(page, 52)
+    page.reload()  # nothing of the list is in memory
+    page.go_back()
+    _come_back_to(page, clip, top)
+    _opened(page, 51)
+    visit.go("/sign-in")  # another document
+    page.go_back()
+    page.go_back()
+    expect(_rows(page).nth(51)).to_be_focused()
+    page.get_by_title("List", exact=True).click()
+    page.locator(".rail-pages a[data-key=o]").click()
+    page.locator(".rail-pages a[data-key=l]").click()
+    expect(_rows(page)).to_have_count(50)  # who does not come back begins at the top
+    assert page.evaluate("scrollY") == 0
+
+
+def test_a_list_of_its_own_is_come_back_to_and_a_clip_leads_there(visit: Visit) -> None:
+    page = visit.go("/library?order=duration&actor=maren&actor=haru&actor=mallory&view=rows")
+    clip, top = _opened(page, 11)
+    page.go_back()
+    _come_back_to(page, clip, top)
+    expect(page).to_have_url(re.compile("order=duration"))
+    clip, top = _opened(page, 9)
+    page.get_by_label("Where this is").get_by_role("link", name="Library").click()
+    expect(page).to_have_url(re.compile("order=duration"))
+    _come_back_to(page, clip, top)
+    assert page.evaluate("sessionStorage.getItem('vox.library.places')")
+    page.locator(".me summary").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url(re.compile("/sign-in"))
+    assert page.evaluate("sessionStorage.getItem('vox.library.places')") is None
+
+
+def test_who_goes_on_meanwhile_is_not_taken_anywhere(visit: Visit) -> None:
+    page = visit.go("/library")
+    _rows(page).nth(49).scroll_into_view_if_needed()
+    expect(_rows(page)).to_have_count(62)
+    clip, _ = _opened(page, 56)
+    held: list[Route] = []
+    page.route(re.compile(r"/library\?cursor="), held.append)
+    with page.expect_request(re.compile(r"/library\?cursor=")):
+        page.go_back()
+    page.mouse.move(700, 500)
+    page.mouse.wheel(0, 30)
+    page.wait_for_function("!document.querySelector('.clips.returning')")
+    page.wait_for_function("scrollY === 30")
+    held[0].fallback()
+    expect(_rows(page)).to_have_count(62)
+    page.evaluate("new Promise((done) => setTimeout(done, 200))")
+    assert page.evaluate("scrollY") == 30
+    expect(page.locator(f"#clip-{clip}")).not_to_be_focused()
+
+
 def test_keys_go_through_the_list_play_rate_pin_and_open(visit: Visit) -> None:
     page = visit.go("/library?actor=haru")
     first, second = _rows(page).nth(0), _rows(page).nth(1)
