@@ -1,8 +1,8 @@
 """The lane: one thread that answers with what is there already, and passes on what must be made.
 
-A clip that is there takes a fraction of a millisecond of Python. Asked for by many at once, in a thread each, it takes several: they
-fight for the interpreter. One thread after the other, which takes whatever waits and records all uses in one commit, answers twice as
-many. Nothing in it waits for anybody: what is not at hand is somebody else's work.
+A clip that is there takes a fraction of a millisecond of Python. Asked for by many at once, in a thread each, it takes several times
+that: they fight for the interpreter. One thread that takes whatever waits, and records all uses in one commit, does not. Nothing in it
+waits for anybody: what is not at hand is somebody else's work.
 """
 
 from __future__ import annotations

@@ -226,8 +226,8 @@ class Studio:
     def answered(self, asked: Iterable[tuple[SpeakRequest, str | None, Channel]]) -> list[Clip | None]:
         """The clips that are there already for these requests, each with its engine and channel; their uses are recorded together.
 
-        None, and nothing recorded, where one must be made, or where `make` has to say why it cannot. Loads no engine. In one thread
-        this takes a third of the time that as many calls of `make` take from each other in threads of their own.
+        None, and nothing recorded, where one must be made, or where `make` has to say why it cannot. Loads no engine. One thread that
+        does this for many does not fight with others for the interpreter, as calls of `make` in threads of their own do.
         """
         looked = [self._looked(*each) for each in asked]
         uses = [(found.known, attempt.facts.fingerprint, found.use) for attempt, found in filter(None, looked)]
