@@ -60,7 +60,8 @@ def table_of(title: str, *columns: str) -> Table:
 
 def slow_engine(vox: Ledger, rounds: int) -> Table:
     """What a clip takes beyond a synthesis of one second."""
-    vox.studio._engines["one-second"], vox.studio._turns["one-second"] = OneSecond(), Turns(1, 1000)
+    loaded = vox.studio._loaded
+    loaded._engines["one-second"], loaded._turns["one-second"] = OneSecond(), Turns(1, 1000)
     beyond, chain = [], []
     for number in range(rounds + 1):
         begun = time.perf_counter()

@@ -20,7 +20,6 @@ from voxledger.catalog.home import Home
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.steps import OnStep, unheard
-from voxledger.synth import engines
 from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, InvalidRequest, Stopped
@@ -28,6 +27,7 @@ from voxledger.synth.presets import Presets
 from voxledger.synth.studio.attempt import Attempt, Found, Surroundings, unbegun
 from voxledger.synth.studio.audience import Audience, Chunk, Hearing, Levelling
 from voxledger.synth.studio.awaiting import Awaiting
+from voxledger.synth.studio.loaded import Loaded
 from voxledger.synth.studio.options import SpeakOptions
 from voxledger.synth.studio.recordings import Recordings
 from voxledger.synth.studio.request import SpeakRequest
@@ -77,7 +77,6 @@ class Studio:
     ) -> None:
         """`ensure_model` gives engines the folder of a model version, pulled if it is not here."""
         self.settings = settings
-        self._ensure_model = ensure_model
         self.default_actor = actor
         self._catalog = catalog
         self.presets = Presets(home)
@@ -98,9 +97,7 @@ class Studio:
             on_step=on_step,
         )
         self._channel: Channel = channel
-        self._engines: dict[str, Guarded] = {}
-        self._turns: dict[str, Turns] = {}
-        self._lock = threading.Lock()
+        self._loaded = Loaded(settings, ensure_model)
         self._making: list[Attempt] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -116,10 +113,7 @@ class Studio:
             left = list(self._making)
         for attempt in left:
             attempt.abandon()
-        with self._lock:
-            for engine in self._engines.values():
-                engine.close()
-            self._engines.clear()
+        self._loaded.close()
         self._awaiting.close()
 
     def speak(
@@ -257,37 +251,21 @@ class Studio:
 
     def engine(self, name: str | None = None) -> Guarded:
         """An engine by name, loaded once. Raises UnknownEngine, and EngineUnavailable when it cannot start."""
-        wanted = name or self.settings.synth.engine
-        with self._lock:
-            self._require_open()
-            if wanted in self._engines:
-                return self._engines[wanted]
-        engine = Guarded(engines.load(wanted, self.settings), wanted)
-        with ExitStack() as unless_kept:
-            unless_kept.callback(engine.close)
-            # Without the lock: a model may have to come from the store first, and a description may take a minute.
-            if self._ensure_model is not None:
-                engine.prepare(self._ensure_model)
-            turns = Turns(engine.describe().concurrency, self.settings.synth.queue)
-            with self._lock:
-                self._require_open()
-                if wanted not in self._engines:  # else another thread was faster
-                    self._turns[wanted], self._engines[wanted] = turns, engine
-                    unless_kept.pop_all()
-                return self._engines[wanted]
+        self._require_open()
+        return self._loaded.get(name)
 
     def is_loaded(self, name: str | None = None) -> bool:
         """Whether an engine was asked for before, so that asking it takes no time."""
-        return (name or self.settings.synth.engine) in self._engines
+        return name in self._loaded
 
     def waiting(self, engine: str | None = None) -> int:
         """How many requests wait for a turn of this engine; 0 while nobody has asked for it."""
-        turns = self._turns.get(engine or self.settings.synth.engine)
+        turns = self._loaded.turns_of(engine)
         return turns.waiting if turns is not None else 0
 
     def turns(self) -> Mapping[str, Turns]:
         """The turns of each engine that was asked for so far, by its name."""
-        return dict(self._turns)
+        return self._loaded.turns()
 
     def rerender(self, reference: str | Clip, *, watch: Watch | None = None) -> Rerendered:
         """Render a clip again from its record alone, and compare; nothing is recorded and nothing replaced.
@@ -437,7 +415,8 @@ class Studio:
         around: Surroundings | None = None,
     ) -> Attempt:
         found = self.engine(engine)
-        turns = self._turns[engine or self.settings.synth.engine]
+        turns = self._loaded.turns_of(engine)
+        assert turns is not None
         return Attempt(
             around or self._around,
             request,
