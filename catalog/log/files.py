@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from voxledger.catalog.duckdb_files import attach, attached, detach, opened, translated
+from voxledger.catalog.duckdb_files import attach, detach, opened, translated
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.home import Home
 from voxledger.catalog.log import spare
@@ -102,7 +102,7 @@ class Files:
         """A connection with `log` and `catalog` attached for writing. `alone`: nobody reads meanwhile, in any process."""
         with self.turn(patience):
             if not self._keeping:
-                with attached(self._paths, patience=patience, read_only=False) as connection:
+                with spare.attached(self._paths, patience=patience, read_only=False) as connection:
                     yield connection
                 return
             if alone:
@@ -120,7 +120,7 @@ class Files:
         with contextlib.ExitStack() as alone:
             alone.enter_context(self.turn(patience))
             if not self._keeping:
-                connection = alone.enter_context(spare.attached(self._paths, patience=patience))
+                connection = alone.enter_context(spare.attached(self._paths, patience=patience, read_only=True))
                 _search_here(connection)
                 yield connection
                 return
