@@ -9,10 +9,6 @@ CREATE TABLE folded.unknown (
 CREATE MACRO unknown_at(p) AS TABLE SELECT * FROM folded.unknown WHERE position <= p;
 CREATE VIEW unknown AS FROM folded.unknown;
 
--- name: arrived
--- Which kinds of event a batch holds.
-SELECT DISTINCT type, version FROM folding;
-
 -- name: strange
 -- The events of a batch that cannot be folded.
 SELECT position, type, version, CASE WHEN list_contains($unknown, type || ' ' || version) THEN 'not understood' ELSE 'no clip' END AS reason
