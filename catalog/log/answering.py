@@ -84,6 +84,8 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
     block_on_close = False
+    request_queue_size = 128
+    """Callers that come at once. Of socketserver's own 5, one more would be heard only when its system tries again, after seconds."""
 
     def __init__(self, keeper: Keeper, instance: str, secret: str) -> None:
         self.keeper = keeper
