@@ -23,7 +23,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -49,12 +51,48 @@ _asking = threading.Lock()
 class Process:
     """A forked process that stays, a child of this one: what tests use of subprocess.Popen."""
 
-    def __init__(self, pid: int, words: Sequence[str]) -> None:
+    def __init__(self, pid: int, words: Sequence[str], pipes: _Pipes) -> None:
         self.pid = pid
         self.args = words
         self.returncode: int | None = None
+        self.stdin, self.stdout, self.stderr = pipes.ours
         self._ended = os.pidfd_open(pid)
         self._collecting = threading.Lock()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Waits for its end, as subprocess.Popen does."""
+        for pipe in (self.stdout, self.stderr, self.stdin):
+            if pipe is not None:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self.wait()
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:
+        """Say this, hear all that it says on its pipes, and wait for its end."""
+        said = ["", ""]
+
+        def hear(place: int, pipe: IO[str]) -> None:
+            with pipe:
+                said[place] = pipe.read()
+
+        pipes = [(place, pipe) for place, pipe in enumerate((self.stdout, self.stderr)) if pipe is not None]
+        hearing = [threading.Thread(target=hear, args=each, daemon=True) for each in pipes]
+        for thread in hearing:
+            thread.start()
+        if self.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.stdin.write(input or "")
+                self.stdin.close()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for thread in hearing:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        self.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return said[0], said[1]
 
     def poll(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
@@ -98,21 +136,66 @@ class Process:
 
 
 def spawn(
-    arguments: Sequence[str | Path], *, env: Mapping[str, str], stdout: IO[str], stderr: IO[str], cwd: Path = _ROOT
+    arguments: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stdout: IO[str] | int | None = None,
+    stderr: IO[str] | int | None = None,
+    whole: bool = False,
+    cwd: Path = _ROOT,
 ) -> Process:
-    """Start `-m MODULE …` with nothing on standard input; whoever starts it ends it.
+    """Start `-m MODULE …`, `-c CODE …` or `FILE …`; whoever starts it ends it.
 
-    It becomes a child of this process: the one between it and the process that forks ends at once, and who may collect orphans
-    gets it.
+    Each stream may be a `subprocess.PIPE`, of text; without one it has nothing on standard input, and says what it says where this
+    process does. It becomes a child of this process: the one between it and the process that forks ends at once, and who may
+    collect orphans gets it. It begins with all imported that a node needs, and with torch, for `-m` or when
+    it is to be `whole`.
     """
     words = [str(word) for word in arguments]
-    with tempfile.TemporaryFile() as asked, _asking:
-        _collect_orphans(True)
-        try:
-            answer = _asked(_parent("whole"), b"spawn", _request(asked, words, env, cwd), stdout, stderr)
-        finally:
-            _collect_orphans(False)
-    return Process(answer["pid"], words)
+    kind = ("whole",) if whole or words[0] == "-m" else ()
+    pipes = _Pipes(stdin, stdout, stderr)
+    try:
+        with tempfile.TemporaryFile() as asked, _asking:
+            _collect_orphans(True)
+            try:
+                request = _request(asked, words, os.environ if env is None else env, cwd)
+                answer = _asked(_parent(*kind), b"spawn", request, *pipes.theirs)
+            finally:
+                _collect_orphans(False)
+    finally:
+        pipes.give_away()
+    return Process(answer["pid"], words, pipes)
+
+
+class _Pipes:
+    """Standard input, output and error of a process: its ends, and this process's where it is a pipe."""
+
+    def __init__(self, stdin: int | None, *outputs: IO[str] | int | None) -> None:
+        self.ours: list[IO[str] | None] = []
+        self.theirs: list[int] = []
+        self._given: list[int] = []
+        for place, wanted in enumerate((stdin, *outputs)):
+            end: IO[str] | None = None
+            if wanted == subprocess.PIPE:
+                read, write = os.pipe()
+                handle, mine = (write, read) if place else (read, write)
+                end = os.fdopen(mine, "r" if place else "w", encoding="utf-8")
+                self._given.append(handle)
+            elif wanted == subprocess.DEVNULL or (wanted is None and not place):
+                handle = os.open(os.devnull, os.O_RDWR)
+                self._given.append(handle)
+            elif wanted is None:
+                handle = place
+            else:
+                handle = wanted if isinstance(wanted, int) else wanted.fileno()
+            self.ours.append(end)
+            self.theirs.append(handle)
+
+    def give_away(self) -> None:
+        """Its ends are its own from now on: a pipe ends with whoever writes."""
+        for handle in self._given:
+            os.close(handle)
 
 
 def _collect_orphans(wanted: bool) -> None:
@@ -129,8 +212,8 @@ def run(
     words = [str(word) for word in arguments]
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         request = _request(asked, words, os.environ if env is None else env, cwd)
-        with _asking:
-            answer = _asked(_parent(), b"run", request, out, err)
+        with _asking, Path(os.devnull).open("rb") as nothing:
+            answer = _asked(_parent(), b"run", request, nothing, out, err)
         if answer["status"] is None:
             raise subprocess.TimeoutExpired(words, PATIENCE)
         said = []
@@ -146,8 +229,8 @@ def _request(file: IO[bytes], words: list[str], env: Mapping[str, str], cwd: Pat
     return file
 
 
-def _asked(line: socket.socket, message: bytes, *files: IO[Any]) -> dict[str, Any]:
-    handles = array.array("i", [file.fileno() for file in files])
+def _asked(line: socket.socket, message: bytes, *files: IO[Any] | int) -> dict[str, Any]:
+    handles = array.array("i", [file if isinstance(file, int) else file.fileno() for file in files])
     try:
         line.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
         answer: dict[str, Any] = json.loads(line.recv(1000))
@@ -188,7 +271,7 @@ def _parent(*kind: str) -> socket.socket:
 def _serve(line: socket.socket) -> None:
     """Fork for each request; a child is what it was asked to be, and never returns."""
     while True:
-        message, handles, _, _ = socket.recv_fds(line, 100, 3)
+        message, handles, _, _ = socket.recv_fds(line, 100, 4)
         if not message:
             os._exit(0)
         stays = message == b"spawn"
@@ -223,7 +306,7 @@ def _ended(pid: int) -> int | None:
         watch.join()
 
 
-def _be(asked: int, out: int, err: int, *, dies_with_parent: bool) -> None:
+def _be(asked: int, *streams: int, dies_with_parent: bool) -> None:
     """Become the process that was asked for, up to its end."""
     from voxledger.catalog import platform
 
@@ -232,10 +315,8 @@ def _be(asked: int, out: int, err: int, *, dies_with_parent: bool) -> None:
     with open(asked, "rb") as file:
         file.seek(0)
         request: dict[str, Any] = json.load(file)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    for handle in (out, err):
+    for place, handle in enumerate(streams):
+        os.dup2(handle, place)
         os.close(handle)
     os.environ.clear()
     os.environ.update(request["environ"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests import forking
 from tests.mixpanel_server import MixpanelServer
 from voxledger.analytics.mixpanel import Mixpanel
 from voxledger.catalog import settings
@@ -64,12 +64,8 @@ class World:
     def plays(self, count: int) -> list[Event]:
         return self.record(*[AudioAccessed(channel="web", purpose="play")] * count)
 
-    def process(self, how: str = "") -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", _PROCESS, str(self.home.path), self.server.url, how],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    def process(self, how: str = "") -> forking.Process:
+        return forking.spawn(["-c", _PROCESS, self.home.path, self.server.url, how], stdout=subprocess.PIPE)
 
     def arrived(self) -> list[str]:
         """The ids that an analyst sees, once each."""

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests import forking
 from voxledger.catalog.errors import LogCorrupt
 from voxledger.catalog.events import AudioAccessed, ClipTagged, Draft, ReportPublished, new_id
 from voxledger.catalog.home import Home
@@ -165,9 +165,7 @@ def test_one_delivers_at_a_time_and_a_killed_one_lets_go(world: World) -> None:
     far = world.subscription()
     with far.exclusively() as held, world.subscription().exclusively() as twice:
         assert (held, twice) == (True, False)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(world.home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    holder = forking.spawn(["-c", _HOLDER, world.home.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "True"

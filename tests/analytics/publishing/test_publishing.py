@@ -8,7 +8,6 @@ import shutil
 import signal
 import smtplib
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -79,11 +78,9 @@ class Studio:
         done = forking.run(["-c", _PROCESS, self.path, moment.isoformat()], env=environ)
         assert done.returncode == -signal.SIGKILL, done.stderr
 
-    def process(self, moment: datetime) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", _PROCESS, str(self.path), moment.isoformat()], env={**os.environ, **self.environ()},
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def process(self, moment: datetime) -> forking.Process:
+        environ = {**os.environ, **self.environ()}
+        return forking.spawn(["-c", _PROCESS, self.path, moment.isoformat()], env=environ, stderr=subprocess.PIPE)
 
 
 @pytest.fixture

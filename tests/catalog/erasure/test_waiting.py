@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +99,8 @@ def test_an_erasure_that_can_only_wait_ends_with_a_status_that_says_so(
 
 
 def _serve_until_finished(world: World) -> None:
-    command = [sys.executable, "-m", "voxledger", "--home", str(world.path), "serve", "--no-web"]
-    node = subprocess.Popen(command, env={**os.environ, **world.environ}, stderr=subprocess.DEVNULL)
+    command = ["-m", "voxledger", "--home", world.path, "serve", "--no-web"]
+    node = forking.spawn(command, env={**os.environ, **world.environ}, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: not list((world.path / "erasing").glob("*.json")), "the node goes on with it", seconds=60)
     finally:
@@ -354,7 +353,7 @@ def test_what_was_fetched_too_late_by_a_process_that_was_killed_goes_with_the_ne
         f"audio.failpoint = lambda place: (pathlib.Path({str(published)!r}).touch(), time.sleep(600))\n"
         f"with Ledger({str(small_world.path)!r}) as vox:\n    vox.catalog.fetch(sys.argv[1])\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script, clip], env={**os.environ, **small_world.environ})
+    process = forking.spawn(["-c", script, clip], env={**os.environ, **small_world.environ})
     try:
         wait_for(published.exists, "the file is published")
         content = _left(small_world)

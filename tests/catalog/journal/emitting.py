@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from tests import forking
 from voxledger.catalog.events import Draft, decode, new_id, now
 from voxledger.catalog.journal import Journal
 
@@ -39,12 +39,11 @@ def recorded(journal: Journal) -> dict[int, str]:
     return found
 
 
-def emitter(path: Path, *, first: int, count: int, failpoint: str = "") -> subprocess.Popen[str]:
+def emitter(path: Path, *, first: int, count: int, failpoint: str = "") -> forking.Process:
     """A process that emits events with numbered ids, and prints position and id after each acknowledgement."""
-    return subprocess.Popen(
-        [sys.executable, str(_EMITTER), str(path), str(first), str(count)],
+    return forking.spawn(
+        [_EMITTER, path, str(first), str(count)],
         stdout=subprocess.PIPE,
-        text=True,
         env={**os.environ, "VOXLEDGER_FAILPOINT": failpoint},
     )
 

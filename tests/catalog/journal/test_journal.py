@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import forking
 from tests.building import Parts
 from voxledger.catalog import DiskFull, JournalError, LogCorrupt
 from voxledger.catalog.events import ClipTagged, decode, new_id
@@ -35,9 +36,9 @@ for number in range({count}):
 """
 
 
-def _emitter(parts: Parts, name: str, count: int) -> subprocess.Popen[str]:
+def _emitter(parts: Parts, name: str, count: int) -> forking.Process:
     code = _EMITTER.format(tests=str(Path(__file__).parents[3]), home=str(parts.home.path), name=name, count=count)
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return forking.spawn(["-c", code], stdout=subprocess.PIPE)
 
 
 def _acknowledged(output: str) -> dict[int, str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
+from tests import forking
 from tests.soak import rounds
 from voxledger.catalog.journal import Journal, owners
 
@@ -37,12 +37,9 @@ def _heap(path: Path, count: int) -> Journal:
     return journal
 
 
-def _workers(path: Path, count: int) -> list[subprocess.Popen[str]]:
+def _workers(path: Path, count: int) -> list[forking.Process]:
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _WORKER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(count)
+        forking.spawn(["-c", _WORKER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)
     ]
     for worker in workers:
         assert worker.stdin is not None

@@ -7,13 +7,13 @@ import hashlib
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from tests.soak import rounds
 from voxledger.catalog import CatalogBusy, DiskFull, JournalError, LogCorrupt, projections
@@ -317,7 +317,7 @@ def test_who_holds_the_log_is_named(parts: Parts) -> None:
     code = (
         f"import duckdb, sys; c = duckdb.connect({str(parts.home.log)!r}); print('held', flush=True); sys.stdin.read()"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder = forking.spawn(["-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     parts.clip()
@@ -334,7 +334,7 @@ def test_two_processes_drain_and_agree(parts: Parts) -> None:
         "for _ in range(15):\n"
         "    parts.clip(); parts.keeper.drain()\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    processes = [forking.spawn(["-c", code]) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert parts.rows("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM clips") == [{"n": 30, "ids": 30}]
     assert parts.rows("SELECT max(position) AS last, count(*) AS n FROM events") == [{"last": 30, "n": 30}]

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ import duckdb
 import msgspec
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from voxledger.catalog import CatalogBusy, LogCorrupt, QueryError
 from voxledger.catalog.events import ClipPinned
@@ -43,24 +43,22 @@ with parts.keeper.reading() as reading:
 
 
 @pytest.fixture
-def node(parts: Parts) -> Iterator[subprocess.Popen[str]]:
+def node(parts: Parts) -> Iterator[forking.Process]:
     """Another process that serves this HOME."""
     code = _SERVER.format(root=str(Path(__file__).parents[3]), home=str(parts.home.path))
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with forking.spawn(["-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "serving\n"
         yield process
         process.kill()
 
 
-def _ended(process: subprocess.Popen[str]) -> None:
+def _ended(process: forking.Process) -> None:
     process.communicate("")
     assert process.returncode == 0
 
 
-def test_a_node_answers_the_others_and_they_see_their_own_writes(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_node_answers_the_others_and_they_see_their_own_writes(parts: Parts, node: forking.Process) -> None:
     clip = parts.clip(name="Gezeiten")
     assert parts.rows("SELECT name FROM clips") == [{"name": "Gezeiten"}]
     parts.record(ClipPinned(reason="why"), clip)
@@ -75,7 +73,7 @@ def test_a_node_answers_the_others_and_they_see_their_own_writes(parts: Parts, n
     assert len(parts.rows("SELECT * FROM clips")) == 1
 
 
-def test_answers_of_one_reading_are_of_one_moment(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_answers_of_one_reading_are_of_one_moment(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     with parts.keeper.reading() as reading:
         assert reading.tuples("SELECT count(*) FROM clips") == [(1,)]
@@ -85,7 +83,7 @@ def test_answers_of_one_reading_are_of_one_moment(parts: Parts, node: subprocess
     assert parts.rows("SELECT count(*) AS n FROM clips") == [{"n": 2}]
 
 
-def test_a_node_answers_nothing_but_a_select(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_node_answers_nothing_but_a_select(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     with parts.keeper.reading() as reading:
         for query in (
@@ -100,14 +98,14 @@ def test_a_node_answers_nothing_but_a_select(parts: Parts, node: subprocess.Pope
         assert reading.tuples("SELECT count(*) FROM clips") == [(1,)], "the reading goes on"
 
 
-def test_large_answers_come_whole(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_large_answers_come_whole(parts: Parts, node: forking.Process) -> None:
     with parts.keeper.reading() as reading:
         table = reading.table("SELECT range AS n, repeat('x', 200) AS t FROM range(200000)")
     assert table.num_rows == 200_000
     assert table.column("n").to_pylist()[-1] == 199_999
 
 
-def test_a_node_rebuilds_when_asked(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_node_rebuilds_when_asked(parts: Parts, node: forking.Process) -> None:
     clips = {parts.clip() for _ in range(5)}
     steps: list[tuple[int, int]] = []
     assert parts.keeper.rebuild(progress=lambda done, end: steps.append((done, end))) == 5
@@ -115,7 +113,7 @@ def test_a_node_rebuilds_when_asked(parts: Parts, node: subprocess.Popen[str]) -
     assert {str(row["id"]) for row in parts.rows("SELECT id FROM clips")} == clips
 
 
-def test_as_of_works_through_the_node(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_as_of_works_through_the_node(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     with parts.keeper.reading() as reading:
         (moment,) = reading.tuples("SELECT max(recorded) FROM events")[0]
@@ -125,7 +123,7 @@ def test_as_of_works_through_the_node(parts: Parts, node: subprocess.Popen[str])
         assert reading.tuples("SELECT count(*) FROM clips") == [(1,)]
 
 
-def test_a_killed_node_leaves_nothing_behind_that_misleads(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_killed_node_leaves_nothing_behind_that_misleads(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     assert len(parts.rows("SELECT * FROM clips")) == 1
     node.send_signal(signal.SIGKILL)
@@ -162,7 +160,7 @@ def test_who_holds_the_port_now_is_not_believed(parts: Parts) -> None:
         assert len(parts.rows("SELECT * FROM clips")) == 1
 
 
-def test_the_wrong_secret_hears_nothing(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_the_wrong_secret_hears_nothing(parts: Parts, node: forking.Process) -> None:
     discovery = link.found(parts.home)
     assert discovery is not None
     wrong = msgspec.structs.replace(discovery, secret="0" * 64)
@@ -171,7 +169,7 @@ def test_the_wrong_secret_hears_nothing(parts: Parts, node: subprocess.Popen[str
     assert link.path(parts.home).stat().st_mode & 0o077 == 0
 
 
-def test_a_node_that_hangs_is_named(parts: Parts, node: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_hangs_is_named(parts: Parts, node: forking.Process, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.clip()
     with parts.keeper.reading() as reading:
         reading._ask.__self__._socket.settimeout(0.3)  # type: ignore[attr-defined]
@@ -183,7 +181,7 @@ def test_a_node_that_hangs_is_named(parts: Parts, node: subprocess.Popen[str], m
             node.send_signal(signal.SIGCONT)
 
 
-def test_a_node_that_stops_breaks_off_what_is_asked(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_node_that_stops_breaks_off_what_is_asked(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     told: list[Exception] = []
 
@@ -206,7 +204,7 @@ def test_a_node_that_stops_breaks_off_what_is_asked(parts: Parts, node: subproce
     assert told
 
 
-def test_a_node_stops_though_somebody_keeps_a_reading_open(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_node_stops_though_somebody_keeps_a_reading_open(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     with parts.keeper.reading() as reading:
         assert reading.tuples("SELECT count(*) FROM clips") == [(1,)]
@@ -228,10 +226,10 @@ def test_a_long_question_is_waited_for(parts: Parts, monkeypatch: pytest.MonkeyP
         assert time.monotonic() - start > 0.7
 
 
-def test_a_question_ends_with_who_asked_it(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_a_question_ends_with_who_asked_it(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     code = _ASKER.format(root=str(Path(__file__).parents[3]), home=str(parts.home.path))
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as asker:
+    with forking.spawn(["-c", code], stdout=subprocess.PIPE) as asker:
         assert asker.stdout is not None
         assert asker.stdout.readline() == "asking\n"
         time.sleep(0.3)
@@ -243,7 +241,7 @@ def test_a_question_ends_with_who_asked_it(parts: Parts, node: subprocess.Popen[
     _ended(node)
 
 
-def test_strangers_take_nobodys_turn(parts: Parts, node: subprocess.Popen[str]) -> None:
+def test_strangers_take_nobodys_turn(parts: Parts, node: forking.Process) -> None:
     parts.clip()
     discovery = link.found(parts.home)
     assert discovery is not None
@@ -389,7 +387,7 @@ def test_an_hour_of_speaking_locks_nobody_out(parts: Parts) -> None:
         "    assert parts.rows('SELECT count(*) AS n FROM clips')\n"
     )
     try:
-        ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+        ended = forking.run(["-c", code])
     finally:
         stop.set()
         thread.join()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ class Machine:
     def child(
         self, *arguments: str, failpoint: str = "", url: str | None = None, folder: Path | None = None
     ) -> dict[str, Any]:
-        """What Popen wants for a process of its own that does something here: see `models_process.py`."""
+        """What `forking.spawn` wants for a process of its own that does something here: see `models_process.py`."""
         environ = {
             **os.environ, "VOXLEDGER_FAILPOINT": failpoint, "VOXLEDGER_STORE_ENDPOINT": url or self.server.url,
             "VOXLEDGER_STORE_ACCESS_KEY": self.server.access_key, "VOXLEDGER_STORE_SECRET_KEY": self.server.secret_key,
@@ -68,14 +67,14 @@ class Machine:
         if folder is not None:
             environ["VOXLEDGER_MODELS_FOLDER"] = str(folder)
         return {
-            "args": [sys.executable, str(PROGRAM), str(self.parts.home.path), *arguments], "env": environ, "text": True,
+            "arguments": [str(PROGRAM), str(self.parts.home.path), *arguments], "env": environ,
             "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
         }  # fmt: skip
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Let such a process come to its end."""
         child = self.child(*arguments, **options)
-        return forking.run(child["args"][1:], env=child["env"])
+        return forking.run(child["arguments"], env=child["env"])
 
 
 def made_folder(path: Path, **files: bytes) -> Path:

@@ -6,12 +6,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.catalog.models.conftest import MakeMachine
 from tests.catalog.models.machines import Machine, contents, made_folder
 from tests.fault_proxy import Fault, FaultProxy
@@ -70,7 +72,7 @@ def test_a_killed_pull_of_a_large_file_goes_on_within_it(
         other = machine_on(rclone_store, "other", url=proxy.url)
         # Everything comes but one answer, which never ends: then the power goes.
         proxy.faults = [Fault(method="GET", path="/blobs/")] * 4 + [Fault(method="GET", path="/blobs/", hold=held)]
-        child = subprocess.Popen(**other.child("pull", "indextts@2.5", url=proxy.url))
+        child = forking.spawn(**other.child("pull", "indextts@2.5", url=proxy.url))
         wait_for(lambda: proxy.count("GET", "/blobs/") >= 4 and not proxy.faults, "ranges came")
         child.kill()
         child.communicate()
@@ -97,7 +99,10 @@ def test_ctrl_c_does_not_wait_for_the_parts_under_way_and_the_next_run_goes_on(
         other = machine_on(rclone_store, "other", url=proxy.url)
         proxy.faults = [Fault(method=method, path=path)] * 3 + [Fault(method=method, path=path, hold=held)] * 20
         argument = [str(folder)] if what == "push" else []
-        child = subprocess.Popen(**other.child(what, *argument, "indextts@2.5", url=proxy.url))
+        wanted = other.child(what, *argument, "indextts@2.5", url=proxy.url)
+        # An interpreter of its own: how that ends is what is tested.
+        wanted["args"] = [sys.executable, *wanted.pop("arguments")]
+        child = subprocess.Popen(**wanted, text=True)
         wait_for(lambda: proxy.count(method, path) >= 3, "parts went")
         if what == "pull":
             wait_for(lambda: ranges_on_the_list(other) >= 2, "two ranges are on the list")
@@ -242,7 +247,7 @@ def test_processes_pull_one_after_another(
     machine.models.push(folder, "indextts@2.5")
     with FaultProxy(rclone_store.port) as proxy:
         other = machine_on(rclone_store, "other", url=proxy.url)
-        crew = [subprocess.Popen(**other.child("pull", "indextts@2.5", url=proxy.url)) for _ in range(3)]
+        crew = [forking.spawn(**other.child("pull", "indextts@2.5", url=proxy.url)) for _ in range(3)]
         said = [child.communicate(timeout=60)[0] for child in crew]
         assert [child.returncode for child in crew] == [0, 0, 0]
         assert sorted(re.findall(r"was_here=(\w+)", "".join(said))) == ["False", "True", "True"]
@@ -292,7 +297,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_what_came(
         )
         held = threading.Event()
         proxy.faults = [Fault(method="GET", path="/blobs/")] * 2 + [Fault(method="GET", path="/blobs/", hold=held)]
-        child = subprocess.Popen(**other.child("pull", "indextts@2.5", url=proxy.url, folder=disk / "models"))
+        child = forking.spawn(**other.child("pull", "indextts@2.5", url=proxy.url, folder=disk / "models"))
         wait_for(lambda: not proxy.faults, "two files are here")
         (disk / "filler").write_bytes(b"x" * (os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 4096))
         held.set()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests import soak
+from tests import forking, soak
 from tests.building import Parts
 from tests.catalog.objects.uploading import add_clip, events, stored
 from tests.fault_proxy import Fault, FaultProxy
@@ -61,7 +61,7 @@ def killed_at(parts: Parts, settings: StoreSettings, place: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def start_process(parts: Parts, settings: StoreSettings, **more: str) -> subprocess.Popen[str]:
+def start_process(parts: Parts, settings: StoreSettings, **more: str) -> forking.Process:
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -71,9 +71,7 @@ def start_process(parts: Parts, settings: StoreSettings, **more: str) -> subproc
         "VOXLEDGER_STORE_UPLOAD_LIMIT": str(settings.upload_limit),
         **more,
     }
-    return subprocess.Popen(
-        [sys.executable, str(_PROCESS), str(parts.home.path)], env=environ, stdout=subprocess.PIPE, text=True
-    )
+    return forking.spawn([_PROCESS, parts.home.path], env=environ, stdout=subprocess.PIPE)
 
 
 def unfinished(store: Store, bucket: str) -> list[Any]:

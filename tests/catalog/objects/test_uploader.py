@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from tests.catalog.objects.uploading import add_clip, events, stored
 from tests.fault_proxy import Fault, FaultProxy
@@ -70,7 +71,7 @@ class Uploading:
             self.store.embedded.stop()
 
 
-def start_process(parts: Parts, settings: StoreSettings) -> subprocess.Popen[str]:
+def start_process(parts: Parts, settings: StoreSettings) -> forking.Process:
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -78,9 +79,7 @@ def start_process(parts: Parts, settings: StoreSettings) -> subprocess.Popen[str
         "VOXLEDGER_STORE_ACCESS_KEY": settings.access_key,
         "VOXLEDGER_STORE_SECRET_KEY": settings.secret_key,
     }
-    return subprocess.Popen(
-        [sys.executable, str(_PROCESS), str(parts.home.path)], env=environ, stdout=subprocess.PIPE, text=True
-    )
+    return forking.spawn([_PROCESS, parts.home.path], env=environ, stdout=subprocess.PIPE)
 
 
 @pytest.mark.every_server

@@ -7,13 +7,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY
 from tests.soak import rounds
 
@@ -35,14 +35,15 @@ def test_no_acknowledged_clip_is_lost_and_none_is_doubled(tmp_path: Path, seed: 
     told: dict[str, str] = {}
     for life in range(3):
         code = _SPEAKER.format(home=str(tmp_path), nobody=NOBODY, start=life * 1000)
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        process = forking.spawn(["-c", code], stdout=subprocess.PIPE, whole=True)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         heard = [process.stdout.readline() for _ in range(draw.randrange(1, 8))]
         time.sleep(draw.random() * 0.03)  # anywhere in the way of the next clip
         os.kill(process.pid, signal.SIGKILL)
         heard += process.stdout.read().splitlines(keepends=True)  # communicate() passes over what was read ahead
-        process.communicate()
+        process.stdout.close()
+        process.wait()
         told |= dict(line.split() for line in heard if line.endswith("\n"))
     with voxledger.open(tmp_path, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0) as vox:
         clips = {clip.id: clip for clip in vox.catalog.clips(limit=10_000)}

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY
 from tests.synth.watched import Use, Watched
 from voxledger.catalog import HomeError
@@ -251,7 +251,7 @@ def test_a_book_goes_on_after_sigkill(tmp_path: Path) -> None:
     book.write_text(" ".join(f"Sentence number {number} of a long book follows." for number in range(400)))
     home = tmp_path / "home"
     code = _KILLED.format(root=str(Path(__file__).parents[3]), home=str(home), nobody=NOBODY, text=str(book))
-    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    run = forking.spawn(["-c", code], stdout=subprocess.PIPE, whole=True)
     deadline = time.monotonic() + 60
     while sum(len(files) for _, _, files in os.walk(home / "speech")) < 40:
         assert time.monotonic() < deadline

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,7 +174,7 @@ def test_two_processes_on_one_home_both_speak_and_agree(vox: Ledger) -> None:
         "    for number in range(4): vox.speak(f'{sys.argv[1]} says {number}.')\n"
         "    vox.catalog.totals()\n"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, name]) for name in ("Left", "Right")]
+    processes = [forking.spawn(["-c", code, name], whole=True) for name in ("Left", "Right")]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert vox.catalog.totals()["clips"] == 9
     assert (_count(vox, "completed"), _count(vox, "reused")) == (9, 1)

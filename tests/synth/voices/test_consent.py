@@ -6,7 +6,6 @@ import io
 import shutil
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY, Parts, completed
 from voxledger.catalog import JournalError
 from voxledger.catalog.events import Fact, SubjectErased, VoiceRegistered, VoiceWithdrawn, new_id
@@ -133,7 +133,7 @@ with voxledger.open({home!r}, store_endpoint={nobody!r}, general_actor="bea", st
 
 def test_what_one_process_changes_all_others_know_at_once(vox: Ledger, speech: Path) -> None:
     code = _ASKS.format(home=str(vox.home.path), nobody=NOBODY)
-    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    other = forking.spawn(["-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, whole=True)
     assert other.stdin
     assert other.stdout
 
