@@ -37,10 +37,16 @@ _MOST = ("boto3", "duckdb", "polars", "pyarrow", "voxledger.ledger")
 """What most of them import."""
 _WHOLE = (
     *_MOST,
+    "anyio._backends._asyncio",
+    "jinja2",
+    "voxledger.analytics.reports",
+    "voxledger.catalog.backup",
+    "voxledger.catalog.erasure",
     "voxledger.cli",
     "voxledger.dashboards.node",
     "voxledger.dashboards.server.running",
     "voxledger.synth.audio",
+    "voxledger.synth.engines.espeak",
 )
 """What a node imports by and by; torch comes with the audio chain."""
 _SUBREAPER = 36
