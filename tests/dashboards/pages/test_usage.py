@@ -114,6 +114,18 @@ def test_the_address_holds_what_is_asked(visit: Visit) -> None:
     expect(page.locator(".segments a[aria-current]", has_text="days")).to_have_count(0)
 
 
+def test_a_click_on_a_mark_shows_its_clips(visit: Visit) -> None:
+    page = visit.go("/usage?by=language")
+    _drawn(page)
+    page.locator("#by_group .hover_marks path").first.click()
+    page.wait_for_url(re.compile(r"/library\?language="))
+    (language,) = parse_qs(urlsplit(page.url).query)["language"]
+    expect(page.locator("[data-filter=language] summary")).to_contain_text(f"Language: {language}")
+    clips = page.locator("#results .clip")
+    spoken = clips.filter(has=page.locator(".by span", has_text=re.compile(rf"^{language}\b")))
+    assert spoken.count() == clips.count() > 0
+
+
 def test_a_chart_alone_can_be_read_without_scripts(browser: Browser, node: RunningNode) -> None:
     with visiting(browser, node, java_script_enabled=True) as visit:
         visit.sign_in()
