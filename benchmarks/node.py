@@ -37,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plan import fill
 
 NOBODY = "http://127.0.0.1:9"
+SETTLING = 6.0
+"""Seconds in which a node does what it does after a start."""
 console = Console()
 
 
@@ -139,6 +141,7 @@ def overhead(node: Node, folder: Path, rounds: int) -> Table:
 def reused(node: Node, seconds: float) -> Table:
     """Requests a second for one clip that is there, by the number of connections."""
     table = Table("connections", "requests/s (bar: 1,000)", "node, cores", "client, cores", "node, CPU ms a request")
+    time.sleep(SETTLING)
     request = node.request({"model": "espeak", "input": "Once more.", "response_format": "mp3"})
     with node.connected() as connection:
         connection.sendall(request)

@@ -89,6 +89,7 @@ function told(element) {
   clear.hidden = !any;
   const words = element.elements.q.value.trim();
   clear.setAttribute("href", words ? `/library?q=${encodeURIComponent(words)}` : "/library");
+  globalThis.htmx?.process(clear); // which reads where a link leads when it first sees it
   element.querySelector("[data-filters]").classList.toggle("on", any > 0);
 }
 
