@@ -168,9 +168,21 @@ if (zone && !document.cookie.split("; ").includes(`zone=${encodeURIComponent(zon
   remember("zone", zone);
 }
 
+// Whoever goes on before a page has come wants the last one, whichever answer is faster.
+let coming = null;
+document.addEventListener("htmx:beforeSend", ({ detail }) => {
+  if (detail.boosted) coming = detail.xhr;
+});
+addEventListener("popstate", () => {
+  coming = null;
+});
 // Going from page to page swaps #main, so that the player goes on.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { detail } = event;
+  if (detail.boosted && detail.xhr !== coming) {
+    detail.shouldSwap = false;
+    return;
+  }
   if (detail.boosted && detail.target === document.body) {
     detail.target = document.getElementById("main");
     detail.selectOverride = "#main";

@@ -8,7 +8,8 @@ const CLIPS = 1000;
 const PAGES = 20;
 const NEWER = 100; // so many may have come before it meanwhile
 const HIDDEN = 800;
-const FRAMES = 4;
+const FRAMES = 60;
+const STILL = 4;
 let back = null;
 
 const here = () => location.pathname + location.search;
@@ -102,12 +103,14 @@ function once(target, names, signal, fits = () => true) {
   });
 }
 
-/** Puts the row so far from the top of the window, and once more as rows that come into sight take the room that they need. */
+/** Puts the row so far from the top of the window, again and again while rows that come into sight take the room that they need. */
 async function put(row, top, signal) {
   const least = document.getElementById("library-form").offsetHeight; // it stays above the list
-  for (let frame = 0; frame < FRAMES && !signal.aborted; frame += 1) {
+  for (let frame = 0, still = 0; frame < FRAMES && still < STILL && !signal.aborted; frame += 1) {
     const { top: now, height } = row.getBoundingClientRect();
-    scrollBy({ top: now - Math.max(least, Math.min(top, innerHeight - height)), behavior: "instant" });
+    const beside = now - Math.max(least, Math.min(top, innerHeight - height));
+    still = Math.abs(beside) < 1 ? still + 1 : 0;
+    scrollBy({ top: beside, behavior: "instant" });
     await new Promise(requestAnimationFrame);
   }
   row.closest(".clips").classList.remove("returning"); // what is hidden takes no focus
