@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +25,7 @@ from voxledger.dashboards.api.answering import json
 from voxledger.dashboards.api.shapes import Shape, faults
 from voxledger.dashboards.faults import Refused, body, meaning
 from voxledger.dashboards.server.callers import Caller, may, still
+from voxledger.dashboards.server.underway import Underway
 
 if TYPE_CHECKING:
     from voxledger.dashboards.server.site import Site
@@ -87,14 +87,14 @@ class TypeList(Shape):
 
 
 class Followers:
-    """How many streams there are. Used in the event loop only."""
+    """How many streams there are."""
 
     def __init__(self) -> None:
-        self._by: Counter[str] = Counter()
+        self._underway = Underway(EACH, FOLLOWERS)
 
     def come(self, principal: str) -> None:
         """Count one more. Raises Refused where there are too many."""
-        if self._by.total() >= FOLLOWERS or self._by[principal] >= EACH:
+        if not self._underway.come(principal):
             raise Refused(
                 f"as many streams are open as may be: {EACH} of a token, {FOLLOWERS} in all",
                 status=429,
@@ -102,13 +102,10 @@ class Followers:
                 remedy="Close one, or let one reader serve all who want to know.",
                 headers={"Retry-After": "10"},
             )
-        self._by[principal] += 1
 
     def go(self, principal: str) -> None:
         """One has ended."""
-        self._by[principal] -= 1
-        if not self._by[principal]:
-            del self._by[principal]
+        self._underway.go(principal)
 
 
 class Streaming(StreamingResponse):

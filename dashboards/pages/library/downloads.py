@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from voxledger.dashboards.faults import Refused
 from voxledger.dashboards.pages.library import selection
 from voxledger.dashboards.pages.library.archive import archive
 from voxledger.dashboards.server.callers import Caller, still
+from voxledger.dashboards.server.underway import Underway
 
 if TYPE_CHECKING:
     from voxledger.catalog.clip import Clip
@@ -28,39 +27,25 @@ class Downloads:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._lock = threading.Lock()
-        self._by: Counter[str] = Counter()
+        self._underway = Underway(EACH)
 
     def begun(self, request: Request, caller: Caller, clips: Callable[[], Iterable[Clip]]) -> Response:
         """An archive, which is made while it is sent. Raises Refused (429) where as many are under way as may be."""
         mine = caller.principal.id
-        self.come(mine)
+        if not self._underway.come(mine):
+            raise Refused(
+                f"{EACH} downloads of this token are under way, and no more may be",
+                status=429,
+                code="too_many_downloads",
+                remedy="Wait until one of them has ended, or break one off.",
+                headers={"Retry-After": "30"},
+            )
         try:
             content = archive(clips(), caller, lambda: self._stopped(request, caller))
         except BaseException:
-            self.go(mine)
+            self._underway.go(mine)
             raise
-        return _Sending(content, ended=lambda: self.go(mine))
-
-    def come(self, principal: str) -> None:
-        """Count one more. Raises Refused (429)."""
-        with self._lock:
-            if self._by[principal] >= EACH:
-                raise Refused(
-                    f"{EACH} downloads of this token are under way, and no more may be",
-                    status=429,
-                    code="too_many_downloads",
-                    remedy="Wait until one of them has ended, or break one off.",
-                    headers={"Retry-After": "30"},
-                )
-            self._by[principal] += 1
-
-    def go(self, principal: str) -> None:
-        """One has ended."""
-        with self._lock:
-            self._by[principal] -= 1
-            if not self._by[principal]:
-                del self._by[principal]
+        return _Sending(content, ended=lambda: self._underway.go(mine))
 
     def _stopped(self, request: Request, caller: Caller) -> str | None:
         """Why nothing more may be sent: the token has ended meanwhile, or its bytes of the day are used up."""
