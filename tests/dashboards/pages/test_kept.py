@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn, cast
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 import voxledger
 from tests.dashboards.pages.seeded import copied
@@ -23,6 +28,7 @@ from voxledger.dashboards.pages.chart import as_csv
 from voxledger.dashboards.pages.kept import Kept, Renewals
 from voxledger.dashboards.pages.library.downloads import EACH, Downloads
 from voxledger.dashboards.plans import MOST, TRIED, Plans
+from voxledger.dashboards.server.callers import Caller
 from voxledger.dashboards.server.site import Site
 
 
@@ -154,14 +160,23 @@ def _is_kept(plans: Plans, name: str) -> bool:
 def test_downloads_of_one_principal_are_counted(tmp_path: Path) -> None:
     with voxledger.open(tmp_path / "home") as vox:
         downloads = Downloads(Site(vox, version="1", loopback=True))
-        for _ in range(EACH):
-            downloads.come("a")
+
+        def begun(principal: str) -> Response:
+            caller = SimpleNamespace(principal=SimpleNamespace(id=principal))
+            return downloads.begun(cast(Request, None), cast(Caller, caller), list)
+
+        sending = [begun("a") for _ in range(EACH)]
         with pytest.raises(Refused) as refused:
-            downloads.come("a")
+            begun("a")
         assert (refused.value.status, refused.value.headers) == (429, {"Retry-After": "30"})
-        downloads.come("b")
-        downloads.go("a")
-        downloads.come("a")
+        begun("b")
+
+        async def gone(*_: object) -> NoReturn:
+            raise ConnectionResetError
+
+        with pytest.raises(ClientDisconnect):
+            asyncio.run(sending[0]({"type": "http", "asgi": {"spec_version": "2.4"}}, gone, gone))
+        begun("a")
 
 
 @pytest.mark.parametrize("text", ["=1+1", " =1+1", "\n=1", "\t1", "\u200b@x", "+1", "-1", "＝1", "\r"])
