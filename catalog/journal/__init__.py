@@ -2,7 +2,7 @@
 
 from voxledger.catalog.journal.journal import MOST_BYTES, Journal
 from voxledger.catalog.journal.mark import Mark
-from voxledger.catalog.journal.records import UPLOAD, Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount
+from voxledger.catalog.journal.records import UPLOAD, Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount, Use
 from voxledger.catalog.journal.transaction import Transaction
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "Task",
     "TaskCount",
     "Transaction",
+    "Use",
 ]

@@ -14,6 +14,7 @@ from voxledger.catalog.journal.transaction import Transaction
 MOST_DRAFTS = 1000
 MOST_BYTES = 8_000_000
 """A group is closed when it reaches one of these, so that nobody waits long for others' events."""
+Chosen = Callable[[Transaction], Sequence[Draft]]
 _PATIENCE = 0.05
 """Seconds that a thread waits for a leader; then it looks after itself."""
 
@@ -21,11 +22,11 @@ _PATIENCE = 0.05
 class _Call:
     """One thread's call: its drafts, and its events or its error once they are decided."""
 
-    __slots__ = ("drafts", "error", "events", "gone", "holds", "woken")
+    __slots__ = ("chosen", "drafts", "error", "events", "gone", "woken")
 
-    def __init__(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None) -> None:
+    def __init__(self, drafts: Sequence[Draft], chosen: Chosen | None) -> None:
         self.drafts = drafts
-        self.holds = holds
+        self.chosen = chosen
         self.events: list[Event] | None = None
         self.error: Exception | None = None
         self.gone = False
@@ -37,8 +38,8 @@ class _Call:
         return self.events is not None or self.error is not None
 
     def due(self, write: Transaction) -> Sequence[Draft]:
-        """What is recorded now: nothing when its condition does not hold any more."""
-        return self.drafts if self.holds is None or self.holds(write) else ()
+        """What is recorded now."""
+        return self.drafts if self.chosen is None else self.chosen(write)
 
     def wake(self) -> None:
         with contextlib.suppress(RuntimeError):  # it is awake already
@@ -59,32 +60,13 @@ class Group:
         self._leader = threading.Lock()
         self._waiting: deque[_Call] = deque()
 
-    def emit(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None = None) -> list[Event]:
+    def emit(self, drafts: Sequence[Draft], chosen: Chosen | None = None) -> list[Event]:
         """Record drafts, together with whatever waits; gives this caller's events or raises this caller's error.
 
-        `holds` is asked in the transaction, maybe by another thread, and maybe twice; where it says no, nothing of this caller is recorded.
+        `chosen` says in the transaction which of them are still to be recorded; it is asked maybe by another thread, and maybe twice.
         """
-        return self._awaited(self._brought(drafts, holds))
-
-    def emit_each(
-        self, calls: Sequence[tuple[Sequence[Draft], Callable[[Transaction], bool] | None]]
-    ) -> list[list[Event] | Exception]:
-        """The same for several calls of one thread, in as few commits as they fit into; gives the events of each, or its error."""
-        brought = [self._brought(*call) for call in calls]
-        outcomes: list[list[Event] | Exception] = []
-        for call in brought:
-            try:
-                outcomes.append(self._awaited(call))
-            except Exception as error:  # noqa: BLE001  # it belongs to this call alone
-                outcomes.append(error)
-        return outcomes
-
-    def _brought(self, drafts: Sequence[Draft], holds: Callable[[Transaction], bool] | None) -> _Call:
-        call = _Call(drafts, holds)
+        call = _Call(drafts, chosen)
         self._waiting.append(call)
-        return call
-
-    def _awaited(self, call: _Call) -> list[Event]:
         try:
             while not call.decided:
                 leader = self._leader

@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from voxledger.catalog.journal.group import Group
 from voxledger.catalog.journal.mark import Mark, MarkFile
 from voxledger.catalog.journal.opening import announce, opened
 from voxledger.catalog.journal.owners import new_owner, owner_gone, process_name
-from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount
+from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount, Use
 from voxledger.catalog.journal.schema import key
 from voxledger.catalog.journal.transaction import Transaction
 from voxledger.catalog.journal.turn import Turn
@@ -104,20 +103,20 @@ class Journal:
         self._file.check_process()
         return self._group.emit(drafts)
 
-    def emit_if_answers(self, known: Fingerprint, fingerprint: str, *drafts: Draft) -> bool:
-        """Record events, as `emit` does, if a request is still answered as `known` says. False when it is not: nothing is recorded."""
-        self._file.check_process()
-        return bool(self._group.emit(drafts, partial(_still, fingerprint, known)))
-
-    def emit_each_that_answers(self, uses: Sequence[tuple[Fingerprint, str, Sequence[Draft]]]) -> list[bool]:
-        """`emit_if_answers` for several requests (what it is known as, its fingerprint, the events), recorded together. False also for
-        one that could not be recorded.
+    def emit_where_answered(self, uses: Sequence[Use]) -> list[bool]:
+        """Record the events of each use, as `emit` does and all in one commit, if its request is still answered as it was known.
+        Gives for which it was; of the others nothing is recorded.
         """
         self._file.check_process()
-        outcomes = self._group.emit_each(
-            [(drafts, partial(_still, fingerprint, known)) for known, fingerprint, drafts in uses]
-        )
-        return [bool(outcome) and not isinstance(outcome, Exception) for outcome in outcomes]
+        still: list[bool] = []
+
+        def due(write: Transaction) -> list[Draft]:
+            found = write.fingerprints([use.fingerprint for use in uses])
+            still[:] = [found.get(use.fingerprint) == use.known for use in uses]
+            return [draft for use, holds in zip(uses, still, strict=True) if holds for draft in use.drafts]
+
+        self._group.emit([draft for use in uses for draft in use.drafts], due)
+        return still
 
     def epochs(self) -> list[Epoch]:
         """The epochs in order; the last one is now."""
@@ -270,19 +269,26 @@ class Journal:
         return Task(**dict(zip(Task.__struct_fields__, rows[0], strict=True))) if rows else None
 
     def open_tasks(self, kind: str, subjects: Iterable[str]) -> int:
-        """How many of these subjects still have an open task."""
+        """How many tasks about these subjects are open."""
         return int(self._file.answer(_SQL["open_subjects"], (kind, json.dumps(list(subjects))))[0][0])
+
+    def with_open_tasks(self, kind: str, subjects: Iterable[str]) -> set[str]:
+        """Those of these subjects about which a task is open."""
+        rows = self._file.answer(_SQL["open_among"], (kind, json.dumps(list(subjects))))
+        return {subject for (subject,) in rows}
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request, as of now."""
-        return self._fingerprint("fingerprint", fingerprint)
+        return self.fingerprints([fingerprint]).get(fingerprint)
+
+    def fingerprints(self, fingerprints: Sequence[str]) -> dict[str, Fingerprint]:
+        """What is known of these requests, as of now."""
+        rows = self._file.answer(_SQL["fingerprints"], (json.dumps(fingerprints),))
+        return {row[0]: Fingerprint(clip=row[1], actor=row[2], owner=row[3], answer=row[4]) for row in rows}
 
     def answer_with(self, clip: str) -> Fingerprint | None:
         """What is remembered of a clip that answers requests, as of now; nothing of one that is being purged."""
-        return self._fingerprint("answer_with", clip)
-
-    def _fingerprint(self, query: str, wanted: str) -> Fingerprint | None:
-        rows = self._file.answer(_SQL[query], (wanted,))
+        rows = self._file.answer(_SQL["answer_with"], (clip,))
         return Fingerprint(clip=rows[0][0], actor=rows[0][1], owner=rows[0][2], answer=rows[0][3]) if rows else None
 
     def cursor(self, name: str) -> int:
@@ -309,8 +315,3 @@ class Journal:
 
     def _read(self, query: str, *values: object) -> list[Any]:
         return self._file.read(_SQL[query], values)
-
-
-def _still(fingerprint: str, known: Fingerprint, write: Transaction) -> bool:
-    """Whether a request is still answered as somebody has read."""
-    return write.fingerprint(fingerprint) == known

@@ -305,14 +305,20 @@ SELECT id, kind, subject, actor, payload, attempts, created FROM tasks
 WHERE kind = ? AND subject = ? AND state <> 'leased' ORDER BY id DESC LIMIT 1;
 
 -- name: open_subjects
--- Which of these subjects still have open tasks.
+-- How many tasks about these subjects are open.
 SELECT count(*) FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?));
+
+-- name: open_among
+SELECT DISTINCT subject FROM tasks WHERE kind = ? AND subject IN (SELECT value FROM json_each(?));
 
 -- name: next_due
 SELECT min(due) FROM tasks WHERE kind = ? AND state = 'waiting';
 
 -- name: fingerprint
 SELECT clip, actor, owner, answer FROM fingerprints WHERE fingerprint = ?;
+
+-- name: fingerprints
+SELECT fingerprint, clip, actor, owner, answer FROM fingerprints WHERE fingerprint IN (SELECT value FROM json_each(?));
 
 -- name: answer_with
 -- What is remembered of a clip that answers requests; nothing once it is purged.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from voxledger.catalog.events import Draft
 from voxledger.catalog.journal.owners import owner_lives
 
 UPLOAD = "upload"
@@ -71,6 +73,14 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     def abandoned(self) -> bool:
         """Nobody makes it any more, though nobody finished it."""
         return self.answer is None and not (self.owner and owner_lives(self.owner))
+
+
+class Use(NamedTuple):
+    """What is recorded of a request that something known answers, if it still does."""
+
+    fingerprint: str
+    known: Fingerprint
+    drafts: Sequence[Draft]
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):

@@ -147,6 +147,11 @@ class Transaction:
         row = self.connection.execute(_SQL["fingerprint"], (fingerprint,)).fetchone()
         return Fingerprint(clip=row[0], actor=row[1], owner=row[2], answer=row[3]) if row else None
 
+    def fingerprints(self, fingerprints: Sequence[str]) -> dict[str, Fingerprint]:
+        """What is known of these requests."""
+        rows = self.connection.execute(_SQL["fingerprints"], (json.dumps(fingerprints),)).fetchall()
+        return {row[0]: Fingerprint(clip=row[1], actor=row[2], owner=row[3], answer=row[4]) for row in rows}
+
     def claim(self, fingerprint: str, *, clip: str, actor: str) -> None:
         """From here on this process makes the clip; others wait."""
         self.connection.execute(_SQL["claim_fingerprint"], (fingerprint, clip, actor, self._owner))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -58,8 +57,11 @@ class Answering(Response):
         broadcast = Broadcast(
             self._body.format, self._caller.site.spools, loop, on_begun=partial(loop.call_soon_threadsafe, _set, turn)
         )
-        making = self._lane.ask(
+        making: asyncio.Future[Made] = loop.create_future()
+        making.add_done_callback(lambda _: _set(turn))
+        self._lane.ask(
             Asking(
+                made=making,
                 body=self._body,
                 caller=self._caller,
                 make=partial(self._made, broadcast),
@@ -67,7 +69,6 @@ class Answering(Response):
                 may_be_there=self._key is None and self._body.reuse,
             )
         )
-        making.add_done_callback(lambda _: loop.call_soon_threadsafe(_set, turn))
         watching = Watching(loop, receive, on_left=partial(self._leave, broadcast, turn))
         try:
             await turn
@@ -79,7 +80,7 @@ class Answering(Response):
             watching.end()
             if not making.done():
                 self._stop.set()
-                await asyncio.wait((asyncio.wrap_future(making),))
+                await asyncio.wait((making,))
             with suppress(VoxledgerError):
                 making.result().recorded.close()
             broadcast.spool.close()
@@ -96,7 +97,7 @@ class Answering(Response):
         finally:
             broadcast.end()
 
-    async def _send_whole(self, scope: Scope, receive: Receive, send: Send, making: Future[Made]) -> None:
+    async def _send_whole(self, scope: Scope, receive: Receive, send: Send, making: asyncio.Future[Made]) -> None:
         """The answer to what was made before anything was sent: a recorded file, or why there is none."""
         try:
             found = making.result()
@@ -126,7 +127,9 @@ class Answering(Response):
             await _more(send, block)
         await _end(send)
 
-    async def _send_stream(self, broadcast: Broadcast, making: Future[Made], send: Send, watching: Watching) -> None:
+    async def _send_stream(
+        self, broadcast: Broadcast, making: asyncio.Future[Made], send: Send, watching: Watching
+    ) -> None:
         """What is made, while it is made. What goes wrong on the way breaks an answer off that has no room for an error, so that
         nobody takes it for whole.
         """
@@ -143,7 +146,7 @@ class Answering(Response):
                 raise too_far_behind()
             if broadcast.failed is not None:
                 raise broadcast.failed
-            clip = (await asyncio.wrap_future(making)).clip
+            clip = (await making).clip
         except VoxledgerError as error:
             _log.warning("the answer with clip %s breaks off: %s", broadcast.clip, type(error).__name__)
             if as_events:

@@ -7,11 +7,12 @@ waits for anybody: what is not at hand is somebody else's work.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ _AT_ONCE = 64
 @dataclass(frozen=True, kw_only=True)
 class Asking:
     """A request that waits. `make` does all of it, in whatever thread, `end` is called where that was not needed; `may_be_there` says
-    whether it makes sense to look.
+    whether it makes sense to look. `made` is of the event loop.
     """
 
     body: SpeechBody
@@ -42,8 +43,8 @@ class Asking:
     make: Callable[[], Made]
     end: Callable[[], object]
     may_be_there: bool
+    made: asyncio.Future[Made]
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    made: Future[Made] = field(default_factory=Future)
 
 
 class Lane:
@@ -56,19 +57,17 @@ class Lane:
         self._lock = threading.Lock()
         self._works = False
 
-    def ask(self, asking: Asking) -> Future[Made]:
-        """The clip, once it is there. The future cannot be cancelled."""
-        asking.made.set_running_or_notify_cancel()
+    def ask(self, asking: Asking) -> None:
+        """Settle `asking.made`, sooner or later."""
         if not asking.may_be_there:
-            self._threads.submit(asking.context.run, _make, asking)
-            return asking.made
+            self._make(asking)
+            return
         with self._lock:
             self._waiting.append(asking)
             if self._works:
-                return asking.made
+                return
             self._works = True
         self._thread.submit(self._work)
-        return asking.made
 
     def _work(self) -> None:
         while True:
@@ -78,24 +77,35 @@ class Lane:
                     self._works = False
                     return
             try:
-                self._answer(together)
+                outcomes = self._answered(together)
             except BaseException as error:  # noqa: BLE001  # a defect is told to those whom it concerns; the lane goes on
-                for asking in together:
-                    if not asking.made.done():
-                        asking.made.set_exception(error)
+                outcomes = [(asking, error) for asking in together]
+            _tell(outcomes)
 
-    def _answer(self, together: list[Asking]) -> None:
+    def _answered(self, together: list[Asking]) -> list[_Outcome]:
+        """What is there; all else is passed on."""
         requests = [asking.context.run(_request, asking) for asking in together]
         asked = [request for request in requests if request is not None]
         clips = iter(together[0].caller.ledger.studio.answered(asked) if asked else ())
+        outcomes: list[_Outcome] = []
         for asking, request in zip(together, requests, strict=True):
             clip = next(clips) if request is not None else None
             if clip is None:
-                self._threads.submit(asking.context.run, _make, asking)
-            elif clip.path is None or not clip.path.is_file():
-                self._threads.submit(asking.context.run, _give, asking, clip)  # it comes from the store
+                self._make(asking)
+                continue
+            asking.end()
+            recorded = Recorded.here(clip)
+            if recorded is None:
+                self._threads.submit(asking.context.run, _told, asking, partial(_fetched, clip))
             else:
-                asking.context.run(_give, asking, clip)
+                outcomes.append((asking, Made(recorded=recorded)))
+        return outcomes
+
+    def _make(self, asking: Asking) -> None:
+        self._threads.submit(asking.context.run, _told, asking, asking.make)
+
+
+_Outcome = tuple[Asking, Made | BaseException]
 
 
 def _request(asking: Asking) -> tuple[SpeakRequest, str | None, Channel] | None:
@@ -111,23 +121,27 @@ def _request(asking: Asking) -> tuple[SpeakRequest, str | None, Channel] | None:
         return None
 
 
-def _make(asking: Asking) -> None:
-    _told(asking, asking.make)
-
-
-def _give(asking: Asking, clip: Clip) -> None:
-    asking.end()
-    _told(asking, partial(_opened, clip))
-
-
-def _opened(clip: Clip) -> Made:
+def _fetched(clip: Clip) -> Made:
     return Made(recorded=Recorded.of(clip))
 
 
 def _told(asking: Asking, make: Callable[[], Made]) -> None:
     try:
-        made = make()
+        outcome: Made | BaseException = make()
     except BaseException as error:  # noqa: BLE001  # it is raised where the answer is waited for
-        asking.made.set_exception(error)
-    else:
-        asking.made.set_result(made)
+        outcome = error
+    _tell([(asking, outcome)])
+
+
+def _tell(outcomes: list[_Outcome]) -> None:
+    """All at once: each time that the event loop is woken costs a system call, and the interpreter changes hands."""
+    if outcomes:
+        outcomes[0][0].made.get_loop().call_soon_threadsafe(_settle, outcomes)
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for asking, outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            asking.made.set_exception(outcome)
+        else:
+            asking.made.set_result(outcome)

@@ -13,6 +13,8 @@ from voxledger.catalog.errors import HomeError
 from voxledger.synth.formats import FORMATS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voxledger.catalog.clip import Clip
 
 PCM_RATE = 24_000
@@ -33,17 +35,32 @@ class Recorded:
     @classmethod
     def of(cls, clip: Clip) -> Recorded:
         """Open it; fetched from the store where it is not here. Raises StoreError and its like, AudioFailed."""
-        path = clip.local()
-        if clip.format == "pcm" and clip.sample_rate != PCM_RATE:
-            data = _converted(clip)
+        return cls._opened(clip, clip.local())
+
+    @classmethod
+    def here(cls, clip: Clip) -> Recorded | None:
+        """The same, where that takes no time; None where it has to be fetched or converted first, or cannot be read."""
+        if clip.path is None or _is_converted(clip):
+            return None
+        try:
+            return cls._opened(clip, clip.path)
+        except HomeError:
+            return None
+
+    @classmethod
+    def _opened(cls, clip: Clip, path: Path) -> Recorded:
+        if _is_converted(clip):
+            data = _converted(clip, path)
             return cls(clip=clip, size=len(data), head=data)
         try:
-            file = path.open("rb")
-            size = os.fstat(file.fileno()).st_size
-            head = file.read(_AT_ONCE)
-            if len(head) == size:
-                file.close()
-                return cls(clip=clip, size=size, head=head)
+            # A file object would ask for what nobody needs here: with each call, another thread takes the interpreter.
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                size = os.fstat(descriptor).st_size
+                head = os.read(descriptor, min(size, _AT_ONCE))
+                file = os.fdopen(os.dup(descriptor), "rb") if len(head) < size else None
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise HomeError(f"clip {clip.short} could not be read here: {error.strerror}") from error
         return cls(clip=clip, size=size, head=head, file=file)
@@ -67,12 +84,16 @@ class Recorded:
             self.file.close()
 
 
-def _converted(clip: Clip) -> bytes:
+def _is_converted(clip: Clip) -> bool:
+    return clip.format == "pcm" and clip.sample_rate != PCM_RATE
+
+
+def _converted(clip: Clip, path: Path) -> bytes:
     import torch
 
     from voxledger.synth.audio import reading, resample
 
-    with reading(clip.local(), format_name="pcm", sample_rate=clip.sample_rate) as file:
+    with reading(path, format_name="pcm", sample_rate=clip.sample_rate) as file:
         samples = torch.from_numpy(file.read(dtype="float64"))
     made = resample(samples, clip.sample_rate, PCM_RATE).numpy()
     return np.clip(np.round(made * 32768.0), -32768, 32767).astype("<i2").tobytes()

@@ -8,17 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from voxledger.catalog.clip import Access, Clip
 from voxledger.catalog.errors import VoxledgerError
-from voxledger.catalog.events import Channel, ClipTagged, Draft, GenerationReused, new_id
+from voxledger.catalog.events import Channel, ClipTagged, GenerationReused, new_id
 from voxledger.catalog.home import Home
 from voxledger.catalog.interrupts import held_back
-from voxledger.catalog.journal import UPLOAD, Fingerprint
+from voxledger.catalog.journal import Use
 from voxledger.catalog.recorder import Recorder
 from voxledger.catalog.settings import Settings
 from voxledger.catalog.steps import OnStep, Step
@@ -26,6 +25,7 @@ from voxledger.synth.engines.base import SynthesisRequest
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import GenerationTimeout, InvalidText, Stopped
 from voxledger.synth.prosody import level_offset
+from voxledger.synth.studio.answers import Answer, Answers
 from voxledger.synth.studio.filing import Facts, Unbegun, ended, ending, failed, record, record_end, write
 from voxledger.synth.studio.pieces import Piece, moods, overall, pieces
 from voxledger.synth.studio.production import Made, Order, produce
@@ -51,17 +51,10 @@ class Surroundings:
     recorder: Recorder
     access: Access
     recordings: Recordings
+    answers: Answers
     cache: SpeechCache
     on_recorded: Callable[[], None]
     on_step: OnStep
-
-
-class Found(NamedTuple):
-    """A clip that is there: as what the journal knows it, and what is to be recorded of its use."""
-
-    known: Fingerprint
-    clip: Clip
-    use: list[Draft]
 
 
 class Attempt:
@@ -125,7 +118,6 @@ class Attempt:
             started=time.monotonic(),
         )
         self._tally = Tally()
-        self._saved_us = 0
         self.timing = ""
         """Where the sentences of an answer stand in its text and sound, as it was recorded; "" where that is not known."""
         self._claims = False
@@ -177,7 +169,7 @@ class Attempt:
             with journal.transaction() as write:
                 journal.settle_claims(write)
                 found = write.fingerprint(self.facts.fingerprint)
-                if found is not None and self.standing(found) is not None:
+                if found is not None and self._around.answers.stands(found):
                     continue  # made just now
                 if found is None or found.answer is not None or found.abandoned:
                     self._claims = True
@@ -192,26 +184,24 @@ class Attempt:
 
     def _reused(self) -> Clip | None:
         """The clip that is there already, and the record of its use, which shares a commit with others that come now."""
-        found = self.look()
-        journal = self._around.recorder.journal
-        if found is None or not journal.emit_if_answers(found.known, self.facts.fingerprint, *found.use):
+        self.check()
+        answer = self._around.answers.of(self.facts.fingerprint)
+        if answer is None or not all(self._around.recorder.journal.emit_where_answered([self.use(answer)])):
             return None
-        return self._given(found.clip)
+        return self._given(answer)
 
-    def look(self) -> Found | None:
-        """The clip that is there already, and what is to be recorded of its use. Raises ConsentEnded."""
+    def check(self) -> None:
+        """Raises ConsentEnded where a voice may not be used any more."""
         self._around.recordings.check(self._voice, self._mood)
-        known = self._around.recorder.journal.fingerprint(self.facts.fingerprint)
-        clip = self.standing(known) if known is not None else None
-        return Found(known, clip, self._use(clip)) if known is not None and clip is not None else None
 
-    def reused(self, found: Found) -> Clip:
+    def reused(self, answer: Answer) -> Clip:
         """The clip that answers, once its use is recorded."""
-        clip = self._given(found.clip)
+        clip = self._given(answer)
         self._tell("reused", clip)
         return clip
 
-    def _given(self, clip: Clip) -> Clip:
+    def _given(self, answer: Answer) -> Clip:
+        self.timing, clip = answer.timing, answer.clip
         tags = tuple(sorted({*clip.tags, *self.request.tags}))
         return msgspec.structs.replace(clip, reused=True, tags=tags).bound(self._around.access)
 
@@ -259,20 +249,6 @@ class Attempt:
                 made.discard()
         self._tell("completed", clip)
         return clip
-
-    def standing(self, found: Fingerprint) -> Clip | None:
-        """The clip that answers, if its audio can still be had: here, or in the store."""
-        if found.answer is None:
-            return None
-        facts: dict[str, Any] = self._around.recorder.unseal(found.answer, actor=found.actor, about=found.clip)
-        waits = self._around.recorder.journal.open_tasks(UPLOAD, [found.clip])
-        path = self._around.home.cache / facts["key"]
-        if waits and not path.is_file():
-            return None
-        facts |= {"path": path, "state": "local" if waits else "stored"}
-        self._saved_us = int(facts["saved_us"])
-        self.timing = facts.get("timing") or ""
-        return msgspec.convert(facts, Clip, strict=False, dec_hook=_path).bound(self._around.access)
 
     def made(self, listener: Listener = NOBODY) -> Made:
         """The finished file, not recorded and in no place yet; `discard` it, or put it somewhere."""
@@ -373,9 +349,9 @@ class Attempt:
             )
         )  # fmt: skip
 
-    def _use(self, clip: Clip) -> list[Draft]:
-        """The use of a clip, and the request's tags on it; its session and name stay as they are."""
-        facts, draft = self.facts, self._around.recorder.draft
+    def use(self, answer: Answer) -> Use:
+        """What is to be recorded of a clip's use: that, and the request's tags on it; its session and name stay as they are."""
+        facts, draft, clip = self.facts, self._around.recorder.draft, answer.clip
         fact = GenerationReused(
             channel=facts.channel,
             features=self.request.features(),
@@ -384,11 +360,12 @@ class Attempt:
             emotion=clip.emotion,
             text_length=len(self.request.text),
             duration_us=clip.duration_us,
-            saved_us=self._saved_us,
+            saved_us=answer.saved_us,
             actor_label=self.request.actor,
         )
         tags = [ClipTagged(tag=tag) for tag in self.request.tags if tag not in clip.tags]
-        return [draft(each, subject=clip.id, actor=facts.actor) for each in (fact, *tags)]
+        drafts = [draft(each, subject=clip.id, actor=facts.actor) for each in (fact, *tags)]
+        return Use(fingerprint=facts.fingerprint, known=answer.known, drafts=drafts)
 
 
 def unbegun(
@@ -409,7 +386,3 @@ def _seed(request: SpeakRequest, determinism: str, *, reuse: bool) -> int | None
     if request.seed is not None or determinism != "seeded":
         return request.seed
     return request.take if reuse else secrets.randbelow(_LARGEST_SEED)
-
-
-def _path(kind: type, value: object) -> object:
-    return Path(str(value)) if kind is Path else value

@@ -24,7 +24,8 @@ from voxledger.synth.emotion import EmotionLike
 from voxledger.synth.engines.guarded import Guarded
 from voxledger.synth.errors import EngineUnavailable, InvalidRequest, Stopped
 from voxledger.synth.presets import Presets
-from voxledger.synth.studio.attempt import Attempt, Found, Surroundings, unbegun
+from voxledger.synth.studio.answers import Answers
+from voxledger.synth.studio.attempt import Attempt, Surroundings, unbegun
 from voxledger.synth.studio.audience import Audience, Chunk, Hearing, Levelling
 from voxledger.synth.studio.awaiting import Awaiting
 from voxledger.synth.studio.loaded import Loaded
@@ -86,6 +87,7 @@ class Studio:
             recorder=recorder,
             access=catalog.audio,
             recordings=Recordings(voices),
+            answers=Answers(home, recorder, catalog.audio),
             cache=SpeechCache(
                 home.speech,
                 limit=settings.synth.speech_cache,
@@ -223,20 +225,30 @@ class Studio:
         None, and nothing recorded, where one must be made, or where `make` has to say why it cannot. Loads no engine. One thread that
         does this for many does not fight with others for the interpreter, as calls of `make` in threads of their own do.
         """
-        looked = [self._looked(*each) for each in asked]
-        uses = [(found.known, attempt.facts.fingerprint, found.use) for attempt, found in filter(None, looked)]
-        recorded = iter(self._around.recorder.journal.emit_each_that_answers(uses))
-        return [each[0].reused(each[1]) if each is not None and next(recorded) else None for each in looked]
+        attempts = [self._answerable(*each) for each in asked]
+        known = [attempt for attempt in attempts if attempt is not None]
+        try:
+            answers = self._around.answers.each([attempt.facts.fingerprint for attempt in known])
+            given = [(attempt, answer) for attempt, answer in zip(known, answers, strict=True) if answer is not None]
+            uses = [attempt.use(answer) for attempt, answer in given]
+            recorded = self._around.recorder.journal.emit_where_answered(uses) if uses else []
+        except VoxledgerError:
+            return [None] * len(attempts)
+        clips = {
+            attempt: attempt.reused(answer) for (attempt, answer), done in zip(given, recorded, strict=True) if done
+        }
+        return [clips.get(attempt) if attempt is not None else None for attempt in attempts]
 
-    def _looked(self, request: SpeakRequest, engine: str | None, channel: Channel) -> tuple[Attempt, Found] | None:
+    def _answerable(self, request: SpeakRequest, engine: str | None, channel: Channel) -> Attempt | None:
+        """An attempt that may be answered with what is there; None where that cannot be told yet."""
         if not self.is_loaded(engine):
             return None
         try:
             attempt = self._attempt(request, engine, channel)
-            found = attempt.look()
+            attempt.check()
         except VoxledgerError:
             return None
-        return (attempt, found) if found is not None else None
+        return attempt
 
     def existing(self, request: SpeakRequest, *, engine: str | None = None) -> Clip | None:
         """The clip that would answer this request, without counting as use; None when it would have to be made, or when its
@@ -246,8 +258,8 @@ class Studio:
             attempt = self._attempt(request, engine, None)
         except EngineUnavailable:
             return None
-        found = self._around.recorder.journal.fingerprint(attempt.facts.fingerprint)
-        return attempt.standing(found) if found else None
+        answer = self._around.answers.of(attempt.facts.fingerprint)
+        return answer.clip if answer is not None else None
 
     def engine(self, name: str | None = None) -> Guarded:
         """An engine by name, loaded once. Raises UnknownEngine, and EngineUnavailable when it cannot start."""

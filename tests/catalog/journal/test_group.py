@@ -14,7 +14,7 @@ import pytest
 from tests.catalog.journal.emitting import draft, recorded
 from voxledger.catalog import DiskFull, EventRejected, JournalError
 from voxledger.catalog.events import Draft
-from voxledger.catalog.journal import Journal, group
+from voxledger.catalog.journal import Journal, Use, group
 
 
 @pytest.fixture
@@ -132,7 +132,8 @@ def test_what_answers_no_longer_is_not_recorded_and_disturbs_nobody(journal: Jou
         name = "gone" if number % 3 == 0 else "here"
         found = known[name]
         assert found is not None
-        told[number] = journal.emit_if_answers(found, name, draft(f"{number}-a"), draft(f"{number}-b"))
+        drafts = [draft(f"{number}-a"), draft(f"{number}-b")]
+        [told[number]] = journal.emit_where_answered([Use(name, found, drafts)])
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(12)]
     with journal._lock:
@@ -156,16 +157,17 @@ def test_uses_of_one_thread_share_a_commit_and_each_has_its_outcome(journal: Jou
     with journal.transaction() as write:
         for name in ("first", "second"):
             write.claim(name, clip=name, actor="a")
-    known = {name: journal.fingerprint(name) for name in ("first", "second")}
+    known = journal.fingerprints(["first", "second", "unknown"])
+    assert sorted(known) == ["first", "second"]
     journal.give_up("second")
-    good, late, bad = [draft()], [draft()], [draft("\ud800")]
-    uses = [(known["first"], "first", good), (known["second"], "second", late), (known["first"], "first", bad)]
+    good, late, bad = ([draft(text)] for text in ("good", "late", "\ud800"))
     with commits(journal) as seen:
-        assert journal.emit_each_that_answers(uses[:2]) == [True, False]
+        uses = [Use("second", known["second"], late), Use("first", known["first"], good)]
+        assert journal.emit_where_answered(uses) == [False, True]
     assert len(seen) == 1
-    assert journal.emit_each_that_answers(uses[1:]) == [False, False]
-    assert journal.emit_each_that_answers([]) == []
-    assert list(recorded(journal).values()) == [good[0].id]
+    with pytest.raises(EventRejected):
+        journal.emit_where_answered([Use("first", known["first"], bad)])
+    assert list(recorded(journal).values()) == ["good"]
 
 
 def test_whoever_asks_does_not_wait_for_whoever_writes(journal: Journal) -> None:
