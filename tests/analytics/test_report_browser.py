@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 import voxledger
 from tests.building import NOBODY, Parts
+from tests.chromium import chromium
 from voxledger.analytics.report import Week, build, render_html
 from voxledger.catalog.settings import Settings
 
@@ -26,7 +25,6 @@ _MEASURE = """<script>addEventListener("load", () => {
         out.push(part.tagName + " sticks out of " + card.textContent.trim().slice(0, 30))
   document.title = out.length ? out.join("; ") : "all fits"
 })</script>"""
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND",
@@ -45,11 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _browse(page: Path, profile: Path, *more: str, at: str = "") -> subprocess.CompletedProcess[str]:
-    if _CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; .ci/run installs it")
-        pytest.skip("there is no chromium here")
-    command = [_CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}", *more, page.as_uri() + at]
+    command = [chromium(), *_OPTIONS, f"--user-data-dir={profile}", *more, page.as_uri() + at]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
 
 
