@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import APIResponse, Browser, Page, Route
 
 import voxledger
 from tests.building import completed
@@ -138,6 +138,22 @@ def test_it_is_judged_and_what_was_done_is_taken_back(
         page.locator("#link-dialog").get_by_role("button", name="Close").last.click()
         page.get_by_role("button", name="Render it again").click()
         expect(page.locator("#work")).to_contain_text("The same, byte for byte.", timeout=PATIENCE * 1000)
+
+
+def test_what_is_done_while_a_part_is_asked_for_is_shown_in_it(browser: Browser, node: RunningNode, made: dict[str, str]) -> None:  # fmt: skip
+    held: list[tuple[Route, APIResponse]] = []
+    with visiting(browser, node) as visit:
+        page = visit.page
+        visit.sign_in()
+        page.route("**/fate", lambda route: route.continue_() if held else held.append((route, route.fetch())))
+        visit.go(f"/clips/{made['three']}")
+        page.wait_for_function("!document.querySelector('#fate .verdict')")
+        page.locator("body").press("p")
+        expect(page.locator("#care").get_by_role("button", name="Pinned")).to_be_visible()
+        [(route, answer)] = held
+        route.fulfill(response=answer)
+        expect(page.locator("#fate .verdict")).to_contain_text("A pin keeps it")
+        visit.check()
 
 
 def test_takes_are_heard_side_by_side_at_the_same_position(browser: Browser, node: RunningNode, made: dict[str, str]) -> None:  # fmt: skip
