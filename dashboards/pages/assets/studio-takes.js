@@ -88,11 +88,11 @@ export class Takes {
     state.b = found.id;
     state.a = made.find(({ id }) => id !== found.id)?.id ?? null;
     this.remember();
-    (current ?? this).show();
+    current?.show();
     if (found.state === "there" && aloud && !this.off.signal.aborted) player.play(this.clipOf(found), { among: this.heard() });
   }
-  // A page that came later than the making shows it as well.
-  moved(take) { (current ?? this).draw(take); }
+  // A page that came later than the making shows it as well; where another page is looked at there is nothing to draw on.
+  moved(take) { current?.draw(take); }
 
   show() {
     const { takes, a, b } = this.state;
