@@ -140,7 +140,9 @@ def test_it_is_judged_and_what_was_done_is_taken_back(
         expect(page.locator("#work")).to_contain_text("The same, byte for byte.", timeout=PATIENCE * 1000)
 
 
-def test_what_is_done_while_a_part_is_asked_for_is_shown_in_it(browser: Browser, node: RunningNode, made: dict[str, str]) -> None:  # fmt: skip
+def test_what_is_done_while_a_part_is_asked_for_is_shown_in_it(
+    browser: Browser, node: RunningNode, made: dict[str, str]
+) -> None:
     held: list[tuple[Route, APIResponse]] = []
     with visiting(browser, node) as visit:
         page = visit.page
