@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from voxledger.catalog.clip import Clip
+from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import GenerationCompleted
 from voxledger.dashboards.api import answering
 from voxledger.dashboards.api.answering import matches, validators
 from voxledger.dashboards.api.audio import Reader, Reference
 from voxledger.dashboards.api.drawn import Decoding, Drawn
+from voxledger.dashboards.api.listing import clips_with
 from voxledger.dashboards.api.shapes import ID, Shape, faults
 from voxledger.dashboards.faults import Refused
 from voxledger.synth.errors import AudioFailed
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST = 4000
 """Most parts of an outline."""
+TOGETHER = 50
+"""Most clips whose outlines are given together."""
 STRETCH = 130.0
 """Seconds of a stretch that is read again for the sake of detail; of longer ones, the outline of the whole clip is given."""
 _FINE = 4 * MOST
@@ -62,6 +68,12 @@ class Waveform(Shape):
     peaks: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
 
 
+class Waveforms(Shape):
+    """The outlines of those clips that could be drawn, in the order in which they were asked for."""
+
+    waveforms: list[Waveform]
+
+
 class Part(Shape):
     """A stretch of speech: where it is heard, and which characters of the text it says."""
 
@@ -90,7 +102,7 @@ class Segments(Shape):
 
 
 def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router takes it
-    """`/api/clips/{clip}/waveform`, `spectrogram.png` and `segments`."""
+    """`/api/clips/{clip}/waveform`, `spectrogram.png` and `segments`, and `/api/waveforms`."""
     routes = APIRouter(tags=["clips"])
     decoding = Decoding()
     outlines: Drawn[Peaks] = Drawn(_WAVEFORMS, decoding)
@@ -124,13 +136,34 @@ def router(site: Site) -> APIRouter:  # noqa: ARG001  # every room's router take
             found = finer.get(key, lambda: _outline(clip, points, (first, last)))
             return answering.json({**told, "start": first, "end": last, "peaks": found.tolist()}, request, caller)
         fine = outlines.get(clip.sha256, lambda: _outline(clip, _FINE))
-        parts = len(fine) / clip.duration if clip.duration else 0.0
-        begins, ends = math.floor(first * parts), math.ceil(last * parts)
-        peaks = _coarser(fine[begins:ends], points)
-        shown = (
-            {"start": begins / parts, "end": min(ends / parts, clip.duration)} if parts else {"start": 0.0, "end": 0.0}
-        )
-        return answering.json({**told, **shown, "peaks": peaks}, request, caller)
+        return answering.json({**told, **_shown(fine, clip, first, last, points)}, request, caller)
+
+    @routes.get(
+        "/api/waveforms",
+        summary="The outlines of several clips",
+        response_model=Waveforms,
+        responses={**_SAME, **faults()},
+    )
+    def waveforms(
+        request: Request,
+        caller: Reader,
+        clip: Annotated[list[UUID], Query(min_length=1, max_length=TOGETHER, description="Whole ids.")],
+        points: Annotated[int, Query(ge=1, le=1000)] = 200,
+    ) -> Response:
+        """What a list of clips needs, for the price of one question to the catalog. Those that are not there, or cannot be drawn, are
+        left out; `/api/clips/{clip}/waveform` says why.
+        """
+        with answering.asked(caller) as reading:
+            clips = clips_with([str(identity) for identity in clip], reading, caller)
+        told = []
+        for each in clips:
+            with suppress(VoxledgerError):
+                _require_audio(each)
+                fine = outlines.get(each.sha256, partial(_outline, each, _FINE))
+                told.append(
+                    {"clip": each.id, "duration": each.duration, **_shown(fine, each, 0.0, each.duration, points)}
+                )
+        return answering.json({"waveforms": told}, request, caller)
 
     @routes.get(
         "/api/clips/{clip}/spectrogram.png",
@@ -199,6 +232,16 @@ def _stretch(clip: Clip, start: float | None, end: float | None) -> tuple[float,
             param="start",
         )
     return first, last
+
+
+def _shown(fine: Peaks, clip: Clip, first: float, last: float, points: int) -> dict[str, Any]:
+    """A stretch of an outline, in as many parts as were asked for."""
+    parts = len(fine) / clip.duration if clip.duration else 0.0
+    begins, ends = math.floor(first * parts), math.ceil(last * parts)
+    peaks = _coarser(fine[begins:ends], points)
+    if not parts:
+        return {"start": 0.0, "end": 0.0, "peaks": peaks}
+    return {"start": begins / parts, "end": min(ends / parts, clip.duration), "peaks": peaks}
 
 
 def _is_part(clip: Clip, first: float, last: float) -> bool:

@@ -171,6 +171,23 @@ def test_every_format_has_an_outline(catalog_node: CatalogNode, clip: int) -> No
     assert again.status_code == 304
 
 
+def test_outlines_of_several_clips_come_together_but_for_those_that_are_not_theirs(catalog_node: CatalogNode) -> None:
+    nothing = "01890000-0000-7000-8000-000000000000"
+    asked = [catalog_node.ann[2], catalog_node.bob[0], nothing, catalog_node.ann[0]]
+    with catalog_node.client("creator:ann") as client:
+        found = client.get("/api/waveforms", params={"clip": asked, "points": 100}).json()["waveforms"]
+        alone = [
+            client.get(f"/api/clips/{clip}/waveform", params={"points": 100}).json()
+            for clip in (catalog_node.ann[2], catalog_node.ann[0])
+        ]
+        assert client.get("/api/waveforms", params={"clip": asked * 13}).status_code == 422
+        assert client.get("/api/waveforms").status_code == 422
+    assert found == alone
+    with catalog_node.client() as client:
+        everybodys = client.get("/api/waveforms", params={"clip": asked}).json()["waveforms"]
+    assert [each["clip"] for each in everybodys] == [asked[0], asked[1], asked[3]]
+
+
 def test_outlines_of_one_clip_are_of_one_kind(catalog_node: CatalogNode) -> None:
     with catalog_node.client() as client:
         path = f"/api/clips/{catalog_node.ann[0]}/waveform"

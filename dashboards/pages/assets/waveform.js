@@ -4,17 +4,41 @@ import { ask, attach, colour } from "./app.js";
 
 const outlines = new Map();
 
-/** The peaks of a clip, [lowest, highest] of each part, full scale being ±127; null where it cannot be drawn. */
+const TOGETHER = 12;  // the first of a list need not wait for the last, where they are drawn for the first time
+const waiting = new Map();
+
+/** The peaks of a clip, [lowest, highest] of each part, full scale being ±127; null where it cannot be drawn. Those that are asked for at
+ *  the same moment come together.
+ */
 export function peaks(id, points = 400) {
   const key = `${id} ${points}`;
   if (!outlines.has(key)) {
     if (outlines.size > 500) outlines.delete(outlines.keys().next().value);
-    outlines.set(key, ask(`/api/clips/${id}/waveform?points=${points}`, { quiet: true }).then((answer) => {
-      if (!answer) outlines.delete(key);
-      return answer?.peaks ?? null;
+    outlines.set(key, new Promise((given) => {
+      if (!waiting.has(points)) {
+        waiting.set(points, new Map());
+        queueMicrotask(() => fetched(points));
+      }
+      waiting.get(points).set(id, given);
     }));
   }
   return outlines.get(key);
+}
+
+function fetched(points) {
+  const asked = [...waiting.get(points)];
+  waiting.delete(points);
+  for (let at = 0; at < asked.length; at += TOGETHER) {
+    const some = asked.slice(at, at + TOGETHER);
+    const query = new URLSearchParams([["points", points], ...some.map(([id]) => ["clip", id])]);
+    ask(`/api/waveforms?${query}`, { quiet: true }).then((answer) => {
+      const found = new Map((answer?.waveforms ?? []).map((each) => [each.clip, each.peaks]));
+      for (const [id, given] of some) {
+        if (!found.has(id)) outlines.delete(`${id} ${points}`);
+        given(found.get(id) ?? null);
+      }
+    });
+  }
 }
 
 /** Draws peaks into a canvas as bars: `played` (0 to 1) of them in `--emotion` of the canvas, the rest softer. */
