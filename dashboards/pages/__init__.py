@@ -28,13 +28,8 @@ _PAGES = (overview, library, clip, studio, usage, sql, retention, nodes, reports
 """The pages that there are. Each has `router(site, page)`, and `ENTRY` if it stands in the rail."""
 
 
-def router(site: Site) -> APIRouter:
+def routers(site: Site) -> list[APIRouter]:
     """All pages, and what they are made of."""
     page = Page(site, [module.ENTRY for module in _PAGES if hasattr(module, "ENTRY")])
     site.told_as_page = page.told
-    routes = APIRouter(include_in_schema=False)
-    routes.include_router(page.assets.router())
-    routes.include_router(signing_in.router(site, page))
-    for module in _PAGES:
-        routes.include_router(module.router(site, page))
-    return routes
+    return [page.assets.router(), signing_in.router(site, page), *(module.router(site, page) for module in _PAGES)]

@@ -1,7 +1,7 @@
 """Assets: what pages are made of, served under names that change with their content, so that browsers keep them for good.
 
-All is read and compressed once, when the node starts. Modules import each other by their plain names (`import "./app.js"`), which are
-replaced by the names with the hash; so a change in one is a change in all that import it.
+All is read when the node starts, and compressed once, when somebody asks for it. Modules import each other by their plain names
+(`import "./app.js"`), which are replaced by the names with the hash; so a change in one is a change in all that import it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 import zstandard
@@ -35,14 +36,24 @@ _SMALL = 500
 """Bytes below which compressing gains nothing."""
 
 
-class Asset(NamedTuple):
+class Asset:
     """A file as it is served."""
 
-    address: str
-    kind: str
-    plain: bytes
-    zstd: bytes | None
-    gzip: bytes | None
+    def __init__(self, address: str, kind: str, plain: bytes) -> None:
+        self.address = address
+        self.kind = kind
+        self.plain = plain
+        self._packs = kind != _TYPES["png"] and len(plain) > _SMALL
+
+    @cached_property
+    def zstd(self) -> bytes | None:
+        """Compressed; None where that gains nothing."""
+        return zstandard.compress(self.plain, 12) if self._packs else None
+
+    @cached_property
+    def gzip(self) -> bytes | None:
+        """The same for browsers that know no better."""
+        return gzip.compress(self.plain, 9, mtime=0) if self._packs else None
 
 
 class Assets:
@@ -70,8 +81,8 @@ class Assets:
                 return Response(status_code=404)
             accepted = request.headers.get("accept-encoding", "")
             headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
-            for coding, body in (("zstd", found.zstd), ("gzip", found.gzip)):
-                if body is not None and coding in accepted:
+            for coding in ("zstd", "gzip"):
+                if coding in accepted and (body := getattr(found, coding)) is not None:
                     return Response(body, headers={**headers, "Content-Encoding": coding}, media_type=found.kind)
             return Response(found.plain, headers=headers, media_type=found.kind)
 
@@ -89,14 +100,7 @@ class Assets:
                 lambda found: f"{found[1]}{self._make(found[2], (*importing, name)).address}{found[3]}", plain.decode()
             ).encode()
         digest = hashlib.sha256(plain).hexdigest()[:12]
-        text = ending != "png" and len(plain) > _SMALL
-        made = self._made[name] = Asset(
-            f"/assets/{stem}.{digest}.{ending}",
-            _TYPES[ending],
-            plain,
-            zstandard.compress(plain, 12) if text else None,
-            gzip.compress(plain, 9, mtime=0) if text else None,
-        )
+        made = self._made[name] = Asset(f"/assets/{stem}.{digest}.{ending}", _TYPES[ending], plain)
         return made
 
 

@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     health, observatory, clips, audio, models, voices, facets, generations, pictures, curating, making, rerendering, tokens, speech,
-    search, sql, queries, metrics, reports, retention, holds, operations, status, events, jobs, pages,
+    search, sql, queries, metrics, reports, retention, holds, operations, status, events, jobs,
 )  # fmt: skip
-"""What has routes. Of two routes that fit a path, the one that comes first here answers."""
+"""What has routes, besides the pages. Of two routes that fit a path, the one that comes first here answers."""
 _log = logging.getLogger(__name__)
 
 
@@ -81,6 +81,8 @@ def build(site: Site) -> FastAPI:
     app.state.site = site
     for room in _ROOMS:
         app.include_router(room.router(site))
+    for router in pages.routers(site):
+        app.include_router(router)
     app.openapi = partial(told.of, app)  # type: ignore[method-assign]  # FastAPI's way to change it
     app.add_exception_handler(VoxledgerError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
