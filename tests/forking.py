@@ -373,5 +373,6 @@ if __name__ == "__main__":
         importlib.import_module(_name)
     read_once()
     read_now()
+    importlib.import_module("pyarrow").array(["its first array imports pandas where that is installed"])
     gc.freeze()  # a child's collector need not look at what it has inherited, nor copy it by touching it
     _serve(socket.socket(fileno=int(sys.argv[1])))
