@@ -10,14 +10,13 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from voxledger.catalog.access import Permission
-from voxledger.dashboards.api.shapes import Fault, reason
+from voxledger.dashboards.api.shapes import Fault, fault
 from voxledger.dashboards.server.callers import may
 
 _PUBLIC = frozenset({"/healthz", "/readyz"})
 _METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
-_ALWAYS = ("400", "401", "403", "421", "429", "503")
-_WITH_BODY = ("408", "413")
-_FAULT = {"$ref": "#/components/schemas/Fault"}
+_ALWAYS = (400, 401, 403, 421, 429, 503)
+_WITH_BODY = (408, 413)
 _TAGS: Mapping[str, str] = {
     "speech": "Speech as OpenAI's clients ask for it.",
     "clips": "What was made: found, heard, and cared for.",
@@ -83,10 +82,9 @@ def _complete(document: dict[str, Any]) -> None:
     """Add what every route may answer with, and how it is opened; take out FastAPI's own shape of errors, which is not ours."""
     parts = document.setdefault("components", {})
     schemas = parts.setdefault("schemas", {})
-    if "Fault" not in schemas:
-        made = Fault.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
-        schemas.update(made.pop("$defs", {}))
-        schemas["Fault"] = made
+    made = Fault.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    schemas.update(made.pop("$defs", {}))
+    schemas["Fault"] = made
     parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     for path, _, operation in operations(document):
         if path in _PUBLIC:
@@ -94,12 +92,8 @@ def _complete(document: dict[str, Any]) -> None:
         operation["security"] = [{"token": []}]
         answers = operation["responses"]
         for status in (*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())):
-            answers.setdefault(status, _fault(status))
+            answers.setdefault(str(status), fault(status))
         if "HTTPValidationError" in str(answers.get("422")):
-            answers["422"] = _fault("422")
+            answers["422"] = fault(422)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-
-
-def _fault(status: str) -> dict[str, Any]:
-    return {"description": reason(int(status)), "content": {"application/json": {"schema": _FAULT}}}

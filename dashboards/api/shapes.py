@@ -184,13 +184,15 @@ _REASONS = {
     507: "The disk of the node is full.",
 }
 _ALWAYS = (400, 401, 403, 422, 429, 503)
+_FAULT = {"$ref": "#/components/schemas/Fault"}
+"""`Fault`, which `description` puts there."""
 
 
 def faults(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors that a route may answer with, besides those that every route may."""
-    return {status: {"model": Fault, "description": _REASONS[status]} for status in sorted({*_ALWAYS, *statuses})}
+    return {status: fault(status) for status in sorted({*_ALWAYS, *statuses})}
 
 
-def reason(status: int) -> str:
-    """What a status means here."""
-    return _REASONS[status]
+def fault(status: int) -> dict[str, Any]:
+    """One of them as it is described. Not as a model: FastAPI would prepare that anew for each status of each route."""
+    return {"description": _REASONS[status], "content": {"application/json": {"schema": dict(_FAULT)}}}
