@@ -218,11 +218,15 @@ def _first_bytes(node: Node, count: int, of: int) -> tuple[list[float], float]:
             connection.sendall(request)
             received = b""
             while len(received.partition(b"\r\n\r\n")[2]) < 16:
-                received += connection.recv(1 << 16)
+                more = connection.recv(1 << 16)
+                assert more, "the node hung up"
+                received += more
             assert received.startswith(b"HTTP/1.1 200"), received[:300]
             firsts.append((time.perf_counter() - begun) * 1e3)
             while not received.endswith(b"0\r\n\r\n"):
-                received = received[-8:] + connection.recv(1 << 16)
+                more = connection.recv(1 << 16)
+                assert more, "the node broke off"
+                received = received[-8:] + more
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
     for thread in threads:

@@ -43,10 +43,10 @@ def on_one_core(step: Callable[[], _T], *, due: float = LATER) -> _T:
         return _run(step)
 
 
-def give_way() -> None:
-    """In the middle of a long step: let those go first who wait for something that is due."""
+def give_way(due: float = LATER) -> None:
+    """In the middle of a long step: let those go first who wait for something that is due before what goes on here."""
     if _is_seated():
-        _seats.give_way()
+        _seats.give_way(due)
 
 
 def on_all_cores(steps: Iterable[Callable[[], _T]]) -> Iterator[_T]:

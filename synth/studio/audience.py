@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -17,6 +17,8 @@ from voxledger.synth.studio.speaking import Spoken
 if TYPE_CHECKING:
     from voxledger.synth.audio import Preview
 
+_FIRST_S, _FURTHER_S = 0.4, 1.0
+"""Seconds of the first part of a chunk, and of all others."""
 _T = TypeVar("_T")
 
 
@@ -72,7 +74,11 @@ class Levelling:
         """When the next chunk is due, on the monotonic clock: when a listener who began at once has heard what was given; the first
         one since it was asked for. So nobody waits for a beginning while others get what they only hear later.
         """
-        return self._asked if self._began is None else self._began + self.given_us / 1e6
+        return self.due_at(self.given_us / 1e6)
+
+    def due_at(self, start: float) -> float:
+        """The same of what begins at `start` (s)."""
+        return self._asked if self._began is None else self._began + start
 
     def chunk(self, spoken: Spoken) -> Chunk:
         """What can be heard after one more stretch; its samples may be none."""
@@ -103,6 +109,19 @@ def _on_one_core(step: Callable[[], _T], *, due: float) -> _T:
     return on_one_core(step, due=due)
 
 
+def _parts(chunk: Chunk) -> Iterator[Chunk]:
+    """A chunk as several, its text with the first of them; at least one."""
+    first, size = 0, round(_FIRST_S * chunk.sample_rate)
+    while True:
+        samples = chunk.samples[first : first + size]
+        yield replace(
+            chunk, samples=samples, text="" if first else chunk.text, start=chunk.start + first / chunk.sample_rate
+        )
+        first, size = first + size, round(_FURTHER_S * chunk.sample_rate)
+        if first >= len(chunk.samples):
+            return
+
+
 class Hearing:
     """The listener that tells an audience."""
 
@@ -112,16 +131,22 @@ class Hearing:
 
     def heard(self, spoken: Spoken) -> None:
         """Of `Listener`: at once, whoever is slow to listen."""
-        _on_one_core(lambda: self._audience.hears(self._levelling.chunk(spoken)), due=self._levelling.due)
+        _on_one_core(lambda: self._give(self._levelling.chunk(spoken)), due=self._levelling.due)
 
     def ended(self) -> None:
         """The clip is made: what was held back is heard."""
-        _on_one_core(self._rest, due=self._levelling.due)
+        _on_one_core(lambda: self._give(self._levelling.rest()), due=self._levelling.due)
 
-    def _rest(self) -> None:
-        rest = self._levelling.rest()
-        if rest is not None:
-            self._audience.hears(rest)
+    def _give(self, chunk: Chunk | None) -> None:
+        """A sentence takes as long to encode as ten beginnings: it is given in parts, and between them others begin."""
+        from voxledger.synth.audio import give_way
+
+        if chunk is None:
+            return
+        for part in _parts(chunk):
+            if part.start > chunk.start:
+                give_way(self._levelling.due_at(part.start))
+            self._audience.hears(part)
 
     def delivered_us(self, *, failed: bool) -> int:  # noqa: ARG002  # the protocol's
         """Of `Listener`: what really came to somebody."""
