@@ -11,14 +11,13 @@ from pathlib import Path
 import duckdb
 
 from voxledger.catalog import projections
+from voxledger.catalog.copier import BEGUN, DONE, FULL, GO
 from voxledger.catalog.duckdb_files import no_room
 from voxledger.catalog.errors import CatalogBusy
 from voxledger.catalog.home import Home
 from voxledger.catalog.log.files import Files
 
-GO, BEGUN, DONE, MOVED, FULL = "go", "begun", "done", "moved", "full"
-"""What is said to the process that copies, and what it says."""
-_COPIER = "voxledger.catalog.log.copier"
+_COPIER = "voxledger.catalog.copier"
 _TRIES = 3
 """The last one makes those who write wait until it is done."""
 

@@ -7,6 +7,8 @@ how it ended.
 A DuckDB file never overwrites a block of its last checkpoint before the next one is finished, and that shows in the headers.
 So when they are the same after the copy as before, the copy is that checkpoint; what was committed after it stands in the
 write-ahead log, which only grows meanwhile.
+
+It stands here, and not beside `log.copying` that starts it, because it is started for each copy, and needs nothing else of the log.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import duckdb
 
 from voxledger.catalog import platform
 from voxledger.catalog.duckdb_files import MEMORY
-from voxledger.catalog.log.copying import BEGUN, DONE, FULL, MOVED
 
+GO, BEGUN, DONE, MOVED, FULL = "go", "begun", "done", "moved", "full"
+"""What is said to this process, and what it says."""
 _HEADERS = 3 * 4096
 _BLOCK = 1 << 20
 
