@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from tests.s3 import S3Server
-from voxledger.catalog.events import HoldPlaced, HoldReleased, new_id
+from voxledger.catalog.events import ClipPinned, ClipTagged, Fact, HoldPlaced, HoldReleased, new_id
 from voxledger.catalog.log import sealing
 from voxledger.catalog.objects import Store
 from voxledger.ledger import Ledger
@@ -56,30 +56,31 @@ class World:
     def live(self, *, fully: bool = True) -> dict[str, list[str]]:
         """Two people speak, tag and pin; gives their clips. `fully`: they register voices, too, and are found and reported."""
         made: dict[str, list[str]] = {}
-        for who, words, session, name, tag in (
-            (GONE, "Zanzibar marmalade", "harpsichordia", "pumpernickel", "gooseberrytag"),
-            (KEPT, "Octopus gramophone", "calliopesession", "ratatouillename", "bramblytag"),
-        ):
-            with self.open(who) as vox:
+        with self.open() as vox:
+            for who, words, session, name, tag in (
+                (GONE, "Zanzibar marmalade", "harpsichordia", "pumpernickel", "gooseberrytag"),
+                (KEPT, "Octopus gramophone", "calliopesession", "ratatouillename", "bramblytag"),
+            ):
                 clips = [
                     vox.speak(f"{words} number {number}. Größenwahn." if who == GONE else f"{words} {number}.",
-                              session=session, name=name, engine="espeak", language="en", tags=[tag])
+                              actor=who, session=session, name=name, engine="espeak", language="en", tags=[tag])
                     for number in range(3)
                 ]  # fmt: skip
-                vox.catalog.pin(clips[0].id, reason="kumquatreason" if who == GONE else "a fine one")
-                if fully:
-                    self._add_voice(vox, who, clips[1].path)
-                assert not vox.uploader.flush(timeout=60)
                 made[who] = [clip.id for clip in clips]
-        if not fully:
-            return made
-        with self.open(KEPT) as vox:  # each has a word about the other's
-            vox.catalog.tag(made[GONE][0], "bramblytag")
-        with self.open(GONE) as vox:
-            vox.catalog.tag(made[KEPT][0], "gooseberrytag")
-            vox.search.advance()
-            vox.reports.publish()
+                self._says(vox, who, ClipPinned(reason="kumquatreason" if who == GONE else "a fine one"), clips[0].id)
+                if fully:
+                    self._add_voice(vox.acting(who, "python"), who, clips[1].path)
+            assert not vox.uploader.flush(timeout=60)
+            if fully:  # each has a word about the other's
+                self._says(vox, KEPT, ClipTagged(tag="bramblytag"), made[GONE][0])
+                self._says(vox, GONE, ClipTagged(tag="gooseberrytag"), made[KEPT][0])
+                vox.search.advance()
+                vox.acting(GONE, "python").reports.publish()
         return made
+
+    def _says(self, vox: Ledger, who: str, fact: Fact, clip: str) -> None:
+        """What `catalog.pin` and `catalog.tag` record: they ask the catalog before and after, and that takes a drain each."""
+        vox.recorder.emit(fact, subject=clip, actor=vox.vault.actor(who))
 
     def _add_voice(self, vox: Ledger, who: str, recording: Path | None) -> None:
         consent = self.path.parent / f"{who}.pdf"
