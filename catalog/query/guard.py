@@ -124,6 +124,12 @@ def written(expression: Tree) -> str:
     return _parsing(lambda parser: _deserialized(parser, json.dumps(tree))).removeprefix("SELECT ")
 
 
+def parse_with(connection: duckdb.DuckDBPyConnection) -> None:
+    """Parse by this connection from here on: for a process that has an instance, with `STRUCTURED`, already."""
+    with _lock:
+        _parser[:] = [connection]
+
+
 def pieces(tree: Tree) -> Iterator[Tree]:
     """Every piece of a tree."""
     waiting: list[Any] = [tree]

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ import pyarrow as pa
 from voxledger.catalog import platform
 from voxledger.catalog.errors import QueryError
 from voxledger.catalog.query.complaint import STRUCTURED, Complaint
-from voxledger.catalog.query.guard import check, parse, pieces
+from voxledger.catalog.query.guard import check, parse, parse_with, pieces
 from voxledger.dashboards.sql.formats import Encoded, encoded, warm
 from voxledger.dashboards.sql.offsets import with_offsets
 from voxledger.dashboards.sql.question import (
@@ -52,7 +53,11 @@ _Message = TypeVar("_Message", bound=msgspec.Struct)
 
 def main() -> None:
     """Fork a child whenever the node sends two pipes, and say which process it is; end with the node."""
+    sys.meta_path.insert(0, _WithoutPandas())
     warm()
+    check(
+        "SELECT 1"
+    )  # where DuckDB was used before the fork it begins faster after it; this instance ends with the first fork
     gc.freeze()
     control = socket.socket(fileno=os.dup(0))
     while True:
@@ -76,6 +81,15 @@ def main() -> None:
         control.send(str(pid).encode())
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Arrow imports pandas with its first array, where that is installed; here it would only take time and memory."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        """Of `MetaPathFinder`: nobody finds it."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("there is no pandas in this process", name=fullname)
+
+
 def _become(asked: int, answered: int) -> None:
     """A process with a group of its own, whose input and output are these pipes."""
     os.setsid()
@@ -87,11 +101,12 @@ def _become(asked: int, answered: int) -> None:
 
 def _live() -> None:
     setting = _receive(Setting)
-    check("SELECT 1")  # the guard's parser is there once something was parsed
     # DuckDB looks at the machine when it begins. Alone in its process until then: threads are confined by who starts them.
     with duckdb.connect(":memory:", config={**_CONFIG, "memory_limit": f"{setting.memory * 8 // 10}B"}) as connection:
         confined = platform.Confined(Path(setting.snapshot))
+        parse_with(connection.cursor())  # an instance of its own would take as long again
         _open(connection, setting.snapshot)
+        check("SELECT 1")  # what that needs is there before memory is scarce
         found = connection.execute("SELECT position FROM catalog.projections WHERE name = 'catalog'").fetchall()
         position = int(found[0][0])
         confined.limit(memory=setting.memory + 2 * setting.answer, cpu=setting.seconds * _THREADS + 1)
