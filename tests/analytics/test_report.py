@@ -1,6 +1,9 @@
 """The weekly report's numbers, from events that were really recorded."""
 
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -48,9 +51,10 @@ def failed(failure="engine_failed", stage="synthesis", actor="ann", **changes):
     return GenerationFailed(**{**facts, **changes}, failure=failure, stage=stage, elapsed_us=5, actor_label=actor)
 
 
-@pytest.fixture
-def fortnight(parts: Parts) -> Parts:
-    """Two weeks: ann alone, then ann and ben; with events on both sides of every boundary."""
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """Two weeks: ann alone, then ann and ben; with events on both sides of every boundary. Nobody adds to it."""
+    parts = Parts(tmp_path_factory.mktemp("fortnight") / "home")
     parts.clip(time=MONDAY - timedelta(days=7), duration_us=1_000_000, synthesis_us=100_000)
     parts.clip(time=MONDAY - timedelta(microseconds=1), duration_us=1_000_000, synthesis_us=100_000, language="de")
     first = parts.clip(time=MONDAY, duration_us=2_000_000, synthesis_us=200_000, queue_us=400, voice_name="Ines")
@@ -65,15 +69,32 @@ def fortnight(parts: Parts) -> Parts:
     cancelled = GenerationCancelled(channel="api", engine="espeak", text_length=9, elapsed_us=5, actor_label="ann")
     parts.record(cancelled, new_id(), time=MONDAY + timedelta(days=1))
     parts.clip(actor="cyd", time=MONDAY + timedelta(days=7))
-    return parts
+    parts.keeper.drain()
+    yield parts
+    parts.close()
+
+
+@pytest.fixture(scope="module")
+def told(recorded: Parts) -> Callable[[Week], WeeklyReport]:
+    """The report of a week of these, made once: it takes half a second of CPU."""
+    return cache(lambda week: build(recorded.keeper, NEW_YORK, week=week, now=LATER))
+
+
+@pytest.fixture
+def fortnight(recorded: Parts, tmp_path: Path) -> Iterator[Parts]:
+    """The same two weeks in a HOME of its own, to which more may be added."""
+    shutil.copytree(recorded.home.path, tmp_path / "fortnight")
+    parts = Parts(tmp_path / "fortnight")
+    yield parts
+    parts.close()
 
 
 def values(report: WeeklyReport, field: str = "value"):
     return {headline.metric: getattr(headline, field) for headline in report.headlines}
 
 
-def test_headlines_count_the_week_and_compare_it_with_the_one_before(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_headlines_count_the_week_and_compare_it_with_the_one_before(told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK)
     assert values(report) == {
         "clips": 2,
         "audio_us": 8_000_000,
@@ -97,8 +118,10 @@ def test_headlines_count_the_week_and_compare_it_with_the_one_before(fortnight: 
     assert report.closed
 
 
-def test_changes_are_the_numbers_of_the_week_that_differ_and_nothing_of_the_moment(fortnight: Parts):
-    before = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_changes_are_the_numbers_of_the_week_that_differ_and_nothing_of_the_moment(
+    fortnight: Parts, told: Callable[[Week], WeeklyReport]
+):
+    before = told(WEEK)
     fortnight.clip(time=MONDAY + timedelta(days=15))
     again = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER + timedelta(days=40))
     assert changes(before, again) == (), "what else came since does not change the week"
@@ -116,10 +139,11 @@ def test_changes_are_the_numbers_of_the_week_that_differ_and_nothing_of_the_mome
     assert changes(read, before) == (), "a report that was written and read again is the same"
 
 
-def test_one_more_clip_of_the_engines_own_voice_changes_its_numbers_and_no_others(fortnight: Parts):
-    before = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_one_more_clip_of_the_engines_own_voice_changes_its_numbers_and_no_others(
+    fortnight: Parts, told: Callable[[Week], WeeklyReport]
+):
     fortnight.clip(time=MONDAY + timedelta(days=1))
-    found = changes(before, build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER))
+    found = changes(told(WEEK), build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER))
     voices = {
         (change.row, change.field): (change.before, change.after) for change in found if change.section == "voices"
     }
@@ -127,27 +151,27 @@ def test_one_more_clip_of_the_engines_own_voice_changes_its_numbers_and_no_other
     assert not {change for change in found if change.before is None and change.section in ("voices", "engines")}
 
 
-def test_history_has_eight_weeks_and_nothing_before_the_first(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_history_has_eight_weeks_and_nothing_before_the_first(told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK)
     assert report.history_weeks[0] == "2026-W38"
     assert report.headline("clips").history == (None,) * 6 + (2, 2)
-    following = build(fortnight.keeper, NEW_YORK, week=WEEK.following().following(), now=LATER)
+    following = told(WEEK.following().following())
     assert following.headline("clips").history == (None,) * 4 + (2, 2, 1, 0)
     assert following.empty
 
 
-def test_days_are_those_of_the_zone_across_a_clock_change(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_days_are_those_of_the_zone_across_a_clock_change(told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK)
     assert [day.date for day in report.days] == [f"2026-11-0{day}" for day in range(2, 9)]
     assert [day.completed for day in report.days] == [1, 0, 1, 0, 0, 0, 0]
     assert [day.reused for day in report.days] == [0, 0, 0, 0, 0, 0, 1]
     assert (report.days[1].failed, report.days[1].cancelled, report.days[2].audio_us) == (2, 1, 6_000_000)
-    before = build(fortnight.keeper, NEW_YORK, week=WEEK.previous(), now=LATER)
+    before = told(WEEK.previous())
     assert [day.completed for day in before.days] == [1, 0, 0, 0, 0, 0, 1]
 
 
-def test_sections_say_who_what_and_how(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_sections_say_who_what_and_how(told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK)
     mix = {row.emotion: (row.clips, row.clip_share, row.clip_share_before) for row in report.emotions.emotions}
     assert mix == {"happy": (1, 0.5, 1.0), "sad": (1, 0.5, 0.0)}
     assert sum(row.audio_share or 0 for row in report.emotions.emotions) == pytest.approx(1)
@@ -177,17 +201,17 @@ def test_sections_say_who_what_and_how(fortnight: Parts):
     assert sum(found.clips for found in report.loudness) == 2
 
 
-def test_the_first_week_has_nothing_to_compare_with(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK.previous(), now=LATER)
+def test_the_first_week_has_nothing_to_compare_with(told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK.previous())
     assert report.first_week
     assert report.compared_start is None
     assert set(values(report, "change").values()) == set(values(report, "previous").values()) == {None}
     assert {row.clip_share_before for row in report.emotions.emotions} == {None}
 
 
-def test_a_running_week_is_compared_with_the_same_stretch_of_the_one_before(fortnight: Parts):
+def test_a_running_week_is_compared_with_the_same_stretch_of_the_one_before(recorded: Parts):
     now = MONDAY + timedelta(days=3)
-    report = build(fortnight.keeper, NEW_YORK, now=now)
+    report = build(recorded.keeper, NEW_YORK, now=now)
     assert (report.week, report.closed) == ("2026-W45", False)
     assert report.through == now
     assert report.compared_end == MONDAY - timedelta(days=4)
@@ -245,17 +269,17 @@ def test_a_report_of_the_past_knows_nothing_of_what_was_recorded_since(fortnight
     assert msgspec.structs.replace(again, quality=before.quality) == before
 
 
-def test_a_report_is_the_same_whenever_it_is_made(fortnight: Parts):
-    first, second = (build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER) for _ in range(2))
-    assert first == second
+def test_a_report_is_the_same_whenever_it_is_made(recorded: Parts, told: Callable[[Week], WeeklyReport]):
+    first = told(WEEK)
+    assert first == build(recorded.keeper, NEW_YORK, week=WEEK, now=LATER)
     assert msgspec.json.decode(msgspec.json.encode(first), type=WeeklyReport) == first
 
 
-def test_samples_differ_before_they_repeat(fortnight: Parts):
-    report = build(fortnight.keeper, NEW_YORK, week=WEEK, now=LATER)
+def test_samples_differ_before_they_repeat(recorded: Parts, told: Callable[[Week], WeeklyReport]):
+    report = told(WEEK)
     assert {(sample.actor, sample.emotion) for sample in report.samples} == {("ann", "happy"), ("ben", "sad")}
     none = msgspec.structs.replace(NEW_YORK, report=Report(samples=0))
-    assert build(fortnight.keeper, none, week=WEEK, now=LATER).samples == ()
+    assert build(recorded.keeper, none, week=WEEK, now=LATER).samples == ()
 
 
 @given(
@@ -324,9 +348,9 @@ def test_a_change_of_nothing_is_no_number():
     assert change(0.3, 0.1, share=True) == pytest.approx(0.2)
 
 
-def test_the_json_keeps_its_fields(fortnight: Parts):
+def test_the_json_keeps_its_fields():
     """A field that goes or changes its type breaks whoever reads the JSON: then `weekly.SCHEMA` must be raised."""
     found = msgspec.json.schema(WeeklyReport)["$defs"]
-    told = "\n".join(f"{name}: {', '.join(sorted(part['properties']))}" for name, part in sorted(found.items()))
+    fields = "\n".join(f"{name}: {', '.join(sorted(part['properties']))}" for name, part in sorted(found.items()))
     golden = Path(__file__).with_name("weekly_report_fields.txt")
-    assert told == golden.read_text(encoding="utf-8").strip()
+    assert fields == golden.read_text(encoding="utf-8").strip()

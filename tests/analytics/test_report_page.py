@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import re
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -82,9 +84,10 @@ def built(parts: Parts) -> WeeklyReport:
     return build(parts.keeper, BERLIN, week=WEEK, now=LATER)
 
 
-@pytest.fixture
-def lively(parts: Parts) -> Parts:
+@pytest.fixture(scope="module")
+def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """Two weeks with all sections, every text of a person a nasty one, and audio that is really there."""
+    parts = Parts(tmp_path_factory.mktemp("lively") / "home")
     for place, nasty in enumerate(NASTY):
         audio = parts.home.cache / f"{place}.wav"
         audio.write_bytes(b"RIFF" + bytes([place]) * 400)
@@ -100,11 +103,31 @@ def lively(parts: Parts) -> Parts:
             elapsed_us=1, actor_label=nasty,
         )  # fmt: skip
         parts.record(failure, new_id(), actor=nasty, time=MONDAY)
-    return parts
+    yield parts
+    parts.close()
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_nothing(lively: Parts):
-    report = built(lively)
+@pytest.fixture(scope="module")
+def report(lively: Parts) -> WeeklyReport:
+    """Of the second of these weeks."""
+    return built(lively)
+
+
+@pytest.fixture(scope="module")
+def mute(report: WeeklyReport) -> str:
+    """Its page, without audio."""
+    return render_html(report, {})
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    """A HOME in which nothing was made yet."""
+    parts = Parts(tmp_path_factory.mktemp("quiet") / "home")
+    yield parts
+    parts.close()
+
+
+def test_the_page_asks_nothing_of_the_network_and_runs_nothing(report: WeeklyReport, mute: str):
     page = Page(render_html(report, load_audio(report)))
     assert page.open == []
     assert not {tag for tag, _ in page.elements} & {
@@ -124,21 +147,21 @@ def test_the_page_asks_nothing_of_the_network_and_runs_nothing(lively: Parts):
                 assert value.startswith(("data:audio/", "#metric-")), (tag, name)
     policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
-    styles = re.search(r"<style>(.*)</style>", render_html(report, {}), re.DOTALL)
+    styles = re.search(r"<style>(.*)</style>", mute, re.DOTALL)
     assert styles
     assert not re.search(r"url\(|@import|https?:", styles[1])
 
 
-def test_what_people_typed_stays_text(lively: Parts):
-    page = Page(render_html(built(lively), {}))
+def test_what_people_typed_stays_text(mute: str):
+    page = Page(mute)
     shown = "".join(page.text)
     for nasty in NASTY:
         assert wording.shortened(nasty, 60) in shown
     assert "49" not in re.findall(r"\{\{.*?\}\}", shown)
 
 
-def test_markdown_stays_one_row_a_line_and_shows_what_people_typed(lively: Parts):
-    text = render_markdown(built(lively))
+def test_markdown_stays_one_row_a_line_and_shows_what_people_typed(report: WeeklyReport):
+    text = render_markdown(report)
     assert "<script" not in text.replace("\\<", "")
     assert not re.search(r"(?<!\\)\]\(", text)
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
@@ -154,8 +177,8 @@ def test_what_a_table_leaves_out_is_counted(parts: Parts):
     assert text.count("| x") == 10
 
 
-def test_the_page_can_be_read_without_seeing_it(lively: Parts):
-    page = Page(render_html(built(lively), {}))
+def test_the_page_can_be_read_without_seeing_it(mute: str):
+    page = Page(mute)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -174,8 +197,7 @@ def test_the_page_can_be_read_without_seeing_it(lively: Parts):
     assert page.all("html")[0]["lang"] == "en"
 
 
-def test_samples_play_from_the_page(lively: Parts):
-    report = built(lively)
+def test_samples_play_from_the_page(report: WeeklyReport):
     audio = load_audio(report)
     players = Page(render_html(report, audio)).all("audio")
     assert len(players) == len(report.samples) == 8
@@ -183,8 +205,14 @@ def test_samples_play_from_the_page(lively: Parts):
     assert (kind, base64.b64decode(body)) == ("data:audio/wav", audio[report.samples[0].clip][0])
 
 
-def test_a_sample_without_its_audio_says_why(lively: Parts, monkeypatch: pytest.MonkeyPatch):
-    report = built(lively)
+def test_a_sample_without_its_audio_says_why(report: WeeklyReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    copies = [shutil.copy(sample.path or "", tmp_path) for sample in report.samples]
+    report = msgspec.structs.replace(
+        report,
+        samples=tuple(
+            msgspec.structs.replace(sample, path=str(copy)) for sample, copy in zip(report.samples, copies, strict=True)
+        ),
+    )
     gone, altered, *_ = report.samples
     Path(gone.path or "").unlink()
     Path(altered.path or "").write_bytes(b"RIFF" + bytes(400))
@@ -201,20 +229,19 @@ def test_a_sample_without_its_audio_says_why(lively: Parts, monkeypatch: pytest.
     assert len(load_audio(report)) == 2
 
 
-def test_an_unknown_media_type_is_not_embedded(lively: Parts):
-    report = built(lively)
+def test_an_unknown_media_type_is_not_embedded(report: WeeklyReport):
     page = render_html(report, {report.samples[0].clip: (b"x", "text/html")})
     assert "data:text/html" not in page
 
 
-def test_an_empty_week_says_so_and_what_to_do(parts: Parts):
-    report = built(parts)
+def test_an_empty_week_says_so_and_what_to_do(quiet: Parts):
+    report = built(quiet)
     page = render_html(report, {})
     assert "A quiet week" in page
     assert Page(page).open == []
     assert "%" not in re.sub(r"<style>.*</style>", "", page, flags=re.DOTALL)
     assert "Nothing was generated in this week." in render_markdown(report)
-    running = build(parts.keeper, BERLIN, week=WEEK, now=MONDAY + timedelta(hours=5))
+    running = build(quiet.keeper, BERLIN, week=WEEK, now=MONDAY + timedelta(hours=5))
     hint = 'voxledger say "Hello there." --emotion happy'
     assert (hint in render_html(running, {}), f"`{hint}`" in render_markdown(running)) == (True, True)
     assert (hint in page, hint in render_markdown(report)) == (False, False), "nobody can fill a week that is over"
@@ -234,8 +261,7 @@ def test_a_first_week_has_no_percentage_of_nothing(parts: Parts):
     assert "vs 2026-W44" not in render_html(report, {})
 
 
-def test_an_erased_user_and_a_clip_without_text_are_shown(lively: Parts):
-    report = built(lively)
+def test_an_erased_user_and_a_clip_without_text_are_shown(report: WeeklyReport):
     sample = msgspec.structs.replace(report.samples[0], actor=None, name=None, text=None, tags=(), loudness_lufs=None)
     user = msgspec.structs.replace(report.users.top[0], actor=None)
     users = msgspec.structs.replace(report.users, top=(user,))
@@ -244,15 +270,13 @@ def test_an_erased_user_and_a_clip_without_text_are_shown(lively: Parts):
     assert "Untitled" in page
 
 
-def test_json_reads_back_as_the_same_report(lively: Parts):
-    report = built(lively)
+def test_json_reads_back_as_the_same_report(report: WeeklyReport):
     text = render_json(report)
     assert msgspec.json.decode(text, type=WeeklyReport) == report
     assert json.loads(text)["schema"] == "voxledger.weekly-report/2"
 
 
-def test_files_are_written_side_by_side(lively: Parts, tmp_path: Path):
-    report = built(lively)
+def test_files_are_written_side_by_side(report: WeeklyReport, tmp_path: Path):
     folder = tmp_path / "new" / "reports"
     files = write(report, folder, load_audio(report))
     assert [file.name for file in files] == [f"voxledger-2026-W45.{kind}" for kind in ("html", "md", "json")]
@@ -262,11 +286,11 @@ def test_files_are_written_side_by_side(lively: Parts, tmp_path: Path):
     assert [file.read_bytes() for file in files] == before, "the same report gives the same bytes"
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_error(parts: Parts, tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_one_clear_error(report: WeeklyReport, tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.touch()
     with pytest.raises(ReportNotWritten, match=r"2026-W45 cannot be written to .*; choose another folder"):
-        write(built(parts), blocked / "reports", {})
+        write(report, blocked / "reports", {})
 
 
 @given(st.integers(-(10**16), 10**16))

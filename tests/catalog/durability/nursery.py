@@ -7,6 +7,7 @@ Starting an interpreter costs half a second, and these tests end thousands of pr
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -156,8 +157,11 @@ def _live(request: dict[str, Any], handle: int) -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[3]))
     import polars as _polars  # noqa: F401  # what a life would import
-    import pyarrow as _pyarrow  # noqa: F401
+    import pyarrow as _pyarrow
+    import pyarrow.acero as _acero  # noqa: F401
 
     import tests.catalog.durability.lives as _lives  # noqa: F401
 
+    _pyarrow.array(["its first array imports pandas where that is installed"])
+    gc.freeze()  # a child's collector need not look at what it has inherited
     _serve(socket.socket(fileno=int(sys.argv[1])))

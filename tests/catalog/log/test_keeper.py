@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 from tests import forking
 from tests.building import Parts
-from tests.soak import rounds
+from tests.soak import FULL, rounds
 from voxledger.catalog import CatalogBusy, DiskFull, JournalError, LogCorrupt, projections
 from voxledger.catalog.events import (
     AudioAccessed,
@@ -85,6 +87,27 @@ def _busy_life(parts: Parts, seed: int, steps: int) -> None:
             parts.record(fact, clip)
         if draw.random() < 0.2:
             parts.keeper.drain()
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A HOME after a busy life, some of it sealed, and the fingerprint of its tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealing, "SEAL", 10)
+        parts = Parts(tmp_path_factory.mktemp("lived") / "home")
+        _busy_life(parts, 6, 40)
+        before = _fingerprint_of_tables(parts)
+        parts.close()
+    return parts.home.path, before
+
+
+@pytest.fixture
+def busy(lived: tuple[Path, str], tmp_path: Path) -> Iterator[tuple[Parts, str]]:
+    """A copy of it."""
+    shutil.copytree(lived[0], tmp_path / "busy")
+    parts = Parts(tmp_path / "busy")
+    yield parts, lived[1]
+    parts.close()
 
 
 def test_a_clip_is_found_as_it_was_recorded(parts: Parts) -> None:
@@ -157,7 +180,7 @@ def test_states_follow_a_clip_through_its_life(parts: Parts) -> None:
 
 @pytest.mark.parametrize("seed", rounds(30))
 def test_tables_equal_a_rebuild_row_for_row(parts: Parts, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    _busy_life(parts, seed, 80)
+    _busy_life(parts, seed, 80 if FULL else 50)
     before = _fingerprint_of_tables(parts)
     monkeypatch.setattr(writer, "BATCH", 7)
     parts.keeper.rebuild()
@@ -167,10 +190,8 @@ def test_tables_equal_a_rebuild_row_for_row(parts: Parts, seed: int, monkeypatch
     assert _fingerprint_of_tables(parts) == before
 
 
-def test_draining_twice_changes_nothing(parts: Parts) -> None:
-    _busy_life(parts, 9, 30)
-    parts.keeper.drain()
-    before = _fingerprint_of_tables(parts)
+def test_draining_twice_changes_nothing(busy: tuple[Parts, str]) -> None:
+    parts, before = busy
     fresh = Keeper(parts.home, parts.recorder)
     assert fresh.drain() == parts.journal.head()
     assert _fingerprint_of_tables(parts) == before
@@ -248,9 +269,8 @@ def test_a_journal_of_another_home_is_refused(parts: Parts, tmp_path: Path) -> N
     swapped.close()
 
 
-def test_a_missing_catalog_is_rebuilt(parts: Parts) -> None:
-    _busy_life(parts, 4, 20)
-    before = _fingerprint_of_tables(parts)
+def test_a_missing_catalog_is_rebuilt(busy: tuple[Parts, str]) -> None:
+    parts, before = busy
     parts.home.catalog.unlink()
     assert _fingerprint_of_tables(parts) == before
 
@@ -286,9 +306,8 @@ def test_a_catalog_that_another_process_has_begun_anew_is_filled_before_it_answe
     assert {str(row["id"]) for row in parts.rows("SELECT id FROM clips")} == clips
 
 
-def test_a_catalog_of_another_version_is_rebuilt(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    _busy_life(parts, 5, 20)
-    before = _fingerprint_of_tables(parts)
+def test_a_catalog_of_another_version_is_rebuilt(busy: tuple[Parts, str]) -> None:
+    parts, before = busy
     with duckdb.connect(str(parts.home.catalog)) as connection:
         connection.execute("UPDATE projections SET version = 0")
         connection.execute("DELETE FROM folded.clips")
@@ -365,11 +384,10 @@ def test_every_relation_and_column_has_a_comment(parts: Parts) -> None:
 @pytest.mark.parametrize("name", ["log.duckdb", "catalog.duckdb"])
 @pytest.mark.parametrize("damage", ["cut", "garbage", "flip"])
 def test_a_damaged_file_is_moved_aside_and_filled_again(
-    parts: Parts, name: str, damage: str, monkeypatch: pytest.MonkeyPatch
+    busy: tuple[Parts, str], name: str, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sealing, "SEAL", 10)
-    _busy_life(parts, 6, 40)
-    before = _fingerprint_of_tables(parts)
+    parts, before = busy
     path = parts.home.path / name
     content = bytearray(path.read_bytes())
     if damage == "cut":

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -16,14 +20,25 @@ from voxledger.catalog.log.writer import chained, chained_at_once
 from voxledger.cli import main
 
 
-@pytest.fixture
-def drained(parts: Parts) -> Parts:
-    """Twelve events in three batches."""
+@pytest.fixture(scope="module")
+def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A HOME with twelve events in three batches."""
+    parts = Parts(tmp_path_factory.mktemp("twelve") / "home")
     for _ in range(3):
         for _ in range(4):
             parts.clip()
         parts.keeper.drain()
-    return parts
+    parts.close()
+    return parts.home.path
+
+
+@pytest.fixture
+def drained(twelve: Path, tmp_path: Path) -> Iterator[Parts]:
+    """A copy of it."""
+    shutil.copytree(twelve, tmp_path / "drained")
+    parts = Parts(tmp_path / "drained")
+    yield parts
+    parts.close()
 
 
 def _tamper(parts: Parts, *statements: str) -> None:
