@@ -3,7 +3,8 @@
 Starting an interpreter and importing what Voxledger needs costs a second of CPU, and what a node needs three; a fork costs
 milliseconds. `run` is what `subprocess.run([sys.executable, …])` would be, for programs that end by themselves or at a failpoint;
 `spawn` is what `subprocess.Popen` would be, for those that stay. As a script it is the process that forks: `forking.py FD`, a
-socket on which it is asked, and `forking.py FD whole` has imported all that a node needs.
+socket on which it is asked, `forking.py FD whole` has imported all that a node needs, and `forking.py FD indextts` what IndexTTS
+does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import array
 import atexit
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
@@ -33,22 +35,47 @@ from typing import IO, Any
 PATIENCE = 120.0
 """Seconds until a test gives a process up."""
 _ROOT = Path(__file__).parents[1]
-_MOST = ("boto3", "duckdb", "polars", "pyarrow", "voxledger.ledger")
-"""What most of them import."""
+_MOST = (
+    "boto3",
+    "duckdb",
+    "encodings.ascii",
+    "polars",
+    "pyarrow.dataset",
+    "pytest",
+    "rich._emoji_codes",
+    "voxledger.analytics.mixpanel",
+    "voxledger.analytics.reports",
+    "voxledger.catalog.backup",
+    "voxledger.catalog.erasure",
+    "voxledger.catalog.models",
+    "voxledger.catalog.query.parameters",
+    "voxledger.catalog.reconcile",
+    "voxledger.catalog.retention",
+    "voxledger.catalog.search",
+    "voxledger.cli",
+    "voxledger.dashboards.remote.ledger",
+    "voxledger.dashboards.sql.client",
+    "voxledger.ledger",
+    "voxledger.synth.studio",
+    "voxledger.synth.voices",
+)
+"""What most of them import, by and by; nothing of it brings torch."""
 _WHOLE = (
     *_MOST,
     "anyio._backends._asyncio",
     "jinja2",
-    "voxledger.analytics.reports",
-    "voxledger.catalog.backup",
-    "voxledger.catalog.erasure",
-    "voxledger.cli",
+    "numpy.fft",
+    "pydantic.v1",
+    "voxledger.acting",
+    "voxledger.catalog.cache",
+    "voxledger.catalog.status",
     "voxledger.dashboards.node",
     "voxledger.dashboards.server.running",
     "voxledger.synth.audio",
     "voxledger.synth.engines.espeak",
 )
-"""What a node imports by and by; torch comes with the audio chain."""
+"""What a node imports by and by: torch comes with the audio chain, and FastAPI looks whether anything is of pydantic's first version."""
+_KINDS = {"most": _MOST, "whole": _WHOLE, "indextts": ("tests.synth.engines.imported",)}
 _SUBREAPER = 36
 """The number of PR_SET_CHILD_SUBREAPER."""
 _asking = threading.Lock()
@@ -149,24 +176,27 @@ def spawn(
     stdout: IO[str] | int | None = None,
     stderr: IO[str] | int | None = None,
     whole: bool = False,
+    kind: str = "",
+    binary: bool = False,
+    pass_fds: Sequence[int] = (),
     cwd: Path = _ROOT,
 ) -> Process:
     """Start `-m MODULE …`, `-c CODE …` or `FILE …`; whoever starts it ends it.
 
-    Each stream may be a `subprocess.PIPE`, of text; without one it has nothing on standard input, and says what it says where this
-    process does. It becomes a child of this process: the one between it and the process that forks ends at once, and who may
-    collect orphans gets it. It begins with all imported that a node needs, and with torch, for `-m` or when
-    it is to be `whole`.
+    Each stream may be a `subprocess.PIPE`, of text unless `binary`, and then without a buffer; without one it has nothing on
+    standard input, and says what it says where this process does. It becomes a child of this process: the one between it and the
+    process that forks ends at once, and who may collect orphans gets it. It begins with all imported that a node needs, and with
+    torch, for `-m` or when it is to be `whole`; or with what another `kind` has.
     """
     words = [str(word) for word in arguments]
-    kind = ("whole",) if whole or words[0] == "-m" else ()
-    pipes = _Pipes(stdin, stdout, stderr)
+    kind = kind or ("whole" if whole or words[0] == "-m" else "most")
+    pipes = _Pipes(stdin, stdout, stderr, binary=binary)
     try:
         with tempfile.TemporaryFile() as asked, _asking:
             _collect_orphans(True)
             try:
-                request = _request(asked, words, os.environ if env is None else env, cwd)
-                answer = _asked(_parent(*kind), b"spawn", request, *pipes.theirs)
+                request = _request(asked, words, os.environ if env is None else env, cwd, pass_fds)
+                answer = _asked(_parent(kind), b"spawn", request, *pipes.theirs, *pass_fds)
             finally:
                 _collect_orphans(False)
     finally:
@@ -177,16 +207,17 @@ def spawn(
 class _Pipes:
     """Standard input, output and error of a process: its ends, and this process's where it is a pipe."""
 
-    def __init__(self, stdin: int | None, *outputs: IO[str] | int | None) -> None:
-        self.ours: list[IO[str] | None] = []
+    def __init__(self, stdin: int | None, *outputs: IO[str] | int | None, binary: bool) -> None:
+        self.ours: list[IO[Any] | None] = []
         self.theirs: list[int] = []
         self._given: list[int] = []
         for place, wanted in enumerate((stdin, *outputs)):
-            end: IO[str] | None = None
+            end: IO[Any] | None = None
             if wanted == subprocess.PIPE:
                 read, write = os.pipe()
                 handle, mine = (write, read) if place else (read, write)
-                end = os.fdopen(mine, "r" if place else "w", encoding="utf-8")
+                mode = "r" if place else "w"
+                end = os.fdopen(mine, f"{mode}b", buffering=0) if binary else os.fdopen(mine, mode, encoding="utf-8")
                 self._given.append(handle)
             elif wanted == subprocess.DEVNULL or (wanted is None and not place):
                 handle = os.open(os.devnull, os.O_RDWR)
@@ -209,7 +240,7 @@ def _collect_orphans(wanted: bool) -> None:
 
 
 def run(
-    arguments: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path = _ROOT
+    arguments: Sequence[str | Path], *, env: Mapping[str, str] | None = None, kind: str = "most", cwd: Path = _ROOT
 ) -> subprocess.CompletedProcess[str]:
     """Run `-m MODULE …`, `-c CODE …` or `FILE …` to its end, with nothing on standard input.
 
@@ -219,7 +250,7 @@ def run(
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         request = _request(asked, words, os.environ if env is None else env, cwd)
         with _asking, Path(os.devnull).open("rb") as nothing:
-            answer = _asked(_parent(), b"run", request, nothing, out, err)
+            answer = _asked(_parent(kind), b"run", request, nothing, out, err)
         if answer["status"] is None:
             raise subprocess.TimeoutExpired(words, PATIENCE)
         said = []
@@ -229,8 +260,11 @@ def run(
     return subprocess.CompletedProcess(words, answer["status"], *said)
 
 
-def _request(file: IO[bytes], words: list[str], env: Mapping[str, str], cwd: Path) -> IO[bytes]:
-    file.write(json.dumps({"words": words, "environ": dict(env), "cwd": str(cwd)}).encode())
+def _request(
+    file: IO[bytes], words: list[str], env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int] = ()
+) -> IO[bytes]:
+    asked = {"words": words, "environ": dict(env), "cwd": str(cwd), "pass_fds": list(pass_fds)}
+    file.write(json.dumps(asked).encode())
     file.flush()
     return file
 
@@ -257,12 +291,12 @@ def arm(failpoint: str) -> None:
 
 
 @cache
-def _parent(*kind: str) -> socket.socket:
+def _parent(kind: str) -> socket.socket:
     """The line to the process that forks; it ends when nobody holds the other end."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("VOXLEDGER_")}
     process = subprocess.Popen(
-        [sys.executable, __file__, str(theirs.fileno()), *kind], pass_fds=[theirs.fileno()], env=environ
+        [sys.executable, __file__, str(theirs.fileno()), kind], pass_fds=[theirs.fileno()], env=environ
     )
     theirs.close()
 
@@ -277,7 +311,7 @@ def _parent(*kind: str) -> socket.socket:
 def _serve(line: socket.socket) -> None:
     """Fork for each request; a child is what it was asked to be, and never returns."""
     while True:
-        message, handles, _, _ = socket.recv_fds(line, 100, 4)
+        message, handles, _, _ = socket.recv_fds(line, 100, 8)
         if not message:
             os._exit(0)
         stays = message == b"spawn"
@@ -285,10 +319,13 @@ def _serve(line: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             if stays:
+                between = os.getpid()
                 grandchild = os.fork()
                 if grandchild:
                     os.write(tell, str(grandchild).encode())
                     os._exit(0)
+                while os.getppid() == between:  # whoever asks who its parent is hears no other from the beginning
+                    time.sleep(0.001)
             for handle in (line.detach(), told, tell):
                 os.close(handle)
             _be(*handles, dies_with_parent=not stays)
@@ -312,7 +349,7 @@ def _ended(pid: int) -> int | None:
         watch.join()
 
 
-def _be(asked: int, *streams: int, dies_with_parent: bool) -> None:
+def _be(asked: int, *handles: int, dies_with_parent: bool) -> None:
     """Become the process that was asked for, up to its end."""
     from voxledger.catalog import platform
 
@@ -321,14 +358,23 @@ def _be(asked: int, *streams: int, dies_with_parent: bool) -> None:
     with open(asked, "rb") as file:
         file.seek(0)
         request: dict[str, Any] = json.load(file)
-    for place, handle in enumerate(streams):
-        os.dup2(handle, place)
-        os.close(handle)
+    _place(handles, (0, 1, 2, *request["pass_fds"]))
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
     arm(request["environ"].get("VOXLEDGER_FAILPOINT", ""))
     _end(_status_of(request["words"]))
+
+
+def _place(handles: Sequence[int], numbers: Sequence[int]) -> None:
+    """Let each handle have the number that is meant for it."""
+    beyond = max((*handles, *numbers)) + 1
+    apart = [fcntl.fcntl(handle, fcntl.F_DUPFD, beyond) for handle in handles]
+    for handle in handles:
+        os.close(handle)
+    for handle, number in zip(apart, numbers, strict=True):
+        os.dup2(handle, number)
+        os.close(handle)
 
 
 def _status_of(words: list[str]) -> int:
@@ -369,10 +415,11 @@ if __name__ == "__main__":
     sys.path[0] = str(_ROOT)
     from tests.descriptions import read_now, read_once
 
-    for _name in _WHOLE if "whole" in sys.argv else _MOST:
+    for _name in _KINDS[sys.argv[2]]:
         importlib.import_module(_name)
-    read_once()
-    read_now()
-    importlib.import_module("pyarrow").array(["its first array imports pandas where that is installed"])
+    if "indextts" not in sys.argv:
+        read_once()
+        read_now()
+        importlib.import_module("pyarrow").array(["its first array imports pandas where that is installed"])
     gc.freeze()  # a child's collector need not look at what it has inherited, nor copy it by touching it
     _serve(socket.socket(fileno=int(sys.argv[1])))

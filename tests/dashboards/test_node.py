@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY, completed
 from tests.mixpanel_server import Fault, MixpanelServer
 from tests.s3 import S3Server
@@ -45,14 +45,12 @@ def vox(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def _serve(home: Path, **settings: str) -> subprocess.Popen[str]:
+def _serve(home: Path, **settings: str) -> forking.Process:
     environ = {**os.environ, **{f"VOXLEDGER_{name.upper()}": value for name, value in settings.items()}}
-    return subprocess.Popen(
-        [sys.executable, "-m", "voxledger", "--home", str(home), "serve", "--no-web"], env=environ, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+    return forking.spawn(["-m", "voxledger", "--home", home, "serve", "--no-web"], env=environ, stderr=subprocess.PIPE)
 
 
-def _stop(process: subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> str:
+def _stop(process: forking.Process, by: signal.Signals = signal.SIGTERM) -> str:
     process.send_signal(by)
     heard = process.communicate(timeout=_PATIENCE)[1]
     assert process.returncode == 0, heard
@@ -139,11 +137,7 @@ def test_it_uploads_drains_delivers_and_reports_and_stops_on_ctrl_c(vox: Ledger)
     assert jobs["report"].last_of == str(Week.of(now()).previous())
     assert jobs["drain"].next is not None
     assert (jobs["retention"].when, jobs["retention"].why) == ("never", "retention.schedule is empty")
-    subprocess.run(
-        [sys.executable, "-m", "voxledger", "--home", str(vox.home.path), "store", "stop"],
-        check=True,
-        capture_output=True,
-    )
+    assert forking.run(["-m", "voxledger", "--home", vox.home.path, "store", "stop"]).returncode == 0
 
 
 @pytest.mark.parametrize(("at", "minutes"), [("Mon 06:00", 4), ("", 10), ("Someday", 10)])

@@ -21,7 +21,7 @@ import pytest
 import torch
 
 import voxledger
-from tests.node import PATIENCE, RunningNode, running_node
+from tests.node import PATIENCE, PLAIN, RunningNode, running_node
 from tests.speech_server import Fault, SpeechServer
 from voxledger.catalog.settings import Remote, Settings
 from voxledger.synth.audio import FORMATS, measure
@@ -68,7 +68,7 @@ def _remote(url: str, **more: Any) -> dict[str, Any]:
 def _client(node: RunningNode, token: str | None = None, **options: Any) -> openai.OpenAI:
     return openai.OpenAI(
         base_url=f"{node.url}/v1", api_key=token or node.secret, max_retries=0, timeout=PATIENCE,
-        http_client=httpx.Client(trust_env=False, timeout=PATIENCE), **options,
+        http_client=httpx.Client(trust_env=False, timeout=PATIENCE, verify=PLAIN), **options,
     )  # fmt: skip
 
 

@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 import pyarrow as pa
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import voxledger
+from tests import forking
 from tests.building import NOBODY, Parts
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.catalog import QueryError
@@ -66,9 +66,16 @@ def _recorded(node: RunningNode, client: httpx.Client) -> int:
 
 
 def _command(node: RunningNode, *words: str, binary: bool = False) -> tuple[int, Any, str]:
-    argv = [sys.executable, "-m", "voxledger", "--home", str(node.home), "sql", *words]
-    ended = subprocess.run(argv, capture_output=True, timeout=PATIENCE)
-    return ended.returncode, ended.stdout if binary else ended.stdout.decode(), ended.stderr.decode()
+    with TemporaryFile("w+b") as out, TemporaryFile("w+b") as err:
+        argv = ["-m", "voxledger", "--home", str(node.home), "sql", *words]
+        code = forking.spawn(argv, stdout=out.fileno(), stderr=err.fileno()).wait(PATIENCE)
+        said, told = (_whole(file) for file in (out, err))
+    return code, said if binary else said.decode(), told.decode()
+
+
+def _whole(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def test_an_answer_comes_in_every_format(client: httpx.Client) -> None:
@@ -291,12 +298,13 @@ def test_erasing_somebody_leaves_no_snapshot_with_them(node: RunningNode, client
     parts.keeper.drain()
     parts.close()
     query = {"query": "SELECT count(*) FROM clips WHERE text LIKE '%xylophone%'"}
+    assert client.post("/api/sql/snapshot").status_code == 200
     _until(lambda: bool(client.post("/api/sql", json=query).json()["rows"] == [[1]]))
-    erase = [sys.executable, "-m", "voxledger", "--home", str(node.home), "erase", "--actor", "zoe"]
-    shown = subprocess.run([*erase, "--json"], capture_output=True, timeout=PATIENCE, check=True)
+    erase = ["-m", "voxledger", "--home", str(node.home), "erase", "--actor", "zoe"]
+    shown = forking.run([*erase, "--json"])
+    assert shown.returncode == 0, shown.stderr
     plan = json.loads(shown.stdout)["id"]
-    # Its status tells of the store as well, which never had this clip.
-    subprocess.run([*erase, "--plan", plan, "--yes"], capture_output=True, timeout=PATIENCE, check=False)
+    forking.run([*erase, "--plan", plan, "--yes"])  # its status tells of the store as well, which never had this clip
     assert client.post("/api/sql", json=query).json()["rows"] == [[0]]
     assert all(b"xylophone" not in path.read_bytes() for path in (node.home / "sql").iterdir())
 

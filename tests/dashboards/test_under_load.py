@@ -25,7 +25,7 @@ from tests.node import PATIENCE, RunningNode, running_node
 from tests.soak import FULL, told_of_soak
 
 _CLIENTS = 200
-_SECONDS = 60.0 if FULL else 6.0
+_SECONDS = 60.0 if FULL else 4.0
 _AT_ONCE = 60
 """Fewer than there are clients, so that some are asked to come back."""
 _ENOUGH = 300 if FULL else 40

@@ -7,12 +7,12 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.node import PATIENCE, running_node
 from voxledger.cli import main
 from voxledger.dashboards.observing.counted import Counted
@@ -21,7 +21,7 @@ pty = pytest.importorskip("pty")  # Windows has no terminals of this kind
 
 
 def _command(home: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "voxledger", "--home", str(home), "status", "--watch", *more]
+    return ["-m", "voxledger", "--home", str(home), "status", "--watch", *more]
 
 
 def _until(terminal: int, words: bytes) -> bytes:
@@ -35,7 +35,7 @@ def _until(terminal: int, words: bytes) -> bytes:
 def test_it_shows_the_home_until_q_is_pressed(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     size = {**os.environ, "COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
-    watching = subprocess.Popen(
+    watching = forking.spawn(
         _command(tmp_path / "home", "--every", "100ms"), stdin=theirs, stdout=theirs, stderr=theirs, env=size
     )
     os.close(theirs)
@@ -60,10 +60,9 @@ def test_it_shows_the_home_until_q_is_pressed(tmp_path: Path) -> None:
 
 def test_lines_of_json_tell_what_the_node_counts_and_ctrl_c_ends_them(tmp_path: Path) -> None:
     with running_node(tmp_path / "home", store_close_wait=0) as node:
-        watching = subprocess.Popen(
-            _command(node.home, "--json", "--every", "100ms"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        watching = forking.spawn(
+            _command(node.home, "--json", "--every", "100ms"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         assert watching.stdout is not None
         try:
             first = json.loads(watching.stdout.readline())
