@@ -49,7 +49,7 @@ def test_the_unit_waits_longer_than_a_stop_may_take(tmp_path: Path) -> None:
 def test_the_containers_health_check_asks_the_node(tmp_path: Path) -> None:
     (command,) = re.findall(r'CMD \["python", "-c", "(.+)"\]$', _IMAGE, re.MULTILINE)
     program = command.replace('\\"', '"')
-    with running_node(tmp_path / "home", anew=True, store_close_wait=0) as node:
+    with running_node(tmp_path / "home", store_close_wait=0) as node:
         port = str(httpx.URL(node.url).port)
         well = subprocess.run(
             [sys.executable, "-c", program], env={**os.environ, "VOXLEDGER_SERVE_PORT": port}, check=False
