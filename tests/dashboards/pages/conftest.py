@@ -1,16 +1,16 @@
-"""One seeded ledger a session; one node and one browser a module; one visit a test."""
+"""One seeded ledger a session; one node, one browser and its cache a module; one visit a test."""
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 
-from tests.dashboards.pages.browser import Visit, browsing, visiting
+from tests.dashboards.pages.browser import Visit, browsing, furnished, visiting, visiting_again
 from tests.dashboards.pages.seeded import copied, made_once
 from tests.node import RunningNode, running_node
 
@@ -18,11 +18,10 @@ Tokens = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def seeded_home() -> Iterator[Path]:
-    """The ledger that all modules copy."""
-    home = made_once()
-    yield home
-    shutil.rmtree(home.parent, ignore_errors=True)
+def seeded_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The ledger that all modules copy, those of other workers of pytest-xdist too."""
+    base = tmp_path_factory.getbasetemp()
+    return made_once((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "seeded")
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +39,18 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def room(browser: Browser) -> Iterator[BrowserContext]:
+    """Where the owner's visits take place."""
+    with furnished(browser) as found:
+        yield found
+
+
 @pytest.fixture
-def visit(browser: Browser, node: RunningNode) -> Iterator[Visit]:
-    """The owner, signed in, on no page yet; what a page does wrong fails the test."""
-    with visiting(browser, node) as found:
-        found.sign_in(path="/")
+def visit(room: BrowserContext, node: RunningNode) -> Iterator[Visit]:
+    """The owner, who signs in on the way to the first page; what a page does wrong fails the test."""
+    with visiting_again(room, node) as found:
+        found.arriving = True
         yield found
         found.check()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 import voxledger
+from tests import forking
 from tests.building import completed
+from tests.node import PATIENCE
 from voxledger.catalog.errors import VoxledgerError
 from voxledger.catalog.events import EMOTIONS, ClipMarked, new_id, now
 
@@ -90,10 +92,20 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-def made_once() -> Path:
-    """The seeded ledger of this session of tests."""
-    home = Path(tempfile.mkdtemp(prefix="voxledger-pages-")) / "home"
-    seed(home)
+def made_once(folder: Path) -> Path:
+    """The seeded ledger of this session of tests: whoever comes first makes it, in a process that has imported what it takes."""
+    folder.mkdir(exist_ok=True)
+    home, told = folder / "home", folder / "log"
+    with (folder / "lock").open("w") as lock, told.open("a") as log:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            shutil.rmtree(folder / "half", ignore_errors=True)  # of somebody who did not get to the end
+            making = (
+                f"import pathlib, tests.dashboards.pages.seeded as it; it.seed(pathlib.Path({str(folder / 'half')!r}))"
+            )
+            with forking.spawn(["-c", making], stdout=log, stderr=log, whole=True) as process:
+                assert process.wait(PATIENCE) == 0, told.read_text()
+            (folder / "half").rename(home)
     return home
 
 

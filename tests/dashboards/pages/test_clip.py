@@ -15,7 +15,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Route
 
 import voxledger
 from tests.building import completed
-from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
+from tests.dashboards.pages.browser import COLOURS, Visit, accessible, expect, visiting
 from tests.dashboards.pages.seeded import XSS
 from tests.node import PATIENCE, RunningNode
 from voxledger.catalog.events import AudioUploadFailed, ClipMarked, ClipPurged, ObjectMissing, PurgeStarted, new_id, now
@@ -76,7 +76,7 @@ def test_it_is_seen_and_heard_and_its_text_follows(browser: Browser, node: Runni
         expect(parts).to_have_count(2)
         accessible(page)
         page.emulate_media(color_scheme="dark")
-        accessible(page)
+        accessible(page, only=COLOURS)
         parts.nth(1).click()
         _heard(page, made["one"])
         expect(parts.nth(1)).to_have_attribute("aria-current", "true")
@@ -146,9 +146,8 @@ def test_what_is_done_while_a_part_is_asked_for_is_shown_in_it(
     held: list[tuple[Route, APIResponse]] = []
     with visiting(browser, node) as visit:
         page = visit.page
-        visit.sign_in()
         page.route("**/fate", lambda route: route.continue_() if held else held.append((route, route.fetch())))
-        visit.go(f"/clips/{made['three']}")
+        visit.sign_in(path=f"/clips/{made['three']}")
         page.wait_for_function("!document.querySelector('#fate .verdict')")
         page.locator("body").press("p")
         expect(page.locator("#care").get_by_role("button", name="Pinned")).to_be_visible()

@@ -16,6 +16,7 @@ from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
 from tests.dashboards.pages.sentences import sentences
 from tests.node import RunningNode
 from voxledger.dashboards.pages import moments
+from voxledger.dashboards.pages.assets import _sources
 from voxledger.dashboards.pages.page import POLICY
 from voxledger.dashboards.pages.viewer import Viewer
 from voxledger.dashboards.pages.words import in_files, preferred, read
@@ -148,7 +149,7 @@ def test_a_zone_that_is_none_is_ignored(node: RunningNode) -> None:
 
 
 def test_theme_and_language_are_there_with_the_first_byte(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     page.locator(".me summary").click()
     accessible(page)
     page.get_by_role("button", name="Dark").click()
@@ -162,6 +163,16 @@ def test_theme_and_language_are_there_with_the_first_byte(visit: Visit) -> None:
     accessible(page)
 
 
+def test_a_theme_changes_nothing_but_colours() -> None:
+    """So that the rules about colours are all that there is to look at in the other one."""
+    styles = {name: text.decode() for name, text in _sources().items() if name.endswith(".css")}
+    assert {"base.css", "colours.css"} <= set(styles)
+    for name, text in styles.items():
+        assert "prefers-color-scheme" not in text, name
+        for declared in re.findall(r"\[data-theme[^{]*\{([^}]*)\}", text):
+            assert re.fullmatch(r"\s*color-scheme: (light|dark);\s*", declared), (name, declared)
+
+
 def test_a_browser_that_wishes_chinese_and_dark_gets_both(browser: Browser, node: RunningNode) -> None:
     with visiting(browser, node, locale="zh-CN", color_scheme="dark") as visit:
         page = visit.go("/sign-in")
@@ -171,7 +182,7 @@ def test_a_browser_that_wishes_chinese_and_dark_gets_both(browser: Browser, node
 
 
 def test_keys_go_to_pages_and_tell_what_they_do(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
     accessible(page)
@@ -194,7 +205,7 @@ def test_what_is_not_there_is_a_page_for_people_and_json_for_programs(visit: Vis
 
 
 def test_an_error_of_a_part_is_a_toast_with_the_remedy(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     page.evaluate("htmx.ajax('GET', '/api/clips/ffffffffffff', {swap: 'none'})")
     toast = page.locator(".toast")
     expect(toast).to_contain_text("Look the clip up")
@@ -203,7 +214,7 @@ def test_an_error_of_a_part_is_a_toast_with_the_remedy(visit: Visit) -> None:
 
 
 def test_a_part_asked_for_after_the_visit_ended_leads_to_signing_in(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     page.context.clear_cookies()
     page.evaluate("htmx.ajax('GET', '/', {target: '#main', swap: 'none'})")
     page.wait_for_url("**/sign-in*")

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, Route
 
 import voxledger
 from tests.building import completed
-from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
+from tests.dashboards.pages.browser import COLOURS, Visit, accessible, expect, visiting
 from tests.dashboards.pages.seeded import XSS
 from tests.node import RunningNode, running_node
 from voxledger.catalog.events import new_id
@@ -90,7 +90,7 @@ def test_the_next_page_comes_by_itself_and_the_view_is_remembered(visit: Visit) 
     page.evaluate("scrollTo(0, 0)")  # what a bar covers while it passes is no target
     accessible(page)
     page.emulate_media(color_scheme="dark")
-    accessible(page)
+    accessible(page, only=COLOURS)
     visit.go("/library")
     expect(page.locator("#results .clips")).to_have_class(re.compile("grid"))
     assert sum("waveform" in path for path in visit.asked) >= waves > 0

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 
 import voxledger
 from tests.building import NOBODY, completed
-from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
+from tests.dashboards.pages.browser import COLOURS, Visit, accessible, expect, visiting
 from tests.dashboards.pages.seeded import XSS
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.catalog.events import DeliveryQuarantined, new_id
@@ -63,7 +63,7 @@ def test_it_tells_how_the_node_stands_and_follows_what_is_under_way(visit: Visit
     expect(page.locator("#doctor")).to_contain_text("more findings", timeout=_SLOW)
     accessible(page)
     page.emulate_media(color_scheme="dark")
-    accessible(page)
+    accessible(page, only=COLOURS)
     page.get_by_role("link", name="Metrics for Prometheus").click()
     expect(page.locator("body")).to_contain_text("voxledger_clips ")
 

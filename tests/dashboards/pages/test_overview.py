@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import voxledger
-from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
+from tests.dashboards.pages.browser import COLOURS, Visit, accessible, expect, visiting
 from tests.dashboards.pages.seeded import XSS, age
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.cli import build
@@ -34,7 +34,7 @@ _TURN = """away => {
 
 
 def test_it_tells_what_was_made_and_what_failed(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     expect(page.locator(".figures li").first).to_contain_text("62")
     expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
     expect(page.locator(".matters")).to_contain_text("2 attempts failed: engine_unavailable (remote)")
@@ -43,11 +43,11 @@ def test_it_tells_what_was_made_and_what_failed(visit: Visit) -> None:
         expect(page.locator(".attempt .name", has_text=nasty)).to_have_count(1)
     accessible(page)
     page.emulate_media(color_scheme="dark")
-    accessible(page)
+    accessible(page, only=COLOURS)
 
 
 def test_what_is_made_appears_as_it_happens(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     expect(page.locator(".pulse")).to_have_attribute("data-live-state", "on")
     with visit.node.client() as client:
         for name in ("<img src=x onerror=voxXss('live')>", "second"):
@@ -70,7 +70,7 @@ def test_what_is_made_appears_as_it_happens(visit: Visit) -> None:
 
 
 def test_the_player_plays_a_list_and_goes_on_from_page_to_page(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     player = page.locator("#player")
     rows = page.locator(".attempt [data-play]")
     rows.nth(1).click()
@@ -97,7 +97,7 @@ def test_the_player_plays_a_list_and_goes_on_from_page_to_page(visit: Visit) -> 
 
 
 def test_space_plays_what_has_the_focus(visit: Visit) -> None:
-    page = visit.page
+    page = visit.go("/")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("j")

@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 import voxledger
+from tests import forking
 from tests.dashboards.pages.browser import Visit, accessible
 from tests.node import PATIENCE, RunningNode, running_node
 from voxledger.dashboards.pages.page import local
@@ -212,10 +212,8 @@ def test_a_visit_outlives_the_node_and_its_cookie_goes_by_https_where_people_com
     with running_node(home, store_close_wait=0) as again:
         with again.client("", cookies=cookies) as client:
             assert client.get("/").status_code == 200
-        told = subprocess.run(
-            [sys.executable, "-m", "voxledger", "--home", str(home), "open", "--print"], capture_output=True, text=True,
-            timeout=PATIENCE, check=True,
-        )  # fmt: skip
+        told = forking.run(["-m", "voxledger", "--home", str(home), "open", "--print"])
+        assert told.returncode == 0, told.stderr
         with httpx.Client(trust_env=False) as client:
             assert client.get(told.stdout.strip(), headers=TYPED).status_code == 303
         assert "sign-in?code" not in again.said() + again.printed()  # what is kept somewhere opens nothing
@@ -223,8 +221,8 @@ def test_a_visit_outlives_the_node_and_its_cookie_goes_by_https_where_people_com
 
 def test_a_terminal_is_told_a_link_at_the_start(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "voxledger", "--home", str(tmp_path / "home"), "serve", "--port", "0"], stdout=theirs,
+    process = forking.spawn(
+        ["-m", "voxledger", "--home", str(tmp_path / "home"), "serve", "--port", "0"], stdout=theirs,
         stderr=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     os.close(theirs)
@@ -241,8 +239,6 @@ def test_a_terminal_is_told_a_link_at_the_start(tmp_path: Path) -> None:
 
 
 def test_without_a_node_there_is_nothing_to_open(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "voxledger", "--home", str(tmp_path / "home"), "open"], capture_output=True, text=True, timeout=PATIENCE
-    )  # fmt: skip
+    told = forking.run(["-m", "voxledger", "--home", str(tmp_path / "home"), "open"])
     assert told.returncode != 0
     assert "voxledger serve" in told.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.dashboards.pages.browser import Visit, accessible, expect, visiting
+from tests.dashboards.pages.browser import COLOURS, Visit, accessible, expect, visiting
 from tests.dashboards.pages.conftest import Tokens
 from tests.dashboards.pages.seeded import XSS
 from tests.node import PATIENCE, RunningNode, running_node
@@ -123,7 +123,7 @@ def test_the_sliders_show_what_the_engine_makes_of_them(visit: Visit) -> None:
     expect(page.locator("input[name=way][value=words]")).to_be_disabled()
     accessible(page)
     page.emulate_media(color_scheme="dark")
-    accessible(page)
+    accessible(page, only=COLOURS)
 
 
 def test_a_clip_is_heard_while_it_is_made_and_given_again(visit: Visit) -> None:
