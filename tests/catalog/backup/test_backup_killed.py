@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.catalog.backup.nodes import Node, recorded, rows
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import wait_for
@@ -95,17 +95,8 @@ def test_ctrl_c_over_a_line_that_hangs_ends_at_once_and_the_next_backup_goes_on(
         for name, value in place.items():
             monkeypatch.setenv(f"VOXLEDGER_BACKUP_{name}", value)
         proxy.faults += [Fault(path="partNumber=3", hold=hang), Fault(method="DELETE", hold=hang)]
-        command = [
-            sys.executable,
-            "-m",
-            "voxledger",
-            "--home",
-            str(rclone_node.path),
-            "backup",
-            "create",
-            "--with-audio",
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        command = ["-m", "voxledger", "--home", rclone_node.path, "backup", "create", "--with-audio"]
+        with forking.spawn(command, kind="most", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             wait_for(lambda: proxy.count("PUT", "partNumber") == 2 and len(proxy.faults) == 1, "a part hangs")
             process.send_signal(signal.SIGINT)
             pressed = time.monotonic()
