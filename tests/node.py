@@ -99,8 +99,11 @@ def _discovered(home: Path, process: forking.Process | subprocess.Popen[str], lo
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError, ValueError, httpx.HTTPError):
             found: dict[str, Any] = json.loads((home / "node.json").read_text())
-            health = f"{found['url']}/healthz"
-            if found["pid"] == process.pid and httpx.get(health, trust_env=False, verify=PLAIN).is_success:
+            if found["pid"] == process.pid and _answers(found["url"]):
                 return found
         time.sleep(0.05)
     raise AssertionError(f"the node did not start: {log.read_text(encoding='utf-8')}")
+
+
+def _answers(url: str) -> bool:
+    return httpx.get(f"{url}/healthz", trust_env=False, verify=PLAIN).is_success

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -35,9 +36,11 @@ def _until(terminal: int, words: bytes) -> bytes:
 def test_it_shows_the_home_until_q_is_pressed(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     size = {**os.environ, "COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
-    watching = forking.spawn(
-        _command(tmp_path / "home", "--every", "100ms"), stdin=theirs, stdout=theirs, stderr=theirs, env=size
-    )
+    command = [
+        sys.executable,
+        *_command(tmp_path / "home", "--every", "100ms"),
+    ]  # an interpreter that begins on a terminal
+    watching = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=size)
     os.close(theirs)
     try:
         shown = _until(ours, b"q ends")
