@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
+from tests.catalog.retention.conftest import World
 from voxledger.catalog.retention.planning import looking
 from voxledger.catalog.retention.planning.looking import ORDERS, After, Look, Order
 from voxledger.catalog.settings import ExpireRule
 
 if TYPE_CHECKING:
-    from conftest import World
-
     from voxledger.catalog.retention import Plan
 
 DAY = 86400.0
@@ -32,7 +31,15 @@ def _pages(plan: Plan, look: Look, size: int, among: Sequence[pl.Series] | None 
         assert rows.height == size
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for all: who looks changes nothing."""
+    made = World(tmp_path_factory.mktemp("world"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
 def plan(world: World) -> Plan:
     for number in range(9):
         world.clip(
