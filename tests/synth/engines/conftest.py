@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from tests import forking
 from tests.synth.engines import checkpoint as builder
 from voxledger.catalog import settings
 from voxledger.catalog.platform import locked
+from voxledger.synth.engines import worker
 from voxledger.synth.engines.indextts import IndexTtsEngine
 
 RATE = 22_050
@@ -31,9 +34,9 @@ Make = Callable[..., IndexTtsEngine]
 
 @pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two voices: syllables of a hum at 150 and at 400 Hz, for three seconds."""
+    """Two voices: syllables of a hum at 150 and at 400 Hz, for a second."""
     folder = tmp_path_factory.mktemp("recordings")
-    when = np.arange(3 * RATE) / RATE
+    when = np.arange(RATE) / RATE
     made = []
     for place, pitch in enumerate((150, 400)):
         hum = 0.3 * np.sin(2 * np.pi * pitch * when) * (np.sin(2 * np.pi * 3 * when) > 0)
@@ -54,11 +57,28 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, finished = shared / "indextts", shared / "indextts.finished"
     with locked(shared / "indextts.lock"):
         if not finished.exists():
-            subprocess.run(
-                [sys.executable, "-W", "ignore", builder.__file__, str(folder)], check=True, capture_output=True
-            )
+            forking.run([builder.__file__, folder], kind="indextts").check_returncode()
             finished.touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Workers of this Python, with no modules of their own, are forked: to import what they need takes seconds of CPU each time.
+
+    Those of another Python, or with a PYTHONPATH of their own, are started as ever.
+    """
+    modules = os.environ.get("PYTHONPATH")
+
+    def start(words: Sequence[str], *, bufsize: int, **options: Any) -> forking.Process | subprocess.Popen[bytes]:
+        if words[0] != sys.executable or options["env"].get("PYTHONPATH") != modules:
+            return subprocess.Popen(words, bufsize=bufsize, **options)
+        return forking.spawn(words[1:], kind="indextts", binary=True, **options)
+
+    known = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "subprocess", known)
+        yield
 
 
 @pytest.fixture
@@ -75,7 +95,7 @@ def make_indextts(checkpoint: Path, tmp_path: Path) -> Iterator[Make]:
         engine.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def indextts(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexTtsEngine]:
     """An engine that many tests share, with its one worker."""
     engine = IndexTtsEngine(indextts_settings(tmp_path_factory.mktemp("home"), checkpoint))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from tests import forking
 from tests.soak import some
 from tests.synth.engines.conftest import BRISK, Make, indextts_settings, needs_package
 from tests.synth.engines.contract import Case, EngineContract
@@ -31,8 +31,9 @@ from voxledger.synth import (
 from voxledger.synth.engines import Segment, SynthesisRequest, indextts_model, load
 from voxledger.synth.engines.indextts import IndexTtsEngine
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
 TEXT = "潮水正在转向。\n\n船要出去了。\n\n码头上没有人说话。"
-SEGMENT = 10_496
+SEGMENT = 11_264
 """Samples of what the tiny checkpoint says, whatever it is."""
 
 
@@ -321,10 +322,11 @@ from indextts25 import IndexTTS25
 tts = IndexTTS25({str(checkpoint)!r}, device="cpu")
 more = dict(num_beams=1, diffusion_steps=2, emo_vector=[0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
 chunk, = tts.stream("潮水正在转向。", {str(recordings[0])!r}, lang="ZH", **more)
-sys.stdout.buffer.write(chunk.audio.tobytes())
+sys.stdout.write(chunk.audio.tobytes().hex())
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, check=True)
-    assert done.stdout == segment.samples.tobytes()
+    done = forking.run(["-c", script], kind="indextts")
+    done.check_returncode()
+    assert bytes.fromhex(done.stdout) == segment.samples.tobytes()
 
 
 # What it refuses
@@ -435,6 +437,7 @@ def test_another_process_speaks_the_same_whatever_hearing_draws_and_loads_a_chec
     assert (folder / "config.yaml").read_text() == published != text
     first = engine.workers()
     assert first != indextts.workers()
+    monkeypatch.delenv("PYTHONPATH")
     mute(folder)
     with pytest.raises(EngineFailed, match="says nothing for this sentence") as caught:
         list(engine.synthesize(ask()))
@@ -455,14 +458,20 @@ transformers.Wav2Vec2BertModel.forward = forward
 """A `sitecustomize` that lets the package draw a number whenever it hears a recording."""
 
 
+_MUTES = """
+import sys, torch
+from pathlib import Path
+file = Path(sys.argv[1], "gpt.pth")
+weights = torch.load(file, weights_only=True)
+weights["mel_head.bias"][65] = 1e4
+file.unlink()
+torch.save(weights, file)
+"""
+
+
 def mute(folder: Path) -> None:
     """Let the token that stops come first."""
-    import torch
-
-    weights = torch.load(folder / "gpt.pth", weights_only=True)
-    weights["mel_head.bias"][65] = 1e4
-    (folder / "gpt.pth").unlink()
-    torch.save(weights, folder / "gpt.pth")
+    forking.run(["-c", _MUTES, folder], kind="indextts").check_returncode()
 
 
 def test_nobody_is_left_when_it_is_closed(indextts: IndexTtsEngine, ask: Any) -> None:

@@ -1,7 +1,10 @@
-"""Clips that IndexTTS makes in a Python that the settings name, through the public door: recorded with what it takes to make them again."""
+"""Clips that IndexTTS makes with a model from the store, in a Python that the settings name, through the public door: recorded with
+what it takes to make them again.
+"""
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,41 +14,58 @@ import soundfile
 
 import voxledger
 from tests.building import NOBODY
+from tests.s3 import S3Server
 from tests.synth.engines.conftest import BRISK
 from voxledger.ledger import Ledger
 from voxledger.synth import EngineFailed, NotSupported
 from voxledger.synth.engines import SynthesisRequest
 from voxledger.synth.engines.espeak import EspeakEngine
 
+MODEL = "indextts@2.5"
 TEXT = "潮水正在转向。\n\n船要出去了。\n\n码头上没有人说话。"
 SPOKEN = "The tide is turning, and the boats are going out. Nobody on the pier says a word about the weather."
 
 
 @pytest.fixture(scope="module")
-def vox(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    """A HOME with a registered voice, whose engine is the tiny checkpoint."""
-    folder = tmp_path_factory.mktemp("clips")
+def ann(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording."""
+    path = tmp_path_factory.mktemp("clips") / "ann.wav"
     engine = EspeakEngine()
     (said,) = engine.synthesize(SynthesisRequest(text=SPOKEN.replace(".", ","), language="en"))
     engine.close()
-    soundfile.write(folder / "ann.wav", 0.5 * said.samples, said.sample_rate)
-    with _opened(folder / "home", checkpoint) as ledger:
-        ledger.voices.add("ann", folder / "ann.wav", own=True)
+    soundfile.write(path, 0.5 * said.samples, said.sample_rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def vox(checkpoint: Path, rclone_store: S3Server, ann: Path) -> Iterator[Ledger]:
+    """A HOME with a registered voice, whose engine is to speak with the tiny checkpoint: another HOME has pushed it."""
+    known = {
+        "store_endpoint": rclone_store.url, "store_access_key": rclone_store.access_key,
+        "store_secret_key": rclone_store.secret_key, "store_models": f"test-{secrets.token_hex(6)}",
+        "store_close_wait": 0, "general_min_free_disk": 0,
+    }  # fmt: skip
+    with voxledger.open(ann.parent / "pusher", **known) as pusher:
+        pusher.models.push(checkpoint, MODEL)
+    with _opened(ann.parent / "home", indextts_model=MODEL, **known) as ledger:
+        ledger.voices.add("ann", ann, own=True)
         yield ledger
 
 
-def _opened(home: Path, checkpoint: Path, **more: object) -> Ledger:
+def _opened(home: Path, **more: object) -> Ledger:
     return voxledger.open(
-        home, store_endpoint=NOBODY, general_actor="ann", store_close_wait=0, synth_engine="indextts", indextts_threads=1,
-        indextts_devices="cpu", indextts_python=sys.executable, indextts_model_dir=str(checkpoint), **more,
+        home, general_actor="ann", synth_engine="indextts", indextts_threads=1, indextts_devices="cpu",
+        indextts_python=sys.executable, **more,
     )  # fmt: skip
 
 
 def test_a_clip_is_recorded_with_what_it_takes_to_make_it_again(vox: Ledger) -> None:
+    assert vox.models.path(MODEL) is None
     clip = vox.speak(TEXT, voice="ann", emotion={"sad": 1.0, "calm": 0.8}, sampling=BRISK)
+    assert vox.models.path(MODEL) is not None
     row = vox.catalog.sql("SELECT * FROM generations ORDER BY time DESC LIMIT 1").rows()[0]
     info = vox.studio.engine().describe()
-    assert (row["engine"], row["model"], row["device"]) == ("indextts", "indextts@2.5", "cpu x1")
+    assert (row["engine"], row["model"], row["device"]) == ("indextts", MODEL, "cpu x1")
     assert row["model_revision"] == info.model_revision
     assert sum(row["emotion_effective"]) == pytest.approx(0.8, abs=1e-5)
     # The model was loaded for this clip; that is not how long it takes to speak.
@@ -74,9 +94,15 @@ def test_words_are_refused_in_one_sentence(vox: Ledger) -> None:
         vox.speak(TEXT, voice="ann", emotion_words="in tears")
 
 
-def test_a_worker_that_fails_leaves_a_record_and_no_file(vox: Ledger, checkpoint: Path, tmp_path: Path) -> None:
-    with _opened(tmp_path / "home", checkpoint, indextts_memory="150MB") as small:
-        small.voices.add("ann", vox.home.path.parent / "ann.wav", own=True)
+def test_a_worker_that_fails_leaves_a_record_and_no_file(ann: Path, checkpoint: Path, tmp_path: Path) -> None:
+    with _opened(
+        tmp_path / "home",
+        store_endpoint=NOBODY,
+        store_close_wait=0,
+        indextts_model_dir=str(checkpoint),
+        indextts_memory="150MB",
+    ) as small:
+        small.voices.add("ann", ann, own=True)
         with pytest.raises(EngineFailed, match="GB of memory"):
             small.speak(TEXT, voice="ann")
         row = small.catalog.sql("SELECT failure, stage, remedy FROM generations").rows()[0]
