@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from tests.soak import FULL, count, told_of_soak
 from voxledger.catalog import CatalogBusy
@@ -106,7 +105,7 @@ def test_the_node_keeps_its_lock(parts: Parts, tmp_path: Path) -> None:
     program = f"import duckdb; duckdb.connect({str(parts.home.catalog)!r})"
     with parts.keeper.serving():
         parts.keeper.copying().run(tmp_path / "copy.duckdb", patience=_PATIENCE)
-        other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        other = forking.run(["-c", program])
         assert other.returncode != 0
         assert "lock" in other.stderr
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests import forking
 from tests.building import Parts
 from voxledger.catalog import duckdb_files
 from voxledger.catalog.spill import SPILL
@@ -70,7 +71,7 @@ def test_what_a_process_left_that_was_killed_within_a_checkpoint_is_read(parts: 
     parts.keeper.drain()
     beside = parts.home.log.with_name("log.duckdb.wal.checkpoint")
     code = _CHECKPOINTING.format(log=str(parts.home.log))
-    run = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    run = forking.run(["-c", code])
     assert run.returncode == -signal.SIGKILL
     assert beside.stat().st_size
     for fresh in (False, True):  # the second one writes, which clears up
@@ -112,7 +113,7 @@ def test_what_a_killed_process_spilled_is_gone_with_the_next_opening(parts: Part
         " c.execute(\"CREATE TABLE t AS SELECT md5(i::VARCHAR) AS m, repeat('x', 100) AS x FROM range(900_000) t(i)\");"
         " os.kill(os.getpid(), 9)"
     )
-    assert subprocess.run([sys.executable, "-c", spilling % str(folder)], check=False).returncode == -signal.SIGKILL
+    assert forking.run(["-c", spilling % str(folder)]).returncode == -signal.SIGKILL
     assert list(folder.iterdir())
     mine, older = folder / f"duckdb_temp_{os.getpid()}_9_owner", folder / f"duckdb_temp_{os.getpid()}_8_owner"
     other, held = folder / "other", folder / "held"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from tests import forking
 from tests.s3 import S3Server
 from tests.soak import some
 from voxledger.catalog.errors import StoreError
@@ -214,8 +213,7 @@ def _run(environ: dict[str, str], *commands: str) -> str:
     """What commands say on both channels."""
     said = ""
     for command in commands:
-        argv = [sys.executable, "-m", "voxledger", *command.split()]
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+        done = forking.run(["-m", "voxledger", *command.split()], env=environ)
         assert "Traceback" not in done.stderr, done.stderr
         said += done.stdout + done.stderr
     return said

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.s3 import running_rclone, wait_for
 from voxledger.catalog.errors import StoreError, StoreUnavailable
 from voxledger.catalog.home import Home
@@ -100,10 +101,7 @@ def test_looking_at_it_starts_nothing(embedded: EmbeddedStore, store: Store) -> 
 
 def test_processes_that_race_for_it_get_the_same_one(home: Home, embedded: EmbeddedStore) -> None:
     racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _ENSURE, str(home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
+        forking.spawn(["-c", _ENSURE, home.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)
     ]
     answers = {racer.communicate("go\n", timeout=30)[0].strip() for racer in racers}
     assert answers == {embedded.ensure().instance}

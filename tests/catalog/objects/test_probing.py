@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import forking
 from tests.fault_proxy import Fault, FaultProxy
 from tests.s3 import S3Server, running_rclone, wait_for
 from voxledger.catalog.errors import StoreError, StoreUnavailable
@@ -203,13 +203,14 @@ probe(Store(Home.open(Path(home)), StoreSettings(endpoint=url, access_key=key, s
 def test_what_a_killed_probe_leaves_is_removed_by_the_next_one(home: Home, s3: S3Server, bucket: str) -> None:
     store = Store(home, s3.settings(audio=bucket))
     before = _probe_buckets(store)
-    child = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, s3.url, s3.access_key, s3.secret_key, bucket, str(home.path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+    child = forking.spawn(
+        ["-c", _KILLED, s3.url, s3.access_key, s3.secret_key, bucket, home.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     with child:
         assert child.stdout is not None
-        assert child.stdout.readline() == b"here\n"
+        assert child.stdout.readline() == "here\n"
         child.kill()
     left = [name for name in _probe_buckets(store) if name not in before]
     assert len(left) == 2
