@@ -50,7 +50,7 @@ class Child:
         while sum(line[0] == word for line in self.said()) < count:
             assert self.poll() is None, f"ended with {self._ended} before it said {word!r}"
             assert time.monotonic() < deadline, f"did not say {word!r} in time"
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -71,7 +71,7 @@ class Child:
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
                 raise AssertionError(f"process {self.pid} did not end in time")
-            time.sleep(0.001)
+            time.sleep(0.005)
         return status
 
 
