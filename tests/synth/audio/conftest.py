@@ -1,12 +1,14 @@
-"""Test signals, all seeded."""
+"""Test signals, all seeded, and one core to work with them as it is in the product."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from scipy.signal import lfilter
 
 Signal = npt.NDArray[np.floating[Any]]
@@ -39,6 +41,24 @@ class Signals:
         words = np.clip(4 * np.sin(2 * np.pi * 0.45 * time + 1) + 3, 0, 1) if pauses else 1.0
         signal = (voiced * syllables + hiss) * words
         return peak * signal / np.abs(signal).max()
+
+
+@pytest.fixture(autouse=True)
+def one_core(request: pytest.FixtureRequest) -> Iterator[None]:
+    """torch keeps to one core, as it does wherever the chain runs (`on_one_core`), but in tests that want `all_cores`.
+
+    With more, each operation ends with threads that wait for each other by spinning: most of the work, where cores are busy.
+    """
+    here = torch.get_num_threads()
+    if "all_cores" not in request.fixturenames:
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(here)
+
+
+@pytest.fixture
+def all_cores() -> None:
+    """torch splits its work, as it does unless it is told otherwise."""
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,7 @@ def test_input_is_not_written_to(signals):
     assert np.array_equal(speech, before)
 
 
-def test_many_threads_get_what_one_gets(signals):
+def test_many_threads_get_what_one_gets(all_cores, signals):
     clips = [signals.speech(1.5, RATE, seed=seed) for seed in range(6)]
     alone = [process(clip, RATE, target_rate=48_000) for clip in clips]
     with ThreadPoolExecutor(6) as pool:

@@ -92,7 +92,7 @@ def test_segments_and_silences_are_joined_as_for_one(clips):
     )
 
 
-def test_it_works_from_within_a_thread_of_the_chain_and_from_many(clips):
+def test_it_works_from_within_a_thread_of_the_chain_and_from_many(all_cores, clips):
     expected = [process(clip, RATE) for clip in clips[:8]]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: on_one_core(lambda: process_many(clips[:8], RATE)), range(4)))

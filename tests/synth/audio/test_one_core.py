@@ -14,6 +14,8 @@ import torch
 
 from voxledger.synth.audio import give_way, on_one_core
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 def test_a_step_runs_on_one_core_and_nobody_else_is_touched() -> None:
     here = torch.get_num_threads()
