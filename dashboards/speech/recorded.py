@@ -91,9 +91,9 @@ def _is_converted(clip: Clip) -> bool:
 def _converted(clip: Clip, path: Path) -> bytes:
     import torch
 
-    from voxledger.synth.audio import reading, resample
+    from voxledger.synth.audio import on_one_core, reading, resample
 
     with reading(path, format_name="pcm", sample_rate=clip.sample_rate) as file:
         samples = torch.from_numpy(file.read(dtype="float64"))
-    made = resample(samples, clip.sample_rate, PCM_RATE).numpy()
+    made = on_one_core(lambda: resample(samples, clip.sample_rate, PCM_RATE)).numpy()
     return np.clip(np.round(made * 32768.0), -32768, 32767).astype("<i2").tobytes()

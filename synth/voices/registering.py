@@ -205,8 +205,8 @@ def _loudness(path: Path, rate: int) -> float | None:
     import numpy as np
     import torch
 
-    from voxledger.synth.audio import integrated_loudness
+    from voxledger.synth.audio import integrated_loudness, on_one_core
 
     samples: Any = np.fromfile(path, dtype=np.float32, count=_LOUDNESS_S * rate)
-    found = integrated_loudness(torch.from_numpy(samples), rate)
+    found = on_one_core(lambda: integrated_loudness(torch.from_numpy(samples), rate))
     return None if found is None else round(found, 2)
