@@ -63,7 +63,7 @@ def test_a_token_is_made_shown_once_and_revoked(visit: Visit) -> None:
 
     dialog.get_by_role("button", name="I have stored it").click()
     expect(dialog).to_be_hidden()
-    assert secret not in page.content()
+    page.wait_for_function("secret => !document.documentElement.outerHTML.includes(secret)", arg=secret)
     assert secret not in page.url
     kept = page.evaluate("JSON.stringify([history.state, {...localStorage}, {...sessionStorage}, document.cookie])")
     assert secret not in kept
