@@ -18,7 +18,17 @@ from voxledger.catalog.journal.group import Group
 from voxledger.catalog.journal.mark import Mark, MarkFile
 from voxledger.catalog.journal.opening import announce, opened
 from voxledger.catalog.journal.owners import new_owner, owner_gone, process_name
-from voxledger.catalog.journal.records import Cursor, Epoch, Fingerprint, OpenTask, Reason, Task, TaskCount, Use
+from voxledger.catalog.journal.records import (
+    Cursor,
+    Epoch,
+    Fingerprint,
+    OpenTask,
+    Reason,
+    Task,
+    TaskCount,
+    Use,
+    by_fingerprint,
+)
 from voxledger.catalog.journal.schema import key
 from voxledger.catalog.journal.transaction import Transaction
 from voxledger.catalog.journal.turn import Turn
@@ -283,8 +293,7 @@ class Journal:
 
     def fingerprints(self, fingerprints: Sequence[str]) -> dict[str, Fingerprint]:
         """What is known of these requests, as of now."""
-        rows = self._file.answer(_SQL["fingerprints"], (json.dumps(fingerprints),))
-        return {row[0]: Fingerprint(clip=row[1], actor=row[2], owner=row[3], answer=row[4]) for row in rows}
+        return by_fingerprint(self._file.answer(_SQL["fingerprints"], (json.dumps(fingerprints),)))
 
     def answer_with(self, clip: str) -> Fingerprint | None:
         """What is remembered of a clip that answers requests, as of now; nothing of one that is being purged."""

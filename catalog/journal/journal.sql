@@ -314,9 +314,6 @@ SELECT DISTINCT subject FROM tasks WHERE kind = ? AND subject IN (SELECT value F
 -- name: next_due
 SELECT min(due) FROM tasks WHERE kind = ? AND state = 'waiting';
 
--- name: fingerprint
-SELECT clip, actor, owner, answer FROM fingerprints WHERE fingerprint = ?;
-
 -- name: fingerprints
 SELECT fingerprint, clip, actor, owner, answer FROM fingerprints WHERE fingerprint IN (SELECT value FROM json_each(?));
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -73,6 +73,11 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     def abandoned(self) -> bool:
         """Nobody makes it any more, though nobody finished it."""
         return self.answer is None and not (self.owner and owner_lives(self.owner))
+
+
+def by_fingerprint(rows: Iterable[Any]) -> dict[str, Fingerprint]:
+    """What the query `fingerprints` finds."""
+    return {row[0]: Fingerprint(clip=row[1], actor=row[2], owner=row[3], answer=row[4]) for row in rows}
 
 
 class Use(NamedTuple):

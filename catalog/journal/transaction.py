@@ -14,7 +14,7 @@ from voxledger.catalog.errors import EventRejected
 from voxledger.catalog.events import Draft, Event, decode, encode, now
 from voxledger.catalog.failpoints import failpoint
 from voxledger.catalog.journal import epochs
-from voxledger.catalog.journal.records import Fingerprint, Task
+from voxledger.catalog.journal.records import Fingerprint, Task, by_fingerprint
 from voxledger.catalog.journal.schema import key
 from voxledger.catalog.queries import load
 
@@ -144,13 +144,11 @@ class Transaction:
 
     def fingerprint(self, fingerprint: str) -> Fingerprint | None:
         """What is known of a request."""
-        row = self.connection.execute(_SQL["fingerprint"], (fingerprint,)).fetchone()
-        return Fingerprint(clip=row[0], actor=row[1], owner=row[2], answer=row[3]) if row else None
+        return self.fingerprints([fingerprint]).get(fingerprint)
 
     def fingerprints(self, fingerprints: Sequence[str]) -> dict[str, Fingerprint]:
         """What is known of these requests."""
-        rows = self.connection.execute(_SQL["fingerprints"], (json.dumps(fingerprints),)).fetchall()
-        return {row[0]: Fingerprint(clip=row[1], actor=row[2], owner=row[3], answer=row[4]) for row in rows}
+        return by_fingerprint(self.connection.execute(_SQL["fingerprints"], (json.dumps(fingerprints),)))
 
     def claim(self, fingerprint: str, *, clip: str, actor: str) -> None:
         """From here on this process makes the clip; others wait."""

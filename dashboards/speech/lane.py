@@ -141,6 +141,8 @@ def _tell(outcomes: list[_Outcome]) -> None:
 
 def _settle(outcomes: list[_Outcome]) -> None:
     for asking, outcome in outcomes:
+        if asking.made.done():
+            continue  # a defect was told to all of a batch, also to those whose clip is being made
         if isinstance(outcome, BaseException):
             asking.made.set_exception(outcome)
         else:
